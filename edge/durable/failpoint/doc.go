@@ -1,0 +1,23 @@
+// Package failpoint lets a crash test kill a real process at a named step.
+//
+// Commit paths call Hit at each step between C1 and C5. In a normal build Hit
+// is an empty function; built with -tags failpoint, a process whose
+// environment names a step kills itself there with SIGKILL. Names lists every
+// step, so that a test can prove that it reached them all.
+package failpoint
+
+// Names lists the steps, in data's way. A step not listed here is a bug that
+// archtest finds.
+func Names() []string {
+	return []string{
+		"c1.before-write", "c1.after-write", "c1.after-sync",
+		"segment.before-seal", "segment.after-create",
+		"forward.before-ack", "forward.after-ack",
+		"c2.before-append", "c2.after-append", "c2.before-answer",
+		"c3.before-release", "c3.after-release",
+		"claim.before-swap", "claim.after-swap",
+		"c4.before-seal", "c4.after-seal", "c4.after-snapshot", "c4.after-manifest", "c4.before-swap", "c4.after-swap",
+		"c5.before-publish", "c5.after-rename", "c5.after-publish",
+		"release.before", "release.after", "collect.before-delete",
+	}
+}

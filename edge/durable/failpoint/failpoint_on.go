@@ -1,0 +1,55 @@
+//go:build failpoint
+
+package failpoint
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+var armed = sync.OnceValue(parse)
+
+type point struct {
+	mu   sync.Mutex
+	name string
+	left int
+	log  string
+}
+
+func parse() *point {
+	name, count, ok := strings.Cut(os.Getenv("LANDFALL_FAILPOINT"), "=")
+	if !ok {
+		return nil
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 {
+		return nil
+	}
+	return &point{name: name, left: n, log: os.Getenv("LANDFALL_FAILPOINT_LOG")}
+}
+
+// Hit marks a named step. In a process started with
+// LANDFALL_FAILPOINT=name=N the N-th hit of that name appends the name to the
+// file LANDFALL_FAILPOINT_LOG, if set, and ends the process with SIGKILL.
+func Hit(name string) {
+	p := armed()
+	if p == nil || p.name != name {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left--; p.left > 0 {
+		return
+	}
+	if p.log != "" {
+		if f, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err == nil {
+			_, _ = f.WriteString(name + "\n")
+			_ = f.Close()
+		}
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}

@@ -1,0 +1,147 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// Builder gathers the records and annotations of one block. The zero value is
+// not ready: call Reset first. It belongs to one goroutine and is reused, so
+// that a steady stream allocates nothing.
+type Builder struct {
+	buf      []byte // header space, then records
+	ann      []byte
+	count    uint32
+	baseTime Micros
+	baseMono int64
+}
+
+// Reset empties the builder and keeps its memory.
+func (b *Builder) Reset() {
+	if cap(b.buf) < BlockHeaderBytes {
+		b.buf = make([]byte, BlockHeaderBytes, 64<<10)
+	}
+	b.buf, b.ann, b.count, b.baseTime, b.baseMono = b.buf[:BlockHeaderBytes], b.ann[:0], 0, 0, 0
+}
+
+// Count is the number of records added since Reset.
+func (b *Builder) Count() int { return int(b.count) }
+
+// Size is the number of bytes Seal would give.
+func (b *Builder) Size() int { return len(b.buf) + len(b.ann) }
+
+// Add encodes one captured record. Error: ErrTooLarge, and the record is not
+// added (a record of MaxRawBytes always fits an empty builder).
+func (b *Builder) Add(r *Record) error {
+	if len(r.Raw) > MaxRawBytes {
+		return fmt.Errorf("add record of %d bytes: %w", len(r.Raw), ErrTooLarge)
+	}
+	if b.count == 0 {
+		b.baseTime, b.baseMono = r.ReceivedAt, r.Monotonic
+	}
+	var head [3 + 5*binary.MaxVarintLen64]byte
+	head[0], head[1], head[2] = byte(r.Kind), byte(r.TimeSource), byte(r.TimeQuality)
+	n := 3
+	n += binary.PutUvarint(head[n:], uint64(r.Flags))
+	n += binary.PutUvarint(head[n:], uint64(r.Source))
+	n += binary.PutVarint(head[n:], int64(r.ReceivedAt-b.baseTime))
+	if r.TimeSource != TimeNone {
+		n += binary.PutVarint(head[n:], int64(r.EventTime-r.ReceivedAt))
+	}
+	n += binary.PutVarint(head[n:], r.Monotonic-b.baseMono)
+	if err := b.reserve(n + len(r.Raw)); err != nil {
+		return err
+	}
+	b.buf = binary.AppendUvarint(b.buf, uint64(n+len(r.Raw)))
+	b.buf = append(append(b.buf, head[:n]...), r.Raw...)
+	b.count++
+	return nil
+}
+
+// AddPayload adds an undecoded record, for logs that hold something else than
+// captured records. Error: ErrTooLarge.
+func (b *Builder) AddPayload(parts ...[]byte) error {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	if err := b.reserve(size); err != nil {
+		return err
+	}
+	b.buf = binary.AppendUvarint(b.buf, uint64(size))
+	for _, p := range parts {
+		b.buf = append(b.buf, p...)
+	}
+	b.count++
+	return nil
+}
+
+func (b *Builder) reserve(payload int) error {
+	if len(b.buf) < BlockHeaderBytes {
+		b.Reset()
+	}
+	if b.Size()+binary.MaxVarintLen64+payload > MaxBlockBytes {
+		return fmt.Errorf("add %d bytes to a block of %d: %w", payload, b.Size(), ErrTooLarge)
+	}
+	return nil
+}
+
+// Annotate adds an annotation. Error: ErrTooLarge.
+func (b *Builder) Annotate(a Annotation) error {
+	if b.Size()+1+binary.MaxVarintLen64+len(a.Body) > MaxBlockBytes {
+		return fmt.Errorf("annotate a block of %d bytes: %w", b.Size(), ErrTooLarge)
+	}
+	b.ann = append(b.ann, byte(a.Type))
+	b.ann = binary.AppendUvarint(b.ann, uint64(len(a.Body)))
+	b.ann = append(b.ann, a.Body...)
+	return nil
+}
+
+// Seal finishes the block and gives its bytes, which stay valid until the next
+// Reset. It may be called again with other arguments (a group rewritten to
+// another place).
+func (b *Builder) Seal(log LogID, first Offset, prev Hash) []byte {
+	if len(b.buf) < BlockHeaderBytes {
+		b.Reset()
+	}
+	records := len(b.buf)
+	b.buf = append(b.buf, b.ann...)
+	block := b.buf
+	b.buf = b.buf[:records]
+	putHeader(block, BlockData, log, first, b.count, prev, len(b.ann))
+	binary.LittleEndian.PutUint64(block[64:], uint64(b.baseTime))
+	binary.LittleEndian.PutUint64(block[72:], uint64(b.baseMono))
+	putCRC(block)
+	return block
+}
+
+// SealLoss gives a block that declares [first, first+count) as given up, with
+// the reason (shed, corrupt, missing) as its annotation. Prev is the hash of
+// the block that ends at first; the next data block carries a zero Prev.
+func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string) []byte {
+	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64)
+	block = append(block, byte(AnnLoss))
+	block = binary.AppendUvarint(block, uint64(len(reason)))
+	block = append(block, reason...)
+	putHeader(block, BlockLoss, log, first, count, prev, len(block)-BlockHeaderBytes)
+	putCRC(block)
+	return block
+}
+
+func putHeader(block []byte, kind BlockKind, log LogID, first Offset, count uint32, prev Hash, ann int) {
+	clear(block[:BlockHeaderBytes])
+	copy(block, blockMagic)
+	block[3] = blockVersion
+	binary.LittleEndian.PutUint32(block[8:], uint32(len(block)))
+	block[12] = byte(kind)
+	copy(block[16:], log[:])
+	copy(block[32:], prev[:])
+	binary.LittleEndian.PutUint64(block[48:], uint64(first))
+	binary.LittleEndian.PutUint32(block[56:], count)
+	binary.LittleEndian.PutUint32(block[60:], uint32(ann))
+}
+
+func putCRC(block []byte) {
+	binary.LittleEndian.PutUint32(block[4:], crc32.Checksum(block[8:], castagnoli))
+}
