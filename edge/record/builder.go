@@ -118,7 +118,8 @@ func (b *Builder) Seal(log LogID, first Offset, prev Hash) []byte {
 
 // SealLoss gives a block that declares [first, first+count) as given up, with
 // the reason (shed, corrupt, missing) as its annotation. Prev is the hash of
-// the block that ends at first; the next data block carries a zero Prev.
+// the block that ends at first, or zero when that is not known. The Prev of the
+// data block that follows is not checked.
 func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string) []byte {
 	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64)
 	block = append(block, byte(AnnLoss))

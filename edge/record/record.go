@@ -11,9 +11,11 @@
 //  1. Offsets are dense: a block covers [First, First+Count) of its log.
 //  2. A block is self-contained: sources, base times and annotations it needs
 //     are in it.
-//  3. Block k carries Prev, the hash of block k-1 (zero for the first block of
-//     a log and for the first block after a loss). HashBlock covers every byte
-//     of a block, Prev included, so equal hashes mean equal history.
+//  3. Block k carries Prev, the hash of block k-1; the first block of a log
+//     carries zero. HashBlock covers every byte of a block, Prev included, so
+//     equal hashes mean equal history. The first block after a declared loss
+//     names a block that nobody has any more, so there the chain starts anew
+//     and Prev is not checked.
 //  4. A length is bounded before anything is allocated for it. Parsing never
 //     panics; ErrVersion (newer format) is not ErrCorrupt (damaged bytes).
 //
