@@ -1,0 +1,86 @@
+package nmea
+
+// VDM is the envelope of one AIS sentence (VDM or VDO), as ITU-R M.1371 payloads
+// travel in IEC 61162-1. Its Payload aliases the line.
+type VDM struct {
+	// Payload is the armoured six-bit payload of this sentence; it may be empty.
+	Payload []byte
+	// Talker is the two-letter talker id.
+	Talker [2]byte
+	// Own is true for VDO: the receiver's own ship.
+	Own bool
+	// Channel is 'A', 'B', '1', '2', …; 0 when the field is empty. It is never
+	// taken over from another sentence.
+	Channel byte
+	// Total and Number: this is sentence Number (from 1) of Total (1..9).
+	Total, Number int
+	// Seq is the sequential message id, -1 when the field is empty.
+	Seq int
+	// Fill is the count of bits to leave out at the payload's end. The standard
+	// says 0..5; real feeds say 6, which is taken.
+	Fill int
+}
+
+// ParseVDM reads the fields of an AIS sentence's Body. An eighth field after the
+// fill bits, which some chart plotters write, is ignored. Errors are of type
+// Error.
+func ParseVDM(body []byte) (VDM, error) {
+	var v VDM
+	if len(body) < 7 || body[3] != 'V' || body[4] != 'D' || body[6] != ',' ||
+		body[5] != 'M' && body[5] != 'O' {
+		return v, ErrNotVDM
+	}
+	v.Talker = [2]byte{body[1], body[2]}
+	v.Own = body[5] == 'O'
+	var fields [7][]byte // after the address; the seventh is the one too many
+	n, begin := 0, 7
+	for i := 7; i <= len(body); i++ {
+		if i < len(body) && body[i] != ',' {
+			continue
+		}
+		if n == len(fields) {
+			return v, ErrFields
+		}
+		fields[n] = body[begin:i]
+		n++
+		begin = i + 1
+	}
+	if n < 6 {
+		return v, ErrFields
+	}
+	if v.Total = number(fields[0]); v.Total < 1 || v.Total > 9 {
+		return v, ErrTotal
+	}
+	if v.Number = number(fields[1]); v.Number < 1 || v.Number > v.Total {
+		return v, ErrNumber
+	}
+	v.Seq = -1
+	if len(fields[2]) > 0 {
+		if v.Seq = number(fields[2]); v.Seq < 0 {
+			return v, ErrSeq
+		}
+	}
+	switch len(fields[3]) {
+	case 0:
+	case 1:
+		v.Channel = fields[3][0]
+	default:
+		return v, ErrChannel
+	}
+	v.Payload = fields[4]
+	if v.Fill = number(fields[5]); v.Fill < 0 || v.Fill > 6 {
+		return v, ErrFill
+	}
+	return v, nil
+}
+
+// number reads one or two decimal digits; -1 for anything else.
+func number(b []byte) int {
+	switch {
+	case len(b) == 1 && isDigit(b[0]):
+		return int(b[0] - '0')
+	case len(b) == 2 && isDigit(b[0]) && isDigit(b[1]):
+		return int(b[0]-'0')*10 + int(b[1]-'0')
+	}
+	return -1
+}
