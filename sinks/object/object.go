@@ -1,0 +1,114 @@
+// Package object is where the cloud side keeps things durably: Dir is a local
+// directory that serves as the checkpoint.Store of manifests, HEAD and state,
+// and as the Files in which sinks stage and publish. faultobject is its faulty
+// twin for tests.
+//
+// In:  engine/checkpoint creates manifests and state and swaps HEAD;
+// sinks/parquet creates staged files and publishes them.
+// Out: the same names and bytes to whoever reads, in this process or another.
+//
+// Invariants
+//
+//  1. A call that returned nil survives power loss: the bytes, the name, and
+//     every parent directory that was new.
+//  2. A name is seen with all its bytes or not at all; a published target and
+//     a created object are never overwritten.
+//  3. Two swaps from one version never both succeed, whichever processes make
+//     them: they hold a lock file of their own, which is never renamed or
+//     removed, while they compare and rename.
+//  4. What a crash leaves half done has a name of its own (".tmp-…"), which
+//     List hides and Sweep removes.
+//  5. A failed fsync is never repeated on the same handle: the bytes go to a
+//     new file or the call fails.
+//
+// A Dir may be used from many goroutines and processes at once, a StagedFile
+// and a ReadFile from one, except ReadAt.
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Errors of Files, beside checkpoint.ErrNotExist and checkpoint.ErrExist, to be
+// tested with errors.Is.
+var (
+	// ErrContent says that a published target has another hash than the one
+	// to be published.
+	ErrContent = errors.New("published object has other content")
+	// ErrName says that a name is not made of parts of letters, digits and
+	// "-_.=+:" separated by '/'.
+	ErrName = errors.New("unusable object name")
+)
+
+// Files is where a sink stages and publishes whole files: names with '/'
+// between their parts, relative to the lake's root, staging and tables on one
+// file system.
+//
+// Each method may be called from many goroutines and processes, and again after
+// any error: none of them does harm the second time.
+type Files interface {
+	// Create makes a new file under a name nobody reads. New parents are made.
+	// checkpoint.ErrExist when the name is taken.
+	Create(ctx context.Context, name string) (StagedFile, error)
+	// Open opens a file for reading. checkpoint.ErrNotExist.
+	Open(ctx context.Context, name string) (ReadFile, error)
+	// Publish moves a staged file to its target, where readers see it; sha256
+	// is the file's hash in hexadecimal. A target that is there already with
+	// that hash is success, also when nothing is staged any more; with another
+	// hash it is ErrContent and nothing is touched. checkpoint.ErrNotExist when
+	// there is neither. The staged bytes must have been synced before: they
+	// are not read again. Durable on return: both directories, new parents too.
+	Publish(ctx context.Context, staged, target, sha256 string) error
+	// List gives the names of all files that start with prefix, sorted.
+	List(ctx context.Context, prefix string) ([]string, error)
+	// Remove removes a file; absent is success. Not durable on return: power
+	// loss may bring the file back.
+	Remove(ctx context.Context, name string) error
+	// Sweep removes what crashed writers left half done below the folder
+	// prefix (which ends with '/'), and folders below it that became empty.
+	// Only the holder of the claim on what lies there calls it; a writer it
+	// races with gets an error and is not harmed.
+	Sweep(ctx context.Context, prefix string) error
+}
+
+// StagedFile is a file being written. It belongs to one goroutine.
+type StagedFile interface {
+	io.Writer
+	// Sync makes bytes, name and new parents durable. After an error the file
+	// is dead: Close it, Remove it and write another.
+	Sync() error
+	// Close ends writing; without a Sync before it nothing is promised.
+	Close() error
+}
+
+// ReadFile is a file being read. ReadAt may run beside anything.
+type ReadFile interface {
+	io.ReaderAt
+	io.Closer
+	// Size gives the size in bytes.
+	Size() int64
+}
+
+// checkName refuses what could leave the root or hide among temporary files.
+func checkName(name string) error {
+	if name == "" {
+		return fmt.Errorf("%w: empty", ErrName)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part[0] == '.' {
+			return fmt.Errorf("%w: %q", ErrName, name)
+		}
+		for _, r := range part {
+			switch {
+			case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("-_.=+:", r):
+			default:
+				return fmt.Errorf("%w: %q", ErrName, name)
+			}
+		}
+	}
+	return nil
+}
