@@ -1,0 +1,82 @@
+# What a change is judged by. `make test` is what CI runs (.ci/run).
+#
+#   make build     static binaries in bin/
+#   make test      everything CI runs: format, vet, staticcheck, rules of the tree, tests with -race, fuzzing, crash matrix
+#   make bench     the figures of docs, with this machine's own limits beside them
+#   make soak      the heavy counts of the tests and the crash matrix; hours
+#   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
+#   make fmt       formats
+#   make fuzz      fuzzes every target, FUZZ_SECONDS in total
+#
+# CI=true makes a failure of what is only said to be skipped elsewhere.
+
+SHELL        := /usr/bin/env bash
+.SHELLFLAGS  := -eu -o pipefail -c
+GO           ?= go
+FUZZ_SECONDS ?= 60
+STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PYTHON_VENV  := $(CURDIR)/tmp/venv
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS      := -s -w -X main.version=$(VERSION)
+# Tests find the Python that has DuckDB by this name.
+export LANDFALL_PYTHON ?= $(PYTHON_VENV)/bin/python
+
+.PHONY: build test deps check-format vet staticcheck archtest unit fuzz crash bench soak mutants fmt clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
+
+# One step after the other: each prints what it found, and the cheap ones come first.
+test:
+	@$(MAKE) --no-print-directory check-format
+	@$(MAKE) --no-print-directory vet
+	@$(MAKE) --no-print-directory archtest
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory staticcheck
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory crash
+	@cat tmp/skipped 2>/dev/null || true
+
+# Installs what the tests need where that is possible, and lists what it could not.
+deps:
+	@.ci/deps tmp/skipped '$(PYTHON_VENV)'
+
+check-format:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags failpoint ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+archtest:
+	$(GO) test -count=1 ./cmd/internal/archtest
+
+unit:
+	$(GO) test $$(.ci/race) -p 2 -timeout 15m ./...
+
+fuzz:
+	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS)
+
+crash:
+	$(GO) test -tags failpoint -count=1 -timeout 20m ./cmd/...
+
+bench:
+	$(GO) run ./cmd/landfall bench
+	$(GO) test -run '^$$' -bench . -benchmem -p 1 ./...
+
+soak:
+	LANDFALL_SOAK=1 $(GO) test -count=1 -p 1 -timeout 12h ./...
+	LANDFALL_SOAK=1 $(GO) test -tags failpoint -count=1 -timeout 12h ./cmd/...
+
+mutants:
+	$(GO) run ./cmd/internal/mutants
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+clean:
+	rm -rf bin tmp
