@@ -1,0 +1,107 @@
+// Package stream is the engine's vocabulary: the numbers that name a place in
+// the flow, and the interfaces of the parts that cmd joins together. It has no
+// behaviour of its own.
+//
+// In:  nothing.
+// Out: types used by engine/landing, engine/task, engine/checkpoint and the
+// sinks.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// ErrFenced says that another claim holds the partition: whoever gets it stops
+// and touches nothing more.
+var ErrFenced = errors.New("fenced by another claim")
+
+// Epoch is the number of one checkpoint of one task, from 1; 0 is before the
+// first.
+type Epoch uint64
+
+// String gives the decimal number.
+func (e Epoch) String() string { return strconv.FormatUint(uint64(e), 10) }
+
+// Padded gives twenty decimal digits, for names that sort.
+func (e Epoch) Padded() string { return fmt.Sprintf("%020d", uint64(e)) }
+
+// TaskID names one partition of one landing log, in file names too.
+type TaskID struct {
+	Landing   string // identity of the landing log: lower-case letters, digits and '-'
+	Partition int
+}
+
+// String gives "<landing>-<partition, four digits>".
+func (t TaskID) String() string { return fmt.Sprintf("%s-%04d", t.Landing, t.Partition) }
+
+// ClaimID is the random identity of one claim of a task: 32 hexadecimal digits.
+type ClaimID string
+
+// Position is a place in one partition of a landing log: the next record to
+// read. The zero Position is the partition's beginning.
+type Position struct {
+	Log    string `json:"log"`    // link of the landing log's chain; Kafka: topic id
+	Offset int64  `json:"offset"` // within that link
+}
+
+// Watermark says of one gateway that no event older than At is expected.
+type Watermark struct {
+	Gateway string
+	At      record.Micros
+}
+
+// Staged is one output of one epoch, durable but unseen. It stands in the
+// epoch's manifest until it is known published, as JSON.
+type Staged struct {
+	Sink   string     `json:"sink"`
+	Table  table.Name `json:"table"`
+	Name   string     `json:"name"`   // where it lies staged, relative to the sink's root
+	Target string     `json:"target"` // where it is to be visible, relative to the sink's root
+	Rows   int64      `json:"rows"`
+	Bytes  int64      `json:"bytes"`
+	SHA256 string     `json:"sha256"` // of the whole object, hexadecimal
+}
+
+// Sink takes rows, stages them, and makes what a manifest names visible.
+//
+// Every method may be called again after a crash by another process with the
+// same arguments. One task calls a Sink from one goroutine, except Publish,
+// which may run beside the next epoch's staging.
+type Sink interface {
+	// Name is the sink's name in manifests; it never changes.
+	Name() string
+	// Begin starts staging one epoch under a claim. Nothing staged is seen by
+	// readers.
+	Begin(task TaskID, claim ClaimID, epoch Epoch) (Stage, error)
+	// Publish makes staged outputs visible, all of them, each time it is
+	// called: what is visible already with the same hash is done. Durable on
+	// return. An output that is neither staged nor published, or published
+	// with another hash, is an error, and the task stops.
+	Publish(ctx context.Context, staged []Staged) error
+	// Collect removes what the task's earlier claims and abandoned epochs left
+	// staged. Nothing that keep names (Staged.Name) is touched, nor anything
+	// of another task. alive is asked after listing and before every removal;
+	// when it returns an error nothing more is removed.
+	Collect(ctx context.Context, task TaskID, keep map[string]bool, alive func() error) error
+}
+
+// Stage is one epoch being staged. It belongs to one goroutine.
+type Stage interface {
+	// Write adds rows. It copies what it keeps: the batch and the bytes it
+	// aliases belong to the caller again on return.
+	Write(rows *table.Batch) error
+	// Seal makes all rows durable and verified (reopened and counted), in
+	// table.Names order, and ends the stage. No rows: no outputs.
+	Seal(ctx context.Context) ([]Staged, error)
+	// Abandon drops the stage; what it leaves is collected later.
+	Abandon()
+	// Rows and Bytes tell the size so far (bytes of memory, roughly).
+	Rows() int
+	Bytes() int64
+}

@@ -1,0 +1,211 @@
+// Package table is the lake's tables as Go types: one row struct a table, and
+// Batch, the rows that a run of records gave.
+//
+// In:  engine/task fills a Batch, record by record, in landing order.
+// Out: sinks read it; sinks/parquet turns the structs into columns.
+//
+// Invariants
+//
+//  1. (Gateway, Log, Offset, Row) is unique within a table over all epochs.
+//  2. A record gives one Record row and Rows typed rows; each typed row
+//     carries the same Rows, and Row counts them from 0. A row in Late is a
+//     copy and counts in neither.
+//  3. A value that is not available is an Opt that is not Valid: NULL.
+//
+// No behaviour but resetting. A Batch belongs to one goroutine at a time.
+package table
+
+import (
+	"landfall/decoders/ais"
+	"landfall/edge/record"
+)
+
+// Name is a table's name, which is also its folder in the lake.
+type Name string
+
+// The tables. The first seven typed ones are counted in a record's Rows.
+const (
+	Record         Name = "record"
+	AISPosition    Name = "ais_position"
+	AISStatic      Name = "ais_static"
+	AISBaseStation Name = "ais_base_station"
+	AISAtoN        Name = "ais_aton"
+	AISBinary      Name = "ais_binary"
+	AISSafety      Name = "ais_safety"
+	AISOther       Name = "ais_other"
+	Loss           Name = "loss"
+	Conflict       Name = "conflict"
+)
+
+// Names lists the tables in the order in which they are staged and published:
+// typed rows first, record and the exceptions last.
+func Names() []Name {
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, Loss, Conflict, Record}
+}
+
+// TypedNames lists the tables whose rows count in a record's Rows.
+func TypedNames() []Name {
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther}
+}
+
+// Lineage says where a row comes from: columns _gateway, _log, _offset, _row,
+// _rows.
+type Lineage struct {
+	Gateway string
+	Log     string // record.LogID.String(), one shared string a log
+	Offset  record.Offset
+	Row     int32 // 0 … Rows-1 among the record's typed rows
+	Rows    int32 // typed rows the record gave
+}
+
+// Times are the times of a row and what vouches for them.
+type Times struct {
+	EventTime   record.Micros // record.NoTime: NULL
+	TimeSource  record.TimeSource
+	TimeQuality record.TimeQuality
+	ReceivedAt  record.Micros
+}
+
+// Reception says how an AIS message was heard: columns channel, talker,
+// source, station, own_ship, is_duplicate, dup_log, dup_offset, is_late.
+type Reception struct {
+	Channel byte   // 'A', 'B', …; 0: NULL
+	Talker  string // two letters
+	Source  string
+	Station string // TAG s:; empty: NULL
+	OwnShip bool   // VDO
+	// IsDuplicate says that another receiver of the gateway had brought this
+	// transmission before; not Valid beyond the horizon of the dedupe.
+	IsDuplicate ais.Opt[bool]
+	DupLog      string // log and offset of the first reception; empty: NULL
+	DupOffset   record.Offset
+	IsLate      bool
+}
+
+// RecordRow is a row of record: every captured offset exactly once.
+type RecordRow struct {
+	Lineage // Row 0; Rows: the typed rows it gave
+	Times
+	LandedAt     record.Micros
+	Kind         record.Kind
+	Source       string
+	Flags        record.Flags
+	BootID       string // 32 hexadecimal digits; empty: NULL
+	Monotonic    int64  // microseconds since that boot
+	Raw          []byte // as received, without line ends; aliases the landed block
+	RejectReason string // empty: NULL
+}
+
+// PositionRow is a row of ais_position: types 1, 2, 3, 9, 18, 19, 27.
+type PositionRow struct {
+	Lineage
+	Times
+	Reception
+	ais.Position
+}
+
+// StaticRow is a row of ais_static: types 5, 19 and each half of 24.
+type StaticRow struct {
+	Lineage
+	Times
+	Reception
+	ais.Static
+}
+
+// BaseStationRow is a row of ais_base_station: types 4, 11.
+type BaseStationRow struct {
+	Lineage
+	Times
+	Reception
+	ais.BaseStation
+}
+
+// AtoNRow is a row of ais_aton: type 21.
+type AtoNRow struct {
+	Lineage
+	Times
+	Reception
+	ais.AtoN
+}
+
+// BinaryRow is a row of ais_binary: types 6, 8, 25, 26.
+type BinaryRow struct {
+	Lineage
+	Times
+	Reception
+	ais.Binary
+}
+
+// SafetyRow is a row of ais_safety: types 12, 14.
+type SafetyRow struct {
+	Lineage
+	Times
+	Reception
+	ais.Safety
+}
+
+// OtherRow is a row of ais_other: every other type.
+type OtherRow struct {
+	Lineage
+	Times
+	Reception
+	ais.Other
+}
+
+// LossRow is a row of loss: the offsets [Offset, Offset+Count) of a log will
+// never come.
+type LossRow struct {
+	Gateway  string
+	Log      string
+	Offset   record.Offset
+	Count    uint64
+	Reason   string // shed, corrupt, missing, cut_tail
+	LandedAt record.Micros
+}
+
+// ConflictRow is a row of conflict: a block that contradicts what was taken
+// before under the same offsets, kept raw.
+type ConflictRow struct {
+	Gateway  string
+	Log      string
+	Offset   record.Offset // first offset of the block
+	Count    uint64
+	Reason   string // hash, chain, gap, unknown_log
+	Block    []byte
+	LandedAt record.Micros
+	// LandingOffset is where the block lies in the landing log, which makes
+	// the row unique.
+	LandingOffset int64
+}
+
+// Batch is the rows of a run of records, table by table.
+type Batch struct {
+	Records      []RecordRow
+	Positions    []PositionRow
+	Statics      []StaticRow
+	BaseStations []BaseStationRow
+	AtoNs        []AtoNRow
+	Binaries     []BinaryRow
+	Safeties     []SafetyRow
+	Others       []OtherRow
+	Losses       []LossRow
+	Conflicts    []ConflictRow
+
+	kept []byte // backs what Keep gave
+}
+
+// Keep copies b into the batch's own memory, where it stays until Reset.
+func (b *Batch) Keep(p []byte) []byte {
+	at := len(b.kept)
+	b.kept = append(b.kept, p...)
+	return b.kept[at:len(b.kept):len(b.kept)]
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Records, b.Positions, b.Statics = b.Records[:0], b.Positions[:0], b.Statics[:0]
+	b.BaseStations, b.AtoNs, b.Binaries = b.BaseStations[:0], b.AtoNs[:0], b.Binaries[:0]
+	b.Safeties, b.Others = b.Safeties[:0], b.Others[:0]
+	b.Losses, b.Conflicts = b.Losses[:0], b.Conflicts[:0]
+	b.kept = b.kept[:0]
+}
