@@ -1,0 +1,158 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"landfall/edge/record"
+)
+
+// Code says why a request was not taken whole. Codes are stable.
+type Code string
+
+// The codes and what they mean.
+const (
+	CodeNone        Code = ""             // taken whole
+	CodeOutOfOrder  Code = "out_of_order" // starts elsewhere than at acked
+	CodeConflict    Code = "conflict"     // contradicts what is landed
+	CodeMalformed   Code = "malformed"    // breaks the protocol
+	CodeTruncated   Code = "truncated"    // ended too early; the blocks before are landed
+	CodeVersion     Code = "version"      // newer than this ingest
+	CodeForbidden   Code = "forbidden"    // another gateway's
+	CodeTooLarge    Code = "too_large"    // a block beyond MaxBlockBytes
+	CodeBomb        Code = "bomb"         // a body beyond the limit of a request
+	CodeNotZstd     Code = "not_zstd"     // another encoding
+	CodeCorrupt     Code = "corrupt"      // a block fails its checks
+	CodeBusy        Code = "busy"         // too many sessions
+	CodeSuperseded  Code = "superseded"   // cut by a newer request of the gateway
+	CodeFull        Code = "full"         // free space is under the reserve
+	CodeUnavailable Code = "unavailable"  // the landing log cannot be written now
+)
+
+var statuses = map[Code]int{
+	CodeNone: http.StatusOK, CodeOutOfOrder: http.StatusConflict, CodeConflict: http.StatusConflict,
+	CodeMalformed: http.StatusBadRequest, CodeTruncated: http.StatusBadRequest, CodeVersion: http.StatusBadRequest,
+	CodeForbidden: http.StatusForbidden, CodeTooLarge: http.StatusRequestEntityTooLarge, CodeBomb: http.StatusRequestEntityTooLarge,
+	CodeNotZstd: http.StatusUnsupportedMediaType, CodeCorrupt: http.StatusUnprocessableEntity, CodeBusy: http.StatusTooManyRequests,
+	CodeSuperseded: http.StatusServiceUnavailable, CodeFull: http.StatusServiceUnavailable, CodeUnavailable: http.StatusServiceUnavailable,
+}
+
+// Status is the HTTP status that goes with a code; 0 for a code not known here.
+func (c Code) Status() int { return statuses[c] }
+
+// Refusals lists every code but CodeNone, for counters.
+func Refusals() []Code {
+	return []Code{
+		CodeOutOfOrder, CodeConflict, CodeMalformed, CodeTruncated, CodeVersion, CodeForbidden, CodeTooLarge,
+		CodeBomb, CodeNotZstd, CodeCorrupt, CodeBusy, CodeSuperseded, CodeFull, CodeUnavailable,
+	}
+}
+
+// Answer is what the cloud says about a log of a gateway.
+type Answer struct {
+	Gateway  string
+	Log      record.LogID
+	Request  RequestID
+	Known    bool          // false: the cloud does not know what it holds of this log
+	Acked    record.Offset // next offset that the cloud does not hold
+	Hash     record.Hash   // of the block that ends at Acked; zero: not known
+	LandedAt record.Micros // the cloud's clock
+	Code     Code
+	Conflict bool
+	Detail   string // for people
+}
+
+type answerJSON struct {
+	Protocol int     `json:"protocol"`
+	Gateway  string  `json:"gateway"`
+	Log      string  `json:"log"`
+	Request  string  `json:"request"`
+	Acked    *uint64 `json:"acked"`
+	Hash     string  `json:"hash"`
+	LandedAt *int64  `json:"landed_at"`
+	Error    *Code   `json:"error"`
+	Conflict bool    `json:"conflict"`
+	Detail   string  `json:"detail,omitempty"`
+}
+
+// Encode gives the answer's JSON, one line.
+func (a Answer) Encode() []byte {
+	landed, code := int64(a.LandedAt), a.Code
+	j := answerJSON{
+		Protocol: Version, Gateway: a.Gateway, Log: a.Log.String(), Request: a.Request.String(),
+		LandedAt: &landed, Error: &code, Conflict: a.Conflict, Detail: a.Detail,
+	}
+	if a.Known {
+		acked := uint64(a.Acked)
+		j.Acked = &acked
+		if a.Hash != (record.Hash{}) {
+			j.Hash = a.Hash.String()
+		}
+	}
+	p, err := json.Marshal(j)
+	if err != nil { // no field of answerJSON can fail
+		return nil
+	}
+	return append(p, '\n')
+}
+
+// DecodeAnswer reads an answer and checks that it is one, to the request sent:
+// content type, protocol, echoes, and that status and code belong together.
+// Codes of a later ingest are taken when their status is an error's.
+// Error: ErrNotAnswer (with record.ErrVersion for another protocol version).
+func DecodeAnswer(status int, contentType string, body []byte, sent RequestHeader) (Answer, error) {
+	if mt, _, err := mime.ParseMediaType(contentType); err != nil || mt != AnswerType {
+		return Answer{}, fmt.Errorf("status %d, content type %q: %w", status, contentType, ErrNotAnswer)
+	}
+	var j answerJSON
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if err := dec.Decode(&j); err != nil || len(body) > MaxAnswerBytes {
+		return Answer{}, fmt.Errorf("status %d, body of %d bytes: %w", status, len(body), ErrNotAnswer)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return Answer{}, fmt.Errorf("status %d, bytes after the answer: %w", status, ErrNotAnswer)
+	}
+	if j.Protocol != Version {
+		return Answer{}, fmt.Errorf("protocol %d: %w: %w", j.Protocol, record.ErrVersion, ErrNotAnswer)
+	}
+	if j.Gateway != sent.Gateway || j.Log != sent.Log.String() || j.Request != sent.Request.String() {
+		return Answer{}, fmt.Errorf("answer to gateway %q, log %q, request %q: %w", j.Gateway, j.Log, j.Request, ErrNotAnswer)
+	}
+	if j.Error == nil || j.LandedAt == nil {
+		return Answer{}, fmt.Errorf("error or landed_at absent: %w", ErrNotAnswer)
+	}
+	a := Answer{
+		Gateway: j.Gateway, Log: sent.Log, Request: sent.Request, LandedAt: record.Micros(*j.LandedAt),
+		Code: *j.Error, Conflict: j.Conflict, Detail: j.Detail,
+	}
+	if want, known := statuses[a.Code]; known && want != status || !known && status < 400 {
+		return Answer{}, fmt.Errorf("status %d with error %q: %w", status, a.Code, ErrNotAnswer)
+	}
+	if a.Conflict != (a.Code == CodeConflict) {
+		return Answer{}, fmt.Errorf("conflict %v with error %q: %w", a.Conflict, a.Code, ErrNotAnswer)
+	}
+	if err := a.decodeAcked(j); err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+func (a *Answer) decodeAcked(j answerJSON) error {
+	if j.Acked == nil {
+		return nil
+	}
+	a.Known, a.Acked = true, record.Offset(*j.Acked)
+	if j.Hash == "" {
+		return nil
+	}
+	h, err := record.ParseLogID(j.Hash)
+	if err != nil {
+		return fmt.Errorf("hash %q: %w", j.Hash, ErrNotAnswer)
+	}
+	a.Hash = record.Hash(h)
+	return nil
+}

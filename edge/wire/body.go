@@ -1,0 +1,175 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"landfall/edge/record"
+)
+
+// Encoder writes the body of a request. It is reused with Reset, so that a
+// gateway keeps one compressor's memory (about 3 MiB) whatever it sends.
+type Encoder struct {
+	z *zstd.Encoder
+}
+
+// NewEncoder gives an encoder that writes to w.
+func NewEncoder(w io.Writer) (*Encoder, error) {
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("open zstd writer: %w", err)
+	}
+	return &Encoder{z: z}, nil
+}
+
+// Reset begins another body on w; an unfinished one is forgotten.
+func (e *Encoder) Reset(w io.Writer) { e.z.Reset(w) }
+
+// WriteBlock writes one block and flushes the stream, so that a reader of the
+// bytes so far gets the block whole. Errors: record.ErrTooLarge, the writer's.
+func (e *Encoder) WriteBlock(block []byte) error {
+	if len(block) > MaxBlockBytes {
+		return fmt.Errorf("send block of %d bytes: %w", len(block), record.ErrTooLarge)
+	}
+	var head [frameHeaderBytes]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(len(block)))
+	if _, err := e.z.Write(head[:]); err != nil {
+		return fmt.Errorf("write block length: %w", err)
+	}
+	if _, err := e.z.Write(block); err != nil {
+		return fmt.Errorf("write block: %w", err)
+	}
+	if err := e.z.Flush(); err != nil {
+		return fmt.Errorf("flush block: %w", err)
+	}
+	return nil
+}
+
+// Close ends the body; the encoder may be Reset for another.
+func (e *Encoder) Close() error {
+	if err := e.z.Close(); err != nil {
+		return fmt.Errorf("end zstd stream: %w", err)
+	}
+	return nil
+}
+
+// Decoder reads the body of a request block by block. It reads no further than
+// it must to give the next block.
+type Decoder struct {
+	src   *source
+	z     *zstd.Decoder
+	left  int64
+	limit int64
+	err   error
+}
+
+// NewDecoder reads blocks from r. limit bounds the decoded bytes of the whole
+// body. Close releases it.
+func NewDecoder(r io.Reader, limit int64) (*Decoder, error) {
+	src := &source{r: r}
+	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderMaxMemory(maxWindowBytes+MaxBlockBytes))
+	if err != nil {
+		return nil, fmt.Errorf("open zstd reader: %w", err)
+	}
+	return &Decoder{src: src, z: z, left: limit, limit: limit}, nil
+}
+
+// source hides every method of a body but Read from the decompressor, and
+// keeps the body's own error apart from the stream's.
+type source struct {
+	r   io.Reader
+	n   int64
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// WireBytes is the number of compressed bytes read so far.
+func (d *Decoder) WireBytes() int64 { return d.src.n }
+
+// Next gives the next block, which belongs to the caller; neither its CRC nor
+// its structure is checked. io.EOF after the last, when the stream ended as it
+// should. Errors, all final: ErrNotZstd, ErrBomb, ErrTruncated (with the
+// body's own error when it had one), ErrMalformed, record.ErrTooLarge for a
+// length above MaxBlockBytes (nothing is allocated for it).
+func (d *Decoder) Next() ([]byte, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	block, err := d.next()
+	if err != nil {
+		d.err = err
+		return nil, err
+	}
+	return block, nil
+}
+
+func (d *Decoder) next() ([]byte, error) {
+	var head [frameHeaderBytes]byte
+	if n, err := io.ReadFull(d.z, head[:]); err != nil {
+		if err == io.EOF && n == 0 {
+			return nil, io.EOF
+		}
+		return nil, d.classify(err)
+	}
+	size := int64(binary.LittleEndian.Uint32(head[:]))
+	if size > MaxBlockBytes {
+		return nil, fmt.Errorf("receive block of %d bytes: %w", size, record.ErrTooLarge)
+	}
+	if size < record.BlockHeaderBytes {
+		return nil, fmt.Errorf("receive block of %d bytes: %w", size, ErrMalformed)
+	}
+	if d.left -= size + frameHeaderBytes; d.left < 0 {
+		return nil, fmt.Errorf("receive body of more than %d bytes: %w", d.limit, ErrBomb)
+	}
+	return d.read(int(size))
+}
+
+// read takes memory for a block only as its bytes arrive: a length alone costs
+// the reader nothing.
+func (d *Decoder) read(size int) ([]byte, error) {
+	const step = 256 << 10
+	block := make([]byte, min(size, step))
+	for have := 0; ; {
+		n, err := io.ReadFull(d.z, block[have:])
+		if have += n; err != nil {
+			return nil, d.classify(err)
+		}
+		if have == size {
+			return block, nil
+		}
+		grown := make([]byte, min(size, 4*have))
+		copy(grown, block)
+		block = grown
+	}
+}
+
+func (d *Decoder) classify(err error) error {
+	switch {
+	case d.src.err != nil:
+		return fmt.Errorf("receive block: %w: %w", ErrTruncated, d.src.err)
+	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
+		return fmt.Errorf("receive block: %w", ErrTruncated)
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return fmt.Errorf("receive block: %w: %w", ErrNotZstd, err)
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrFrameSizeExceeded):
+		return fmt.Errorf("receive block: %w: %w", ErrBomb, err)
+	default:
+		return fmt.Errorf("receive block: %w: %w", ErrMalformed, err)
+	}
+}
+
+// Close releases the decoder's memory.
+func (d *Decoder) Close() { d.z.Close() }

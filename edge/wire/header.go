@@ -1,0 +1,80 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"landfall/edge/record"
+)
+
+// Names of the request's headers.
+const (
+	HeaderProtocol = "Landfall-Protocol"
+	HeaderGateway  = "Landfall-Gateway"
+	HeaderLog      = "Landfall-Log"
+	HeaderOffset   = "Landfall-Offset"
+	HeaderRequest  = "Landfall-Request"
+)
+
+// RequestHeader says whose blocks follow, and from where.
+type RequestHeader struct {
+	Gateway string
+	Log     record.LogID
+	Offset  record.Offset // first offset of the request
+	Request RequestID
+}
+
+// Write sets the headers of a request. body says whether blocks follow; a
+// question has no content type.
+func (h RequestHeader) Write(to http.Header, body bool) {
+	to.Set(HeaderProtocol, strconv.Itoa(Version))
+	to.Set(HeaderGateway, h.Gateway)
+	to.Set(HeaderLog, h.Log.String())
+	to.Set(HeaderOffset, h.Offset.String())
+	to.Set(HeaderRequest, h.Request.String())
+	if body {
+		to.Set("Content-Type", ContentType)
+		to.Set("Content-Encoding", ContentEncoding)
+	}
+}
+
+// ParseRequestHeader reads what Write wrote. On an error the fields parsed so
+// far are returned with it, so that a refusal can echo them.
+// Errors: ErrMalformed; record.ErrVersion for another protocol version.
+func ParseRequestHeader(from http.Header) (RequestHeader, error) {
+	var h RequestHeader
+	var err error
+	h.Gateway = from.Get(HeaderGateway)
+	if h.Request, err = ParseRequestID(from.Get(HeaderRequest)); err != nil {
+		return h, fmt.Errorf("header %s: %w", HeaderRequest, err)
+	}
+	if v := from.Get(HeaderProtocol); v != strconv.Itoa(Version) {
+		if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > Version {
+			return h, fmt.Errorf("header %s: %d: %w", HeaderProtocol, n, record.ErrVersion)
+		}
+		return h, fmt.Errorf("header %s: %q: %w", HeaderProtocol, v, ErrMalformed)
+	}
+	if err = CheckGateway(h.Gateway); err != nil {
+		return h, fmt.Errorf("header %s: %w", HeaderGateway, err)
+	}
+	if h.Log, err = record.ParseLogID(from.Get(HeaderLog)); err != nil || h.Log.IsZero() {
+		return h, fmt.Errorf("header %s: %q: %w", HeaderLog, from.Get(HeaderLog), ErrMalformed)
+	}
+	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
+		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)
+	}
+	return h, nil
+}
+
+// CheckContent checks the headers of a request that has a body.
+// Errors: ErrNotZstd for another encoding, ErrMalformed for another type.
+func CheckContent(from http.Header) error {
+	if e := from.Get("Content-Encoding"); e != ContentEncoding {
+		return fmt.Errorf("content encoding %q: %w", e, ErrNotZstd)
+	}
+	if t := from.Get("Content-Type"); t != ContentType {
+		return fmt.Errorf("content type %q: %w", t, ErrMalformed)
+	}
+	return nil
+}
