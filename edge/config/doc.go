@@ -1,0 +1,88 @@
+// Package config reads configuration files strictly: YAML into plain structs,
+// refusing what it does not know, with the file, the line, the key and what was
+// expected in every error.
+//
+// In:  a YAML file, and a pointer to a struct whose fields carry
+// `yaml:"name"`.
+// Out: the struct filled, and a File that knows the line of every key, so that
+// what Validate says about a field is said about a line.
+//
+// Invariants
+//
+//  1. A key that no field names, a key given twice, a value of another kind, a
+//     number without its unit: each is an error, and all of them are reported,
+//     not only the first.
+//  2. A key that is absent leaves its field alone, so the struct is filled with
+//     defaults before.
+//  3. Nothing is read but the one file; no environment, no expansion.
+//
+// Everything is pure but Load, which reads one file. No goroutines.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrInvalid is what every error about the content of a configuration wraps.
+var ErrInvalid = errors.New("invalid configuration")
+
+// Error is one thing wrong in a file. It wraps ErrInvalid.
+type Error struct {
+	File string
+	Line int    // from 1; 0 when the key is absent from the file
+	Key  string // like "sources[0].udp.listen"
+	Got  string // what stands there; may be empty
+	Want string // what was expected
+}
+
+// Error gives "file:line: key: got x, expected y".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+	}
+	if e.Key != "" {
+		fmt.Fprintf(&b, ": %s", e.Key)
+	}
+	if e.Got != "" {
+		fmt.Fprintf(&b, ": got %s, expected %s", e.Got, e.Want)
+	} else {
+		fmt.Fprintf(&b, ": expected %s", e.Want)
+	}
+	return b.String()
+}
+
+// Unwrap gives ErrInvalid.
+func (e *Error) Unwrap() error { return ErrInvalid }
+
+// FieldError is what Validate of a configuration struct returns about one
+// field, which it names by its key.
+type FieldError struct {
+	Key  string // like "forward.url" or "sources[0].udp.listen"
+	Got  string // may be empty
+	Want string
+}
+
+// Error gives "key: got x, expected y".
+func (e *FieldError) Error() string {
+	return strings.TrimPrefix((&Error{Key: e.Key, Got: e.Got, Want: e.Want}).Error(), ": ")
+}
+
+// Unwrap gives ErrInvalid.
+func (e *FieldError) Unwrap() error { return ErrInvalid }
+
+// Problems gathers what is wrong with a struct; the zero value is ready.
+type Problems struct{ errs []error }
+
+// Add notes that the field under key is wrong unless ok.
+func (p *Problems) Add(ok bool, key, got, want string) {
+	if !ok {
+		p.errs = append(p.errs, &FieldError{Key: key, Got: got, Want: want})
+	}
+}
+
+// Err gives all problems as one error, nil for none.
+func (p *Problems) Err() error { return errors.Join(p.errs...) }
