@@ -170,11 +170,12 @@ type ConflictRow struct {
 	Log      string
 	Offset   record.Offset // first offset of the block
 	Count    uint64
-	Reason   string // hash, chain, gap, unknown_log
+	Reason   string // hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest
 	Block    []byte
 	LandedAt record.Micros
-	// LandingOffset is where the block lies in the landing log, which makes
-	// the row unique.
+	// LandingLog and LandingOffset are the position after the block in the
+	// landing log, which makes the row unique.
+	LandingLog    string
 	LandingOffset int64
 }
 
