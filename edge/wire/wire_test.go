@@ -333,6 +333,9 @@ func FuzzRequest(f *testing.F) {
 		if total > limit {
 			t.Fatalf("%d bytes decoded, limit %d", total, limit)
 		}
+		if len(blocks) == 0 {
+			return
+		}
 		again, err := decodeAll(t, bytes.NewReader(encode(t, blocks...)), limit+1<<10)
 		if err != nil || len(again) != len(blocks) {
 			t.Fatalf("%d blocks again of %d, %v", len(again), len(blocks), err)

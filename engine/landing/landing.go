@@ -1,0 +1,189 @@
+// Package landing is the landing log: the durable record, in the cloud, of
+// every block that gateways sent, in P partitions. It declares the interface;
+// its sub-packages implement it (embedded: on local disk, replay: over a
+// recorded file), and landingtest holds what every implementation must pass.
+//
+// In:  engine/ingest appends blocks as they came, each gateway in its partition.
+// Out: engine/task reads one partition in order, from a position it keeps in
+// its checkpoints.
+//
+// Invariants
+//
+//  1. What Append returned nil for is read back by every later Reader, byte for
+//     byte, also after a crash (C2). What Append returned an error for may or
+//     may not be read back; nothing is read back twice for one Append.
+//  2. Appends of one gateway are read in the order in which they returned or,
+//     where one waited for another, were called. A gateway's blocks lie in the
+//     partition Partition(gateway, P), all of them.
+//  3. The identity of a landing log and P are fixed for its life. A Position
+//     means the same bytes for ever, or is refused with ErrPosition.
+//  4. A landing log judges nothing: order, duplicates and contradictions are the
+//     task's to find. Tail is a help for ingest, never a proof.
+//
+// The codec of Landed is pure; concurrency is stated at each method of Log.
+package landing
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"landfall/edge/record"
+	"landfall/engine/stream"
+)
+
+// Errors of this package, to be tested with errors.Is.
+var (
+	// ErrPosition says that a position does not lie in the log: released
+	// already, beyond the end, or of another chain. The task stops, red.
+	ErrPosition = errors.New("position outside the landing log")
+	// ErrFull says that free space is under the reserve; nothing was appended.
+	ErrFull = errors.New("landing log is full")
+	// ErrMismatch says that a landing log is not the one it was opened as.
+	ErrMismatch = errors.New("another landing log")
+	// ErrClosed says that the log or reader was closed.
+	ErrClosed = errors.New("landing log is closed")
+	// ErrReadOnly says that this kind of landing log takes no appends.
+	ErrReadOnly = errors.New("landing log is read-only")
+)
+
+// ID is the identity of one landing log: lower-case letters, digits and '-'.
+// It stands in every manifest.
+type ID string
+
+// Landed is one edge block as it landed.
+type Landed struct {
+	Gateway  string
+	LandedAt record.Micros // the cloud's clock
+	// Conflict says that ingest found the block to contradict what is landed
+	// already: it was not acknowledged, and belongs in the table conflict. The
+	// task finds others by itself.
+	Conflict bool
+	Block    []byte // the block, the same bytes as in the gateway's log
+}
+
+// A landed block, version 1:
+//
+//	0  1  version, 1
+//	1  1  flags: bit 0 Conflict
+//	2  8  LandedAt, little-endian
+//	10 1  length of the gateway's name, 1 to 255
+//	11 .  gateway, then the block to the end
+const (
+	landedVersion  = 1
+	landedConflict = 1
+	landedFixed    = 11
+
+	// MaxHeadBytes bounds what Encode adds to a block.
+	MaxHeadBytes = landedFixed + 255
+)
+
+// EncodeHead gives what stands before the block; head and block together are
+// the encoded form. Error: a gateway's name that is empty or over 255 bytes.
+func (l Landed) EncodeHead() ([]byte, error) {
+	if l.Gateway == "" || len(l.Gateway) > 255 {
+		return nil, fmt.Errorf("encode landed block: gateway name of %d bytes: %w", len(l.Gateway), record.ErrTooLarge)
+	}
+	head := make([]byte, landedFixed, landedFixed+len(l.Gateway))
+	head[0] = landedVersion
+	if l.Conflict {
+		head[1] = landedConflict
+	}
+	binary.LittleEndian.PutUint64(head[2:], uint64(l.LandedAt))
+	head[10] = byte(len(l.Gateway))
+	return append(head, l.Gateway...), nil
+}
+
+// Encode gives the whole encoded form.
+func (l Landed) Encode() ([]byte, error) {
+	head, err := l.EncodeHead()
+	if err != nil {
+		return nil, err
+	}
+	return append(head, l.Block...), nil
+}
+
+// DecodeLanded reads what Encode wrote; Block aliases p and is not checked.
+// Errors: record.ErrCorrupt, record.ErrVersion.
+func DecodeLanded(p []byte) (Landed, error) {
+	if len(p) < landedFixed {
+		return Landed{}, fmt.Errorf("decode landed block of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	if p[0] != landedVersion {
+		return Landed{}, fmt.Errorf("decode landed block version %d: %w", p[0], record.ErrVersion)
+	}
+	name := int(p[10])
+	if p[1]&^landedConflict != 0 || name == 0 || len(p) < landedFixed+name {
+		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
+	}
+	return Landed{
+		Gateway:  string(p[landedFixed : landedFixed+name]),
+		LandedAt: record.Micros(binary.LittleEndian.Uint64(p[2:])),
+		Conflict: p[1] == landedConflict,
+		Block:    p[landedFixed+name:],
+	}, nil
+}
+
+// Partition is the partition of a gateway among p: FNV-1a, 64 bits, of its
+// name, modulo p.
+func Partition(gateway string, p int) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(gateway)) // never fails
+	return int(h.Sum64() % uint64(p))
+}
+
+// Tail is what is landed of a gateway's newest log.
+type Tail struct {
+	Log  record.LogID
+	Next record.Offset // the next offset to land
+	Hash record.Hash   // of the block that ends at Next
+	// AfterLoss says that this block declares a loss, so that the Prev of the
+	// next one is not to be checked.
+	AfterLoss bool
+}
+
+// Advance gives the tail after block, which must have parsed, was landed.
+// known says whether t is known. A conflict and a copy of what lies below the
+// tail change nothing; a block of another log begins a new tail.
+func (t Tail) Advance(known bool, l Landed, h record.Header) (Tail, bool) {
+	if l.Conflict || known && h.Log == t.Log && h.End() <= t.Next {
+		return t, known
+	}
+	return Tail{Log: h.Log, Next: h.End(), Hash: record.HashBlock(l.Block), AfterLoss: h.Kind == record.BlockLoss}, true
+}
+
+// Log is a landing log. Every method may be called from many goroutines.
+type Log interface {
+	// ID is the log's identity.
+	ID() ID
+	// Partitions is P.
+	Partitions() int
+	// Append lands one block, durable on return (C2), in the partition
+	// Partition(l.Gateway, P). l belongs to the caller again on return. After an
+	// error the block may or may not have landed; the caller appends nothing
+	// more that follows it before it has asked Tail again. Errors: ErrFull,
+	// ErrReadOnly, ErrClosed, record.ErrTooLarge, record.ErrCorrupt for a block
+	// whose header does not parse, ctx's (the block may still land).
+	Append(ctx context.Context, l Landed) error
+	// Tail tells what is landed of a gateway's newest log; false: not known. It
+	// never tells more than is durable.
+	Tail(gateway string) (Tail, bool)
+	// Reader reads a partition from a position: the zero Position, or one that
+	// Next gave. ErrPosition when it is outside the log.
+	Reader(partition int, from stream.Position) (Reader, error)
+	// Release says that nothing below a position will be read again; the log may
+	// drop it. ErrPosition when it is outside the log. Idempotent.
+	Release(partition int, below stream.Position) error
+}
+
+// Reader reads one partition in order. It belongs to one goroutine.
+type Reader interface {
+	// Next waits for the next landed block and gives the position after it. What
+	// it gives belongs to the caller for good. io.EOF at the end of a bounded
+	// log, ctx's error when it ends first.
+	Next(ctx context.Context) (Landed, stream.Position, error)
+	// Close ends the reader.
+	Close() error
+}

@@ -1,0 +1,215 @@
+package landingtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// Memory is the obvious landing log: a slice a partition. It keeps nothing when
+// the process ends, and passes the conformance suite.
+type Memory struct {
+	id landing.ID
+
+	mu     sync.Mutex
+	grown  chan struct{} // closed and replaced when a partition grows or the log closes
+	parts  []memoryPart
+	tails  map[string]landing.Tail
+	closed bool
+	fail   func(landing.Landed) (stored bool, err error)
+}
+
+type memoryPart struct {
+	first  int64 // offset of landed[0]
+	landed []landing.Landed
+}
+
+// NewMemory gives an empty log of p partitions.
+func NewMemory(id landing.ID, p int) *Memory {
+	return &Memory{id: id, grown: make(chan struct{}), parts: make([]memoryPart, p), tails: map[string]landing.Tail{}}
+}
+
+// FailWith has f asked before each append: its error is Append's, and stored
+// says whether the block lands all the same. nil ends it.
+func (m *Memory) FailWith(f func(landing.Landed) (stored bool, err error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = f
+}
+
+// Landed gives what is landed in one partition, from its beginning.
+func (m *Memory) Landed(partition int) []landing.Landed {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]landing.Landed(nil), m.parts[partition].landed...)
+}
+
+// Forget drops the tails, as a restart without marks would.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tails = map[string]landing.Tail{}
+}
+
+// ID implements landing.Log.
+func (m *Memory) ID() landing.ID { return m.id }
+
+// Partitions implements landing.Log.
+func (m *Memory) Partitions() int { return len(m.parts) }
+
+// Append implements landing.Log.
+func (m *Memory) Append(ctx context.Context, l landing.Landed) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h, err := record.ParseHeader(l.Block)
+	if err != nil {
+		return fmt.Errorf("append block: %w", err)
+	}
+	if _, err := l.EncodeHead(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return landing.ErrClosed
+	}
+	var failed error
+	if m.fail != nil {
+		var stored bool
+		if stored, failed = m.fail(l); failed != nil && !stored {
+			return failed
+		}
+	}
+	l.Block = bytes.Clone(l.Block)
+	p := &m.parts[landing.Partition(l.Gateway, len(m.parts))]
+	p.landed = append(p.landed, l)
+	close(m.grown)
+	m.grown = make(chan struct{})
+	if failed != nil {
+		return failed
+	}
+	t, known := m.tails[l.Gateway]
+	if t, known = t.Advance(known, l, h); known {
+		m.tails[l.Gateway] = t
+	}
+	return nil
+}
+
+// Tail implements landing.Log.
+func (m *Memory) Tail(gateway string) (landing.Tail, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.tails[gateway]
+	return t, ok
+}
+
+func (m *Memory) link() string { return "memory-" + string(m.id) }
+
+// place checks a position against a partition; the caller holds mu.
+func (m *Memory) place(partition int, at stream.Position) (int64, error) {
+	if partition < 0 || partition >= len(m.parts) {
+		return 0, fmt.Errorf("partition %d of %d: %w", partition, len(m.parts), landing.ErrPosition)
+	}
+	p := &m.parts[partition]
+	if at == (stream.Position{}) {
+		at.Log = m.link()
+	}
+	if at.Log != m.link() || at.Offset < p.first || at.Offset > p.first+int64(len(p.landed)) {
+		return 0, fmt.Errorf("partition %d, position %+v: %w", partition, at, landing.ErrPosition)
+	}
+	return at.Offset, nil
+}
+
+// Reader implements landing.Log.
+func (m *Memory) Reader(partition int, from stream.Position) (landing.Reader, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, landing.ErrClosed
+	}
+	at, err := m.place(partition, from)
+	if err != nil {
+		return nil, err
+	}
+	return &memoryReader{m: m, partition: partition, at: at}, nil
+}
+
+// Release implements landing.Log.
+func (m *Memory) Release(partition int, below stream.Position) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return landing.ErrClosed
+	}
+	if partition >= 0 && partition < len(m.parts) && below == (stream.Position{}) {
+		return nil
+	}
+	if partition >= 0 && partition < len(m.parts) && below.Log == m.link() && below.Offset >= 0 && below.Offset < m.parts[partition].first {
+		return nil
+	}
+	at, err := m.place(partition, below)
+	if err != nil {
+		return err
+	}
+	p := &m.parts[partition]
+	p.landed, p.first = p.landed[at-p.first:], at
+	return nil
+}
+
+// Close implements io.Closer.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.closed = true
+		close(m.grown)
+		m.grown = make(chan struct{})
+	}
+	return nil
+}
+
+// Reopen makes a closed log usable again, as a restart would.
+func (m *Memory) Reopen() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = false
+}
+
+type memoryReader struct {
+	m         *Memory
+	partition int
+	at        int64
+}
+
+func (r *memoryReader) Next(ctx context.Context) (landing.Landed, stream.Position, error) {
+	for {
+		r.m.mu.Lock()
+		p, grown, closed := &r.m.parts[r.partition], r.m.grown, r.m.closed
+		if i := r.at - p.first; !closed && i >= 0 && i < int64(len(p.landed)) {
+			l := p.landed[i]
+			r.m.mu.Unlock()
+			r.at++
+			l.Block = bytes.Clone(l.Block)
+			return l, stream.Position{Log: r.m.link(), Offset: r.at}, nil
+		} else if i < 0 {
+			closed = true
+		}
+		r.m.mu.Unlock()
+		if closed {
+			return landing.Landed{}, stream.Position{}, landing.ErrClosed
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return landing.Landed{}, stream.Position{}, ctx.Err()
+		}
+	}
+}
+
+func (r *memoryReader) Close() error { return nil }
