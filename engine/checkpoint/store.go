@@ -43,4 +43,8 @@ type Store interface {
 	// on: a crash of the writer between its rename and its fsync leaves a
 	// content that power loss could take back.
 	Settle(ctx context.Context, name string) error
+	// Sweep removes what crashed writers left half done under prefix, which
+	// List never shows. A live writer it races with gets an error and writes
+	// again.
+	Sweep(ctx context.Context, prefix string) error
 }

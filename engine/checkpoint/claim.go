@@ -1,0 +1,159 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+
+	"landfall/edge/durable/failpoint"
+	"landfall/engine/stream"
+)
+
+// Claim takes a task over and brings it to where its last checkpoint stands.
+// When it returns, every output that the checkpoint names is visible, and the
+// task may restore State and read from the manifest's Position.
+//
+// Steps, and what a crash after each one leaves:
+//
+//  1. list the task's objects; nothing.
+//  2. read HEAD, settle it, read its manifest, refuse another identity; nothing.
+//  3. create a manifest equal to it under a new claim id; an object that no
+//     HEAD names, collected by the next claim.
+//  4. swap HEAD to that manifest: from here on every other writer of the task
+//     is fenced; the checkpoint is the same under another claim.
+//  5. publish every output that the manifest names; what is visible already
+//     with the same hash is done, so the next claim does the rest.
+//  6. release the landing log below the manifest's position; repeatable.
+//  7. collect what was listed in 1 and is not reached from the manifest, then
+//     what sinks left staged; repeatable.
+//
+// Step 1 comes first because of what 7 removes: whatever was listed before this
+// claim moved HEAD belongs to writers whose swap can only fail from then on, so
+// that nothing HEAD may ever name is removed, however late 7 runs.
+//
+// Errors: ErrFenced when another claim came between 2 and 4 (claim again, if
+// the partition is still yours); ErrIdentity, ErrVersion, ErrCorrupt (a person
+// must look); anything else may pass.
+func Claim(ctx context.Context, cfg Config) (*Committer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	c := newCommitter(cfg.withDefaults())
+	if err := c.takeOver(ctx); err != nil {
+		c.cancel()
+		return nil, fmt.Errorf("claim %s: %w", cfg.Task, err)
+	}
+	return c, nil
+}
+
+func (c *Committer) takeOver(ctx context.Context) error {
+	var listed []string
+	err := c.retry.do(ctx, func() (err error) {
+		listed, err = c.cfg.Store.List(ctx, c.cfg.Task.String()+"/")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.moveHead(ctx); err != nil {
+		return err
+	}
+	for _, p := range c.at.manifest.Pending() {
+		c.pending = append(c.pending, batch{epoch: p.Epoch, staged: p.Staged})
+	}
+	for _, b := range c.pending {
+		if err := c.publish(ctx, b); err != nil {
+			return err
+		}
+	}
+	if m := &c.at.manifest; m.Epoch > 0 {
+		if err := c.release(ctx, m.Position); err != nil {
+			return err
+		}
+	}
+	if err := c.collectListed(ctx, listed); err != nil {
+		return err
+	}
+	go c.publishLoop()
+	return nil
+}
+
+// moveHead is steps 2 to 4 of Claim.
+func (c *Committer) moveHead(ctx context.Context) error {
+	var from cursor
+	err := c.retry.do(ctx, func() (err error) {
+		from, err = load(ctx, c.cfg.Store, c.cfg.Task)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	next := from.manifest
+	if from.data == nil {
+		next = Manifest{
+			Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition,
+			Partitions: c.cfg.Partitions, Schema: c.cfg.Schema, Decoder: c.cfg.Decoder, Params: c.cfg.Params,
+		}
+	} else if err := c.cfg.identify(&next); err != nil {
+		return err
+	}
+	next.Claim, next.Previous, next.Writer = c.claim, from.hash, c.cfg.Writer
+	next.Unpublished, next.Staged = next.Pending(), nil
+	failpoint.Hit("claim.before-swap")
+	if err := c.advance(ctx, from, next); err != nil {
+		return err
+	}
+	failpoint.Hit("claim.after-swap")
+	return nil
+}
+
+// advance writes the manifest under its own name and moves HEAD to it from
+// what from holds.
+func (c *Committer) advance(ctx context.Context, from cursor, next Manifest) error {
+	to, err := c.writeManifest(ctx, next)
+	if err != nil {
+		return err
+	}
+	to.version, err = c.retry.swapHead(ctx, c.cfg.Store, c.cfg.Task, from, to.data)
+	if err != nil {
+		return err
+	}
+	c.moved(to)
+	return nil
+}
+
+// writeManifest creates the manifest's object and gives the HEAD that names it.
+func (c *Committer) writeManifest(ctx context.Context, m Manifest) (cursor, error) {
+	data, err := m.Encode()
+	if err != nil {
+		return cursor{}, err
+	}
+	name := manifestName(c.cfg.Task, m.Epoch, m.Claim)
+	if err := c.retry.put(ctx, c.cfg.Store, name, data); err != nil {
+		return cursor{}, err
+	}
+	sum := hash(data)
+	head, err := Head{Format: Format, Manifest: name, SHA256: sum, Claim: m.Claim, Epoch: m.Epoch}.Encode()
+	if err != nil {
+		return cursor{}, err
+	}
+	return cursor{data: head, hash: sum, manifest: m}, nil
+}
+
+// alive is nil while HEAD is this claim's.
+func (c *Committer) alive(ctx context.Context) error {
+	at, err := readHead(ctx, c.cfg.Store, c.cfg.Task)
+	if err != nil {
+		return err
+	}
+	if at.data == nil {
+		return fmt.Errorf("%w: HEAD is gone", stream.ErrFenced)
+	}
+	head, err := DecodeHead(at.data)
+	if err != nil {
+		return err
+	}
+	if head.Claim != c.claim {
+		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package checkpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"landfall/engine/stream"
+)
+
+// ErrIdentity says that the checkpoint belongs to something else than what the
+// task was started with; IdentityError says what.
+var ErrIdentity = errors.New("checkpoint of something else")
+
+// IdentityError names the first thing in which a checkpoint and the task that
+// wants to continue from it differ. It is ErrIdentity.
+type IdentityError struct {
+	Task  stream.TaskID
+	Field string // "landing", "partitions", or a name in Params
+	Have  string // in the checkpoint
+	Want  string // in the configuration
+}
+
+// Error names both values.
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("%s %s: %s is %q there, %q here", ErrIdentity, e.Task, e.Field, e.Have, e.Want)
+}
+
+// Is makes errors.Is(err, ErrIdentity) true.
+func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }
+
+// Config says what a Committer works on.
+type Config struct {
+	// Store holds manifests, HEAD and state. Required.
+	Store Store
+	// Sinks are staged and published in this order. Their names differ.
+	Sinks []stream.Sink
+	// Task is the partition to claim. Required.
+	Task stream.TaskID
+	// Partitions is P of the landing log. Required.
+	Partitions int
+	// Writer names this process for people who read manifests.
+	Writer string
+	// Schema is the version of the tables; a checkpoint of a newer one is
+	// refused with ErrVersion.
+	Schema int
+	// Decoder is the version of what makes rows of records; it is recorded.
+	Decoder string
+	// Params are the settings on which rows depend. A checkpoint with others is
+	// refused with ErrIdentity. Nil: keep what the checkpoint says.
+	Params map[string]string
+	// Release tells the landing log that nothing below is needed any more. It
+	// is called from the Committer's goroutine and may be called again with the
+	// same or a lower position. Nil: nobody to tell.
+	Release func(ctx context.Context, below stream.Position) error
+	// PublishBacklog is how many committed epochs may wait for publishing
+	// before Commit waits. 0: 2.
+	PublishBacklog int
+	// Attempts is how often a step that failed without a definite answer is
+	// tried before the Committer gives up. 0: 5.
+	Attempts int
+	// Backoff is the wait before the second attempt, doubled for each further
+	// one. 0: 100 ms.
+	Backoff time.Duration
+	// NewClaim makes claim ids; nil: 16 random bytes.
+	NewClaim func() stream.ClaimID
+	// Logger gets what is counted in Stats and stops nothing. Nil: discarded.
+	Logger *slog.Logger
+}
+
+// Validate names the first field that is unusable and changes nothing.
+func (c *Config) Validate() error {
+	if c.Store == nil {
+		return errors.New("checkpoint: Store is missing")
+	}
+	if err := checkTask(c.Task, c.Partitions); err != nil {
+		return fmt.Errorf("checkpoint: Task: %w", err)
+	}
+	if c.PublishBacklog < 0 || c.Attempts < 0 || c.Backoff < 0 {
+		return errors.New("checkpoint: PublishBacklog, Attempts and Backoff must not be negative")
+	}
+	names := make(map[string]bool)
+	for _, s := range c.Sinks {
+		if names[s.Name()] {
+			return fmt.Errorf("checkpoint: Sinks: %q twice", s.Name())
+		}
+		names[s.Name()] = true
+	}
+	return nil
+}
+
+// withDefaults fills in what zero means.
+func (c Config) withDefaults() Config {
+	if c.PublishBacklog == 0 {
+		c.PublishBacklog = 2
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 5
+	}
+	if c.Backoff == 0 {
+		c.Backoff = 100 * time.Millisecond
+	}
+	if c.NewClaim == nil {
+		c.NewClaim = newClaim
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Release == nil {
+		c.Release = func(context.Context, stream.Position) error { return nil }
+	}
+	return c
+}
+
+func newClaim() stream.ClaimID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: the runtime ends the process instead
+	return stream.ClaimID(hex.EncodeToString(b[:]))
+}
+
+// identify refuses a checkpoint of something else, naming the first difference.
+func (c *Config) identify(m *Manifest) error {
+	differ := func(field, have, want string) error {
+		return &IdentityError{Task: c.Task, Field: field, Have: have, Want: want}
+	}
+	if m.Landing != c.Task.Landing {
+		return differ("landing", m.Landing, c.Task.Landing)
+	}
+	if m.Partitions != c.Partitions {
+		return differ("partitions", fmt.Sprint(m.Partitions), fmt.Sprint(c.Partitions))
+	}
+	if c.Params != nil {
+		var keys []string
+		for k := range m.Params {
+			keys = append(keys, k)
+		}
+		for k := range c.Params {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			if m.Params[k] != c.Params[k] {
+				return differ(k, m.Params[k], c.Params[k])
+			}
+		}
+	}
+	if m.Schema > c.Schema {
+		return fmt.Errorf("%w: checkpoint of %s has table schema %d, known up to %d", ErrVersion, c.Task, m.Schema, c.Schema)
+	}
+	return c.knows(m)
+}
+
+// knows refuses a checkpoint with outputs of a sink that is not configured:
+// they could not be published.
+func (c *Config) knows(m *Manifest) error {
+	for _, p := range m.Pending() {
+		for _, s := range p.Staged {
+			if !slices.ContainsFunc(c.Sinks, func(k stream.Sink) bool { return k.Name() == s.Sink }) {
+				return &IdentityError{Task: c.Task, Field: "sink", Have: s.Sink, Want: ""}
+			}
+		}
+	}
+	return nil
+}

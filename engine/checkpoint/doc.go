@@ -1,0 +1,33 @@
+// Package checkpoint makes an epoch true: it keeps the manifest of a task, moves
+// HEAD to it, publishes what it names, and starts a task from it after a crash.
+//
+// In:  Claim takes a task over; the task hands Commit one Cut an epoch: sealed
+// stages, a snapshot of state, the landing position.
+// Out: objects in a Store: <task>/HEAD, <task>/manifest/…, <task>/state/…; calls
+// to Publish and Collect of the sinks and to Release of the landing log.
+//
+// Invariants
+//
+//  1. An epoch happened when HEAD names its manifest, and only then (C4). HEAD
+//     moves by compare-and-swap alone, and its bytes never recur: they hold a
+//     random claim id and a claim never uses an epoch twice.
+//  2. What a manifest names is durable before HEAD names the manifest: staged
+//     files, state objects, the manifest itself.
+//  3. Bytes once sent are frozen. A call whose answer was lost is resolved by
+//     reading: mine is success, unchanged is the same bytes again, anything
+//     else is ErrFenced.
+//  4. A staged file stands in Staged of exactly one manifest, and then in
+//     Unpublished of every later one until it is known published.
+//  5. Publishing after a crash is the same function as publishing on the good
+//     path, and it is done before the task reads a record.
+//  6. The landing log is released up to an epoch's position only when every
+//     output of that epoch and of all before it is published durably.
+//  7. An object is removed only when no manifest that HEAD names or may ever
+//     name reaches it: it was listed before this claim moved HEAD and this
+//     claim's manifest does not name it, or this claim itself stopped naming
+//     it. HEAD is read before each removal, and another claim there ends all.
+//
+// A Committer belongs to one goroutine, its task's; it owns one more, which
+// publishes and releases beside the next epoch and is joined by Close. Stats,
+// Failed and Err may be called from any goroutine.
+package checkpoint

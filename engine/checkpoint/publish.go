@@ -1,0 +1,82 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+
+	"landfall/edge/durable/failpoint"
+	"landfall/engine/stream"
+)
+
+// enqueue hands a committed epoch to the publishing goroutine; Commit holds a
+// slot, so there is room.
+func (c *Committer) enqueue(b batch) {
+	c.mu.Lock()
+	c.pending = append(c.pending, b)
+	c.stats.Commits++
+	c.mu.Unlock()
+	c.queue <- b
+}
+
+// publishLoop is steps 4 and 5 of Commit, epoch after epoch, until Close or the
+// first error.
+func (c *Committer) publishLoop() {
+	defer close(c.done)
+	for b := range c.queue {
+		if err := c.finish(c.ctx, b); err != nil {
+			_ = c.fail(fmt.Errorf("publish epoch %s of %s: %w", b.epoch, c.cfg.Task, err))
+			return
+		}
+		<-c.slots
+	}
+}
+
+// finish publishes, releases and collects one committed epoch.
+func (c *Committer) finish(ctx context.Context, b batch) error {
+	if err := c.publish(ctx, b); err != nil {
+		return err
+	}
+	if err := c.release(ctx, b.position); err != nil {
+		return err
+	}
+	return c.remove(ctx, b.dropped)
+}
+
+// publish makes one committed epoch visible in every sink; recovery calls it
+// too. On success the epoch is the oldest pending one and leaves the list.
+func (c *Committer) publish(ctx context.Context, b batch) error {
+	failpoint.Hit("c5.before-publish")
+	for _, sink := range c.cfg.Sinks {
+		var mine []stream.Staged
+		for _, s := range b.staged {
+			if s.Sink == sink.Name() {
+				mine = append(mine, s)
+			}
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		err := c.retry.do(ctx, func() error {
+			return sink.Publish(ctx, mine) // Commit point C5
+		})
+		if err != nil {
+			return fmt.Errorf("publish to sink %s: %w", sink.Name(), err)
+		}
+	}
+	failpoint.Hit("c5.after-publish")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = c.pending[1:]
+	c.stats.Published = b.epoch
+	return nil
+}
+
+// release tells the landing log that all before position is published.
+func (c *Committer) release(ctx context.Context, position stream.Position) error {
+	failpoint.Hit("release.before")
+	if err := c.retry.do(ctx, func() error { return c.cfg.Release(ctx, position) }); err != nil {
+		return fmt.Errorf("release landing log below %s+%d: %w", position.Log, position.Offset, err)
+	}
+	failpoint.Hit("release.after")
+	return nil
+}
