@@ -25,8 +25,10 @@ type Annotation struct {
 }
 
 // Annotations walks the block's annotations in order.
-func (b *Block) Annotations(yield func(Annotation) bool) {
-	for rest := b.ann; len(rest) > 0; {
+func (b *Block) Annotations(yield func(Annotation) bool) { walkAnnotations(b.ann, yield) }
+
+func walkAnnotations(ann []byte, yield func(Annotation) bool) {
+	for rest := ann; len(rest) > 0; {
 		size, k := binary.Uvarint(rest[1:])
 		a := Annotation{Type: AnnType(rest[0]), Body: rest[1+k : 1+k+int(size)]}
 		if !yield(a) {

@@ -4,32 +4,60 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // Builder gathers the records and annotations of one block. The zero value is
 // not ready: call Reset first. It belongs to one goroutine and is reused, so
 // that a steady stream allocates nothing.
 type Builder struct {
-	buf      []byte // header space, then records
+	buf      []byte // HeadroomBytes, header space, then records
 	ann      []byte
 	count    uint32
 	baseTime Micros
 	baseMono int64
+	lastAt   Micros
 }
+
+// HeadroomBytes is the space that SealFramed leaves in front of a block.
+const HeadroomBytes = 32
+
+// recordStart is where the records of a block begin in Builder.buf.
+const recordStart = HeadroomBytes + BlockHeaderBytes
 
 // Reset empties the builder and keeps its memory.
 func (b *Builder) Reset() {
-	if cap(b.buf) < BlockHeaderBytes {
-		b.buf = make([]byte, BlockHeaderBytes, 64<<10)
+	if cap(b.buf) < recordStart {
+		b.buf = make([]byte, recordStart, 64<<10)
 	}
-	b.buf, b.ann, b.count, b.baseTime, b.baseMono = b.buf[:BlockHeaderBytes], b.ann[:0], 0, 0, 0
+	b.buf, b.ann = b.buf[:recordStart], b.ann[:0]
+	b.count, b.baseTime, b.baseMono, b.lastAt = 0, 0, 0, NoTime
 }
 
 // Count is the number of records added since Reset.
 func (b *Builder) Count() int { return int(b.count) }
 
 // Size is the number of bytes Seal would give.
-func (b *Builder) Size() int { return len(b.buf) + len(b.ann) }
+func (b *Builder) Size() int { return max(len(b.buf)-HeadroomBytes, BlockHeaderBytes) + len(b.ann) }
+
+// FirstAt is ReceivedAt of the first record added with Add, or NoTime.
+func (b *Builder) FirstAt() Micros {
+	if b.LastAt() == NoTime {
+		return NoTime
+	}
+	return b.baseTime
+}
+
+// LastAt is ReceivedAt of the last record added with Add, or NoTime.
+func (b *Builder) LastAt() Micros {
+	if b.count == 0 {
+		return NoTime
+	}
+	return b.lastAt
+}
+
+// Annotations walks the annotations added since Reset, in order.
+func (b *Builder) Annotations(yield func(Annotation) bool) { walkAnnotations(b.ann, yield) }
 
 // Add encodes one captured record. Error: ErrTooLarge, and the record is not
 // added (a record of MaxRawBytes always fits an empty builder).
@@ -56,6 +84,7 @@ func (b *Builder) Add(r *Record) error {
 	b.buf = binary.AppendUvarint(b.buf, uint64(n+len(r.Raw)))
 	b.buf = append(append(b.buf, head[:n]...), r.Raw...)
 	b.count++
+	b.lastAt = r.ReceivedAt
 	return nil
 }
 
@@ -78,7 +107,7 @@ func (b *Builder) AddPayload(parts ...[]byte) error {
 }
 
 func (b *Builder) reserve(payload int) error {
-	if len(b.buf) < BlockHeaderBytes {
+	if len(b.buf) < recordStart {
 		b.Reset()
 	}
 	if b.Size()+binary.MaxVarintLen64+payload > MaxBlockBytes {
@@ -99,21 +128,32 @@ func (b *Builder) Annotate(a Annotation) error {
 }
 
 // Seal finishes the block and gives its bytes, which stay valid until the next
-// Reset. It may be called again with other arguments (a group rewritten to
-// another place).
+// Reset, Add or Annotate. It may be called again with other arguments (a group
+// rewritten to another place).
 func (b *Builder) Seal(log LogID, first Offset, prev Hash) []byte {
-	if len(b.buf) < BlockHeaderBytes {
+	return b.SealFramed(log, first, prev, 0)[HeadroomBytes:]
+}
+
+// SealFramed is Seal for a caller who writes the block together with bytes of
+// its own in one piece: HeadroomBytes of any content, the block, then tail
+// zero bytes.
+func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byte {
+	if len(b.buf) < recordStart {
 		b.Reset()
 	}
 	records := len(b.buf)
 	b.buf = append(b.buf, b.ann...)
-	block := b.buf
+	end := len(b.buf)
+	b.buf = slices.Grow(b.buf, tail)[:end+tail]
+	clear(b.buf[end:])
+	framed := b.buf
 	b.buf = b.buf[:records]
+	block := framed[HeadroomBytes:end]
 	putHeader(block, BlockData, log, first, b.count, prev, len(b.ann))
 	binary.LittleEndian.PutUint64(block[64:], uint64(b.baseTime))
 	binary.LittleEndian.PutUint64(block[72:], uint64(b.baseMono))
 	putCRC(block)
-	return block
+	return framed
 }
 
 // SealLoss gives a block that declares [first, first+count) as given up, with

@@ -1,0 +1,63 @@
+package seglog
+
+import (
+	"fmt"
+
+	"landfall/edge/record"
+)
+
+// openLog chooses this Store's log at the first Append: its identity, what it
+// says of the log before, and the block of offset 0. Nothing is written yet; a
+// failed first Append leaves the choice for the next.
+func (s *Store) openLog() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	a := &s.app
+	if !a.log.IsZero() {
+		return nil
+	}
+	now := s.cfg.Now()
+	o := record.Opening{PrevLastAt: record.NoTime, OpenedAt: now, CutTailBytes: a.cutTail}
+	a.ordinal = 1
+	if n := len(s.logs); n > 0 {
+		last := s.logs[n-1]
+		o.Prev, o.PrevEnd, o.PrevLastAt = last.id, last.end, last.lastAt
+		a.ordinal = last.ordinal + 1
+	}
+	id := s.cfg.NewLogID()
+	if l, _ := s.find(id); l != nil || id.IsZero() {
+		return fmt.Errorf("open log: the new id %s is taken", id)
+	}
+	var b record.Builder
+	err := b.Add(&record.Record{
+		Kind: record.KindLogOpen, ReceivedAt: now, EventTime: now, TimeSource: record.TimeReceipt, Raw: o.Encode(),
+	})
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	pad := padTo(int64(frameBytes+b.Size()), frameAlign)
+	a.opening = b.SealFramed(id, 0, record.Hash{}, int(pad))
+	a.prev = record.HashBlock(a.opening[frameBytes : frameBytes+b.Size()])
+	a.log, a.next = id, 1
+	a.head = header{
+		id: segmentID{log: id}, ordinal: a.ordinal, prev: o.Prev, prevEnd: o.PrevEnd, lastAt: o.PrevLastAt,
+	}
+	return nil
+}
+
+// activeLog gives the state of this Store's log, listed from its first durable
+// group on. Caller holds mu.
+func (s *Store) activeLog() *logState {
+	if n := len(s.logs); n > 0 && s.logs[n-1].active {
+		return s.logs[n-1]
+	}
+	a := &s.app
+	l := &logState{
+		id: a.log, ordinal: a.ordinal, active: true, prev: a.head.prev, prevEnd: a.head.prevEnd, lastAt: s.cfg.Now(),
+	}
+	s.logs = append(s.logs, l)
+	return l
+}
