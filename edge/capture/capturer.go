@@ -1,0 +1,265 @@
+package capture
+
+import (
+	"landfall/decoders/nmea"
+	"landfall/edge/record"
+)
+
+// Config configures a Capturer.
+type Config struct {
+	// Assembler bounds multi-sentence assembly. In a replay its clock counts
+	// lines, one millisecond each, and follows the newest TAG time.
+	Assembler nmea.AssemblerConfig
+	// Replay leaves every wall clock aside: see replayClock.
+	Replay bool
+	// BaseTime is the event time, in a replay, of records before the first time
+	// in the file. record.NoTime: they have none.
+	BaseTime record.Micros
+	// Emit takes each record, in the log's order; required. The record and its
+	// Raw are valid during the call.
+	Emit func(*record.Record)
+}
+
+// Counts tells what became of the lines.
+type Counts struct {
+	Lines     uint64 // fed, empty ones left out
+	Records   uint64
+	Messages  uint64 // records of kind ais
+	Fragments uint64 // records of kind fragment: partners that did not come
+	Sentences uint64 // records of kind sentence
+	Texts     uint64 // records of kind text
+	Flagged   uint64 // records with any flag
+}
+
+// Receipt is when a line was received. A replay leaves it zero.
+type Receipt struct {
+	At        record.Micros // wall clock
+	Monotonic int64         // microseconds since boot
+}
+
+// Stream is one sender's lines; fragments are joined only within one. It is
+// made and used by one Capturer.
+type Stream struct {
+	id     uint32
+	source uint32
+	name   string
+	held   []*fragment // waiting for partners, in order of arrival
+}
+
+// Capturer makes records of lines.
+type Capturer struct {
+	cfg       Config
+	assembler *nmea.Assembler
+	streams   map[streamKey]*Stream
+	byID      map[uint32]*Stream
+	nextID    uint32
+	replay    replayClock
+	counts    Counts
+
+	pieces  []nmea.Sentence // reused
+	raw     []byte          // reused: a message's lines joined
+	rec     record.Record   // reused
+	free    []*fragment     // reused
+	holders []*Stream       // those with fragments held
+
+	waiting      int    // fragments held in all streams
+	waitingBytes int    // of them
+	changes      uint64 // of the set of them
+}
+
+type streamKey struct {
+	source uint32
+	name   string
+}
+
+// New makes a Capturer. It touches nothing.
+func New(cfg Config) *Capturer {
+	return &Capturer{
+		cfg: cfg, assembler: nmea.NewAssembler(cfg.Assembler),
+		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{},
+		replay: replayClock{base: cfg.BaseTime, newest: record.NoTime},
+	}
+}
+
+// maxStreams is how many streams are remembered before those with nothing
+// waiting are forgotten.
+const maxStreams = 4096
+
+// Stream gives the stream of that name within a source. A Stream is good until
+// Stream is asked for the next one.
+func (c *Capturer) Stream(source uint32, name string) *Stream {
+	k := streamKey{source, name}
+	if s := c.streams[k]; s != nil {
+		return s
+	}
+	if len(c.streams) >= maxStreams {
+		for k, s := range c.streams {
+			if len(s.held) == 0 {
+				delete(c.streams, k)
+				delete(c.byID, s.id)
+			}
+		}
+	}
+	c.nextID++
+	s := &Stream{id: c.nextID, source: source, name: name}
+	c.streams[k], c.byID[s.id] = s, s
+	return s
+}
+
+// Counts gives the counters so far.
+func (c *Capturer) Counts() Counts { return c.counts }
+
+// Waiting is the number of fragments that wait for partners.
+func (c *Capturer) Waiting() int { return c.waiting }
+
+// Changes counts the changes of what Snapshot would give.
+func (c *Capturer) Changes() uint64 { return c.changes }
+
+// Feed takes one line without its line end; truncated says that it is only part
+// of one. The line is not kept.
+func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
+	if len(line) == 0 {
+		return
+	}
+	c.counts.Lines++
+	c.pieces = nmea.Split(line, c.pieces[:0])
+	for i := range c.pieces {
+		c.piece(s, &c.pieces[i], truncated, at)
+	}
+}
+
+// Expire gives up fragments that waited too long as of a monotonic time.
+func (c *Capturer) Expire(monotonic int64) {
+	if c.waiting > 0 {
+		c.groups(c.assembler.Expire(monotonic))
+	}
+}
+
+// Flush gives up all waiting fragments: nothing more will come.
+func (c *Capturer) Flush() { c.groups(c.assembler.Flush()) }
+
+// piece takes one sentence, or a line without one.
+func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt) {
+	m := meta{source: s.source, flags: recordFlags(p.Flags), at: at}
+	if truncated {
+		m.flags |= record.FlagTruncated
+	}
+	own, hasOwn := ownTime(p)
+	now := at.Monotonic
+	if c.cfg.Replay {
+		now = c.replay.tick(own, hasOwn)
+		m.at = Receipt{At: c.replay.time()}
+	}
+	m.own, m.hasOwn = own, hasOwn
+	if p.Kind != nmea.KindVDM {
+		kind := record.KindSentence
+		if p.Kind == nmea.KindText {
+			kind = record.KindText
+		}
+		c.emit(kind, &m, p.Raw)
+		return
+	}
+	v, err := nmea.ParseVDM(p.Body)
+	if err != nil {
+		m.flags |= record.FlagMalformed
+		c.emit(record.KindAIS, &m, p.Raw)
+		return
+	}
+	if v.Total > 1 {
+		c.hold(s, p, &m, now)
+		c.groups(c.assembler.Add(s.id, p, v, now))
+		return
+	}
+	// A single sentence comes back at once, last; before it what it made the
+	// assembler give up.
+	if groups := c.assembler.Add(s.id, p, v, now); len(groups) > 1 {
+		c.groups(groups[:len(groups)-1])
+	}
+	c.emit(record.KindAIS, &m, p.Raw)
+}
+
+// groups emits what the assembler gave back.
+func (c *Capturer) groups(groups []nmea.Group) {
+	for i := range groups {
+		g := &groups[i]
+		s := c.byID[g.Source]
+		var m meta
+		c.raw = c.raw[:0]
+		for j := range g.Parts {
+			f := c.release(s, &g.Parts[j])
+			if j > 0 {
+				c.raw = append(c.raw, '\n')
+			}
+			c.raw = append(c.raw, f.raw...)
+			m.join(&f.meta, j == 0)
+			c.free = append(c.free, f)
+		}
+		kind := record.KindFragment
+		if g.Complete {
+			kind = record.KindAIS
+		}
+		c.emit(kind, &m, c.raw)
+	}
+}
+
+// meta is what a record has beside its bytes.
+type meta struct {
+	source uint32
+	flags  record.Flags
+	at     Receipt
+	own    record.Micros // the line's own time, when hasOwn
+	hasOwn bool
+}
+
+// join adds a further part, in order of number: a message was received when the
+// first of its parts to arrive was, and its own time is that of the first part
+// that has one.
+func (m *meta) join(part *meta, first bool) {
+	if first {
+		*m = *part
+		return
+	}
+	m.flags |= part.flags
+	if part.at.Monotonic < m.at.Monotonic {
+		m.at = part.at
+	}
+	if !m.hasOwn {
+		m.own, m.hasOwn = part.own, part.hasOwn
+	}
+}
+
+func (c *Capturer) emit(kind record.Kind, m *meta, raw []byte) {
+	c.rec = record.Record{
+		Kind: kind, Flags: m.flags, Source: m.source,
+		ReceivedAt: m.at.At, Monotonic: m.at.Monotonic, Raw: raw,
+	}
+	switch {
+	case m.hasOwn:
+		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.own, record.TimeTag, record.QualityAsserted
+	case !c.cfg.Replay:
+		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.at.At, record.TimeReceipt, record.QualityUnsynchronised
+	case m.at.At != record.NoTime:
+		c.rec.EventTime, c.rec.TimeSource = m.at.At, record.TimeBase
+	default:
+		c.rec.EventTime = record.NoTime
+	}
+	c.counts.add(kind, m.flags)
+	c.cfg.Emit(&c.rec)
+}
+
+func (n *Counts) add(kind record.Kind, flags record.Flags) {
+	n.Records++
+	switch kind {
+	case record.KindAIS:
+		n.Messages++
+	case record.KindFragment:
+		n.Fragments++
+	case record.KindSentence:
+		n.Sentences++
+	default:
+		n.Texts++
+	}
+	if flags != 0 {
+		n.Flagged++
+	}
+}

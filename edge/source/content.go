@@ -1,0 +1,82 @@
+package source
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+
+	"landfall/edge/durable"
+)
+
+// content reads a file's content from the front, unpacking gzip. The offset is
+// one of the content.
+type content struct {
+	file   durable.File
+	gz     *gzip.Reader // nil: plain
+	raw    int64        // bytes of file read
+	offset int64
+}
+
+// openContent opens path; gzip is told by its magic, not by the name.
+func openContent(fs durable.FS, path string) (*content, error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	c := &content{file: f}
+	var magic [2]byte
+	if n, err := f.ReadAt(magic[:], 0); n < len(magic) && err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), f.Close())
+	}
+	if magic == [2]byte{0x1f, 0x8b} {
+		if c.gz, err = gzip.NewReader(rawReader{c}); err != nil {
+			return nil, errors.Join(fmt.Errorf("open gzip %s: %w", path, err), f.Close())
+		}
+	}
+	return c, nil
+}
+
+// rawReader reads the file itself, from where the last call ended.
+type rawReader struct{ c *content }
+
+// Read implements io.Reader.
+func (r rawReader) Read(p []byte) (int, error) {
+	n, err := r.c.file.ReadAt(p, r.c.raw)
+	r.c.raw += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// Read reads on. After io.EOF a plain file may be read again when it has grown.
+func (c *content) Read(p []byte) (n int, err error) {
+	if c.gz != nil {
+		n, err = c.gz.Read(p)
+	} else {
+		n, err = rawReader{c}.Read(p)
+	}
+	c.offset += int64(n)
+	return n, err
+}
+
+// skip reads n bytes away; a plain file jumps, where it is long enough.
+func (c *content) skip(n int64) error {
+	if c.gz != nil {
+		_, err := io.CopyN(io.Discard, c, n)
+		return err
+	}
+	size, err := c.file.Size()
+	if err != nil {
+		return err
+	}
+	if c.raw+n > size {
+		return io.EOF
+	}
+	c.raw += n
+	c.offset += n
+	return nil
+}
+
+func (c *content) close() { _ = c.file.Close() } // it was only read: nothing can be lost

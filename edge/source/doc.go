@@ -1,0 +1,197 @@
+// Package source is the ways in: it reads bytes from a transport, cuts them into
+// lines and hands them over in batches, with what the transport knows about who
+// sent them and when. One transport a file: File, TCPClient, TCPServer, UDP,
+// Serial and Acked.
+//
+// In:  a file, a socket, a serial port.
+// Out: Sink.Deliver, called by the source's own goroutines; edge/capture is
+// behind it.
+//
+// Invariants
+//
+//  1. Nothing is dropped here. Every byte that was read is in exactly one line,
+//     but for CR, LF and the UdPbC header of IEC 61162-450. A line longer than
+//     MaxLineBytes comes in pieces, each marked Truncated. When the Sink
+//     cannot take more, Deliver blocks and the transport waits.
+//  2. A line is cut within one stream only: bytes of two connections, or of
+//     two UDP senders, never meet in one line.
+//  3. A source that can resend gives each batch the Position behind its last
+//     line. It acknowledges to its sender, or moves on in its file for good,
+//     only after Batch.Durable was called, which is after C1.
+//  4. A transport that is absent or broken is tried again for ever with
+//     backoff, said once in the log and shown in Status. Run returns an error
+//     only for what trying again cannot mend.
+//
+// What is lost before this package (UART overruns, datagrams the kernel had no
+// room for) cannot be had again; UDP counts what the kernel reports as Lost.
+//
+// Run of each source is called once, by one goroutine, which joins every
+// goroutine it starts before it returns. Status may be called from any.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"landfall/edge/record"
+)
+
+// ErrConfig says that a configuration cannot be used; the text names the field.
+var ErrConfig = errors.New("invalid source configuration")
+
+// MaxLineBytes bounds one line; a longer one comes in pieces.
+const MaxLineBytes = 4 << 10
+
+// readBytes is the size of one read, which bounds a batch.
+const readBytes = 64 << 10
+
+// Line is one line as received, without its line end; never empty.
+type Line struct {
+	Data      []byte
+	Truncated bool // a piece of a longer line, or the stream ended inside it
+}
+
+// Batch is a run of lines of one stream that were read at one moment. Whoever
+// it was delivered to owns it and its memory.
+type Batch struct {
+	Stream     string        // the sender within the source; only its own lines belong together
+	ReceivedAt record.Micros // wall clock when the last of it was read
+	Monotonic  int64         // microseconds since boot at the same moment
+	Lines      []Line        // in order; may be empty when only Position moved
+
+	// Mark names the stream's mark in the log; empty when it cannot resend.
+	Mark string
+	// Position is the source's own note of where it stands after Lines.
+	Position []byte
+	// Sync asks for a commit at once: somebody waits for Durable.
+	Sync bool
+	// Durable, when set, is called once, after C1 of the last of Lines; it
+	// does not block.
+	Durable func()
+}
+
+// Sink takes what a source reads. It is bound to that source.
+type Sink interface {
+	// Deliver hands a batch over; it is not durable on return. It blocks while
+	// the gateway cannot take more. Its error says that the gateway stops and
+	// the batch was not taken. It may be called by many goroutines; batches of
+	// one stream come from one goroutine at a time, in order.
+	Deliver(b *Batch) error
+	// Position gives the last durable Position under a mark, as of the start
+	// of this process; nil when there is none.
+	Position(mark string) []byte
+}
+
+// Clock tells the time of receipt.
+type Clock interface {
+	// Now gives the wall clock and the microseconds since boot.
+	Now() (wall record.Micros, monotonic int64)
+}
+
+// Options are common to all sources.
+type Options struct {
+	// Name identifies the source: in status, in the log and in its marks. It
+	// must not change while its data matters. Not empty, without '/'.
+	Name string
+	// Clock is required.
+	Clock Clock
+	// Logger takes changes of state; nil: none.
+	Logger *slog.Logger
+}
+
+func (o *Options) validate() error {
+	if o.Name == "" {
+		return fmt.Errorf("name: empty: %w", ErrConfig)
+	}
+	for _, c := range []byte(o.Name) {
+		if c == '/' || c < ' ' {
+			return fmt.Errorf("name %q: '/' and control characters are not allowed: %w", o.Name, ErrConfig)
+		}
+	}
+	if o.Clock == nil {
+		return fmt.Errorf("clock of source %s: missing: %w", o.Name, ErrConfig)
+	}
+	return nil
+}
+
+// wait sleeps for d and tells whether ctx is still alive.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// pump reads r until it ends and delivers its lines as one stream. The rest
+// without a line end is delivered as Truncated. The error is r's, nil for
+// io.EOF, or the Sink's, wrapped in errStopped.
+func pump(r io.Reader, stream string, o *Options, m *meter, sink Sink) error {
+	var split Splitter
+	var lines lineBuffer
+	buf := make([]byte, readBytes)
+	for {
+		n, err := r.Read(buf)
+		wall, mono := o.Clock.Now()
+		if n > 0 {
+			m.received(n, wall)
+			split.Feed(buf[:n], lines.add)
+		}
+		if err != nil {
+			split.Flush(true, lines.add)
+		}
+		if b := lines.batch(stream, wall, mono); b != nil {
+			m.lines(b)
+			if derr := sink.Deliver(b); derr != nil {
+				return fmt.Errorf("%w: %w", errStopped, derr)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// errStopped says that the Sink takes nothing more.
+var errStopped = errors.New("capture stopped")
+
+// lineBuffer gathers lines for one batch in memory of its own.
+type lineBuffer struct {
+	data []byte
+	ends []lineEnd
+}
+
+type lineEnd struct {
+	end       int
+	truncated bool
+}
+
+func (l *lineBuffer) add(line []byte, truncated bool) {
+	l.data = append(l.data, line...)
+	l.ends = append(l.ends, lineEnd{len(l.data), truncated})
+}
+
+// batch gives what was gathered, nil for nothing, and starts anew.
+func (l *lineBuffer) batch(stream string, wall record.Micros, mono int64) *Batch {
+	if len(l.ends) == 0 {
+		return nil
+	}
+	b := &Batch{Stream: stream, ReceivedAt: wall, Monotonic: mono, Lines: make([]Line, len(l.ends))}
+	data, from := append([]byte(nil), l.data...), 0
+	for i, e := range l.ends {
+		b.Lines[i] = Line{Data: data[from:e.end:e.end], Truncated: e.truncated}
+		from = e.end
+	}
+	l.data, l.ends = l.data[:0], l.ends[:0]
+	return b
+}

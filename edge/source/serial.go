@@ -1,0 +1,137 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.bug.st/serial"
+)
+
+// SerialConfig configures a Serial.
+type SerialConfig struct {
+	Options
+	// Device is the port's path, required; /dev/serial/by-id names survive
+	// another port number, by-path names another adapter.
+	Device string
+	Baud   int // bits per second; 0: 38400, the rate of AIS receivers
+	// StaleAfter opens the port anew when nothing came for that long; 0: ten
+	// minutes; negative: never.
+	StaleAfter time.Duration
+	// Open opens a port; nil: serial.Open.
+	Open func(device string, mode *serial.Mode) (serial.Port, error)
+}
+
+// Validate names the first field that cannot be used. Error: ErrConfig.
+func (c *SerialConfig) Validate() error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if c.Device == "" {
+		return fmt.Errorf("device of source %s: empty: %w", c.Name, ErrConfig)
+	}
+	if c.Baud < 0 {
+		return fmt.Errorf("baud of source %s: %d is negative: %w", c.Name, c.Baud, ErrConfig)
+	}
+	return nil
+}
+
+// Serial reads lines from a serial port, 8N1. A port that is absent, busy or
+// pulled out is opened again for ever.
+type Serial struct {
+	meter
+	cfg SerialConfig
+}
+
+// NewSerial makes a Serial. Error: ErrConfig.
+func NewSerial(cfg SerialConfig) (*Serial, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Baud == 0 {
+		cfg.Baud = 38400
+	}
+	if cfg.StaleAfter == 0 {
+		cfg.StaleAfter = 10 * time.Minute
+	}
+	if cfg.Open == nil {
+		cfg.Open = serial.Open
+	}
+	s := &Serial{cfg: cfg}
+	s.init(&s.cfg.Options, "serial", false)
+	return s, nil
+}
+
+// serialPoll is how long a read waits, and so how late Run sees ctx end. The
+// port is closed by the reading goroutine only: Close of go.bug.st/serial gives
+// the descriptor back before it wakes a reader, which might then read another
+// file.
+const serialPoll = 250 * time.Millisecond
+
+// Run reads until ctx ends. It returns nil.
+func (s *Serial) Run(ctx context.Context, sink Sink) error {
+	defer s.set(StateStopped, "")
+	var retry backoff
+	for ctx.Err() == nil {
+		port, err := s.open()
+		if err == nil {
+			before := s.bytes.Load()
+			s.connected(s.cfg.Device)
+			err = pump(&portReader{ctx: ctx, port: port, stale: s.cfg.StaleAfter}, s.cfg.Device, s.o, &s.meter, sink)
+			_ = port.Close() // only read from; an unplugged port has nothing to say
+			s.disconnected()
+			if s.bytes.Load() > before {
+				retry.reset()
+			}
+		}
+		if errors.Is(err, errStopped) || ctx.Err() != nil {
+			return nil
+		}
+		s.fault(StateAbsent, fmt.Errorf("serial port %s: %w", s.cfg.Device, err))
+		retry.wait(ctx)
+	}
+	return nil
+}
+
+// open opens the port. An absent device is a bare ENOENT, a busy one a
+// PortError; neither needs another answer than trying again.
+func (s *Serial) open() (serial.Port, error) {
+	port, err := s.cfg.Open(s.cfg.Device, &serial.Mode{BaudRate: s.cfg.Baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if err := port.SetReadTimeout(serialPoll); err != nil {
+		return nil, errors.Join(fmt.Errorf("set read timeout: %w", err), port.Close())
+	}
+	return port, nil
+}
+
+// portReader makes of a port's timed reads one that ends with ctx, with a
+// silence of stale (negative: any), or with the port.
+type portReader struct {
+	ctx    context.Context
+	port   serial.Port
+	stale  time.Duration
+	silent time.Duration
+}
+
+// Read implements io.Reader.
+func (r *portReader) Read(p []byte) (int, error) {
+	for {
+		n, err := r.port.Read(p)
+		switch {
+		case n > 0:
+			r.silent = 0
+			return n, nil // an error comes again at the next read
+		case err != nil:
+			return 0, err
+		case r.ctx.Err() != nil:
+			return 0, io.EOF
+		}
+		if r.silent += serialPoll; r.stale > 0 && r.silent >= r.stale {
+			return 0, fmt.Errorf("silent for %v", r.stale)
+		}
+	}
+}

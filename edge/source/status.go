@@ -1,0 +1,150 @@
+package source
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"landfall/edge/record"
+)
+
+// State says what a source is doing.
+type State string
+
+// The states of a source. Silence is not a state: Status.LastReceiptAt has its
+// age.
+const (
+	StateStarting State = "starting" // Run was not called yet
+	StateAbsent   State = "absent"   // not there or not reachable; tried again
+	StateOpen     State = "open"     // open, connected or listening
+	StateFinished State = "finished" // a bounded source gave all it had
+	StateFailed   State = "failed"   // broken beyond trying again; Detail says why
+	StateStopped  State = "stopped"  // the gateway stops
+)
+
+// Counters count since the process started.
+type Counters struct {
+	Bytes       uint64 // bytes read
+	Lines       uint64 // lines delivered
+	Truncated   uint64 // of them pieces of longer lines, or ended in the middle
+	Connects    uint64 // opens, connections or accepted clients
+	Disconnects uint64 // ends of them
+	Errors      uint64 // errors of the transport, and protocol errors of a sender
+	Duplicates  uint64 // lines a sender repeated although they were taken (Acked)
+	Rotations   uint64 // files replaced or truncated under the reader (File)
+	Refused     uint64 // clients and senders beyond the bound
+	Lost        uint64 // datagrams the kernel had no room for (UDP)
+}
+
+// Status describes a source at one moment.
+type Status struct {
+	Name          string
+	Kind          string // file, tcp-client, tcp-server, udp, serial, acked
+	Resend        bool   // what was not durable is read or sent again
+	State         State
+	Detail        string        // the error or address behind State
+	Since         record.Micros // of State
+	LastReceiptAt record.Micros // NoTime: nothing yet
+	Open          int           // connections, clients or senders now
+	Counters
+}
+
+// meter keeps a source's counters and state.
+type meter struct {
+	o      *Options
+	kind   string
+	resend bool
+
+	bytes, lineCount, truncated, connects, disconnects atomic.Uint64
+	errors, duplicates, rotations, refused, lost       atomic.Uint64
+	lastReceipt, open                                  atomic.Int64
+
+	mu     sync.Mutex
+	state  State         // guarded by mu
+	detail string        // guarded by mu
+	since  record.Micros // guarded by mu
+}
+
+func (m *meter) init(o *Options, kind string, resend bool) {
+	m.o, m.kind, m.resend, m.state = o, kind, resend, StateStarting
+	m.since, _ = o.Clock.Now()
+	m.lastReceipt.Store(int64(record.NoTime))
+}
+
+func (m *meter) received(n int, wall record.Micros) {
+	m.bytes.Add(uint64(n))
+	m.lastReceipt.Store(int64(wall))
+}
+
+func (m *meter) lines(b *Batch) {
+	m.lineCount.Add(uint64(len(b.Lines)))
+	for i := range b.Lines {
+		if b.Lines[i].Truncated {
+			m.truncated.Add(1)
+		}
+	}
+}
+
+func (m *meter) connected(detail string) {
+	m.connects.Add(1)
+	m.open.Add(1)
+	m.set(StateOpen, detail)
+}
+
+func (m *meter) disconnected() {
+	m.disconnects.Add(1)
+	m.open.Add(-1)
+}
+
+// fault counts an error and shows it; the log has it once per change.
+func (m *meter) fault(state State, err error) {
+	m.errors.Add(1)
+	m.set(state, err.Error())
+}
+
+// set moves the state and says so in the log when it changed.
+func (m *meter) set(state State, detail string) {
+	wall, _ := m.o.Clock.Now()
+	m.mu.Lock()
+	changed := m.state != state
+	if changed {
+		m.since = wall
+	}
+	m.state, m.detail = state, detail
+	m.mu.Unlock()
+	if changed {
+		level := slog.LevelInfo
+		if state == StateAbsent || state == StateFailed {
+			level = slog.LevelWarn
+		}
+		m.log(level, "source is "+string(state), "detail", detail)
+	}
+}
+
+func (m *meter) log(level slog.Level, msg string, args ...any) {
+	if m.o.Logger != nil {
+		m.o.Logger.Log(context.Background(), level, msg, append([]any{"source", m.o.Name, "kind", m.kind}, args...)...)
+	}
+}
+
+// Name gives the source's name.
+func (m *meter) Name() string { return m.o.Name }
+
+// Resend tells whether what was not durable is read or sent again.
+func (m *meter) Resend() bool { return m.resend }
+
+// Status describes the source now. It may be called from any goroutine.
+func (m *meter) Status() Status {
+	m.mu.Lock()
+	s := Status{State: m.state, Detail: m.detail, Since: m.since}
+	m.mu.Unlock()
+	s.Name, s.Kind, s.Resend = m.o.Name, m.kind, m.resend
+	s.LastReceiptAt, s.Open = record.Micros(m.lastReceipt.Load()), int(m.open.Load())
+	s.Counters = Counters{
+		Bytes: m.bytes.Load(), Lines: m.lineCount.Load(), Truncated: m.truncated.Load(),
+		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
+		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
+	}
+	return s
+}
