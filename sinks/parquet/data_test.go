@@ -1,0 +1,75 @@
+package parquet
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"landfall/decoders/ais"
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// harbour makes n records of traffic as a harbour gives it, with their typed
+// rows: some ships under way, many moored, three receivers, some duplicates,
+// some NULLs, now and then every other table.
+func harbour(seed uint64, n int) *table.Batch {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	b := new(table.Batch)
+	log := fmt.Sprintf("%032x", seed)
+	sources := []string{"serial0", "tcp-roof", "udp"}
+	raw := []byte("!AIVDM,1,1,,A,13u?etPv2;0n:dDPwUM1U1Cb069D,0*23")
+	at := record.Micros(1_700_000_000_000_000)
+	for i := range n {
+		at += record.Micros(rng.IntN(20_000))
+		ship := rng.IntN(400)
+		for j := 14; j < 40; j++ {
+			raw[j] = byte('0' + rng.IntN(40))
+		}
+		line := table.Lineage{Gateway: "gw-harbour", Log: log, Offset: record.Offset(i), Rows: 1}
+		times := table.Times{EventTime: at - record.Micros(rng.IntN(60_000)), TimeSource: record.TimeReceipt, TimeQuality: record.QualityUnsynchronised, ReceivedAt: at}
+		b.Records = append(b.Records, table.RecordRow{Lineage: line, Times: times, LandedAt: at + 3e6, Kind: record.KindAIS, Source: sources[i%3],
+			BootID: log, Monotonic: int64(i) * 1000, Raw: append([]byte{}, raw...)})
+		rec := table.Reception{Channel: "AB"[i%2], Talker: "AI", Source: sources[i%3], IsDuplicate: ais.Some(false)}
+		if rng.IntN(10) == 0 {
+			rec.IsDuplicate, rec.DupLog, rec.DupOffset = ais.Some(true), log, record.Offset(i/2)
+		}
+		head := ais.Header{MsgType: uint8(1 + i%3), MMSI: uint32(211_000_000 + ship*37)}
+		b.Positions = append(b.Positions, table.PositionRow{Lineage: line, Times: times, Reception: rec, Position: position(rng, head, ship)})
+		if i%50 == 0 {
+			addOthers(b, line, times, rec, head)
+		}
+	}
+	return b
+}
+
+func position(rng *rand.Rand, head ais.Header, ship int) ais.Position {
+	p := ais.Position{Header: head, NavStatus: ais.Some(uint8(ship % 16)), UTCSecond: ais.Some(uint8(rng.IntN(60))), CommState: ais.Some(rng.Uint32N(1 << 19)),
+		RAIM: ais.Some(ship%2 == 0), PositionAccuracy: ship%3 == 0}
+	lat, lon := 32_100_000+ship*700+rng.IntN(30), 5_940_000+ship*900+rng.IntN(30)
+	if ship%4 == 0 { // under way
+		lat, lon = lat+rng.IntN(60_000), lon+rng.IntN(60_000)
+		p.ROT, p.ROTRaw = ais.Some(float64(rng.IntN(20))), ais.Some(int8(rng.IntN(20)))
+		p.SOG, p.COG = ais.Some(float64(rng.IntN(200))/10), ais.Some(float64(rng.IntN(3600))/10)
+	} else {
+		p.SOG, p.ROTRaw = ais.Some(float64(rng.IntN(3))/10), ais.Some(int8(-128))
+	}
+	if ship%5 != 0 {
+		p.TrueHeading = ais.Some(uint16(rng.IntN(360)))
+	}
+	if ship != 399 {
+		p.Lat, p.Lon = ais.Some(float64(lat)/600_000), ais.Some(float64(lon)/600_000)
+	}
+	return p
+}
+
+func addOthers(b *table.Batch, line table.Lineage, times table.Times, rec table.Reception, head ais.Header) {
+	b.Statics = append(b.Statics, table.StaticRow{Lineage: line, Times: times, Reception: rec, Static: ais.Static{Header: head, Part: 'A', IMO: ais.Some(uint32(9_000_000)),
+		Shipname: ais.Some(fmt.Sprint("SHIP ", head.MMSI)), Draught: ais.Some(7.5), ToBow: ais.Some(uint16(120)), ETAMonth: ais.Some(uint8(7))}})
+	b.BaseStations = append(b.BaseStations, table.BaseStationRow{Lineage: line, Times: times, Reception: rec, BaseStation: ais.BaseStation{Header: head, UTC: ais.Some(int64(1_700_000_000_000_000)), Year: ais.Some(uint16(2023))}})
+	b.AtoNs = append(b.AtoNs, table.AtoNRow{Lineage: line, Times: times, Reception: rec, AtoN: ais.AtoN{Header: head, Name: ais.Some("BUOY \"7\""), Virtual: true, Status: 3}})
+	b.Binaries = append(b.Binaries, table.BinaryRow{Lineage: line, Times: times, Reception: rec, Binary: ais.Binary{Header: head, DAC: ais.Some(uint16(200)), FID: ais.Some(uint8(10)), Data: []byte{1, 2, byte(line.Offset)}, DataBits: 23}})
+	b.Safeties = append(b.Safeties, table.SafetyRow{Lineage: line, Times: times, Reception: rec, Safety: ais.Safety{Header: head, Text: ais.Some("GOOD WATCH")}})
+	b.Others = append(b.Others, table.OtherRow{Lineage: line, Times: times, Reception: rec, Other: ais.Other{Header: head, DestMMSI: [4]ais.Opt[uint32]{ais.Some(uint32(2_190_000))}, Fields: fmt.Sprintf(`{"ack":%d}`, line.Offset)}})
+	b.Losses = append(b.Losses, table.LossRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "shed", LandedAt: times.ReceivedAt})
+	b.Conflicts = append(b.Conflicts, table.ConflictRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "hash", Block: []byte("block"), LandedAt: times.ReceivedAt, LandingOffset: int64(line.Offset)})
+}

@@ -1,0 +1,220 @@
+package parquet
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"landfall/edge/record"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// Stage implements stream.Stage: rows in memory, column by column, until Seal
+// writes them.
+type Stage struct {
+	sink   *Sink
+	task   stream.TaskID
+	claim  stream.ClaimID
+	epoch  stream.Epoch
+	tables *tables // nil: sealed or abandoned
+	rows   int
+	bytes  int64
+}
+
+var errEnded = errors.New("stage has ended")
+
+// Memory that a row takes in its columns, at most; bytes of blobs come on top.
+const (
+	recordRowBytes = 100
+	aisRowBytes    = 170
+)
+
+// Write implements stream.Stage. A typed row without an event time goes under
+// the date of the batch's first landed record, a record without one under its
+// own landing date.
+func (s *Stage) Write(b *table.Batch) error {
+	t := s.tables
+	if t == nil {
+		return fmt.Errorf("write rows to epoch %s: %w", s.epoch, errEnded)
+	}
+	landed := record.NoTime
+	if len(b.Records) > 0 {
+		landed = b.Records[0].LandedAt
+	}
+	t.positions.add(b.Positions, func(r *table.PositionRow) record.Micros { return r.EventTime }, landed)
+	t.statics.add(b.Statics, func(r *table.StaticRow) record.Micros { return r.EventTime }, landed)
+	t.baseStations.add(b.BaseStations, func(r *table.BaseStationRow) record.Micros { return r.EventTime }, landed)
+	t.atons.add(b.AtoNs, func(r *table.AtoNRow) record.Micros { return r.EventTime }, landed)
+	t.binaries.add(b.Binaries, func(r *table.BinaryRow) record.Micros { return r.EventTime }, landed)
+	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return r.EventTime }, landed)
+	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return r.EventTime }, landed)
+	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
+	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
+	t.records.add(b.Records, func(r *table.RecordRow) record.Micros { return r.EventTime }, landed)
+	s.count(b)
+	return nil
+}
+
+// count keeps Rows and Bytes.
+func (s *Stage) count(b *table.Batch) {
+	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others)
+	rare := len(b.Losses) + len(b.Conflicts)
+	s.rows += typed + rare + len(b.Records)
+	s.bytes += int64(typed)*aisRowBytes + int64(rare+len(b.Records))*recordRowBytes
+	for i := range b.Records {
+		s.bytes += int64(len(b.Records[i].Raw))
+	}
+	for i := range b.Binaries {
+		s.bytes += int64(len(b.Binaries[i].Data))
+	}
+	for i := range b.Safeties {
+		s.bytes += int64(len(b.Safeties[i].Text.Value))
+	}
+	for i := range b.Others {
+		s.bytes += int64(len(b.Others[i].Fields))
+	}
+	for i := range b.Conflicts {
+		s.bytes += int64(len(b.Conflicts[i].Block))
+	}
+}
+
+// Rows implements stream.Stage.
+func (s *Stage) Rows() int { return s.rows }
+
+// Bytes implements stream.Stage.
+func (s *Stage) Bytes() int64 { return s.bytes }
+
+// Abandon implements stream.Stage.
+func (s *Stage) Abandon() {
+	if s.tables != nil {
+		s.sink.giveTables(s.tables)
+		s.tables = nil
+	}
+}
+
+// Seal implements stream.Stage. Steps for each file, several files at once:
+//
+//  1. sort the rows and write them under the staged name, hashing the bytes;
+//  2. fsync the file, its directory and new parents;
+//  3. reopen it, compare every byte's hash and decode the lineage.
+//
+// A crash or error after any of them leaves files that no manifest names,
+// which Collect removes.
+func (s *Stage) Seal(ctx context.Context) ([]stream.Staged, error) {
+	if s.tables == nil {
+		return nil, fmt.Errorf("seal epoch %s: %w", s.epoch, errEnded)
+	}
+	var files []*bucket
+	defer s.Abandon()
+	for _, t := range s.tables.stagers() {
+		of := t.buckets()
+		slices.SortFunc(of, func(a, b *bucket) int { return cmp.Compare(a.day, b.day) })
+		files = append(files, of...)
+	}
+	staged := make([]stream.Staged, len(files))
+	names := make([]string, len(files))
+	for i, b := range files {
+		staged[i] = s.name(b)
+		names[i] = staged[i].Name
+	}
+	s.sink.setLive(names, true)
+	defer s.sink.setLive(names, false)
+	if err := s.writeAll(ctx, files, staged); err != nil {
+		return nil, fmt.Errorf("seal epoch %s of %s: %w", s.epoch, s.task, err)
+	}
+	return staged, nil
+}
+
+// writeAll writes the files, as many at once as the sink has encoders. The
+// first error ends it.
+func (s *Stage) writeAll(ctx context.Context, files []*bucket, staged []stream.Staged) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, i := range largestFirst(files) {
+		var e *encoder
+		select {
+		case e = <-s.sink.encoders:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			if e != nil {
+				s.sink.encoders <- e
+			}
+			break
+		}
+		wg.Go(func() {
+			defer func() { s.sink.encoders <- e }()
+			if err := s.write(ctx, e, files[i], &staged[i]); err != nil {
+				cancel(fmt.Errorf("stage %s: %w", staged[i].Name, err))
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// largestFirst gives the order in which files are written: with two writers
+// the last one to end is then a small one.
+func largestFirst(files []*bucket) []int {
+	order := make([]int, len(files))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(files[b].n, files[a].n) })
+	return order
+}
+
+// name says where a bucket is staged and where it will be seen.
+func (s *Stage) name(b *bucket) stream.Staged {
+	return stream.Staged{
+		Sink:   Name,
+		Table:  b.table,
+		Name:   fmt.Sprintf("%s/%s/%s/%s-%s-dt=%s-0.parquet.staged", stagingRoot, s.task, s.claim, s.epoch.Padded(), b.table, b.day),
+		Target: fmt.Sprintf("%s/dt=%s/%s-%s-0.parquet", b.table, b.day, s.task, s.epoch.Padded()),
+		Rows:   int64(b.n),
+	}
+}
+
+// write makes one staged file and fills in its size and hash.
+func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Staged) error {
+	// What an earlier attempt of this claim at this epoch left, nothing names.
+	if err := s.sink.files.Remove(ctx, f.Name); err != nil {
+		return err
+	}
+	file, err := s.sink.files.Create(ctx, f.Name)
+	if err != nil {
+		return err
+	}
+	out := newOutput(file)
+	e.out = out
+	defer func() { e.out = nil }()
+	info := map[string]string{"landfall.table": string(b.table), "landfall.task": s.task.String(), "landfall.epoch": s.epoch.String(), "landfall.schema": schemaVersion}
+	if err := writeFile(e, b.cols, b.rowOrder(), b.sorted, info); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Sync(); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	f.Bytes, f.SHA256 = out.n, hex.EncodeToString(out.hash.Sum(nil))
+	return s.sink.verify(ctx, f, b)
+}
+
+// rowOrder gives the rows in the order they are written.
+func (b *bucket) rowOrder() []uint32 {
+	keys := make([]key, b.n)
+	b.keys(keys)
+	rows := make([]uint32, b.n)
+	for i, k := range sortKeys(keys) {
+		rows[i] = k.row
+	}
+	return rows
+}

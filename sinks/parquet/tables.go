@@ -1,0 +1,102 @@
+package parquet
+
+import (
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// rowsOf is one table's columns, being filled with rows of type R.
+type rowsOf[R any] interface {
+	// declare names the columns, once, before the first row.
+	declare(d *declaration)
+	add(r *R)
+	// keys gives the sort key of each row.
+	keys(dst []key)
+}
+
+type recordCols struct {
+	lineageCols
+	rowCols
+	timeCols
+	kind              codes
+	source, boot, why strs
+	landed, monotonic ints[int64]
+	flags             strs
+	raw               blobs
+	rows              ints[int32]
+}
+
+func (c *recordCols) declare(d *declaration) {
+	c.lineageCols.declare(d)
+	c.rowCols.declare(d)
+	d.code(&c.kind, "kind", false, "log_open, ais, fragment, sentence, text, reading")
+	d.string(&c.source, "source", true, "source of the gateway that captured it; NULL: none (log_open)")
+	c.timeCols.declare(d)
+	d.time(&c.landed, "landed_at", "the cloud's clock when the record was durable there; NULL: unknown")
+	d.string(&c.boot, "boot_id", true, "boot that monotonic counts from, 32 hexadecimal digits; NULL: unknown")
+	d.int64(&c.monotonic, "monotonic", "us", false, "gateway's monotonic clock at receipt")
+	d.blob(&c.raw, "raw", Blob, false, "bytes as received, without line ends; lines of one message joined by a newline")
+	d.string(&c.flags, "flags", false, "what was unusual about the envelope, joined by '|'; empty: nothing")
+	d.string(&c.why, "reject_reason", true, "why no typed row was made of it; NULL: nothing to say")
+	d.int32(&c.rows, "rows", "", false, "typed rows it gave, the same as _rows")
+}
+
+func (c *recordCols) add(r *table.RecordRow) {
+	c.lineageCols.add(r.Gateway, r.Log, r.Offset)
+	c.rowCols.add(&r.Lineage)
+	c.timeCols.add(&r.Times)
+	c.kind.add(byte(r.Kind), func(b byte) string { return record.Kind(b).String() })
+	c.source.addOrNull(r.Source)
+	c.landed.add(int64(r.LandedAt))
+	c.boot.addOrNull(r.BootID)
+	c.monotonic.add(r.Monotonic)
+	c.raw.add(r.Raw)
+	c.flags.add(r.Flags.String())
+	c.why.addOrNull(r.RejectReason)
+	c.rows.add(r.Rows)
+}
+
+type lossCols struct {
+	lineageCols
+	count, landed ints[int64]
+	reason        strs
+}
+
+func (c *lossCols) declare(d *declaration) {
+	c.lineageCols.declare(d)
+	d.int64(&c.count, "count", "", false, "offsets given up, from _offset")
+	d.string(&c.reason, "reason", false, "shed, corrupt, missing, cut_tail")
+	d.time(&c.landed, "landed_at", "the cloud's clock when the loss was declared there; NULL: unknown")
+}
+
+func (c *lossCols) add(r *table.LossRow) {
+	c.lineageCols.add(r.Gateway, r.Log, r.Offset)
+	c.count.add(int64(r.Count))
+	c.reason.add(r.Reason)
+	c.landed.add(int64(r.LandedAt))
+}
+
+type conflictCols struct {
+	lineageCols
+	count, landed, place ints[int64]
+	reason               strs
+	block                blobs
+}
+
+func (c *conflictCols) declare(d *declaration) {
+	c.lineageCols.declare(d)
+	d.int64(&c.count, "count", "", false, "offsets of the block, from _offset")
+	d.string(&c.reason, "reason", false, "hash, chain, gap, unknown_log")
+	d.blob(&c.block, "block", Blob, false, "the whole block as it landed")
+	d.time(&c.landed, "landed_at", "the cloud's clock when it was durable there; NULL: unknown")
+	d.int64(&c.place, "landing_offset", "", false, "where the block lies in the landing log")
+}
+
+func (c *conflictCols) add(r *table.ConflictRow) {
+	c.lineageCols.add(r.Gateway, r.Log, r.Offset)
+	c.count.add(int64(r.Count))
+	c.reason.add(r.Reason)
+	c.block.add(r.Block)
+	c.landed.add(int64(r.LandedAt))
+	c.place.add(r.LandingOffset)
+}
