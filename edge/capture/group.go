@@ -1,0 +1,174 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+
+	"landfall/edge/clock"
+	"landfall/edge/record"
+	"landfall/edge/source"
+)
+
+// group gathers what becomes one block: records, the positions after them, and
+// who wants to know when they are durable. It decides; Live carries out.
+type group struct {
+	clock     clock.Clock
+	capturer  *Capturer
+	marks     *clock.Watermarks
+	builder   *record.Builder
+	groupSize int
+
+	names   []string          // of sources, by number
+	numbers map[string]uint32 // their inverse
+	used    []bool            // sources with records in builder, by number
+	perSrc  []Counts          // by number; Lines are those fed
+	at      map[string][]byte // positions not yet in a block, by mark
+	waiters []func()          // to be told after C1
+	urgent  bool              // somebody waits for them
+	written uint64            // capturer.Changes that the log has
+	pending uint64            // capturer.Changes that builder has
+	err     error             // a record or annotation did not fit: cannot happen within the bounds
+}
+
+// newGroup restores what waited for partners when the process ended.
+func newGroup(l *Live) (*group, error) {
+	g := &group{
+		clock: l.cfg.Clock, marks: clock.NewWatermarks(l.cfg.Watermarks), builder: &record.Builder{},
+		groupSize: l.cfg.GroupBytes, numbers: map[string]uint32{}, at: map[string][]byte{},
+	}
+	g.builder.Reset()
+	g.capturer = New(Config{Assembler: l.cfg.Assembler, Emit: g.add})
+	_, now := g.clock.Now()
+	for _, s := range l.cfg.Sources {
+		g.know(s.Name(), now)
+	}
+	err := g.capturer.Restore(l.marks[WaitingMark], g.clock.Boot(), now, func(name string) uint32 {
+		if i, ok := g.numbers[name]; ok {
+			return i
+		}
+		i := g.know(name, now) // a source that is configured no more
+		g.marks.Finish(int(i))
+		return i
+	})
+	if errors.Is(err, record.ErrVersion) {
+		return nil, err
+	}
+	if err != nil {
+		l.cfg.Logger.Error("waiting fragments of the last run are damaged", "error", err)
+	}
+	return g, nil
+}
+
+// know gives a source its number.
+func (g *group) know(name string, now int64) uint32 {
+	i := uint32(g.marks.Add(name, now))
+	g.names, g.used, g.perSrc = append(g.names, name), append(g.used, false), append(g.perSrc, Counts{})
+	g.numbers[name] = i
+	return i
+}
+
+// take makes records of a batch.
+func (g *group) take(i uint32, b *source.Batch) {
+	g.marks.Wake(int(i), b.Monotonic)
+	g.marks.Advance(b.Monotonic)
+	s := g.capturer.Stream(i, b.Stream)
+	at := Receipt{At: b.ReceivedAt, Monotonic: b.Monotonic}
+	for j := range b.Lines {
+		g.capturer.Feed(s, b.Lines[j].Data, b.Lines[j].Truncated, at)
+	}
+	g.perSrc[i].Lines += uint64(len(b.Lines))
+	if b.Mark != "" {
+		g.at[b.Mark] = b.Position
+	}
+	if b.Durable != nil {
+		g.waiters = append(g.waiters, b.Durable)
+	}
+	g.urgent = g.urgent || b.Sync
+}
+
+// add takes a record from the capturer.
+func (g *group) add(r *record.Record) {
+	if err := g.builder.Add(r); err != nil && g.err == nil {
+		g.err = err
+	}
+	g.used[r.Source] = true
+	g.perSrc[r.Source].add(r.Kind, r.Flags)
+	g.marks.Observe(int(r.Source), r.EventTime, r.TimeSource == record.TimeTag, r.ReceivedAt)
+}
+
+// ended says that a source will give nothing more.
+func (g *group) ended(i uint32) { g.marks.Finish(int(i)) }
+
+// quiet is called when nothing waits to be taken.
+func (g *group) quiet() {
+	_, now := g.clock.Now()
+	g.capturer.Expire(now)
+	g.marks.Advance(now)
+}
+
+// due tells whether to commit before the group's time is over; idle: nothing
+// waits to be taken.
+func (g *group) due(idle bool) bool {
+	return g.err != nil || g.builder.Size() >= g.groupSize || g.urgent && idle
+}
+
+func (g *group) waitingChanged() bool { return g.capturer.Changes() != g.written }
+
+// annotate puts into the block what else it says. It is called once a group.
+func (g *group) annotate() error {
+	if g.err != nil {
+		return fmt.Errorf("add a record: %w", g.err)
+	}
+	g.pending = g.capturer.Changes()
+	var all []record.Annotation
+	if boot := g.clock.Boot(); boot != (clock.BootID{}) {
+		all = append(all, record.Annotation{Type: record.AnnBoot, Body: boot[:]})
+	}
+	for i, used := range g.used {
+		if used {
+			all = append(all, record.SourceName{Source: uint32(i), Name: g.names[i]}.Annotation())
+		}
+		all = append(all, g.marks.Source(i).Annotation())
+	}
+	all = append(all, g.marks.Gateway().Annotation())
+	for name, position := range g.at {
+		all = append(all, record.Mark{Name: name, Value: position}.Annotation())
+	}
+	if g.waitingChanged() {
+		waiting := g.capturer.Snapshot(g.clock.Boot(), func(i uint32) string { return g.names[i] })
+		all = append(all, record.Mark{Name: WaitingMark, Value: waiting}.Annotation())
+	}
+	for _, a := range all {
+		if err := g.builder.Annotate(a); err != nil {
+			return fmt.Errorf("annotate a group of %d records: %w", g.builder.Count(), err)
+		}
+	}
+	return nil
+}
+
+// committed tells everybody and starts the next group.
+func (g *group) committed() {
+	g.written = g.pending
+	clear(g.at)
+	clear(g.used)
+	g.builder.Reset()
+	g.settle()
+}
+
+// settleEmpty tells those whose lines made no record and are not among waiting
+// fragments either: there is nothing of theirs to lose. Their positions ride in
+// the next block.
+func (g *group) settleEmpty() {
+	g.urgent = false
+	if g.capturer.Waiting() == 0 {
+		g.settle()
+	}
+}
+
+func (g *group) settle() {
+	g.urgent = false
+	for _, durable := range g.waiters {
+		durable()
+	}
+	g.waiters = g.waiters[:0]
+}
