@@ -1,101 +1,5 @@
 package nmea
 
-// AssemblerConfig bounds an Assembler. The zero value takes every default.
-type AssemblerConfig struct {
-	// TimeoutMicros is how long after its first fragment a message may still be
-	// completed, and how far apart two fragments' TAG times may be, in
-	// microseconds. Default 2,000,000.
-	TimeoutMicros int64
-	// MaxOpen is how many incomplete messages are held; the oldest is given up
-	// for a new one. Default 256.
-	MaxOpen int
-	// MaxNewer is how many messages of the same source and talker may begin
-	// while one is incomplete. Receivers count sequence ids 0..9, so an id comes
-	// again after nine newer messages. Default 7.
-	MaxNewer int
-	// ContestLines is how many sentences of the same source and talker may lie
-	// between two different fragments with equal key and number for them to be
-	// taken as two senders using one id at once. Then neither is joined with
-	// anything. Further apart, the older one's partner is taken as lost.
-	// Default 16.
-	ContestLines int
-}
-
-func (c AssemblerConfig) withDefaults() AssemblerConfig {
-	if c.TimeoutMicros <= 0 {
-		c.TimeoutMicros = 2_000_000
-	}
-	if c.MaxOpen <= 0 {
-		c.MaxOpen = 256
-	}
-	if c.MaxNewer <= 0 {
-		c.MaxNewer = 7
-	}
-	if c.ContestLines <= 0 {
-		c.ContestLines = 16
-	}
-	return c
-}
-
-// Part is one sentence of a Group.
-type Part struct {
-	// Sentence and VDM are what Add was given; they alias the assembler's copy.
-	Sentence Sentence
-	VDM      VDM
-	// At is the time Add was given.
-	At int64
-
-	buf []byte // backs Sentence and VDM of an open slot
-}
-
-// Group is what comes out of an Assembler: one message, or an orphan. It and
-// all it refers to are valid until the next call of a method of the Assembler.
-type Group struct {
-	// Source is what Add was given.
-	Source uint32
-	// Complete is true for a whole message, false for an orphan: one fragment
-	// whose partners did not come, or not beyond doubt.
-	Complete bool
-	// Parts are the sentences in order of their number, not of arrival. An
-	// orphan has one.
-	Parts []Part
-	// Payload is the armoured payload, all parts joined; Fill belongs to its end.
-	Payload []byte
-	Fill    int
-}
-
-// First returns the envelope of the part with the lowest number.
-func (g *Group) First() *VDM { return &g.Parts[0].VDM }
-
-// Flags returns the flags of all parts together.
-func (g *Group) Flags() Flags {
-	var f Flags
-	for i := range g.Parts {
-		f |= g.Parts[i].Sentence.Flags
-	}
-	return f
-}
-
-// TagTime returns the TAG time of the first part that has one.
-func (g *Group) TagTime() (micros int64, ok bool) {
-	for i := range g.Parts {
-		if micros, ok = g.Parts[i].Sentence.TagTime(); ok {
-			return micros, true
-		}
-	}
-	return 0, false
-}
-
-// Station returns the TAG source of the first part that has one, else nil.
-func (g *Group) Station() []byte {
-	for i := range g.Parts {
-		if s := g.Parts[i].Sentence.Station(); s != nil {
-			return s
-		}
-	}
-	return nil
-}
-
 // key is what fragments of one message share.
 type key struct {
 	source, group, station uint32
@@ -113,6 +17,8 @@ type slot struct {
 	have      int    // of parts
 	present   uint16 // bit number-1
 	contested bool
+	backwards bool   // a fragment came after one with a higher number
+	top       int    // highest number so far
 	opened    int64  // time of the first fragment
 	newer     uint64 // stream.groups when opened
 	line      uint64 // stream.lines at the last fragment
@@ -138,6 +44,7 @@ type Assembler struct {
 	streams [256]stream
 	free    []*slot
 	retired []*slot // freed by this call; what it returned still refers to them
+	held    int     // slots that are whole and held back
 	out     []Group
 	single  [1]Part
 	payload []byte
@@ -161,6 +68,7 @@ func (a *Assembler) Add(source uint32, s *Sentence, v VDM, now int64) []Group {
 	a.expire(now)
 	st := &a.streams[streamHash(source, v)]
 	st.lines++
+	a.release(st)
 	if v.Total <= 1 {
 		a.emitAlone(source, s, v, now, true)
 		return a.out
@@ -171,14 +79,18 @@ func (a *Assembler) Add(source uint32, s *Sentence, v VDM, now int64) []Group {
 		a.giveUp(o)
 		o = nil
 	}
-	if o != nil && (o.contested || a.foreign(o, s, v)) {
-		if !a.replace(o, s, v) {
-			o.line = st.lines
+	if o != nil {
+		switch a.judge(o, s, v) {
+		case again:
+			a.swap(o, v.Number)
+		case newMessage:
+			a.giveUp(o)
+			o = nil
+		case contest:
+			a.contest(o)
 			a.emitAlone(source, s, v, now, false)
 			return a.out
 		}
-		a.giveUp(o)
-		o = nil
 	}
 	if o == nil {
 		o = a.openSlot(k, st, now)
@@ -186,7 +98,11 @@ func (a *Assembler) Add(source uint32, s *Sentence, v VDM, now int64) []Group {
 	o.line = st.lines
 	o.put(s, v, now)
 	if o.have == v.Total {
-		a.complete(o)
+		if o.backwards && !k.grouped {
+			a.held++
+		} else {
+			a.giveUp(o)
+		}
 	}
 	return a.out
 }
@@ -211,6 +127,7 @@ func (a *Assembler) begin() {
 	a.out = a.out[:0]
 	a.free = append(a.free, a.retired...)
 	a.retired = a.retired[:0]
+	a.payload = a.payload[:0]
 }
 
 func (a *Assembler) expire(now int64) {
@@ -219,28 +136,70 @@ func (a *Assembler) expire(now int64) {
 	}
 }
 
+// release hands out the messages of the stream that were held long enough.
+func (a *Assembler) release(st *stream) {
+	if a.held == 0 {
+		return
+	}
+	for o := a.list.next; o != &a.list; {
+		next := o.next
+		if o.stream == st && o.whole() && st.lines-o.line > uint64(a.cfg.ContestLines) {
+			a.giveUp(o)
+		}
+		o = next
+	}
+}
+
+func (o *slot) whole() bool { return o.have > 0 && o.have == int(o.key.total) }
+
 func (a *Assembler) late(o *slot, now int64) bool {
 	age := now - o.opened
 	return age > a.cfg.TimeoutMicros || age < -a.cfg.TimeoutMicros
 }
 
-// stale tells whether o can no longer be completed: too old, too many newer
-// messages, or a contest nobody has heard of for long.
+// stale tells whether o can no longer be completed: too old, too far back, too
+// many newer messages, or a contest nobody has heard of for long.
 func (a *Assembler) stale(o *slot, now int64) bool {
+	lines := o.stream.lines - o.line
 	return a.late(o, now) || o.stream.groups-o.newer > uint64(a.cfg.MaxNewer) ||
-		o.contested && o.stream.lines-o.line > uint64(a.cfg.ContestLines)
+		lines > uint64(a.cfg.MaxLines) || o.contested && lines > uint64(a.cfg.ContestLines)
 }
 
-// foreign tells whether the fragment cannot belong to o: its number is there
-// already, or its TAG time or source differs from the others'.
-func (a *Assembler) foreign(o *slot, s *Sentence, v VDM) bool {
-	if o.present&(1<<(v.Number-1)) != 0 {
-		return true
+// verdict is what a fragment means to the open slot with its key.
+type verdict int
+
+const (
+	belongs    verdict = iota // it is another part of the message
+	again                     // it is a part that is there already, to the letter
+	newMessage                // the slot's missing partner is lost
+	contest                   // two senders use one key at once
+)
+
+func (a *Assembler) judge(o *slot, s *Sentence, v VDM) verdict {
+	if o.contested {
+		return contest
 	}
+	present := o.present&(1<<(v.Number-1)) != 0
+	apart := a.apart(o, s, v.Number)
+	switch {
+	case !present && !apart:
+		return belongs
+	case present && !apart && string(o.parts[v.Number-1].VDM.Payload) == string(v.Payload):
+		return again
+	case o.stream.lines-o.line > uint64(a.cfg.ContestLines):
+		return newMessage
+	default:
+		return contest
+	}
+}
+
+// apart tells whether the fragment's TAG time or source differs from those of
+// the slot's other parts.
+func (a *Assembler) apart(o *slot, s *Sentence, number int) bool {
 	t, timed := s.TagTime()
 	station := s.Station()
 	for i := range o.parts {
-		if o.present&(1<<i) == 0 {
+		if o.present&(1<<i) == 0 || i == number-1 {
 			continue
 		}
 		other := &o.parts[i].Sentence
@@ -254,26 +213,44 @@ func (a *Assembler) foreign(o *slot, s *Sentence, v VDM) bool {
 	return false
 }
 
-// replace decides what a foreign fragment means. True: o's partner is lost and
-// the fragment begins a new message. False: two senders use one key at once; o
-// has become contested and the fragment can be joined with nothing.
-func (a *Assembler) replace(o *slot, s *Sentence, v VDM) bool {
-	if o.contested {
-		return false
+// swap takes a part out of the slot as an orphan, to make room for its like,
+// which came later and is therefore likelier to be the others' partner.
+func (a *Assembler) swap(o *slot, number int) {
+	if o.whole() {
+		a.held--
 	}
-	if o.present&(1<<(v.Number-1)) != 0 && string(o.parts[v.Number-1].VDM.Payload) == string(v.Payload) {
-		return true // the same fragment again: no two ships
+	a.single[0] = o.parts[number-1]
+	a.out = append(a.out, Group{
+		Source: o.key.source, Parts: a.single[:],
+		Payload: a.single[0].VDM.Payload, Fill: a.single[0].VDM.Fill,
+	})
+	o.parts[number-1] = Part{}
+	o.present &^= 1 << (number - 1)
+	o.have--
+	o.top, o.backwards = 0, false
+	for i := range o.parts {
+		if o.present&(1<<i) != 0 {
+			o.top = i + 1
+		}
 	}
-	if o.stream.lines-o.line > uint64(a.cfg.ContestLines) {
-		return true
+}
+
+// contest marks the slot's key as used by two senders: what it holds, and
+// whatever comes under the key in the next lines, can be joined with nothing.
+func (a *Assembler) contest(o *slot) {
+	if !o.contested {
+		a.emitOrphans(o)
+		if o.whole() {
+			a.held--
+		}
+		c := a.take()
+		c.key, c.stream, c.opened, c.newer = o.key, o.stream, o.opened, o.newer
+		c.contested = true
+		a.unlink(o)
+		a.insert(c)
+		o = c
 	}
-	a.emitOrphans(o)
-	c := a.take()
-	c.key, c.stream, c.opened, c.newer = o.key, o.stream, o.opened, o.newer
-	c.contested = true
-	a.remove(o)
-	a.insert(c)
-	return false
+	o.line = o.stream.lines
 }
 
 func (a *Assembler) openSlot(k key, st *stream, now int64) *slot {
@@ -304,13 +281,28 @@ func (o *slot) put(s *Sentence, v VDM, now int64) {
 		p.VDM.Payload = append([]byte(nil), v.Payload...)
 	}
 	p.At = now
+	o.backwards = o.backwards || v.Number < o.top
+	o.top = max(o.top, v.Number)
 	o.have++
 	o.present |= 1 << (v.Number - 1)
 }
 
-func (a *Assembler) complete(o *slot) {
+// giveUp ends a slot: out comes the message, or what there is of it.
+func (a *Assembler) giveUp(o *slot) {
+	if o.whole() {
+		if o.backwards && !o.key.grouped {
+			a.held--
+		}
+		a.emitWhole(o)
+	} else {
+		a.emitOrphans(o)
+	}
+	a.unlink(o)
+}
+
+func (a *Assembler) emitWhole(o *slot) {
 	parts := o.parts[:o.have]
-	a.payload = a.payload[:0]
+	from := len(a.payload)
 	bits := joiner{dst: a.payload}
 	for i := range parts {
 		bits.add(parts[i].VDM.Payload, parts[i].VDM.Fill, i == len(parts)-1)
@@ -318,14 +310,8 @@ func (a *Assembler) complete(o *slot) {
 	a.payload = bits.dst
 	a.out = append(a.out, Group{
 		Source: o.key.source, Complete: true, Parts: parts,
-		Payload: a.payload, Fill: bits.fill,
+		Payload: a.payload[from:], Fill: bits.fill,
 	})
-	a.remove(o)
-}
-
-func (a *Assembler) giveUp(o *slot) {
-	a.emitOrphans(o)
-	a.remove(o)
 }
 
 func (a *Assembler) emitOrphans(o *slot) {
@@ -365,7 +351,7 @@ func (a *Assembler) insert(o *slot) {
 	o.prev.next, o.next.prev = o, o
 }
 
-func (a *Assembler) remove(o *slot) {
+func (a *Assembler) unlink(o *slot) {
 	delete(a.open, o.key)
 	o.prev.next, o.next.prev = o.next, o.prev
 	a.retired = append(a.retired, o)
