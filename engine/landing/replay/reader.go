@@ -1,0 +1,153 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync/atomic"
+
+	"landfall/edge/record"
+	"landfall/edge/source"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// aheadBlocks is how many captured blocks wait for the task: capture runs on
+// one core while the task works on another.
+const aheadBlocks = 4
+
+// Reader is a landing.Reader that captures as it reads. It owns one goroutine,
+// which Close joins.
+type Reader struct {
+	log    *Log
+	file   *source.Recorded
+	from   record.Offset
+	blocks chan []byte   // closed by the goroutine after its last block
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the goroutine has ended
+	err    error         // why it ended; set before blocks is closed
+	closed bool
+
+	read atomic.Int64 // bytes of the file read
+	size int64        // of the file
+}
+
+func newReader(l *Log, f *source.Recorded, from record.Offset) *Reader {
+	_, size := f.Progress()
+	r := &Reader{
+		log: l, file: f, from: from, size: size,
+		blocks: make(chan []byte, aheadBlocks), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go r.run()
+	return r
+}
+
+// Progress gives how many bytes of the file were read, and its size. From any
+// goroutine.
+func (r *Reader) Progress() (read, size int64) { return r.read.Load(), r.size }
+
+// Next gives the next block; see landing.Reader. ErrChanged when the file is
+// not what it was; then none of its last epoch is committed.
+func (r *Reader) Next(ctx context.Context) (landing.Landed, stream.Position, error) {
+	select {
+	case block, ok := <-r.blocks:
+		if !ok {
+			return landing.Landed{}, stream.Position{}, r.err
+		}
+		h, err := record.ParseHeader(block)
+		if err != nil {
+			return landing.Landed{}, stream.Position{}, fmt.Errorf("replay %s: %w", r.log.path, err)
+		}
+		landed := landing.Landed{Gateway: r.log.opt.Gateway, LandedAt: r.log.opt.LandedAt, Block: block}
+		return landed, stream.Position{Log: r.log.id.String(), Offset: int64(h.End())}, nil
+	case <-ctx.Done():
+		return landing.Landed{}, stream.Position{}, ctx.Err()
+	}
+}
+
+// Close joins the goroutine and closes the file.
+func (r *Reader) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	close(r.stop)
+	<-r.done
+	return r.file.Close()
+}
+
+var errStopped = errors.New("stopped")
+
+// run captures the whole file, hands over the blocks from r.from on, and ends
+// with io.EOF when the content is what it was at Open.
+func (r *Reader) run() {
+	defer close(r.done)
+	defer close(r.blocks)
+	p := newPacker(r.log, r.hand)
+	sum := sha256.New()
+	err := r.lines(p, sum)
+	if err == nil {
+		err = p.finish()
+	}
+	if err == nil && !bytes.Equal(sum.Sum(nil), r.log.sum[:]) {
+		err = fmt.Errorf("replay %s: %w", r.log.path, ErrChanged)
+	}
+	if err == nil && r.from > p.next {
+		err = fmt.Errorf("replay %s: position %d of %d: %w", r.log.path, r.from, p.next, landing.ErrPosition)
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	r.err = err
+}
+
+// lines feeds the content to p line by line.
+func (r *Reader) lines(p *packer, sum hash.Hash) error {
+	var split source.Splitter
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := r.file.Read(buf)
+		_, _ = sum.Write(buf[:n]) // never fails
+		split.Feed(buf[:n], p.line)
+		read, _ := r.file.Progress()
+		r.read.Store(read)
+		if p.err != nil {
+			return p.err
+		}
+		if errors.Is(err, io.EOF) {
+			split.Flush(false, p.line)
+			return p.err
+		}
+		if err != nil {
+			return fmt.Errorf("replay %s: %w", r.log.path, err)
+		}
+	}
+}
+
+// hand gives one block to the task unless it lies before the position.
+func (r *Reader) hand(block []byte, end record.Offset) error {
+	if end <= r.from {
+		return nil
+	}
+	if first := end - record.Offset(blockCount(block)); first < r.from {
+		return fmt.Errorf("replay %s: position %d is inside a block: %w", r.log.path, r.from, landing.ErrPosition)
+	}
+	select {
+	case r.blocks <- bytes.Clone(block):
+		return nil
+	case <-r.stop:
+		return errStopped
+	}
+}
+
+func blockCount(block []byte) uint32 {
+	h, err := record.ParseHeader(block)
+	if err != nil {
+		return 0 // the packer has just sealed it
+	}
+	return h.Count
+}

@@ -1,0 +1,165 @@
+package operator
+
+import (
+	"errors"
+
+	"landfall/decoders/ais"
+	"landfall/decoders/nmea"
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// DecoderVersion changes whenever the same record would give other rows. It
+// stands in every manifest.
+const DecoderVersion = 1
+
+// Reasons why a record gave no typed row, beside those of decoders/nmea and
+// decoders/ais.
+const (
+	RejectNoSentence  = "no_sentence"  // a line without any sentence
+	RejectNoDecoder   = "no_decoder"   // a sentence for which there is no table
+	RejectIncomplete  = "incomplete"   // fragment whose partners never came
+	RejectBadChecksum = "bad_checksum" // bits that are known to be wrong
+	RejectNoChecksum  = "no_checksum"  // bits that nothing vouches for
+)
+
+// Decode turns records into rows. It allocates only to grow.
+type Decode struct {
+	message nmea.Message
+	rows    ais.Rows
+	dedupe  *Dedupe
+	static  *Static
+	names   interner
+}
+
+// NewDecode joins the operators of one task.
+func NewDecode(dedupe *Dedupe, static *Static) *Decode {
+	return &Decode{dedupe: dedupe, static: static, names: interner{}}
+}
+
+// Record appends the rows of one record to out. r.Raw must stay unchanged as
+// long as out is used.
+func (d *Decode) Record(c *Context, offset record.Offset, r *record.Record, out *table.Batch) {
+	lineage := table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset}
+	times := table.Times{EventTime: r.EventTime, TimeSource: r.TimeSource, TimeQuality: r.TimeQuality, ReceivedAt: r.ReceivedAt}
+	reason := d.typed(c, lineage, times, r, out)
+	lineage.Rows = 0
+	if reason == "" && r.Kind == record.KindAIS {
+		lineage.Rows = int32(d.rows.Count())
+	}
+	out.Records = append(out.Records, table.RecordRow{
+		Lineage: lineage, Times: times, LandedAt: c.LandedAt, Kind: r.Kind, Source: c.source(r.Source), Flags: r.Flags,
+		BootID: c.BootID, Monotonic: r.Monotonic, Raw: r.Raw, RejectReason: reason,
+	})
+}
+
+// typed appends a record's typed rows and gives the reason when it has none.
+func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) string {
+	switch r.Kind {
+	case record.KindLogOpen:
+		return ""
+	case record.KindText:
+		return RejectNoSentence
+	case record.KindFragment:
+		return RejectIncomplete
+	case record.KindAIS:
+	default:
+		return RejectNoDecoder
+	}
+	err := d.message.Parse(r.Raw)
+	switch {
+	case err != nil:
+		return rejectReason(err)
+	case d.message.Flags&nmea.FlagBadChecksum != 0:
+		return RejectBadChecksum
+	case d.message.Flags&nmea.FlagNoChecksum != 0:
+		return RejectNoChecksum
+	}
+	if err := ais.Decode(d.message.Payload, d.message.Fill, &d.rows); err != nil {
+		return rejectReason(err)
+	}
+	lineage.Rows = int32(d.rows.Count())
+	reception := d.reception(c, times, r)
+	d.dedupe.mark(c, lineage.Offset, times, ais.DedupeKey(d.message.Payload, d.message.Fill), &reception)
+	d.append(c, lineage, times, reception, out)
+	return ""
+}
+
+// reception says how the message at hand was heard.
+func (d *Decode) reception(c *Context, times table.Times, r *record.Record) table.Reception {
+	m := &d.message
+	return table.Reception{
+		Channel: m.First.Channel,
+		Talker:  d.names.talker(m.First.Talker),
+		Source:  c.source(r.Source),
+		Station: d.names.of(m.Station),
+		OwnShip: m.First.Own,
+		IsLate:  times.EventTime != record.NoTime && c.Watermark != record.NoTime && times.EventTime < c.Watermark,
+	}
+}
+
+// append adds the typed rows of the decoded message, numbered from 0.
+func (d *Decode) append(c *Context, l table.Lineage, t table.Times, rc table.Reception, out *table.Batch) {
+	rows := &d.rows
+	if rows.HasPosition {
+		out.Positions = append(out.Positions, table.PositionRow{Lineage: l, Times: t, Reception: rc, Position: rows.Position})
+		l.Row++
+	}
+	if rows.HasStatic {
+		d.static.fill(c, t, &rows.Static)
+		out.Statics = append(out.Statics, table.StaticRow{Lineage: l, Times: t, Reception: rc, Static: rows.Static})
+		l.Row++
+	}
+	if rows.HasBaseStation {
+		out.BaseStations = append(out.BaseStations, table.BaseStationRow{Lineage: l, Times: t, Reception: rc, BaseStation: rows.BaseStation})
+		l.Row++
+	}
+	if rows.HasAtoN {
+		out.AtoNs = append(out.AtoNs, table.AtoNRow{Lineage: l, Times: t, Reception: rc, AtoN: rows.AtoN})
+		l.Row++
+	}
+	if rows.HasBinary {
+		rows.Binary.Data = out.Keep(rows.Binary.Data)
+		out.Binaries = append(out.Binaries, table.BinaryRow{Lineage: l, Times: t, Reception: rc, Binary: rows.Binary})
+		l.Row++
+	}
+	if rows.HasSafety {
+		out.Safeties = append(out.Safeties, table.SafetyRow{Lineage: l, Times: t, Reception: rc, Safety: rows.Safety})
+		l.Row++
+	}
+	if rows.HasOther {
+		out.Others = append(out.Others, table.OtherRow{Lineage: l, Times: t, Reception: rc, Other: rows.Other})
+	}
+}
+
+// rejectReason is the stable word for a decoder's error.
+func rejectReason(err error) string {
+	var r interface{ Reason() string }
+	if errors.As(err, &r) {
+		return r.Reason()
+	}
+	return "undecodable"
+}
+
+// interner gives equal bytes one shared string. Senders choose stations, so it
+// forgets everything when it has grown past maxInterned.
+type interner map[string]string
+
+const maxInterned = 1 << 16
+
+func (n interner) of(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := n[string(b)]; ok {
+		return s
+	}
+	if len(n) >= maxInterned {
+		clear(n)
+	}
+	s := string(b)
+	n[s] = s
+	return s
+}
+
+func (n interner) talker(t [2]byte) string { return n.of(t[:]) }

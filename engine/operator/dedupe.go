@@ -1,0 +1,164 @@
+package operator
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"landfall/decoders/ais"
+	"landfall/edge/record"
+	"landfall/engine/state"
+	"landfall/engine/table"
+)
+
+// Reception dedupe: one transmission heard by several receivers of a gateway.
+//
+// Two receptions are of one transmission when they come through the same
+// gateway, their payloads are equal bit for bit but for the repeat indicator,
+// and their event times lie within DedupeWindow of the first reception's. The
+// radio channel is not compared: one feed labels the same transmission with
+// either channel. Time is: a moored ship sends the same type 5 every six
+// minutes (ITU-R M.1371-5, annex 1, table 1).
+const (
+	// DedupeWindow is how far the event times of two receptions of one
+	// transmission may lie apart, in microseconds: receivers that stamp whole
+	// seconds, and networks that deliver seconds late.
+	DedupeWindow = 10_000_000
+	// DedupeHorizon is how long before the gateway's watermark a reception is
+	// remembered, in microseconds of event time. For a reception older than
+	// that is_duplicate is NULL: what it might repeat is forgotten.
+	DedupeHorizon = 120_000_000
+)
+
+// receptionKey is a message's content and the gateway it came through.
+type receptionKey struct {
+	Gateway uint64
+	Content ais.Key
+}
+
+// reception is the first reception of a transmission.
+type reception struct {
+	EventTime record.Micros
+	Log       record.LogID
+	Offset    record.Offset
+}
+
+// receptionCodec writes version 1. Key: 8 bytes gateway, 16 bytes content, all
+// big-endian. Value: varint event time, 16 bytes log, uvarint offset.
+type receptionCodec struct{}
+
+// Version implements state.Codec.
+func (receptionCodec) Version() uint16 { return 1 }
+
+// AppendKey implements state.Codec.
+func (receptionCodec) AppendKey(dst []byte, k receptionKey) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, k.Gateway)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, k.Content.Hi), k.Content.Lo)
+}
+
+// AppendValue implements state.Codec.
+func (receptionCodec) AppendValue(dst []byte, v reception) []byte {
+	dst = append(binary.AppendVarint(dst, int64(v.EventTime)), v.Log[:]...)
+	return binary.AppendUvarint(dst, uint64(v.Offset))
+}
+
+// DecodeKey implements state.Codec.
+func (receptionCodec) DecodeKey(_ uint16, p []byte) (receptionKey, error) {
+	if len(p) != 24 {
+		return receptionKey{}, fmt.Errorf("decode reception key of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	content := ais.Key{Hi: binary.BigEndian.Uint64(p[8:]), Lo: binary.BigEndian.Uint64(p[16:])}
+	return receptionKey{Gateway: binary.BigEndian.Uint64(p), Content: content}, nil
+}
+
+// DecodeValue implements state.Codec.
+func (receptionCodec) DecodeValue(_ uint16, p []byte) (reception, error) {
+	at, k := binary.Varint(p)
+	if k <= 0 || len(p) < k+17 {
+		return reception{}, fmt.Errorf("decode reception of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	offset, m := binary.Uvarint(p[k+16:])
+	if m <= 0 || k+16+m != len(p) {
+		return reception{}, fmt.Errorf("decode reception of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	return reception{EventTime: record.Micros(at), Log: record.LogID(p[k : k+16]), Offset: record.Offset(offset)}, nil
+}
+
+// Dedupe marks receptions of a transmission that another receiver of the same
+// gateway brought before. It never drops one.
+type Dedupe struct {
+	seen     *state.Table[receptionKey, reception]
+	expiry   *expiry[receptionKey]
+	gateways gatewayHash
+	names    logNames
+}
+
+// NewDedupe registers the dedupe's state. Call it before the state is restored,
+// and Restored after.
+func NewDedupe(s *state.State) (*Dedupe, error) {
+	seen, err := state.Register(s, "dedupe", receptionCodec{})
+	if err != nil {
+		return nil, err
+	}
+	return &Dedupe{
+		seen: seen, expiry: newExpiry[receptionKey](DedupeHorizon + DedupeWindow),
+		gateways: gatewayHash{}, names: logNames{},
+	}, nil
+}
+
+// Restored builds the index over the restored state.
+func (d *Dedupe) Restored() {
+	for k, v := range d.seen.All() {
+		d.expiry.add(k.Gateway, v.EventTime, k)
+	}
+}
+
+// mark sets the duplicate columns of one reception. A time that nobody stated
+// (TimeBase) says nothing of which transmission it was: NULL.
+func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content ais.Key, out *table.Reception) {
+	if t.TimeSource == record.TimeBase {
+		return
+	}
+	if !c.remembers(t.EventTime, DedupeHorizon) {
+		return
+	}
+	key := receptionKey{Gateway: d.gateways.of(c.Gateway), Content: content}
+	first, ok := d.seen.Get(key)
+	if ok && first.EventTime-DedupeWindow <= t.EventTime && t.EventTime <= first.EventTime+DedupeWindow {
+		out.IsDuplicate = ais.Some(true)
+		out.DupLog, out.DupOffset = d.names.of(first.Log), first.Offset
+		return
+	}
+	out.IsDuplicate = ais.Some(false)
+	if ok && first.EventTime > t.EventTime {
+		return // an older transmission, come late: the newer one stays remembered
+	}
+	d.seen.Put(key, reception{EventTime: t.EventTime, Log: c.Log, Offset: offset})
+	d.expiry.add(key.Gateway, t.EventTime, key)
+}
+
+// Advance tells that the gateway's watermark moved, and forgets receptions
+// beyond the horizon.
+func (d *Dedupe) Advance(gateway string, watermark record.Micros) {
+	oldest := watermark - DedupeHorizon - DedupeWindow
+	d.expiry.due(d.gateways.of(gateway), watermark, func(k receptionKey) {
+		if v, ok := d.seen.Get(k); ok && v.EventTime < oldest {
+			d.seen.Delete(k)
+		}
+	})
+}
+
+// logNames keeps one string a log. Gateways choose LogIDs, so it forgets
+// everything when it has grown past maxInterned.
+type logNames map[record.LogID]string
+
+func (n logNames) of(id record.LogID) string {
+	s, ok := n[id]
+	if !ok {
+		if len(n) >= maxInterned {
+			clear(n)
+		}
+		s = id.String()
+		n[id] = s
+	}
+	return s
+}

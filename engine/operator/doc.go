@@ -1,0 +1,58 @@
+// Package operator turns captured records into rows, one operator a file.
+//
+//	record ──► Decode ──► Dedupe ──► Static ──► table.Batch
+//
+// In:  engine/task hands over each taken block's records in landing order,
+// with what the block says of them (Context).
+// Out: rows appended to a table.Batch.
+//
+// Invariants
+//
+//  1. Every record gives exactly one Record row, whatever it holds; the row
+//     says why it gave no typed row (RejectReason) or how many it gave (Rows).
+//  2. What comes out depends only on the records in landing order and the
+//     restored state: never on a clock, on where blocks or epochs end, or on
+//     the order of a map. An epoch done again gives the same rows.
+//  3. State is bounded by event time: what lies beyond an operator's horizon
+//     behind the gateway's watermark is dropped from it.
+//
+// Everything here belongs to the goroutine of one task.
+package operator
+
+import (
+	"landfall/edge/record"
+)
+
+// Context is what a block says of the records in it.
+type Context struct {
+	Gateway  string
+	Log      record.LogID
+	LogName  string // Log.String(), one shared string
+	LandedAt record.Micros
+	BootID   string
+	// Sources gives names to record.Record.Source; a number beyond it has none.
+	Sources []string
+	// Watermark is the gateway's watermark before this block; record.NoTime
+	// while it has none.
+	Watermark record.Micros
+}
+
+// source gives the name of source i.
+func (c *Context) source(i uint32) string {
+	if int(i) < len(c.Sources) {
+		return c.Sources[i]
+	}
+	return ""
+}
+
+// maxAhead is how far beyond the watermark an event time may lie to enter
+// state, in microseconds: one from the far future would never be forgotten.
+const maxAhead = 3_600_000_000
+
+// remembers says whether an event time may enter state of this horizon.
+func (c *Context) remembers(at record.Micros, horizon record.Micros) bool {
+	if at == record.NoTime {
+		return false
+	}
+	return c.Watermark == record.NoTime || at >= c.Watermark-horizon && at <= c.Watermark+maxAhead
+}

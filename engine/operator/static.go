@@ -1,0 +1,236 @@
+package operator
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"landfall/decoders/ais"
+	"landfall/edge/record"
+	"landfall/engine/state"
+	"landfall/engine/table"
+)
+
+// StaticHorizon is how long before the gateway's watermark a half of type 24 is
+// remembered, in microseconds of event time. Class B sends both halves every
+// six minutes (ITU-R M.1371-5, annex 1, table 1), often hours out of range.
+const StaticHorizon = 24 * 3_600_000_000
+
+// halfKey is one ship as heard through one gateway.
+type halfKey struct {
+	Gateway uint64
+	MMSI    uint32
+}
+
+// halves is what is known of a ship's two halves of type 24.
+type halves struct {
+	SeenAt record.Micros // event time of the newest half
+	Name   ais.Opt[string]
+	B      partB
+	HasB   bool
+}
+
+// partB is what half B says.
+type partB struct {
+	Callsign                            ais.Opt[string]
+	ShipType, EPFD                      ais.Opt[uint8]
+	ToBow, ToStern, ToPort, ToStarboard ais.Opt[uint16]
+	MothershipMMSI                      ais.Opt[uint32]
+}
+
+// Static fills each half of type 24 with what is known of the other half. A
+// half is a row of its own whether or not the other was ever heard.
+type Static struct {
+	ships    *state.Table[halfKey, halves]
+	expiry   *expiry[halfKey]
+	gateways gatewayHash
+}
+
+// NewStatic registers the operator's state. Call it before the state is
+// restored, and Restored after.
+func NewStatic(s *state.State) (*Static, error) {
+	ships, err := state.Register(s, "static", halvesCodec{})
+	if err != nil {
+		return nil, err
+	}
+	return &Static{ships: ships, expiry: newExpiry[halfKey](StaticHorizon), gateways: gatewayHash{}}, nil
+}
+
+// Restored builds the index over the restored state.
+func (s *Static) Restored() {
+	for k, v := range s.ships.All() {
+		s.expiry.add(k.Gateway, v.SeenAt, k)
+	}
+}
+
+// fill completes one half and remembers it. A half whose event time does not
+// lie within the horizon is neither: it could not be forgotten in time.
+func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {
+	if row.Part == 0 || !c.remembers(t.EventTime, StaticHorizon) {
+		return
+	}
+	key := halfKey{Gateway: s.gateways.of(c.Gateway), MMSI: row.MMSI}
+	known, ok := s.ships.Get(key)
+	now := halves{SeenAt: max(known.SeenAt, t.EventTime), Name: known.Name, B: known.B, HasB: known.HasB}
+	if !ok {
+		now.SeenAt = t.EventTime
+	}
+	if row.Part == 'A' {
+		now.Name = row.Shipname
+		if known.HasB {
+			known.B.write(row)
+		}
+	} else {
+		now.B, now.HasB = readPartB(row), true
+		row.Shipname = known.Name
+	}
+	if ok && now == known {
+		return
+	}
+	s.ships.Put(key, now)
+	if !ok || int64(now.SeenAt)/expiryStep != int64(known.SeenAt)/expiryStep {
+		s.expiry.add(key.Gateway, now.SeenAt, key)
+	}
+}
+
+// Advance tells that the gateway's watermark moved, and forgets ships beyond
+// the horizon.
+func (s *Static) Advance(gateway string, watermark record.Micros) {
+	oldest := watermark - StaticHorizon
+	s.expiry.due(s.gateways.of(gateway), watermark, func(k halfKey) {
+		if v, ok := s.ships.Get(k); ok && v.SeenAt < oldest {
+			s.ships.Delete(k)
+		}
+	})
+}
+
+func readPartB(row *ais.Static) partB {
+	return partB{
+		Callsign: row.Callsign, ShipType: row.ShipType, EPFD: row.EPFD,
+		ToBow: row.ToBow, ToStern: row.ToStern, ToPort: row.ToPort, ToStarboard: row.ToStarboard,
+		MothershipMMSI: row.MothershipMMSI,
+	}
+}
+
+func (b *partB) write(row *ais.Static) {
+	row.Callsign, row.ShipType, row.EPFD = b.Callsign, b.ShipType, b.EPFD
+	row.ToBow, row.ToStern, row.ToPort, row.ToStarboard = b.ToBow, b.ToStern, b.ToPort, b.ToStarboard
+	row.MothershipMMSI = b.MothershipMMSI
+}
+
+// halvesCodec writes version 1. Key: 8 bytes gateway, 4 bytes MMSI, big-endian.
+// Value: varint event time, then name, callsign (each: 0, or 1, uvarint length,
+// bytes), then ship type, EPFD, the four dimensions and the mothership (each:
+// 0, or 1 and a uvarint), then 1 if half B was heard.
+type halvesCodec struct{}
+
+// Version implements state.Codec.
+func (halvesCodec) Version() uint16 { return 1 }
+
+// AppendKey implements state.Codec.
+func (halvesCodec) AppendKey(dst []byte, k halfKey) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, k.Gateway), k.MMSI)
+}
+
+// DecodeKey implements state.Codec.
+func (halvesCodec) DecodeKey(_ uint16, p []byte) (halfKey, error) {
+	if len(p) != 12 {
+		return halfKey{}, fmt.Errorf("decode static key of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	return halfKey{Gateway: binary.BigEndian.Uint64(p), MMSI: binary.BigEndian.Uint32(p[8:])}, nil
+}
+
+// AppendValue implements state.Codec.
+func (halvesCodec) AppendValue(dst []byte, v halves) []byte {
+	dst = binary.AppendVarint(dst, int64(v.SeenAt))
+	dst = appendText(appendText(dst, v.Name), v.B.Callsign)
+	dst = appendNumber(appendNumber(dst, v.B.ShipType), v.B.EPFD)
+	dst = appendNumber(appendNumber(dst, v.B.ToBow), v.B.ToStern)
+	dst = appendNumber(appendNumber(dst, v.B.ToPort), v.B.ToStarboard)
+	dst = appendNumber(dst, v.B.MothershipMMSI)
+	if v.HasB {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+// DecodeValue implements state.Codec.
+func (halvesCodec) DecodeValue(_ uint16, p []byte) (halves, error) {
+	at, k := binary.Varint(p)
+	if k <= 0 {
+		return halves{}, fmt.Errorf("decode static of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	r := optReader{p: p[k:]}
+	v := halves{SeenAt: record.Micros(at), Name: r.text()}
+	v.B.Callsign = r.text()
+	v.B.ShipType, v.B.EPFD = number[uint8](&r), number[uint8](&r)
+	v.B.ToBow, v.B.ToStern = number[uint16](&r), number[uint16](&r)
+	v.B.ToPort, v.B.ToStarboard = number[uint16](&r), number[uint16](&r)
+	v.B.MothershipMMSI = number[uint32](&r)
+	v.HasB = r.byte() == 1
+	if r.bad || len(r.p) > 0 {
+		return halves{}, fmt.Errorf("decode static of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	return v, nil
+}
+
+func appendText(dst []byte, o ais.Opt[string]) []byte {
+	if !o.Valid {
+		return append(dst, 0)
+	}
+	dst = binary.AppendUvarint(append(dst, 1), uint64(len(o.Value)))
+	return append(dst, o.Value...)
+}
+
+func appendNumber[T uint8 | uint16 | uint32](dst []byte, o ais.Opt[T]) []byte {
+	if !o.Valid {
+		return append(dst, 0)
+	}
+	return binary.AppendUvarint(append(dst, 1), uint64(o.Value))
+}
+
+// optReader reads optional fields off the front of p; bad is sticky.
+type optReader struct {
+	p   []byte
+	bad bool
+}
+
+func (r *optReader) byte() byte {
+	if len(r.p) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.p[0]
+	r.p = r.p[1:]
+	return b
+}
+
+func (r *optReader) uvarint() uint64 {
+	v, k := binary.Uvarint(r.p)
+	if k <= 0 {
+		r.bad, r.p = true, nil
+		return 0
+	}
+	r.p = r.p[k:]
+	return v
+}
+
+func (r *optReader) text() ais.Opt[string] {
+	if r.byte() == 0 {
+		return ais.Opt[string]{}
+	}
+	n := r.uvarint()
+	if n > uint64(len(r.p)) {
+		r.bad, r.p = true, nil
+		return ais.Opt[string]{}
+	}
+	s := string(r.p[:n])
+	r.p = r.p[n:]
+	return ais.Some(s)
+}
+
+func number[T uint8 | uint16 | uint32](r *optReader) ais.Opt[T] {
+	if r.byte() == 0 {
+		return ais.Opt[T]{}
+	}
+	return ais.Some(T(r.uvarint()))
+}

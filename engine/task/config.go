@@ -1,0 +1,115 @@
+package task
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// SchemaVersion is the version of the tables' columns; it stands in every
+// manifest, and a checkpoint of a newer one is refused.
+const SchemaVersion = 1
+
+// The bounds of an epoch where the configuration says zero.
+const (
+	DefaultEpochInterval = 5 * time.Minute
+	DefaultEpochRecords  = 262_144
+	DefaultEpochBytes    = 128 << 20
+)
+
+// Config says what a task reads and where its rows go.
+type Config struct {
+	// Log is the landing log. Required.
+	Log landing.Log
+	// Partition of it, 0 … P-1.
+	Partition int
+	// Store holds manifests, HEAD and state. Required.
+	Store checkpoint.Store
+	// Sinks take the rows; at least one.
+	Sinks []stream.Sink
+	// EpochInterval is the longest time from an epoch's first block to its
+	// commit. 0: DefaultEpochInterval.
+	EpochInterval time.Duration
+	// EpochRecords ends an epoch once this many records were read. 0:
+	// DefaultEpochRecords.
+	EpochRecords int
+	// EpochBytes ends an epoch once its stages hold this many bytes of memory.
+	// 0: DefaultEpochBytes.
+	EpochBytes int64
+	// PublishBacklog is how many epochs may wait for publishing. 0: 2.
+	PublishBacklog int
+	// CommitTimeout bounds the last commit of a task that is told to stop, and
+	// the publishing after it. 0: 30 s.
+	CommitTimeout time.Duration
+	// Writer names this process in manifests, for people.
+	Writer string
+	// Params are settings on which rows depend; see checkpoint.Config.
+	Params map[string]string
+	// Counters is where the task counts; nil: nowhere to be seen.
+	Counters *Counters
+	// Progress is called after each epoch was committed; nil: nobody.
+	Progress func(Status)
+	// Logger takes what is worth a line. Nil: discarded.
+	Logger *slog.Logger
+}
+
+// Status is how a task stands after an epoch.
+type Status struct {
+	Task       stream.TaskID
+	Epoch      stream.Epoch
+	Position   stream.Position
+	Watermarks []stream.Watermark
+	Checkpoint checkpoint.Stats
+}
+
+// Validate names the first field that is unusable and changes nothing.
+func (c *Config) Validate() error {
+	switch {
+	case c.Log == nil:
+		return errors.New("task: Log is missing")
+	case c.Store == nil:
+		return errors.New("task: Store is missing")
+	case len(c.Sinks) == 0:
+		return errors.New("task: Sinks: none")
+	case c.Partition < 0 || c.Partition >= c.Log.Partitions():
+		return errors.New("task: Partition is outside the landing log")
+	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0:
+		return errors.New("task: EpochInterval, EpochRecords, EpochBytes and CommitTimeout must not be negative")
+	}
+	return nil
+}
+
+// withDefaults fills in what zero means.
+func (c Config) withDefaults() Config {
+	if c.EpochInterval == 0 {
+		c.EpochInterval = DefaultEpochInterval
+	}
+	if c.EpochRecords == 0 {
+		c.EpochRecords = DefaultEpochRecords
+	}
+	if c.EpochBytes == 0 {
+		c.EpochBytes = DefaultEpochBytes
+	}
+	if c.CommitTimeout == 0 {
+		c.CommitTimeout = 30 * time.Second
+	}
+	if c.Counters == nil {
+		c.Counters = new(Counters)
+	}
+	if c.Progress == nil {
+		c.Progress = func(Status) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// id names the task.
+func (c *Config) id() stream.TaskID {
+	return stream.TaskID{Landing: string(c.Log.ID()), Partition: c.Partition}
+}

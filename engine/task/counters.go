@@ -1,0 +1,18 @@
+package task
+
+import "sync/atomic"
+
+// Counters count what a task saw since it started. They may be read from any
+// goroutine; each counts offsets unless it says otherwise.
+type Counters struct {
+	Records        atomic.Uint64 // taken
+	Duplicates     atomic.Uint64 // taken before and dropped
+	Unchecked      atomic.Uint64 // of Duplicates: too old to be compared
+	Lost           atomic.Uint64 // given up by gateways
+	Conflicts      atomic.Uint64 // blocks kept in conflict
+	Gaps           atomic.Uint64 // of Conflicts: blocks beyond the next expected offset
+	Alternations   atomic.Uint64 // blocks of an older log after a newer one was opened
+	BadAnnotations atomic.Uint64 // annotations that could not be read
+	Epochs         atomic.Uint64 // epochs committed
+	Rows           atomic.Uint64 // rows staged, all tables
+}

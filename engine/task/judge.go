@@ -1,0 +1,187 @@
+package task
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"landfall/edge/record"
+)
+
+// verdict is what the judge says of a landed block.
+type verdict uint8
+
+const (
+	take          verdict = iota // next in its log: its records are rows
+	takeLoss                     // next in its log: its range goes to loss
+	dropDuplicate                // taken before, with the same hash
+	dropUnchecked                // taken before, too long ago to compare
+	keepConflict                 // contradicts the log: kept raw in conflict
+)
+
+// keptBoundaries is how many of a log's last blocks are remembered with their
+// hashes, so that a duplicate of them can be told from a contradiction. It
+// spans many requests of a gateway; a duplicate can only be of a request that
+// was under way when a newer one was answered.
+const keptBoundaries = 64
+
+// boundary is one block that was taken.
+type boundary struct {
+	First record.Offset
+	Count uint32
+	Hash  record.Hash // zero for a loss
+}
+
+// logState is what a task remembers of one log, as long as the landing log
+// lives.
+type logState struct {
+	Gateway string
+	Next    record.Offset // the next offset expected
+	Hash    record.Hash   // chained hash at Next; zero after a loss: any Prev is taken
+	Gaps    uint64        // blocks that came beyond Next: the log is red
+	Recent  []boundary    // newest last, at most keptBoundaries
+}
+
+// ruling is a verdict with its reason, for the tables loss and conflict.
+type ruling struct {
+	Verdict verdict
+	Reason  string        // conflict: hash, chain, gap, unknown_log, gateway
+	From    record.Offset // takeLoss: the first offset given up
+}
+
+// judge rules on a landed block given what is known of its log, and changes
+// nothing. known is false when no block of this log was ever taken.
+//
+// The order of the checks matters: identity first, then position, then content.
+func judge(st *logState, known bool, gateway string, h *record.Header, hash record.Hash) ruling {
+	if !known {
+		switch {
+		case h.First != 0:
+			return ruling{Verdict: keepConflict, Reason: "unknown_log"}
+		case h.Prev != (record.Hash{}):
+			return ruling{Verdict: keepConflict, Reason: "chain"}
+		}
+		return accept(h, 0)
+	}
+	if st.Gateway != gateway {
+		return ruling{Verdict: keepConflict, Reason: "gateway"}
+	}
+	switch {
+	case h.First > st.Next:
+		return ruling{Verdict: keepConflict, Reason: "gap"}
+	case h.Kind == record.BlockLoss:
+		if h.End() <= st.Next {
+			return ruling{Verdict: dropUnchecked}
+		}
+		return accept(h, st.Next)
+	case h.First == st.Next && h.Count > 0:
+		if st.Hash != (record.Hash{}) && h.Prev != st.Hash {
+			return ruling{Verdict: keepConflict, Reason: "chain"}
+		}
+		return accept(h, st.Next)
+	}
+	return judgeOld(st, h, hash)
+}
+
+func accept(h *record.Header, from record.Offset) ruling {
+	if h.Kind == record.BlockLoss {
+		return ruling{Verdict: takeLoss, From: from}
+	}
+	return ruling{Verdict: take}
+}
+
+// judgeOld rules on a data block that begins below Next. Boundaries of blocks
+// never change, so one that overlaps a remembered block must be that block.
+func judgeOld(st *logState, h *record.Header, hash record.Hash) ruling {
+	if h.End() > st.Next {
+		return ruling{Verdict: keepConflict, Reason: "hash"}
+	}
+	for i := len(st.Recent) - 1; i >= 0; i-- {
+		b := st.Recent[i]
+		if h.End() <= b.First || b.First+record.Offset(b.Count) <= h.First {
+			continue
+		}
+		switch {
+		case b.Hash == (record.Hash{}):
+			// The gateway gave this range up and a late copy came after all.
+			return ruling{Verdict: keepConflict, Reason: "after_loss"}
+		case b.First == h.First && b.Hash == hash:
+			return ruling{Verdict: dropDuplicate}
+		}
+		return ruling{Verdict: keepConflict, Reason: "hash"}
+	}
+	return ruling{Verdict: dropUnchecked}
+}
+
+// advance notes that a block was taken.
+func (st *logState) advance(h *record.Header, hash record.Hash) {
+	if h.Kind == record.BlockLoss {
+		hash = record.Hash{}
+	}
+	b := boundary{First: st.Next, Count: uint32(h.End() - st.Next), Hash: hash}
+	if len(st.Recent) == keptBoundaries {
+		st.Recent = st.Recent[1:] // what an older copy of st sees does not change
+	}
+	st.Recent = append(st.Recent, b)
+	st.Next, st.Hash = h.End(), hash
+}
+
+// encode gives the state's bytes, version 1: uvarint length and gateway, uvarint Next, 16 bytes Hash, uvarint Gaps, then the boundaries,
+// oldest first: uvarint First, uvarint Count, 16 bytes Hash each.
+func (st *logState) encode(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(st.Gateway)))
+	dst = append(dst, st.Gateway...)
+	dst = binary.AppendUvarint(dst, uint64(st.Next))
+	dst = append(dst, st.Hash[:]...)
+	dst = binary.AppendUvarint(dst, st.Gaps)
+	for _, b := range st.Recent {
+		dst = binary.AppendUvarint(dst, uint64(b.First))
+		dst = binary.AppendUvarint(dst, uint64(b.Count))
+		dst = append(dst, b.Hash[:]...)
+	}
+	return dst
+}
+
+// decodeLogState reads what encode wrote. Error: record.ErrCorrupt.
+func decodeLogState(p []byte) (logState, error) {
+	r := fieldReader{p: p}
+	var st logState
+	st.Gateway = string(r.take(r.uvarint()))
+	st.Next = record.Offset(r.uvarint())
+	copy(st.Hash[:], r.take(16))
+	st.Gaps = r.uvarint()
+	for !r.bad && len(r.p) > 0 {
+		b := boundary{First: record.Offset(r.uvarint()), Count: uint32(r.uvarint())}
+		copy(b.Hash[:], r.take(16))
+		st.Recent = append(st.Recent, b)
+	}
+	if r.bad || len(st.Recent) > keptBoundaries {
+		return logState{}, fmt.Errorf("decode log state: %w", record.ErrCorrupt)
+	}
+	return st, nil
+}
+
+// fieldReader reads fields off the front of p; bad is sticky.
+type fieldReader struct {
+	p   []byte
+	bad bool
+}
+
+func (r *fieldReader) uvarint() uint64 {
+	v, k := binary.Uvarint(r.p)
+	if k <= 0 {
+		r.bad, r.p = true, nil
+		return 0
+	}
+	r.p = r.p[k:]
+	return v
+}
+
+func (r *fieldReader) take(n uint64) []byte {
+	if r.bad || n > uint64(len(r.p)) {
+		r.bad, r.p = true, nil
+		return nil
+	}
+	v := r.p[:n]
+	r.p = r.p[n:]
+	return v
+}

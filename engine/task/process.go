@@ -1,0 +1,251 @@
+package task
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/operator"
+	"landfall/engine/state"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// RejectRecordCorrupt is the reject reason of a record whose block is whole
+// but whose own bytes cannot be read.
+const RejectRecordCorrupt = "record_corrupt"
+
+// processor turns landed blocks into rows: judge, decode, operators. It holds
+// all of a task's keyed state and does no I/O.
+type processor struct {
+	state    *state.State
+	logs     *state.Table[record.LogID, logState]
+	gateways *state.Table[string, gatewayState]
+	decode   *operator.Decode
+	dedupe   *operator.Dedupe
+	static   *operator.Static
+
+	counters *Counters
+	context  operator.Context // of the block at hand
+	sources  map[string]string
+}
+
+func newProcessor(c *Counters) (*processor, error) {
+	p := &processor{state: state.New(), counters: c, sources: map[string]string{}}
+	var err error
+	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
+		return nil, err
+	}
+	if p.gateways, err = state.Register(p.state, "gateways", gatewayCodec{}); err != nil {
+		return nil, err
+	}
+	if p.dedupe, err = operator.NewDedupe(p.state); err != nil {
+		return nil, err
+	}
+	if p.static, err = operator.NewStatic(p.state); err != nil {
+		return nil, err
+	}
+	p.decode = operator.NewDecode(p.dedupe, p.static)
+	return p, nil
+}
+
+// restore brings the state to where the committer's manifest stands.
+func (p *processor) restore(ctx context.Context, c *checkpoint.Committer) error {
+	if err := p.state.Restore(c.State(ctx)); err != nil {
+		return fmt.Errorf("restore state at epoch %s: %w", c.Manifest().Epoch, err)
+	}
+	p.dedupe.Restored()
+	p.static.Restored()
+	return nil
+}
+
+// block appends to out the rows of one landed block; after is the position
+// behind it. The rows alias l.Block. The only error is a block of a newer
+// format: to pass over it would lose it, so the task stops.
+func (p *processor) block(l *landing.Landed, after stream.Position, out *table.Batch) error {
+	b, err := record.Parse(l.Block)
+	if errors.Is(err, record.ErrVersion) {
+		return fmt.Errorf("read block of gateway %s before landing offset %d: %w", l.Gateway, after.Offset, err)
+	}
+	if err != nil {
+		p.conflict(l, after, &record.Header{}, "corrupt", out)
+		return nil
+	}
+	hash := record.HashBlock(l.Block)
+	st, known := p.logs.Get(b.Log)
+	r := judge(&st, known, l.Gateway, &b.Header, hash)
+	if l.Conflict && (r.Verdict == take || r.Verdict == takeLoss) {
+		// Ingest refused it, so the gateway sends what is right again.
+		r = ruling{Verdict: keepConflict, Reason: "ingest"}
+	}
+	switch r.Verdict {
+	case keepConflict:
+		p.conflict(l, after, &b.Header, r.Reason, out)
+		if r.Reason == "gap" {
+			st.Gaps++
+			p.counters.Gaps.Add(1)
+			p.logs.Put(b.Log, st)
+		}
+		return nil
+	case dropDuplicate:
+		p.counters.Duplicates.Add(uint64(b.Count))
+		return nil
+	case dropUnchecked:
+		p.counters.Duplicates.Add(uint64(b.Count))
+		p.counters.Unchecked.Add(uint64(b.Count))
+		return nil
+	}
+	st.Gateway = l.Gateway
+	gate := p.gateway(l.Gateway, b.Log, known)
+	if r.Verdict == takeLoss {
+		p.loss(l, &b, r.From, out)
+	} else {
+		p.records(l, &b, gate.Watermark, out)
+	}
+	st.advance(&b.Header, hash)
+	p.logs.Put(b.Log, st)
+	p.watermark(l.Gateway, gate, &b)
+	return nil
+}
+
+func (p *processor) conflict(l *landing.Landed, after stream.Position, h *record.Header, reason string, out *table.Batch) {
+	log := ""
+	if !h.Log.IsZero() {
+		log = h.Log.String()
+	}
+	out.Conflicts = append(out.Conflicts, table.ConflictRow{
+		Gateway: l.Gateway, Log: log, Offset: h.First, Count: uint64(h.Count), Reason: reason,
+		Block: l.Block, LandedAt: l.LandedAt, LandingLog: after.Log, LandingOffset: after.Offset,
+	})
+	p.counters.Conflicts.Add(1)
+}
+
+// gateway notes which log a gateway writes. An older log that goes on after a
+// newer one was opened means two machines under one name.
+func (p *processor) gateway(name string, log record.LogID, known bool) gatewayState {
+	g, ok := p.gateways.Get(name)
+	if !ok {
+		g.Watermark = record.NoTime
+	}
+	switch {
+	case !known:
+		g.Log = log
+	case g.Log != log:
+		p.counters.Alternations.Add(1)
+	}
+	return g
+}
+
+func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset, out *table.Batch) {
+	reason := ""
+	for a := range b.Annotations {
+		if a.Type == record.AnnLoss {
+			reason = string(a.Body)
+		}
+	}
+	out.Losses = append(out.Losses, table.LossRow{
+		Gateway: l.Gateway, Log: b.Log.String(), Offset: from, Count: uint64(b.End() - from), Reason: reason, LandedAt: l.LandedAt,
+	})
+	p.counters.Lost.Add(uint64(b.End() - from))
+}
+
+// records appends the rows of every record of a taken block.
+func (p *processor) records(l *landing.Landed, b *record.Block, watermark record.Micros, out *table.Batch) {
+	c := &p.context
+	if c.Log != b.Log {
+		c.Log, c.LogName = b.Log, b.Log.String()
+	}
+	c.Gateway, c.LandedAt, c.Watermark = l.Gateway, l.LandedAt, watermark
+	c.Sources, c.BootID = c.Sources[:0], ""
+	for a := range b.Annotations {
+		p.annotation(c, a)
+	}
+	var r record.Record
+	for offset, payload := range b.Payloads {
+		if err := b.DecodeRecord(payload, &r); err != nil {
+			out.Records = append(out.Records, table.RecordRow{
+				Lineage:  table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset},
+				Times:    table.Times{EventTime: record.NoTime, ReceivedAt: b.BaseTime},
+				LandedAt: l.LandedAt, Raw: payload, RejectReason: RejectRecordCorrupt,
+			})
+			continue
+		}
+		p.decode.Record(c, offset, &r, out)
+	}
+	p.counters.Records.Add(uint64(b.Count))
+}
+
+// maxSources bounds the numbers a block may give its sources.
+const maxSources = 1 << 12
+
+// annotation takes what a block says of its records; what it does not know, and
+// what is malformed, says nothing.
+func (p *processor) annotation(c *operator.Context, a record.Annotation) {
+	switch a.Type {
+	case record.AnnSource:
+		s, err := a.SourceName()
+		if err != nil || s.Source >= maxSources {
+			p.counters.BadAnnotations.Add(1)
+			return
+		}
+		for len(c.Sources) <= int(s.Source) {
+			c.Sources = append(c.Sources, "")
+		}
+		c.Sources[s.Source] = p.sourceName(s.Name)
+	case record.AnnBoot:
+		if c.BootID = p.sourceName(hex.EncodeToString(a.Body)); len(a.Body) != 16 {
+			p.counters.BadAnnotations.Add(1)
+			c.BootID = ""
+		}
+	}
+}
+
+// sourceName gives equal names one shared string.
+func (p *processor) sourceName(s string) string {
+	if shared, ok := p.sources[s]; ok {
+		return shared
+	}
+	if len(p.sources) >= maxSources {
+		clear(p.sources)
+	}
+	p.sources[s] = s
+	return s
+}
+
+// watermark takes the gateway's watermark as of the block's end. It never goes
+// back.
+func (p *processor) watermark(name string, g gatewayState, b *record.Block) {
+	for a := range b.Annotations {
+		if a.Type != record.AnnWatermark {
+			continue
+		}
+		w, err := a.Watermark()
+		if err != nil {
+			p.counters.BadAnnotations.Add(1)
+			continue
+		}
+		if w.Source == "" && w.At != record.NoTime && w.At > g.Watermark {
+			g.Watermark = w.At
+		}
+	}
+	if old, ok := p.gateways.Get(name); !ok || old != g {
+		p.gateways.Put(name, g)
+	}
+	if g.Watermark != record.NoTime {
+		p.dedupe.Advance(name, g.Watermark)
+		p.static.Advance(name, g.Watermark)
+	}
+}
+
+// watermarks lists every gateway's watermark, for the manifest.
+func (p *processor) watermarks() []stream.Watermark {
+	var all []stream.Watermark
+	for name, g := range p.gateways.All() {
+		all = append(all, stream.Watermark{Gateway: name, At: g.Watermark})
+	}
+	return all
+}

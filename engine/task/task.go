@@ -1,0 +1,218 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/operator"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// errEpochDue ends waiting for the next block because the epoch's time is up.
+var errEpochDue = errors.New("epoch is due")
+
+// loop is one claim of one task.
+type loop struct {
+	cfg       Config
+	committer *checkpoint.Committer
+	processor *processor
+	reader    landing.Reader
+
+	position stream.Position
+	batch    table.Batch
+	stages   []stream.Stage // of the open epoch; nil: no block of it was read yet
+	records  uint64         // taken before the open epoch
+}
+
+// Run claims the partition and works on it until ctx ends, its bounded landing
+// log ends, or an error stops it. When ctx ends, what was read is committed and
+// published within Config.CommitTimeout and Run returns nil. When it returns
+// nil after a bounded log, the final epoch is published: everything that the
+// log held is visible.
+//
+// Errors: stream.ErrFenced (another claim has the partition; the caller claims
+// again only if the partition is still its own), landing.ErrPosition,
+// checkpoint.ErrIdentity, ErrCorrupt, ErrVersion and record.ErrVersion (a
+// person must look), and anything else, which may pass: run it again.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	processor, err := newProcessor(cfg.Counters)
+	if err != nil {
+		return err
+	}
+	committer, err := claim(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	l := &loop{cfg: cfg, committer: committer, processor: processor}
+	err = l.run(ctx)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.CommitTimeout)
+	defer cancel()
+	if ctx.Err() == nil {
+		closing = ctx // nobody is in a hurry: a bounded task waits for publishing
+	}
+	return errors.Join(err, committer.Close(closing))
+}
+
+func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
+	return checkpoint.Claim(ctx, checkpoint.Config{
+		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
+		Writer: cfg.Writer, Schema: SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
+		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
+		PublishBacklog: cfg.PublishBacklog, Logger: cfg.Logger,
+	})
+}
+
+// run restores the checkpoint and works from its position on.
+func (l *loop) run(ctx context.Context) error {
+	if err := l.processor.restore(ctx, l.committer); err != nil {
+		return err
+	}
+	manifest := l.committer.Manifest()
+	if manifest.Final {
+		return nil
+	}
+	l.position = manifest.Position
+	reader, err := l.cfg.Log.Reader(l.cfg.Partition, l.position)
+	if err != nil {
+		return fmt.Errorf("read partition %d from %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
+	}
+	l.reader = reader
+	defer func() { _ = reader.Close() }()
+	for {
+		ended, err := l.epoch(ctx)
+		if err != nil || ended {
+			return err
+		}
+	}
+}
+
+// epoch reads until the epoch is due and commits it. It says true when nothing
+// follows: the log ended, or ctx did.
+func (l *loop) epoch(ctx context.Context) (ended bool, err error) {
+	defer l.abandon()
+	final, err := l.fill(ctx)
+	if err != nil {
+		return true, err
+	}
+	stopped := ctx.Err() != nil
+	if l.stages == nil && !final {
+		return stopped, nil
+	}
+	if stopped {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.CommitTimeout)
+		defer cancel()
+		ctx = last
+	}
+	if err := l.commit(ctx, final); err != nil {
+		return true, err
+	}
+	return stopped || final, nil
+}
+
+// fill reads blocks until the epoch is due by time, records or bytes, ctx ends,
+// or the log does (final).
+func (l *loop) fill(ctx context.Context) (final bool, err error) {
+	reading := ctx
+	l.records = l.cfg.Counters.Records.Load()
+	for {
+		landed, after, err := l.reader.Next(reading)
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil && (ctx.Err() != nil || errors.Is(context.Cause(reading), errEpochDue)):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("read partition %d after %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
+		}
+		if l.stages == nil {
+			if l.stages, err = l.committer.Begin(); err != nil {
+				return false, err
+			}
+			due, cancel := context.WithTimeoutCause(ctx, l.cfg.EpochInterval, errEpochDue)
+			defer cancel() // once: stages is nil only before an epoch's first block
+			reading = due
+		}
+		if err := l.take(&landed, after); err != nil {
+			return false, err
+		}
+		if l.full() || l.committer.Err() != nil {
+			return false, nil
+		}
+	}
+}
+
+// take turns one landed block into staged rows.
+func (l *loop) take(landed *landing.Landed, after stream.Position) error {
+	l.batch.Reset()
+	if err := l.processor.block(landed, after, &l.batch); err != nil {
+		return err
+	}
+	for _, stage := range l.stages {
+		if err := stage.Write(&l.batch); err != nil {
+			return fmt.Errorf("stage rows up to %s+%d: %w", after.Log, after.Offset, err)
+		}
+	}
+	l.position = after
+	return nil
+}
+
+// full says that the epoch is due by its size.
+func (l *loop) full() bool {
+	if l.cfg.Counters.Records.Load()-l.records >= uint64(l.cfg.EpochRecords) {
+		return true
+	}
+	for _, stage := range l.stages {
+		if stage.Bytes() >= l.cfg.EpochBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// commit ends the epoch. The order of its steps, and what a crash after each
+// leaves, stands above checkpoint.Committer.Commit.
+func (l *loop) commit(ctx context.Context, final bool) error {
+	if l.stages == nil {
+		stages, err := l.committer.Begin()
+		if err != nil {
+			return err
+		}
+		l.stages = stages
+	}
+	stages := l.stages
+	l.stages = nil
+	for _, stage := range stages {
+		l.cfg.Counters.Rows.Add(uint64(stage.Rows()))
+	}
+	watermarks := l.processor.watermarks()
+	err := l.committer.Commit(ctx, checkpoint.Cut{
+		Position: l.position, Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Final: final,
+	})
+	if err != nil {
+		return err
+	}
+	l.cfg.Counters.Epochs.Add(1)
+	l.cfg.Progress(Status{
+		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
+		Watermarks: watermarks, Checkpoint: l.committer.Stats(),
+	})
+	return nil
+}
+
+// abandon drops an epoch that was not committed.
+func (l *loop) abandon() {
+	for _, stage := range l.stages {
+		stage.Abandon()
+	}
+	l.stages = nil
+}
