@@ -79,17 +79,18 @@ func (c *lossCols) add(r *table.LossRow) {
 type conflictCols struct {
 	lineageCols
 	count, landed, place ints[int64]
-	reason               strs
+	reason, landing      strs
 	block                blobs
 }
 
 func (c *conflictCols) declare(d *declaration) {
 	c.lineageCols.declare(d)
 	d.int64(&c.count, "count", "", false, "offsets of the block, from _offset")
-	d.string(&c.reason, "reason", false, "hash, chain, gap, unknown_log")
+	d.string(&c.reason, "reason", false, "what it contradicts: hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest")
 	d.blob(&c.block, "block", Blob, false, "the whole block as it landed")
 	d.time(&c.landed, "landed_at", "the cloud's clock when it was durable there; NULL: unknown")
-	d.int64(&c.place, "landing_offset", "", false, "where the block lies in the landing log")
+	d.string(&c.landing, "landing_log", false, "link of the landing log's chain in which the block lies")
+	d.int64(&c.place, "landing_offset", "", false, "position behind the block in that link")
 }
 
 func (c *conflictCols) add(r *table.ConflictRow) {
@@ -98,5 +99,6 @@ func (c *conflictCols) add(r *table.ConflictRow) {
 	c.reason.add(r.Reason)
 	c.block.add(r.Block)
 	c.landed.add(int64(r.LandedAt))
+	c.landing.add(r.LandingLog)
 	c.place.add(r.LandingOffset)
 }

@@ -1,0 +1,177 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+)
+
+// edgeLog is a gateway's own log directory, opened without changing it.
+type edgeLog struct {
+	store *seglog.Store
+	logs  map[string]*edgeState
+}
+
+// edgeState is what the edge holds of one log.
+type edgeState struct {
+	id        record.LogID
+	end       record.Offset
+	held      []span // offsets that can be read there
+	at        int    // the span of held that was looked at last
+	compared  uint64
+	differing uint64
+}
+
+// openEdgeLog opens the directory and learns which offsets it holds.
+func openEdgeLog(c Config) (*edgeLog, error) {
+	store, err := seglog.Open(seglog.Config{FS: readOnly{c.FS}, Dir: c.EdgeLog})
+	if err != nil {
+		return nil, fmt.Errorf("open edge log %s: %w", c.EdgeLog, err)
+	}
+	e := &edgeLog{store: store, logs: make(map[string]*edgeState)}
+	for _, info := range store.Logs() {
+		s := &edgeState{id: info.ID, end: info.End}
+		err := e.walk(s, info.First, func(b *record.Block) error {
+			s.held = append(s.held, span{uint64(b.First), uint64(b.End())})
+			if len(s.held) >= 2 && s.held[len(s.held)-2].to == uint64(b.First) {
+				s.held = s.held[:len(s.held)-1]
+				s.held[len(s.held)-1].to = uint64(b.End())
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read edge log %s: %w", info.ID, err), store.Close())
+		}
+		e.logs[info.ID.String()] = s
+	}
+	return e, nil
+}
+
+// walk gives every block that a log still has, from an offset on.
+func (e *edgeLog) walk(s *edgeState, from record.Offset, take func(*record.Block) error) (err error) {
+	r, err := e.store.Reader(s.id, from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, seglog.ErrCaughtUp) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if item.IsGap() {
+			continue
+		}
+		if err := take(&item.Block); err != nil {
+			return err
+		}
+	}
+}
+
+// holds tells whether an offset can be read at the edge.
+func (s *edgeState) holds(offset uint64) bool {
+	if s.at < len(s.held) && s.held[s.at].from <= offset && offset < s.held[s.at].to {
+		return true
+	}
+	for i, h := range s.held {
+		if h.from <= offset && offset < h.to {
+			s.at = i
+			return true
+		}
+	}
+	return false
+}
+
+// Close lets go of the directory.
+func (e *edgeLog) Close() error { return e.store.Close() }
+
+// compareEdge sums up the bytes that the edge holds of what the lake records,
+// and compares the sums.
+func (a *audit) compareEdge(ctx context.Context) error {
+	seen := make(map[string]bool)
+	for k, l := range a.logs {
+		if l.edge == nil {
+			continue
+		}
+		seen[k.log] = true
+		if len(l.edge.held) == 0 {
+			continue
+		}
+		if err := a.sumEdge(ctx, l); err != nil {
+			return fmt.Errorf("read edge log %s: %w", k.log, err)
+		}
+		for _, c := range l.chunks {
+			if c.edge != c.lake {
+				l.edge.differing++
+			}
+		}
+	}
+	for id, s := range a.edge.logs {
+		if !seen[id] && s.end > 0 {
+			a.note("log %.8s is at the edge with %s offsets and not in the lake yet", id, s.end)
+		}
+	}
+	return nil
+}
+
+func (a *audit) sumEdge(ctx context.Context, l *logState) error {
+	var r record.Record
+	return a.edge.walk(l.edge, record.Offset(l.edge.held[0].from), func(b *record.Block) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for off, payload := range b.Payloads {
+			offset := uint64(off)
+			if !l.has(offset) {
+				continue
+			}
+			if err := b.DecodeRecord(payload, &r); err != nil {
+				return err
+			}
+			l.edge.compared++
+			l.chunk(offset).edge.add(a.key.bytes(offset, r.Raw))
+		}
+		return nil
+	})
+}
+
+// errReadOnly answers whatever would change the edge's directory.
+var errReadOnly = errors.New("opened for reading only")
+
+// readOnly is a file system on which nothing changes: what removes or syncs
+// is passed over, what writes is refused, and no lock is taken, so that a copy
+// or a read-only mount can be audited.
+type readOnly struct{ durable.FS }
+
+// OpenWrite opens for reading; only fsync is asked of it while recovering.
+func (r readOnly) OpenWrite(name string) (durable.File, error) {
+	f, err := r.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return readOnlyFile{f}, nil
+}
+
+func (readOnly) Create(string) (durable.File, error) { return nil, errReadOnly }
+func (readOnly) Rename(string, string) error         { return errReadOnly }
+func (readOnly) Link(string, string) error           { return errReadOnly }
+func (readOnly) Mkdir(string) error                  { return errReadOnly }
+func (readOnly) Remove(string) error                 { return nil }
+func (readOnly) SyncDir(string) error                { return nil }
+func (readOnly) Lock(string) (io.Closer, error)      { return io.NopCloser(nil), nil }
+
+type readOnlyFile struct{ durable.File }
+
+func (readOnlyFile) Write([]byte) (int, error)          { return 0, errReadOnly }
+func (readOnlyFile) WriteAt([]byte, int64) (int, error) { return 0, errReadOnly }
+func (readOnlyFile) Truncate(int64) error               { return errReadOnly }
+func (readOnlyFile) Sync() error                        { return nil }
+func (readOnlyFile) SyncData() error                    { return nil }

@@ -1,0 +1,152 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// lakeFile is one published file.
+type lakeFile struct {
+	table table.Name
+	name  string // relative to the lake, with '/'
+	task  string // empty: the name is none of ours
+	epoch stream.Epoch
+}
+
+// listFiles finds every Parquet file of every audited table, in the order of
+// (task, epoch), in which logs fill up from their beginning.
+func (a *audit) listFiles() ([]lakeFile, error) {
+	var files []lakeFile
+	for _, t := range table.Names() {
+		days, err := a.FS.ReadDir(filepath.Join(a.Lake, string(t)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range days {
+			if !d.IsDir() || !strings.HasPrefix(d.Name(), "dt=") {
+				a.problem("%s/%s is no folder of a date", t, d.Name())
+				continue
+			}
+			entries, err := a.FS.ReadDir(filepath.Join(a.Lake, string(t), d.Name()))
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				files = append(files, a.nameFile(t, path.Join(string(t), d.Name(), e.Name())))
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b lakeFile) int {
+		return cmp.Or(cmp.Compare(a.task, b.task), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.name, b.name))
+	})
+	return files, nil
+}
+
+// nameFile reads "<task>-<epoch, 20 digits>-<n>.parquet". A file of another
+// name counts like any other: whatever is in a table's folder is in the table.
+func (a *audit) nameFile(t table.Name, name string) lakeFile {
+	f := lakeFile{table: t, name: name}
+	parts := strings.Split(strings.TrimSuffix(path.Base(name), ".parquet"), "-")
+	if n := len(parts); n >= 4 && strings.HasSuffix(name, ".parquet") && len(parts[n-2]) == 20 && len(parts[n-3]) == 4 {
+		if epoch, err := strconv.ParseUint(parts[n-2], 10, 64); err == nil {
+			f.task, f.epoch = strings.Join(parts[:n-2], "-"), stream.Epoch(epoch)
+		}
+	}
+	if f.task == "" {
+		a.problem("%s is not named by a task", name)
+	}
+	return f
+}
+
+// published leaves out the files of epochs that are not wholly visible, and
+// tells what the checkpoints and the files say against each other.
+func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, error) {
+	if a.Checkpoints == nil {
+		a.note("no checkpoints were read: how far the lake is published is not known")
+		return files, nil
+	}
+	tasks, err := checkpoint.Tasks(ctx, a.Checkpoints)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool, len(files))
+	for _, f := range files {
+		there[f.name] = true
+	}
+	upTo, head := make(map[string]stream.Epoch), make(map[string]stream.Epoch)
+	for _, id := range tasks {
+		m, err := checkpoint.Load(ctx, a.Checkpoints, id)
+		if err != nil {
+			return nil, err
+		}
+		t := a.judge(&m, there)
+		a.result.Tasks = append(a.result.Tasks, t)
+		upTo[t.Task], head[t.Task] = stream.Epoch(t.Epoch), m.Epoch
+	}
+	return slices.DeleteFunc(files, func(f lakeFile) bool {
+		last, known := head[f.task]
+		switch {
+		case f.task == "":
+			return false
+		case !known:
+			a.problem("%s belongs to no task with a checkpoint", f.name)
+			return false
+		case f.epoch > last:
+			a.problem("%s is of an epoch that was never committed; the last is %s", f.name, last)
+			return false
+		}
+		return f.epoch > upTo[f.task]
+	}), nil
+}
+
+// judge says how far a task is published: up to its first epoch of which a
+// file is not visible. A committed file that is neither visible nor staged is
+// lost.
+func (a *audit) judge(m *checkpoint.Manifest, there map[string]bool) Task {
+	t := Task{Task: m.TaskID().String(), Epoch: uint64(m.Epoch)}
+	for _, p := range m.Pending() {
+		whole := true
+		for _, s := range p.Staged {
+			if !isTable(s.Table) || there[s.Target] {
+				continue
+			}
+			// It may have been published since the lake was listed.
+			if a.exists(s.Target) || a.exists(s.Name) || a.exists(s.Target) {
+				whole = false
+				continue
+			}
+			a.problem("%s was committed in epoch %s of %s and is neither published nor staged", s.Target, p.Epoch, t.Task)
+		}
+		if !whole {
+			t.Pending++
+			t.Epoch = min(t.Epoch, uint64(p.Epoch)-1)
+		}
+	}
+	return t
+}
+
+func isTable(t table.Name) bool { return slices.Contains(table.Names(), t) }
+
+func (a *audit) exists(name string) bool {
+	_, err := a.FS.Stat(filepath.Join(a.Lake, filepath.FromSlash(name)))
+	return err == nil
+}
+
+func (a *audit) note(format string, args ...any) {
+	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+}
