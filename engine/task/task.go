@@ -25,9 +25,9 @@ type loop struct {
 	reader    landing.Reader
 
 	position stream.Position
-	batch    table.Batch
-	stages   []stream.Stage // of the open epoch; nil: no block of it was read yet
-	records  uint64         // taken before the open epoch
+	batches  [2]table.Batch
+	writer   *writer // of the open epoch; nil: no block of it was read yet
+	records  uint64  // taken before the open epoch
 }
 
 // Run claims the partition and works on it until ctx ends, its bounded landing
@@ -99,13 +99,13 @@ func (l *loop) run(ctx context.Context) error {
 // epoch reads until the epoch is due and commits it. It says true when nothing
 // follows: the log ended, or ctx did.
 func (l *loop) epoch(ctx context.Context) (ended bool, err error) {
-	defer l.abandon()
+	defer l.drop()
 	final, err := l.fill(ctx)
 	if err != nil {
 		return true, err
 	}
 	stopped := ctx.Err() != nil
-	if l.stages == nil && !final {
+	if l.writer == nil && !final {
 		return stopped, nil
 	}
 	if stopped {
@@ -134,12 +134,12 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 		case err != nil:
 			return false, fmt.Errorf("read partition %d after %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
 		}
-		if l.stages == nil {
-			if l.stages, err = l.committer.Begin(); err != nil {
+		if l.writer == nil {
+			if err := l.begin(); err != nil {
 				return false, err
 			}
 			due, cancel := context.WithTimeoutCause(ctx, l.cfg.EpochInterval, errEpochDue)
-			defer cancel() // once: stages is nil only before an epoch's first block
+			defer cancel() // once: the writer is nil only before an epoch's first block
 			reading = due
 		}
 		if err := l.take(&landed, after); err != nil {
@@ -151,51 +151,49 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 	}
 }
 
-// take turns one landed block into staged rows.
-func (l *loop) take(landed *landing.Landed, after stream.Position) error {
-	l.batch.Reset()
-	if err := l.processor.block(landed, after, &l.batch); err != nil {
+// begin opens an epoch.
+func (l *loop) begin() error {
+	stages, err := l.committer.Begin()
+	if err != nil {
 		return err
 	}
-	for _, stage := range l.stages {
-		if err := stage.Write(&l.batch); err != nil {
-			return fmt.Errorf("stage rows up to %s+%d: %w", after.Log, after.Offset, err)
-		}
+	l.writer = startWriter(stages, &l.batches)
+	return nil
+}
+
+// take turns one landed block into rows on their way to the stages.
+func (l *loop) take(landed *landing.Landed, after stream.Position) error {
+	batch := l.writer.next()
+	if err := l.processor.block(landed, after, batch); err != nil {
+		return err
 	}
+	l.writer.write(batch)
 	l.position = after
 	return nil
 }
 
 // full says that the epoch is due by its size.
 func (l *loop) full() bool {
-	if l.cfg.Counters.Records.Load()-l.records >= uint64(l.cfg.EpochRecords) {
-		return true
-	}
-	for _, stage := range l.stages {
-		if stage.Bytes() >= l.cfg.EpochBytes {
-			return true
-		}
-	}
-	return false
+	return l.cfg.Counters.Records.Load()-l.records >= uint64(l.cfg.EpochRecords) || l.writer.full(l.cfg.EpochBytes)
 }
 
 // commit ends the epoch. The order of its steps, and what a crash after each
 // leaves, stands above checkpoint.Committer.Commit.
 func (l *loop) commit(ctx context.Context, final bool) error {
-	if l.stages == nil {
-		stages, err := l.committer.Begin()
-		if err != nil {
+	if l.writer == nil {
+		if err := l.begin(); err != nil {
 			return err
 		}
-		l.stages = stages
 	}
-	stages := l.stages
-	l.stages = nil
+	stages, err := l.finish()
+	if err != nil {
+		return fmt.Errorf("stage rows up to %s+%d: %w", l.position.Log, l.position.Offset, err)
+	}
 	for _, stage := range stages {
 		l.cfg.Counters.Rows.Add(uint64(stage.Rows()))
 	}
 	watermarks := l.processor.watermarks()
-	err := l.committer.Commit(ctx, checkpoint.Cut{
+	err = l.committer.Commit(ctx, checkpoint.Cut{
 		Position: l.position, Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Final: final,
 	})
 	if err != nil {
@@ -209,10 +207,30 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 	return nil
 }
 
-// abandon drops an epoch that was not committed.
-func (l *loop) abandon() {
-	for _, stage := range l.stages {
+// finish takes the stages back from the writer. When staging failed they are
+// abandoned.
+func (l *loop) finish() ([]stream.Stage, error) {
+	stages, err := l.writer.finish()
+	l.writer = nil
+	if err != nil {
+		abandon(stages)
+		return nil, err
+	}
+	return stages, nil
+}
+
+// drop ends an epoch that is not to be committed.
+func (l *loop) drop() {
+	if l.writer == nil {
+		return
+	}
+	if stages, err := l.finish(); err == nil {
+		abandon(stages)
+	}
+}
+
+func abandon(stages []stream.Stage) {
+	for _, stage := range stages {
 		stage.Abandon()
 	}
-	l.stages = nil
 }

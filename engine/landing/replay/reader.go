@@ -18,7 +18,7 @@ import (
 
 // aheadBlocks is how many captured blocks wait for the task: capture runs on
 // one core while the task works on another.
-const aheadBlocks = 4
+const aheadBlocks = 8
 
 // Reader is a landing.Reader that captures as it reads. It owns one goroutine,
 // which Close joins.

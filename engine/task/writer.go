@@ -1,0 +1,79 @@
+package task
+
+import (
+	"sync/atomic"
+
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// writer stages batches on a goroutine of its own, so that the next block is
+// decoded while the rows of the one before are copied into the sinks. There are
+// two batches: the task fills one while the other is written, and waits when
+// both are taken.
+type writer struct {
+	stages []stream.Stage
+	empty  chan *table.Batch
+	filled chan *table.Batch
+	done   chan struct{} // closed when the goroutine has ended
+	err    error         // the first error; nothing is written after it; read after done
+	bytes  atomic.Int64  // memory that the fullest stage holds
+	failed atomic.Bool
+}
+
+// startWriter takes the stages over until finish.
+func startWriter(stages []stream.Stage, batches *[2]table.Batch) *writer {
+	w := &writer{
+		stages: stages, empty: make(chan *table.Batch, len(batches)), filled: make(chan *table.Batch, len(batches)),
+		done: make(chan struct{}),
+	}
+	for i := range batches {
+		w.empty <- &batches[i]
+	}
+	go w.run()
+	return w
+}
+
+// next gives an empty batch, once one is free.
+func (w *writer) next() *table.Batch {
+	b := <-w.empty
+	b.Reset()
+	return b
+}
+
+// write hands a batch from next over. Errors come out of finish.
+func (w *writer) write(b *table.Batch) { w.filled <- b }
+
+// full says that a stage holds as many bytes as an epoch may, or that staging
+// failed and reading on is of no use.
+func (w *writer) full(limit int64) bool { return w.failed.Load() || w.bytes.Load() >= limit }
+
+// finish waits until all is staged and gives the stages back. It is called
+// once.
+func (w *writer) finish() ([]stream.Stage, error) {
+	close(w.filled)
+	<-w.done
+	return w.stages, w.err
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for b := range w.filled {
+		if w.err == nil {
+			w.stage(b)
+		}
+		w.empty <- b
+	}
+}
+
+func (w *writer) stage(b *table.Batch) {
+	for _, s := range w.stages {
+		if w.err = s.Write(b); w.err != nil {
+			w.failed.Store(true)
+			return
+		}
+		if n := s.Bytes(); n > w.bytes.Load() {
+			w.bytes.Store(n)
+		}
+	}
+}
