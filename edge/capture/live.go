@@ -61,7 +61,7 @@ type LiveConfig struct {
 
 // maxGroupBytes leaves room in a block for a batch, the fragments that waited
 // and the marks of all senders.
-const maxGroupBytes = record.MaxBlockBytes / 4
+const maxGroupBytes = record.MaxBlockBytes / 2
 
 // Validate names the first field that cannot be used.
 func (c *LiveConfig) Validate() error {
@@ -292,7 +292,7 @@ func (l *Live) commit() error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		_, err := l.cfg.Log.Append(g.builder)
 		if err == nil {
-			// Commit point C1: the group is durable; only now is anybody told.
+			// Append passed C1: the group is durable; only now is anybody told.
 			l.stats.committed(l.cfg.Clock, g.builder.Size())
 			g.committed()
 			return nil
