@@ -1,0 +1,114 @@
+package forward
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"time"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/edge/wire"
+)
+
+// Store is what forwarding needs of the gateway's log store; *seglog.Store is
+// one. Every method may be called beside an Append.
+type Store interface {
+	// Logs lists every log, in opening order.
+	Logs() []seglog.LogInfo
+	// Reader reads a log from an offset, never past DurableOffset.
+	Reader(log record.LogID, from record.Offset) (*seglog.Reader, error)
+	// Wait returns when there is more than beyond, or a newer log.
+	Wait(ctx context.Context, log record.LogID, beyond record.Offset) error
+	// Release says that nothing below an offset will be read again.
+	Release(log record.LogID, below record.Offset) error
+}
+
+// Config says what is forwarded where. Zero fields take their default.
+type Config struct {
+	Gateway string // required; its name in the cloud, see wire.CheckGateway
+	URL     string // required; http or https, the ingest's root
+	Store   Store  // required
+
+	FS        durable.FS // nil: durable.OS
+	StatePath string     // required; the file that holds AckedOffset, in a directory that exists
+
+	TLS *tls.Config // nil: the system's roots, no client certificate
+	// Proxy is a proxy's URL, "" for what the environment says (HTTPS_PROXY,
+	// HTTP_PROXY, NO_PROXY), or "direct" for none. https goes through CONNECT.
+	Proxy string
+
+	// StallTimeout is how long a link may make no progress at all, in a
+	// handshake, in sending or in waiting for the answer. Default 30 s. There is
+	// no limit on the whole of a request.
+	StallTimeout time.Duration
+	// MinRate, bytes a second, is the slowest link that is waited for: what lies
+	// in the kernel's SendBuffer may take that long more. Default 4 KiB/s.
+	MinRate int64
+	// SendBuffer is the socket's, in bytes: what is in it cannot be taken back.
+	// Default 256 KiB.
+	SendBuffer int
+
+	Tuning Tuning
+	Now    func() time.Time // nil: time.Now
+	Rand   func() float64   // in [0,1), for jitter; nil: math/rand
+	Logger *slog.Logger     // nil: silence
+}
+
+// Validate checks the fields and changes nothing.
+func (c Config) Validate() error {
+	if err := wire.CheckGateway(c.Gateway); err != nil {
+		return fmt.Errorf("forward: Gateway: %w", err)
+	}
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("forward: URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("forward: URL %q: want http://host:port or https://host:port", c.URL)
+	case c.Store == nil:
+		return errors.New("forward: Store is nil")
+	case c.StatePath == "":
+		return errors.New("forward: StatePath is empty")
+	case c.StallTimeout < 0 || c.MinRate < 0 || c.SendBuffer < 0:
+		return errors.New("forward: StallTimeout, MinRate and SendBuffer must not be negative")
+	}
+	if c.Proxy != "" && c.Proxy != "direct" {
+		p, err := url.Parse(c.Proxy)
+		if err != nil || p.Host == "" {
+			return fmt.Errorf("forward: Proxy %q: want a URL, direct, or nothing", c.Proxy)
+		}
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = durable.OS{}
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = 30 * time.Second
+	}
+	if c.MinRate == 0 {
+		c.MinRate = 4 << 10
+	}
+	if c.SendBuffer == 0 {
+		c.SendBuffer = 256 << 10
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Tuning = c.Tuning.withDefaults()
+	return c
+}

@@ -1,0 +1,327 @@
+package forward
+
+import (
+	"fmt"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/edge/wire"
+)
+
+// Mark is what the cloud is known to hold of a log.
+type Mark struct {
+	Next record.Offset // AckedOffset: the first offset not acknowledged
+	Hash record.Hash   // of the block that ends at Next; zero: not known
+}
+
+// Log is a fact about one log of the store.
+type Log struct {
+	ID     record.LogID
+	First  record.Offset // oldest kept
+	End    record.Offset // DurableOffset
+	Closed bool          // nothing more is appended
+}
+
+// ActionKind says what a Session does next.
+type ActionKind uint8
+
+// The kinds of actions.
+const (
+	ActWait ActionKind = iota // until there is more, or until Until if that is set
+	ActAsk                    // send a request without blocks
+	ActSend                   // send blocks from Offset, about Bytes of them
+)
+
+// Action is what a Session does next.
+type Action struct {
+	Kind   ActionKind
+	Log    record.LogID
+	Offset record.Offset
+	Bytes  int64 // of blocks, before compression
+	Until  time.Time
+}
+
+// Exchange is what came of an Ask or Send that was answered.
+type Exchange struct {
+	Action      Action
+	Answer      wire.Answer
+	Contradicts bool          // the gateway's own log has no such block at Answer.Acked
+	Sent        int64         // bytes of blocks sent, before compression
+	Records     int64         // in those blocks
+	Whole       bool          // all of them were handed to the link
+	Took        time.Duration // from the request's first byte to the answer
+}
+
+// Progress is what an answer changed, to be made durable before anything is
+// released.
+type Progress struct {
+	Log  record.LogID
+	Mark Mark
+}
+
+// Red says why a log is not sent.
+type Red struct {
+	Log    record.LogID
+	Reason string
+	Until  time.Time // it is asked about again then
+}
+
+// Core is the state of forwarding. It belongs to one goroutine.
+type Core struct {
+	t       Tuning
+	marks   map[record.LogID]Mark
+	red     map[record.LogID]Red
+	current record.LogID
+	ask     bool
+	attempt int
+	until   time.Time // backoff
+	started time.Time // of the last Send
+	limit   int64     // bytes a request, doubled while requests end well
+	rate    float64   // bytes of blocks a second, smoothed
+	trip    time.Duration
+	record  float64 // bytes a record takes in a block, smoothed
+}
+
+// NewCore starts from what is known to be acknowledged.
+func NewCore(t Tuning, marks map[record.LogID]Mark) *Core {
+	c := &Core{t: t.withDefaults(), marks: map[record.LogID]Mark{}, red: map[record.LogID]Red{}}
+	for log, m := range marks {
+		c.marks[log] = m
+	}
+	c.limit, c.record = c.t.MinRequestBytes, 128
+	return c
+}
+
+// Acked is what the cloud is known to hold of a log.
+func (c *Core) Acked(log record.LogID) Mark { return c.marks[log] }
+
+// Reds lists the logs that are red at now.
+func (c *Core) Reds() []Red {
+	var out []Red
+	for _, r := range c.red {
+		out = append(out, r)
+	}
+	return out
+}
+
+// Pace tells what is known of the link: bytes of blocks a second and the round
+// trip; zero: not known yet.
+func (c *Core) Pace() (bytesPerSecond float64, roundTrip time.Duration) { return c.rate, c.trip }
+
+// Next says what to do now, given every log of the store in opening order.
+func (c *Core) Next(now time.Time, logs []Log) Action {
+	c.forget(logs)
+	if now.Before(c.until) {
+		return Action{Kind: ActWait, Until: c.until}
+	}
+	log, recheck := c.pick(now, logs)
+	if log == nil {
+		return Action{Kind: ActWait, Until: recheck}
+	}
+	if log.ID != c.current {
+		c.current, c.ask = log.ID, true
+	}
+	next := c.next(log)
+	if c.ask {
+		return Action{Kind: ActAsk, Log: log.ID, Offset: next}
+	}
+	backlog := int64(c.record * float64(log.End-next))
+	if linger := c.started.Add(c.t.Linger); backlog < c.t.MinRequestBytes && !log.Closed && now.Before(linger) {
+		return Action{Kind: ActWait, Until: linger}
+	}
+	c.started = now
+	return Action{Kind: ActSend, Log: log.ID, Offset: next, Bytes: c.size(backlog)}
+}
+
+// pick gives the first log with something to send that is not red, and else
+// when the first red one is to be asked about again.
+func (c *Core) pick(now time.Time, logs []Log) (*Log, time.Time) {
+	var recheck time.Time
+	for i := range logs {
+		l := &logs[i]
+		if c.next(l) >= l.End {
+			continue
+		}
+		r, red := c.red[l.ID]
+		if !red || !now.Before(r.Until) {
+			return l, time.Time{}
+		}
+		if recheck.IsZero() || r.Until.Before(recheck) {
+			recheck = r.Until
+		}
+	}
+	return nil, recheck
+}
+
+// forget drops what is known of logs that the store has no more.
+func (c *Core) forget(logs []Log) {
+	if len(c.marks) <= len(logs) && len(c.red) <= len(logs) {
+		return
+	}
+	here := make(map[record.LogID]bool, len(logs))
+	for _, l := range logs {
+		here[l.ID] = true
+	}
+	for id := range c.marks {
+		if !here[id] {
+			delete(c.marks, id)
+		}
+	}
+	for id := range c.red {
+		if !here[id] {
+			delete(c.red, id)
+		}
+	}
+}
+
+// next is the first offset to send: AckedOffset, or the oldest kept one where
+// that is not known any more, for nothing is released that was not acknowledged.
+func (c *Core) next(l *Log) record.Offset { return max(c.marks[l.ID].Next, l.First) }
+
+// size gives the bytes of the next request: enough that the link carries data
+// for many round trips before it waits one for the answer, no more than there
+// is, and no more than the limit that good ends have raised.
+func (c *Core) size(backlog int64) int64 {
+	want := c.limit
+	if c.rate > 0 {
+		fill := max(time.Duration(c.t.RoundTrips)*c.trip, c.t.MinTransfer)
+		want = min(want, max(int64(c.rate*fill.Seconds()), c.t.MinRequestBytes))
+	}
+	want = min(want, max(backlog, c.t.MinRequestBytes))
+	return min(max(want, c.t.MinRequestBytes), c.t.MaxRequestBytes)
+}
+
+// Answered takes a well-formed answer. logs are the store's logs now. rnd, in
+// [0,1), is the jitter of a backoff that may begin. The Progress, if any, must
+// be durable before anything of the log is released.
+func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Progress, bool) {
+	log := find(logs, e.Action.Log)
+	a := e.Answer
+	c.ask = true
+	if log == nil { // the store has it no more
+		return Progress{}, false
+	}
+	mark := Mark{Next: c.next(log)}
+	switch {
+	case a.Conflict:
+		c.redden(now, log.ID, "the cloud holds other bytes under these offsets: "+a.Detail)
+		return Progress{}, false
+	case a.Known && a.Acked < mark.Next:
+		c.redden(now, log.ID, fmt.Sprintf("the cloud holds offsets below %d and has acknowledged those below %d", a.Acked, mark.Next))
+		return Progress{}, false
+	case a.Known && a.Acked > log.End && !log.Closed:
+		c.redden(now, log.ID, fmt.Sprintf("the cloud holds offsets below %d of a log that has reached %d", a.Acked, log.End))
+		return Progress{}, false
+	case e.Contradicts:
+		c.redden(now, log.ID, fmt.Sprintf("the block that ends at %d is another here than in the cloud", a.Acked))
+		return Progress{}, false
+	}
+	delete(c.red, log.ID)
+	progress := a.Known && a.Acked > mark.Next
+	c.judge(now, e, progress, rnd)
+	if !progress {
+		return Progress{}, false
+	}
+	// A closed log may have lost its tail here after the cloud had got it.
+	mark = Mark{Next: min(a.Acked, log.End), Hash: a.Hash}
+	c.marks[log.ID] = mark
+	return Progress{Log: log.ID, Mark: mark}, true
+}
+
+// judge decides from the answer's code how to go on.
+func (c *Core) judge(now time.Time, e Exchange, progress bool, rnd float64) {
+	switch e.Answer.Code {
+	case wire.CodeNone:
+		if e.Action.Kind == ActSend && !progress {
+			c.retry(now, rnd)
+			return
+		}
+		c.ask, c.attempt, c.until = false, 0, time.Time{}
+		c.learn(e)
+	case wire.CodeOutOfOrder:
+		if !progress {
+			c.retry(now, rnd)
+			return
+		}
+		c.ask, c.attempt, c.until = false, 0, time.Time{}
+	case wire.CodeBomb:
+		c.limit = max(c.limit/2, c.t.MinRequestBytes)
+		c.retry(now, rnd)
+	case wire.CodeMalformed, wire.CodeVersion, wire.CodeForbidden, wire.CodeTooLarge, wire.CodeNotZstd:
+		c.attempt = maxAttempt // nothing will change by asking often
+		c.retry(now, rnd)
+	default:
+		c.retry(now, rnd)
+	}
+}
+
+// learn takes the link's measure from a request that ended well.
+func (c *Core) learn(e Exchange) {
+	if e.Action.Kind == ActAsk {
+		c.trip = smoothTime(c.trip, e.Took)
+		return
+	}
+	if !e.Whole || e.Took <= 0 {
+		return
+	}
+	if e.Records > 0 {
+		c.record = smooth(c.record, float64(e.Sent)/float64(e.Records))
+	}
+	if e.Sent >= c.t.MinRequestBytes/2 {
+		c.rate = smooth(c.rate, float64(e.Sent)/e.Took.Seconds())
+	} else if c.trip == 0 || e.Took < c.trip {
+		c.trip = smoothTime(c.trip, e.Took)
+	}
+	if e.Sent >= c.limit/2 {
+		c.limit = min(2*c.limit, c.t.MaxRequestBytes)
+	}
+}
+
+// Failed takes an end without an answer: a cut, a timeout, a captive portal.
+// What was landed is open, so the next act is to ask.
+func (c *Core) Failed(now time.Time, a Action, rnd float64) {
+	if a.Kind == ActSend {
+		c.limit = max(c.limit/2, c.t.MinRequestBytes)
+	}
+	c.ask = true
+	c.retry(now, rnd)
+}
+
+func (c *Core) retry(now time.Time, rnd float64) {
+	c.until = now.Add(c.t.Backoff(c.attempt, rnd))
+	c.attempt = min(c.attempt+1, maxAttempt)
+}
+
+func (c *Core) redden(now time.Time, log record.LogID, reason string) {
+	c.red[log] = Red{Log: log, Reason: reason, Until: now.Add(c.t.RedRetry)}
+	c.attempt, c.until = 0, time.Time{}
+}
+
+func find(logs []Log, id record.LogID) *Log {
+	for i := range logs {
+		if logs[i].ID == id {
+			return &logs[i]
+		}
+	}
+	return nil
+}
+
+func smooth(old, now float64) float64 {
+	if old == 0 {
+		return now
+	}
+	return old + (now-old)/4
+}
+
+func smoothTime(old, now time.Duration) time.Duration {
+	return time.Duration(smooth(float64(old), float64(now)))
+}
+
+// Stick makes a log red for a reason found on the gateway.
+func (c *Core) Stick(now time.Time, log record.LogID, reason string) { c.redden(now, log, reason) }
+
+// Resting says that nothing will be sent before the wait that Next gave is
+// over, whatever is captured meanwhile.
+func (c *Core) Resting(now time.Time) bool {
+	return now.Before(c.until) || now.Before(c.started.Add(c.t.Linger))
+}

@@ -1,0 +1,39 @@
+// Package forward brings a gateway's logs to the cloud over a link that is
+// thin, slow, cut at any moment and paid by the byte.
+//
+// In:  the gateway's log store (edge/seglog), read below DurableOffset only;
+// the answers of the cloud.
+// Out: requests of edge/wire; AckedOffset, persisted, and Release of what the
+// cloud holds (C3).
+//
+// Core decides what happens next and does nothing else: no I/O, no clock, no
+// randomness. Session carries it out: one request at a time.
+//
+// Invariants
+//
+//  1. Every request starts at AckedOffset of its log, so an acknowledged byte
+//     never crosses the link again. After an end that leaves open what was
+//     landed the session asks before it sends.
+//  2. Logs are sent in opening order, one at a time; a log is left before its
+//     end only when it is red.
+//  3. AckedOffset is durable before anything below it is released (C3), and
+//     never goes down: an answer below it makes the log red, and nothing of it
+//     is sent again or called lost.
+//  4. Only a range that the store itself gives as a Gap becomes a loss block.
+//  5. An answer above AckedOffset is believed only where this gateway's own log
+//     has the block it names: another hash makes the log red.
+//  6. A gateway with unforwarded logs is not renamed.
+//
+// A red log stays on disk, is asked about again at intervals, and holds up no
+// other. Session.Run belongs to one goroutine; Status may be called from any.
+package forward
+
+import "errors"
+
+// Errors of this package, to be tested with errors.Is.
+var (
+	// ErrRenamed says that logs of another gateway name wait to be forwarded.
+	ErrRenamed = errors.New("gateway was renamed while logs wait to be forwarded")
+	// ErrState says that the file that holds AckedOffset cannot be read.
+	ErrState = errors.New("forwarding state is damaged")
+)

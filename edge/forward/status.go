@@ -1,0 +1,95 @@
+package forward
+
+import (
+	"sort"
+	"time"
+
+	"landfall/edge/record"
+)
+
+// Status is a picture of forwarding, for status, metrics and the daemon's
+// health.
+type Status struct {
+	Gateway string
+	State   string // idle, asking, sending, waiting (backoff), red (nothing can be sent)
+	Logs    []LogStatus
+	Reds    []Red
+	// Pending is how many durable records are not acknowledged, of all logs.
+	Pending uint64
+	// OldestUnacked is about when the oldest of them was received;
+	// record.NoTime when none is pending or it is not known.
+	OldestUnacked  record.Micros
+	LastError      string // "" after a request that ended well
+	LastErrorAt    time.Time
+	LastTransferAt time.Time // when the cloud last answered
+	BytesPerSecond float64   // of blocks, smoothed; 0: not known
+	RoundTrip      time.Duration
+	Counters       Counters
+}
+
+// LogStatus is one log with something to tell.
+type LogStatus struct {
+	Log     record.LogID
+	Acked   record.Offset
+	Durable record.Offset
+	Closed  bool
+	// Sent and Resent are bytes of blocks since the start of the process; Resent
+	// is the part of Sent that had been sent before, unacknowledged.
+	Sent, Resent int64
+}
+
+// Counters count since the start of the process.
+type Counters struct {
+	Requests     uint64 // with blocks
+	Questions    uint64 // without
+	Failures     uint64 // ended without an answer
+	NotAnswers   uint64 // of these: answers of somebody else, as a captive portal's
+	Refusals     uint64 // answers with an error
+	BlockBytes   uint64 // bytes of blocks handed to the link
+	ResentBytes  uint64 // of these: sent before, unacknowledged
+	WireBytes    uint64 // compressed bytes handed to the link
+	AckedRecords uint64 // records acknowledged
+	LossBlocks   uint64 // declarations of loss handed to the link
+	StateDamaged uint64 // state files that could not be read
+	// StateFailures are attempts to write the state file that failed.
+	StateFailures uint64
+}
+
+// Status gives a picture of now. It may be called from any goroutine.
+func (s *Session) Status() Status {
+	logs := s.cfg.Store.Logs()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.Gateway, st.OldestUnacked = s.cfg.Gateway, record.NoTime
+	st.Reds = append([]Red(nil), s.status.Reds...)
+	for _, l := range logs {
+		acked := max(s.acked[l.ID].Next, l.First)
+		if acked < l.End {
+			if st.Pending == 0 {
+				st.OldestUnacked = l.FirstAt
+				if s.oldest.log == l.ID && s.oldest.next == acked {
+					st.OldestUnacked = s.oldest.at
+				}
+			}
+			st.Pending += uint64(l.End - acked)
+		}
+		st.Logs = append(st.Logs, LogStatus{
+			Log: l.ID, Acked: acked, Durable: l.End, Closed: l.Closed,
+			Sent: s.bytes[l.ID].sent, Resent: s.bytes[l.ID].resent,
+		})
+	}
+	if st.Pending > 0 && len(st.Reds) > 0 && st.State == stateIdle {
+		st.State = stateRed
+	}
+	sort.Slice(st.Reds, func(i, j int) bool { return st.Reds[i].Log.String() < st.Reds[j].Log.String() })
+	return st
+}
+
+const (
+	stateIdle    = "idle"
+	stateAsking  = "asking"
+	stateSending = "sending"
+	stateWaiting = "waiting"
+	stateRed     = "red"
+)

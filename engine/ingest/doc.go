@@ -1,0 +1,112 @@
+// Package ingest is the cloud's end of the link: it takes the requests of
+// gateways, lands their blocks as they are, and says what is landed.
+//
+// In:  requests of edge/wire, over HTTP/1.1 or HTTP/2.
+// Out: landing.Log.Append, block by block as they arrive; an Answer at the end.
+//
+// Invariants
+//
+//  1. An answer acknowledges only what Append has made durable (C2), whatever
+//     its status.
+//  2. Of one request blocks land in order and without a hole, from the offset
+//     its header names; at the first block that cannot be landed it ends, and
+//     nothing more of it is landed.
+//  3. A request starts where the landing log's tail of this LogID stands; where
+//     no tail is known it starts where the gateway says, which is always an
+//     acknowledged offset. So a partition holds a prefix of each log, whatever
+//     late or repeated copy comes when, at whichever ingest. The task judges.
+//  4. A block that contradicts what is landed is never acknowledged. It is
+//     landed once, marked, for the table conflict.
+//  5. Requests of one gateway run one after the other: a newer one ends the
+//     older one, and waits until that has landed what had arrived of it.
+//  6. A block is checked (length, CRC, structure) and never decoded further.
+//
+// A Handler may be called from any goroutine. Each request runs on its own; the
+// state of a gateway belongs to the request that holds its turn.
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+)
+
+// Config says where blocks land and who may send them. Zero fields take their
+// default.
+type Config struct {
+	Log      landing.Log // required
+	Identity Identity    // required: one of its ways
+
+	// MaxRequestBytes bounds the blocks of one request, before compression.
+	// Default 256 MiB.
+	MaxRequestBytes int64
+	// MaxSessions bounds the requests at a time, each of which may hold some
+	// 20 MiB. Default 256.
+	MaxSessions int
+	// StallTimeout is how long a body may bring no byte. Default 60 s.
+	StallTimeout time.Duration
+	// CutGrace is how long a request that is ended by a newer one of its gateway
+	// may go on to land what has arrived already. Default 250 ms.
+	CutGrace time.Duration
+
+	Now    func() record.Micros // wall clock; nil: time.Now
+	Logger *slog.Logger         // nil: silence
+}
+
+// Identity says how a gateway proves its name. The ways are tried in the order
+// of the fields; a request that satisfies none is refused.
+type Identity struct {
+	// ClientCertificate takes the name from the verified client certificate: it
+	// must be the common name or a DNS name of it.
+	ClientCertificate bool
+	// TrustedHeader is a header in which a TLS-ending proxy names the gateway. It
+	// is believed from TrustedProxies only.
+	TrustedHeader  string
+	TrustedProxies []netip.Prefix
+	// AllowUnauthenticated believes what the gateway says: for loopback and
+	// closed networks.
+	AllowUnauthenticated bool
+}
+
+// Validate checks the fields and changes nothing.
+func (c Config) Validate() error {
+	id := c.Identity
+	switch {
+	case c.Log == nil:
+		return errors.New("ingest: Log is nil")
+	case id.TrustedHeader != "" && len(id.TrustedProxies) == 0:
+		return fmt.Errorf("ingest: Identity.TrustedHeader %q without TrustedProxies would believe everybody", id.TrustedHeader)
+	case !id.ClientCertificate && id.TrustedHeader == "" && !id.AllowUnauthenticated:
+		return errors.New("ingest: Identity names no way to tell gateways apart")
+	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.StallTimeout < 0 || c.CutGrace < 0:
+		return errors.New("ingest: MaxRequestBytes, MaxSessions, StallTimeout and CutGrace must not be negative")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxRequestBytes == 0 {
+		c.MaxRequestBytes = 256 << 20
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 256
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = time.Minute
+	}
+	if c.CutGrace == 0 {
+		c.CutGrace = 250 * time.Millisecond
+	}
+	if c.Now == nil {
+		c.Now = func() record.Micros { return record.Micros(time.Now().UnixMicro()) }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

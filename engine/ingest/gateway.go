@@ -1,0 +1,165 @@
+package ingest
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"landfall/edge/record"
+)
+
+const (
+	keptBoundaries = 256 // ends of blocks remembered of a gateway's log
+	keptConflicts  = 256 // contradictions remembered, so that each lands once
+	keptLogs       = 8   // logs remembered, to see machines alternate
+)
+
+// gateway is what one ingest remembers of a gateway: all of it a help, none of
+// it needed. Fields below turn belong to the request that holds turn.
+type gateway struct {
+	turn chan struct{} // holds one token
+
+	mu      sync.Mutex
+	running *session // holds turn
+	newest  *session // asked for turn last
+	users   int      // requests that hold or wait for turn
+
+	log       record.LogID
+	before    []record.LogID // logs seen earlier, newest last
+	ends      []boundary     // of log, newest last
+	conflicts map[record.Hash]bool
+	next      record.Offset
+	seen      record.Micros
+}
+
+// boundary is the end of a block that is landed.
+type boundary struct {
+	end  record.Offset
+	hash record.Hash
+}
+
+func newGateway() *gateway {
+	g := &gateway{turn: make(chan struct{}, 1), conflicts: map[record.Hash]bool{}}
+	g.turn <- struct{}{}
+	return g
+}
+
+// enter waits for the gateway's turn. Whoever has it, and whoever waited for it
+// before, brings only what has arrived already.
+func (g *gateway) enter(s *session, grace time.Duration) {
+	g.mu.Lock()
+	g.newest = s
+	if g.running != nil {
+		g.running.body.supersede(grace)
+	}
+	g.mu.Unlock()
+	<-g.turn
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = s
+	if g.newest != s {
+		s.body.supersede(grace)
+	}
+}
+
+// leave gives the turn to the next.
+func (g *gateway) leave() {
+	g.mu.Lock()
+	g.running = nil
+	g.mu.Unlock()
+	g.turn <- struct{}{}
+}
+
+// see notes that a request is of a log, and says whether it alternates with
+// another: a log that was left and comes back.
+func (g *gateway) see(log record.LogID) (alternates bool) {
+	if log == g.log {
+		return false
+	}
+	for i, old := range g.before {
+		if old == log {
+			g.before, alternates = append(g.before[:i], g.before[i+1:]...), true
+			break
+		}
+	}
+	if !g.log.IsZero() {
+		g.before = append(g.before, g.log)
+	}
+	if len(g.before) > keptLogs {
+		g.before = g.before[1:]
+	}
+	g.log, g.ends = log, nil
+	return alternates
+}
+
+// landed remembers the end of a landed block.
+func (g *gateway) landed(b boundary) {
+	if len(g.ends) == keptBoundaries {
+		g.ends = append(g.ends[:0], g.ends[keptBoundaries/2:]...)
+	}
+	g.ends = append(g.ends, b)
+}
+
+// hashAt gives the hash of the landed block that ends at an offset.
+func (g *gateway) hashAt(end record.Offset) (record.Hash, bool) {
+	for i := len(g.ends) - 1; i >= 0; i-- {
+		if g.ends[i].end == end {
+			return g.ends[i].hash, true
+		}
+	}
+	return record.Hash{}, false
+}
+
+// contradicts notes a contradictory block and says whether it is new.
+func (g *gateway) contradicts(h record.Hash) bool {
+	if g.conflicts[h] {
+		return false
+	}
+	if len(g.conflicts) >= keptConflicts {
+		clear(g.conflicts)
+	}
+	g.conflicts[h] = true
+	return true
+}
+
+// requestBody gives each read its own time to make progress, until a newer
+// request allows no more than a grace.
+type requestBody struct {
+	r       io.Reader
+	control *http.ResponseController
+	stall   time.Duration
+
+	mu         sync.Mutex
+	superseded bool
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if !b.superseded {
+		b.deadline(time.Now().Add(b.stall))
+	}
+	b.mu.Unlock()
+	return b.r.Read(p)
+}
+
+// deadline sets when reads fail; a connection that has none stalls until it
+// ends by itself.
+func (b *requestBody) deadline(t time.Time) { _ = b.control.SetReadDeadline(t) }
+
+// supersede lets the body bring what has arrived, for a grace.
+func (b *requestBody) supersede(grace time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.superseded {
+		b.superseded = true
+		b.deadline(time.Now().Add(grace))
+	}
+}
+
+func (b *requestBody) wasSuperseded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.superseded
+}

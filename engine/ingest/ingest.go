@@ -1,0 +1,208 @@
+package ingest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"landfall/edge/durable/failpoint"
+	"landfall/edge/record"
+	"landfall/edge/wire"
+)
+
+// keptGateways bounds what is remembered of gateways that are not connected.
+const keptGateways = 16 << 10
+
+// Handler serves wire.Path.
+type Handler struct {
+	cfg Config
+
+	mu       sync.Mutex
+	gateways map[string]*gateway
+	sessions int
+	refused  map[wire.Code]uint64
+
+	requests, questions, blocks, records         atomic.Uint64
+	blockBytes, wireBytes                        atomic.Uint64
+	duplicates, conflicts, alternations, unknown atomic.Uint64
+}
+
+// New makes a handler. Errors: Validate's.
+func New(cfg Config) (*Handler, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Handler{cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, refused: map[wire.Code]uint64{}}, nil
+}
+
+// Stats counts what a Handler did.
+type Stats struct {
+	Sessions     int    // requests being served
+	Requests     uint64 // with blocks
+	Questions    uint64 // without
+	Blocks       uint64 // landed, contradictions not counted
+	Records      uint64 // in them
+	BlockBytes   uint64 // of them, before compression
+	WireBytes    uint64 // compressed bytes received
+	Duplicates   uint64 // blocks passed over because they are landed
+	Conflicts    uint64 // blocks that contradict what is landed
+	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
+	UnknownLogs  uint64 // requests whose start could not be checked against a tail
+	Refused      map[wire.Code]uint64
+}
+
+// Stats gives the counters. It may be called from any goroutine.
+func (h *Handler) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := Stats{
+		Sessions: h.sessions, Requests: h.requests.Load(), Questions: h.questions.Load(),
+		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
+		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
+		UnknownLogs: h.unknown.Load(), Refused: map[wire.Code]uint64{},
+	}
+	for _, c := range wire.Refusals() {
+		st.Refused[c] = h.refused[c]
+	}
+	return st
+}
+
+// GatewayStatus is what this ingest last saw of a gateway.
+type GatewayStatus struct {
+	Log    record.LogID
+	Next   record.Offset // acknowledged of it
+	SeenAt record.Micros
+}
+
+// Gateways tells of the gateways this ingest remembers.
+func (h *Handler) Gateways() map[string]GatewayStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make(map[string]GatewayStatus, len(h.gateways))
+	for name, g := range h.gateways {
+		g.mu.Lock()
+		if g.seen != 0 {
+			out[name] = GatewayStatus{Log: g.log, Next: g.next, SeenAt: g.seen}
+		}
+		g.mu.Unlock()
+	}
+	return out
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "blocks are sent with POST", http.StatusMethodNotAllowed)
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // so that a refusal does not wait for the body; HTTP/2 always is
+	s := &session{h: h, r: r, body: &requestBody{r: r.Body, control: control, stall: h.cfg.StallTimeout}}
+	answer := s.serve()
+	h.answer(w, answer, s.drained)
+}
+
+// answer writes the answer at once and whole.
+func (h *Handler) answer(w http.ResponseWriter, a wire.Answer, drained bool) {
+	if a.Code != wire.CodeNone {
+		h.mu.Lock()
+		h.refused[a.Code]++
+		h.mu.Unlock()
+		h.cfg.Logger.Warn("request refused", "gateway", a.Gateway, "log", a.Log, "code", a.Code, "detail", a.Detail)
+	}
+	text := a.Encode()
+	w.Header().Set("Content-Type", wire.AnswerType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.Header().Set("Cache-Control", "no-store")
+	if !drained {
+		w.Header().Set("Connection", "close")
+	}
+	failpoint.Hit("c2.before-answer")
+	w.WriteHeader(a.Code.Status())
+	_, _ = w.Write(text) // an answer that does not arrive is asked for again
+}
+
+// refusal is an error that has a code.
+type refusal struct {
+	code wire.Code
+	err  error
+}
+
+// Error implements error.
+func (r refusal) Error() string { return r.err.Error() }
+
+// Unwrap gives the cause.
+func (r refusal) Unwrap() error { return r.err }
+
+// codeOf gives the code of an error of reading a request.
+func codeOf(err error) wire.Code {
+	var r refusal
+	switch {
+	case err == nil:
+		return wire.CodeNone
+	case errors.As(err, &r):
+		return r.code
+	case errors.Is(err, wire.ErrNotZstd):
+		return wire.CodeNotZstd
+	case errors.Is(err, wire.ErrBomb):
+		return wire.CodeBomb
+	case errors.Is(err, record.ErrTooLarge):
+		return wire.CodeTooLarge
+	case errors.Is(err, record.ErrVersion):
+		return wire.CodeVersion
+	case errors.Is(err, record.ErrCorrupt):
+		return wire.CodeCorrupt
+	case errors.Is(err, wire.ErrTruncated):
+		return wire.CodeTruncated
+	}
+	return wire.CodeMalformed
+}
+
+// admit counts a session in and gives its gateway; nil when there are too many.
+func (h *Handler) admit(name string) *gateway {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sessions >= h.cfg.MaxSessions {
+		return nil
+	}
+	h.sessions++
+	g := h.gateways[name]
+	if g == nil {
+		h.evict()
+		g = newGateway()
+		h.gateways[name] = g
+	}
+	g.mu.Lock()
+	g.users++
+	g.mu.Unlock()
+	return g
+}
+
+// evict forgets some gateway that is not connected when there are too many.
+// The caller holds mu.
+func (h *Handler) evict() {
+	if len(h.gateways) < keptGateways {
+		return
+	}
+	for name, g := range h.gateways {
+		g.mu.Lock()
+		idle := g.users == 0
+		g.mu.Unlock()
+		if idle {
+			delete(h.gateways, name)
+			return
+		}
+	}
+}
+
+func (h *Handler) dismiss(g *gateway) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions--
+	g.mu.Lock()
+	g.users--
+	g.mu.Unlock()
+}

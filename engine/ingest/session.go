@@ -1,0 +1,248 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"landfall/edge/record"
+	"landfall/edge/wire"
+	"landfall/engine/landing"
+)
+
+// session is one request being served, on one goroutine.
+type session struct {
+	h       *Handler
+	r       *http.Request
+	body    *requestBody
+	head    wire.RequestHeader
+	gw      *gateway
+	drained bool // the body was read to its end
+
+	tail  landing.Tail // of head.Log, kept block by block
+	known bool         // tail is known
+	next  record.Offset
+}
+
+// serve carries the request out and gives its answer.
+func (s *session) serve() wire.Answer {
+	err := s.run()
+	a := wire.Answer{
+		Gateway: s.head.Gateway, Log: s.head.Log, Request: s.head.Request,
+		LandedAt: s.h.cfg.Now(), Code: codeOf(err),
+	}
+	if err != nil {
+		a.Detail = err.Error()
+		if len(a.Detail) > 1000 {
+			a.Detail = a.Detail[:1000]
+		}
+	}
+	if s.gw != nil && s.known {
+		a.Known, a.Acked, a.Hash = true, s.tail.Next, s.tail.Hash
+	}
+	a.Conflict = a.Code == wire.CodeConflict
+	return a
+}
+
+func (s *session) run() error {
+	var err error
+	if s.head, err = wire.ParseRequestHeader(s.r.Header); err != nil {
+		return err
+	}
+	if err := s.h.cfg.Identity.check(s.r, s.head.Gateway); err != nil {
+		return refusal{wire.CodeForbidden, fmt.Errorf("request of gateway %q: %w", s.head.Gateway, err)}
+	}
+	g := s.h.admit(s.head.Gateway)
+	if g == nil {
+		return refusal{wire.CodeBusy, fmt.Errorf("%d requests are being served", s.h.cfg.MaxSessions)}
+	}
+	defer s.h.dismiss(g)
+	g.enter(s, s.h.cfg.CutGrace)
+	defer g.leave()
+	s.gw = g
+	s.begin()
+	defer s.end()
+	if s.r.ContentLength == 0 {
+		s.drained = true
+		s.h.questions.Add(1)
+		return nil
+	}
+	if err := wire.CheckContent(s.r.Header); err != nil {
+		return err
+	}
+	s.h.requests.Add(1)
+	if s.known && s.head.Offset > s.tail.Next {
+		return refusal{wire.CodeOutOfOrder, fmt.Errorf("request starts at offset %d, next is %d", s.head.Offset, s.tail.Next)}
+	}
+	return s.land()
+}
+
+// begin takes the landing log's tail as the place to go on from.
+func (s *session) begin() {
+	s.gw.mu.Lock()
+	alternates := s.gw.see(s.head.Log)
+	s.gw.mu.Unlock()
+	if alternates {
+		s.h.alternations.Add(1)
+		s.h.cfg.Logger.Error("a log came back after another one: two machines under one gateway name?", "gateway", s.head.Gateway, "log", s.head.Log)
+	}
+	tail, known := s.h.cfg.Log.Tail(s.head.Gateway)
+	s.next = s.head.Offset
+	if known && tail.Log == s.head.Log {
+		s.tail, s.known = tail, true
+	} else if s.r.ContentLength != 0 {
+		s.h.unknown.Add(1)
+	}
+}
+
+// end notes what is known now, for Gateways.
+func (s *session) end() {
+	s.gw.mu.Lock()
+	defer s.gw.mu.Unlock()
+	s.gw.seen = s.h.cfg.Now()
+	if s.known {
+		s.gw.next = s.tail.Next
+	}
+}
+
+// land lands the body's blocks, one after the other.
+func (s *session) land() error {
+	d, err := wire.NewDecoder(s.body, s.h.cfg.MaxRequestBytes)
+	if err != nil {
+		return refusal{wire.CodeUnavailable, err}
+	}
+	defer d.Close()
+	defer func() { s.h.wireBytes.Add(uint64(d.WireBytes())) }()
+	for {
+		p, err := d.Next()
+		if err == io.EOF {
+			s.drained = true
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, wire.ErrTruncated) && s.body.wasSuperseded() {
+				return refusal{wire.CodeSuperseded, fmt.Errorf("ended by a newer request: %w", err)}
+			}
+			return err
+		}
+		block, err := record.Parse(p)
+		if err != nil {
+			return err
+		}
+		if err := s.take(&block); err != nil {
+			return err
+		}
+	}
+}
+
+// verdict is what is to be done with a block.
+type verdict uint8
+
+const (
+	landIt verdict = iota
+	skipIt         // landed already, the same bytes
+	resync         // not where the request should be
+	malformed      // not of this request
+	contradiction
+)
+
+// take lands one block, or passes over one that is landed.
+func (s *session) take(b *record.Block) error {
+	hash := record.HashBlock(b.Bytes)
+	v, why := s.judge(b, hash)
+	switch v {
+	case skipIt:
+		s.h.duplicates.Add(1)
+		s.next = b.End()
+		return nil
+	case resync:
+		return refusal{wire.CodeOutOfOrder, errors.New(why)}
+	case malformed:
+		return refusal{wire.CodeMalformed, errors.New(why)}
+	case contradiction:
+		return s.conflict(b, hash, why)
+	}
+	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes}); err != nil {
+		return err
+	}
+	s.tail = landing.Tail{Log: b.Log, Next: b.End(), Hash: hash, AfterLoss: b.Kind == record.BlockLoss}
+	s.known, s.next = true, b.End()
+	s.gw.landed(boundary{end: b.End(), hash: hash})
+	s.h.blocks.Add(1)
+	s.h.blockBytes.Add(uint64(len(b.Bytes)))
+	if b.Kind == record.BlockData {
+		s.h.records.Add(uint64(b.Count))
+	}
+	return nil
+}
+
+// judge compares a block with what is landed. It decides nothing for good: the
+// task does.
+func (s *session) judge(b *record.Block, hash record.Hash) (verdict, string) {
+	switch {
+	case b.Log != s.head.Log:
+		return malformed, fmt.Sprintf("block of log %s in a request of log %s", b.Log, s.head.Log)
+	case b.Count == 0:
+		return malformed, fmt.Sprintf("block without offsets at %d", b.First)
+	case b.First != s.next:
+		return resync, fmt.Sprintf("block at offset %d, next of the request is %d", b.First, s.next)
+	case !s.known:
+		if b.First == 0 && b.Prev != (record.Hash{}) {
+			return contradiction, "the first block of the log names one before it"
+		}
+		return landIt, ""
+	case b.First == s.tail.Next:
+		return s.judgeChain(b)
+	case b.End() > s.tail.Next:
+		return contradiction, fmt.Sprintf("block [%d,%d) lies across the landed end %d", b.First, b.End(), s.tail.Next)
+	}
+	landed, ok := s.gw.hashAt(b.End())
+	if b.End() == s.tail.Next {
+		landed, ok = s.tail.Hash, true
+	}
+	switch {
+	case !ok:
+		return resync, fmt.Sprintf("block [%d,%d) lies below the landed end %d", b.First, b.End(), s.tail.Next)
+	case landed != hash:
+		return contradiction, fmt.Sprintf("block [%d,%d) is landed with other bytes", b.First, b.End())
+	}
+	return skipIt, ""
+}
+
+// judgeChain checks that a block follows the tail's.
+func (s *session) judgeChain(b *record.Block) (verdict, string) {
+	unchecked := s.tail.AfterLoss || b.Kind == record.BlockLoss && b.Prev == (record.Hash{})
+	if !unchecked && b.Prev != s.tail.Hash {
+		return contradiction, fmt.Sprintf("the block at offset %d follows another block than the landed one", b.First)
+	}
+	return landIt, ""
+}
+
+// conflict lands a contradictory block once, marked, and refuses the request.
+func (s *session) conflict(b *record.Block, hash record.Hash, why string) error {
+	s.h.conflicts.Add(1)
+	s.h.cfg.Logger.Error("a block contradicts what is landed", "gateway", s.head.Gateway, "log", b.Log, "offset", b.First, "why", why)
+	if s.gw.contradicts(hash) {
+		l := landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Conflict: true, Block: b.Bytes}
+		if err := s.append(l); err != nil {
+			delete(s.gw.conflicts, hash)
+			return err
+		}
+	}
+	return refusal{wire.CodeConflict, errors.New(why)}
+}
+
+// append makes one block durable. It does not end with the connection: what
+// has arrived is landed.
+func (s *session) append(l landing.Landed) error {
+	err := s.h.cfg.Log.Append(context.WithoutCancel(s.r.Context()), l)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, landing.ErrFull):
+		return refusal{wire.CodeFull, err}
+	}
+	return refusal{wire.CodeUnavailable, err}
+}
