@@ -9,8 +9,8 @@ import (
 // transmission, whatever the receiver, radio channel or repeater.
 type Key struct{ Hi, Lo uint64 }
 
-// The odd constants of the two lanes: the first decimals of √2, √3, √5, √7 as
-// 64-bit fractions. Part of the stored format of Key.
+// The constants of the two lanes: the fractions of √2 (made odd), √3, √5 and √7
+// in 64 bits. Part of the stored format of Key.
 const (
 	lane1 = 0x6A09E667F3BCC909
 	lane2 = 0xBB67AE8584CAA73B
@@ -51,7 +51,7 @@ func hash(p []byte, seed uint64) Key {
 func round(x, y, word uint64) (uint64, uint64) {
 	hi, lo := mathbits.Mul64(x^word, lane3)
 	x = mathbits.RotateLeft64(hi^lo, 29) + word*lane4
-	hi, lo = mathbits.Mul64(y+word, lane4|1)
+	hi, lo = mathbits.Mul64(y+word, lane4)
 	y = hi ^ lo ^ mathbits.RotateLeft64(x, 17)
 	return x, y
 }

@@ -1,0 +1,90 @@
+package ais_test
+
+import (
+	"testing"
+
+	goais "github.com/BertoldVdb/go-ais"
+
+	"landfall/decoders/ais"
+	"landfall/decoders/aissim"
+)
+
+// TestDedupeKeyFrozen: keys are kept in state, so these may never change.
+func TestDedupeKeyFrozen(t *testing.T) {
+	for _, c := range []struct {
+		payload string
+		fill    int
+		want    ais.Key
+	}{
+		{"", 0, ais.Key{Hi: 0x3e434157a076d5f1, Lo: 0xbd8be0509bd9be9d}},
+		{"1", 0, ais.Key{Hi: 0xd439cdae14f353e5, Lo: 0xe01593778a294b71}},
+		{"100000P000000000000000000000", 0, ais.Key{Hi: 0x842450947b8458ec, Lo: 0xe12069b7f9fdf647}},
+		{"500000P00000000000000000000000000000000000000000000000000000000000000", 2, ais.Key{Hi: 0xa1a11bb7beb5d209, Lo: 0xf8572e6e86296c32}},
+		{"not a payload", 0, ais.Key{Hi: 0x6fa1b77254c885da, Lo: 0x110d84ad8cd3a4bb}},
+	} {
+		if got := ais.DedupeKey([]byte(c.payload), c.fill); got != c.want {
+			t.Errorf("{%q, %d, ais.Key{Hi: %#x, Lo: %#x}},", c.payload, c.fill, got.Hi, got.Lo)
+		}
+	}
+}
+
+func TestDedupeKeyRepeatAndFill(t *testing.T) {
+	packet := goais.PositionReport{Header: head(1), Valid: true, Sog: 100}
+	key := ais.DedupeKey(encode(t, packet))
+	packet.RepeatIndicator = 3
+	if ais.DedupeKey(encode(t, packet)) != key {
+		t.Error("the repeat indicator changes the key")
+	}
+	packet.Sog = 101
+	if ais.DedupeKey(encode(t, packet)) == key {
+		t.Error("another speed, the same key")
+	}
+	bits := bitsOf(encode(t, goais.ShipStaticData{Header: head(5), Valid: true, ImoNumber: 1}))
+	full, fill := armour(bits)
+	short, shortFill := armour(bits[:422])
+	if ais.DedupeKey(full, fill) != ais.DedupeKey(short, shortFill) {
+		t.Error("zero bits at the end change the key")
+	}
+	if ais.DedupeKey([]byte("x y"), 0) == ais.DedupeKey([]byte("x z"), 0) {
+		t.Error("different texts, one key")
+	}
+}
+
+// TestDedupeKeySpread: no two messages share a key, or half of one, and each
+// bit of the key is set about every other time.
+func TestDedupeKeySpread(t *testing.T) {
+	h, err := aissim.New(aissim.Config{Seed: 3, Start: 1_767_225_600_000_000, Rate: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hi, lo := map[uint64]string{}, map[uint64]string{}
+	var ones [128]int
+	for range 100_000 {
+		l := h.Next()
+		k := ais.DedupeKey(l.Payload, l.Fill)
+		for _, half := range []struct {
+			m map[uint64]string
+			v uint64
+		}{{hi, k.Hi}, {lo, k.Lo}} {
+			if p, ok := half.m[half.v]; ok && p != string(l.Payload) {
+				t.Fatalf("%s and %s share %x", p, l.Payload, half.v)
+			}
+			half.m[half.v] = string(l.Payload)
+		}
+	}
+	for k := range hi {
+		for i := range 64 {
+			ones[i] += int(k >> i & 1)
+		}
+	}
+	for k := range lo {
+		for i := range 64 {
+			ones[64+i] += int(k >> i & 1)
+		}
+	}
+	for i, n := range ones {
+		if share := float64(n) / float64(len(hi)); share < 0.48 || share > 0.52 {
+			t.Errorf("bit %d is set in %.3f of the keys", i, share)
+		}
+	}
+}
