@@ -43,6 +43,9 @@ type encoder struct {
 	oi    format.OffsetIndex
 	row   int64 // rows of this chunk so far
 	null  bool  // the column is nullable
+
+	pageRows  int // rows of a data page; pageRows but in tests
+	groupRows int // least rows of a row group among several; RowGroupRows but in tests
 }
 
 func newEncoder() (*encoder, error) {
@@ -51,7 +54,7 @@ func newEncoder() (*encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &encoder{zip: zip, level: rle.Encoding{BitWidth: 1}}, nil
+	return &encoder{zip: zip, level: rle.Encoding{BitWidth: 1}, pageRows: pageRows, groupRows: RowGroupRows}, nil
 }
 
 // begin starts a column chunk.
@@ -209,8 +212,8 @@ func (c *ints[T]) write(e *encoder, rows []uint32) error {
 		return e.constant(c.Column, len(rows), p, p)
 	}
 	e.begin(c.Column)
-	for start := 0; start < len(rows); start += pageRows {
-		page := rows[start:min(start+pageRows, len(rows))]
+	for start := 0; start < len(rows); start += e.pageRows {
+		page := rows[start:min(start+e.pageRows, len(rows))]
 		vals := scratch[T](e)[:len(page)]
 		nulls, k := 0, 0
 		if c.Nullable {
@@ -259,19 +262,19 @@ func scratch[T int32 | int64](e *encoder) []T {
 	var t T
 	if _, ok := any(t).(int32); ok {
 		if e.i32 == nil {
-			e.i32 = make([]int32, pageRows)
+			e.i32 = make([]int32, e.pageRows)
 		}
 		return any(e.i32).([]T)
 	}
 	if e.i64 == nil {
-		e.i64 = make([]int64, pageRows)
+		e.i64 = make([]int64, e.pageRows)
 	}
 	return any(e.i64).([]T)
 }
 
 func (e *encoder) levels(n int) []byte {
 	if cap(e.defs) < n {
-		e.defs = make([]byte, max(n, pageRows))
+		e.defs = make([]byte, max(n, e.pageRows))
 	}
 	e.defs = e.defs[:n]
 	return e.defs
@@ -307,8 +310,8 @@ func (c *doubles) write(e *encoder, rows []uint32) error {
 		return e.constant(c.Column, len(rows), plainDouble(nil, c.first), plainDouble(nil, c.first))
 	}
 	e.begin(c.Column)
-	for start := 0; start < len(rows); start += pageRows {
-		page := rows[start:min(start+pageRows, len(rows))]
+	for start := 0; start < len(rows); start += e.pageRows {
+		page := rows[start:min(start+e.pageRows, len(rows))]
 		defs := e.levels(len(page))
 		e.values = e.values[:0]
 		nulls, lo, hi := 0, math.Inf(1), math.Inf(-1)
@@ -340,8 +343,8 @@ func lowZero(v float64) float64 {
 
 func (c *bools) write(e *encoder, rows []uint32) error {
 	e.begin(c.Column)
-	for start := 0; start < len(rows); start += pageRows {
-		page := rows[start:min(start+pageRows, len(rows))]
+	for start := 0; start < len(rows); start += e.pageRows {
+		page := rows[start:min(start+e.pageRows, len(rows))]
 		defs := e.levels(len(page))
 		e.values = e.values[:0]
 		nulls, k := 0, 0

@@ -32,8 +32,8 @@ func (c *dict[K]) write(e *encoder, rows []uint32) error {
 			return err
 		}
 	}
-	for start := 0; start < len(rows); start += pageRows {
-		if err := c.writePage(e, rows[start:min(start+pageRows, len(rows))], used, rank); err != nil {
+	for start := 0; start < len(rows); start += e.pageRows {
+		if err := c.writePage(e, rows[start:min(start+e.pageRows, len(rows))], used, rank); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ func (c *blobs) write(e *encoder, rows []uint32) error {
 	e.begin(c.Column)
 	for start := 0; start < len(rows); {
 		size, end := 0, start
-		for end < len(rows) && end-start < pageRows && (size < pageBytes || end == start) {
+		for end < len(rows) && end-start < e.pageRows && (size < pageBytes || end == start) {
 			size += int(c.vals[rows[end]].n)
 			end++
 		}

@@ -57,7 +57,7 @@ func writeFile(e *encoder, cols []column, rows []uint32, sorted []string, info m
 	if _, err := e.out.Write([]byte(magic)); err != nil {
 		return err
 	}
-	groups := max(1, len(rows)/RowGroupRows)
+	groups := max(1, len(rows)/e.groupRows)
 	for g := range groups {
 		part := rows[g*len(rows)/groups : (g+1)*len(rows)/groups]
 		if err := f.rowGroup(e, cols, part, sorted); err != nil {

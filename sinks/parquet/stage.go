@@ -55,9 +55,17 @@ func (s *Stage) Write(b *table.Batch) error {
 	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return r.EventTime }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
-	t.records.add(b.Records, func(r *table.RecordRow) record.Micros { return r.EventTime }, landed)
+	t.records.add(b.Records, recordTime, landed)
 	s.count(b)
 	return nil
+}
+
+// recordTime gives the time whose date a record goes under.
+func recordTime(r *table.RecordRow) record.Micros {
+	if _, ok := dayOf(r.EventTime); !ok {
+		return r.LandedAt
+	}
+	return r.EventTime
 }
 
 // count keeps Rows and Bytes.
