@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"landfall/decoders/nmea"
+	"landfall/edge/capture"
+	"landfall/edge/clock"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/edge/forward"
+	"landfall/edge/seglog"
+)
+
+// Options are what the daemon gets beside its configuration. Zero fields take
+// their default.
+type Options struct {
+	FS      durable.FS   // nil: durable.OS
+	Clock   clock.Clock  // nil: the machine's
+	Logger  *slog.Logger // nil: silence
+	Version string       // of the program, for status
+}
+
+// Agent is a gateway's daemon.
+type Agent struct {
+	cfg     Config
+	opt     Options
+	started time.Time
+	store   *seglog.Store
+	session *forward.Session
+	live    *capture.Live
+}
+
+// stopTimeout bounds how long capture may take to make its last group durable.
+const stopTimeout = 5 * time.Second
+
+// New makes the daemon's parts and takes its data directory; nothing is
+// captured or sent before Run. Errors: those of Validate and other
+// config.FieldErrors, durable.ErrLocked when another process runs on the
+// directory, forward.ErrRenamed, and those of the parts.
+func New(cfg Config, opt Options) (*Agent, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := opt.setDefaults(); err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, opt: opt, started: time.Now()}
+	if err := CheckDir(opt.FS, "data_dir", cfg.DataDir); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.store, err = seglog.Open(cfg.storeConfig(opt.FS, opt.Logger)); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := a.assemble(); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	return a, nil
+}
+
+func (o *Options) setDefaults() error {
+	if o.FS == nil {
+		o.FS = durable.OS{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		boot, err := clock.ReadBootID(o.FS)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		o.Clock = clock.NewSystem(boot)
+	}
+	return nil
+}
+
+// assemble makes forwarding, sources and capture, in this order.
+func (a *Agent) assemble() error {
+	tlsConfig, err := a.cfg.Forward.tlsConfig(a.opt.FS)
+	if err != nil {
+		return err
+	}
+	a.session, err = forward.New(forward.Config{
+		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
+		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Logger: a.opt.Logger,
+	})
+	if errors.Is(err, forward.ErrRenamed) {
+		return fmt.Errorf("%w: %w", err, &config.FieldError{Key: "gateway", Got: a.cfg.Gateway, Want: "the name under which the log's records were captured, until they are forwarded"})
+	}
+	if err != nil {
+		return err
+	}
+	var sources []capture.Source
+	for i := range a.cfg.Sources {
+		s, err := newSource(&a.cfg.Sources[i], a.opt.FS, a.opt.Clock, a.opt.Logger)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, s)
+	}
+	a.live, err = capture.NewLive(capture.LiveConfig{
+		Log: a.store, Clock: a.opt.Clock, Sources: sources, Logger: a.opt.Logger,
+		GroupInterval: a.cfg.Capture.GroupInterval, GroupBytes: int(a.cfg.Capture.GroupSize), StopTimeout: stopTimeout,
+		Assembler: nmea.AssemblerConfig{TimeoutMicros: a.cfg.Capture.FragmentLimit.Microseconds()},
+		Watermarks: clock.WatermarkConfig{
+			Disorder: a.cfg.Watermark.Disorder, IdleTimeout: a.cfg.Watermark.IdleTimeout, Tolerance: a.cfg.Watermark.Tolerance,
+		},
+		Fatal: func(err error) bool { return errors.Is(err, seglog.ErrClosed) },
+	})
+	return err
+}
+
+// storeConfig gives the configuration of the log store.
+func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config {
+	policy, _ := seglog.ParsePolicy(c.Log.WhenFull) // Validate checked it
+	return seglog.Config{
+		FS: fsys, Dir: c.LogDir(), SegmentBytes: int64(c.Log.SegmentSize), QuotaBytes: int64(c.Log.Quota),
+		ReserveBytes: int64(c.Log.Reserve), Policy: policy, Logger: logger,
+	}
+}
+
+// CheckDir makes dir if it is absent and makes sure that files can be made in
+// it. Its error is a config.FieldError for key, with the cause.
+func CheckDir(fsys durable.FS, key, dir string) error {
+	err := durable.MkdirAllSync(fsys, dir)
+	if err == nil {
+		err = durable.WriteFileAtomic(fsys, dir+"/.probe", nil)
+	}
+	if err == nil {
+		err = fsys.Remove(dir + "/.probe")
+	}
+	if err == nil || errors.Is(err, durable.ErrNoSpace) {
+		return nil // a full disk is a state, not a mistake
+	}
+	return &config.FieldError{Key: key, Got: err.Error(), Want: "a directory that this user may make or write"}
+}
+
+// tlsConfig reads the TLS files; nil without any.
+func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
+	if f.CAFile == "" && f.CertFile == "" && f.ServerName == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName}
+	if f.CAFile != "" {
+		pem, err := durable.ReadFile(fsys, f.CAFile)
+		if err != nil {
+			return nil, &config.FieldError{Key: "forward.ca_file", Got: err.Error(), Want: "a PEM file"}
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &config.FieldError{Key: "forward.ca_file", Got: f.CAFile, Want: "a PEM file with a certificate"}
+		}
+	}
+	if f.CertFile != "" {
+		cert, err := loadKeyPair(fsys, f.CertFile, f.KeyFile)
+		if err != nil {
+			return nil, &config.FieldError{Key: "forward.cert_file", Got: err.Error(), Want: "a PEM certificate, and its key in key_file"}
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
+}
+
+func loadKeyPair(fsys durable.FS, certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := durable.ReadFile(fsys, certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := durable.ReadFile(fsys, keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// Run captures and forwards until ctx ends, or until all sources have ended and
+// what they gave is forwarded. Steps of a stop, and what is left when each takes
+// too long: sources end and the last group is made durable (5 s; what a sender
+// resends, it resends); what is captured is forwarded (drain_timeout; it is
+// forwarded after the next start); the log is closed. Run closes the Agent.
+func (a *Agent) Run(ctx context.Context) error {
+	page, err := a.servePage()
+	if err != nil {
+		return errors.Join(err, a.store.Close())
+	}
+	forwarding, stopForwarding := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = a.session.Run(forwarding) }) // its error is forwarding's
+	a.opt.Logger.Info("gateway runs", "gateway", a.cfg.Gateway, "version", a.opt.Version, "sources", len(a.cfg.Sources), "ingest", a.cfg.Forward.URL)
+	err = a.live.Run(ctx)
+	a.drain(ctx)
+	stopForwarding()
+	parts.Wait()
+	page.close()
+	err = errors.Join(err, a.store.Close())
+	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)
+	return err
+}
+
+// drainPoll is how often drain looks.
+const drainPoll = 20 * time.Millisecond
+
+// drain waits until everything captured is forwarded: for drain_timeout when
+// ctx ended, else until it ends and for drain_timeout then.
+func (a *Agent) drain(ctx context.Context) {
+	limit, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(a.cfg.DrainTimeout, cancel) })()
+	look := time.NewTicker(drainPoll)
+	defer look.Stop()
+	for a.pending() > 0 {
+		select {
+		case <-limit.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// pending is the number of records captured and not acknowledged.
+func (a *Agent) pending() uint64 { return a.session.Status().Pending }

@@ -1,0 +1,227 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/edge/seglog"
+	"landfall/edge/wire"
+)
+
+// Config configures a gateway. Default gives what an absent key means.
+type Config struct {
+	// Gateway is the name under which the cloud knows this machine. Required;
+	// it must not change while logs are unforwarded.
+	Gateway string `yaml:"gateway"`
+	// DataDir holds the log and what belongs to it. Required, absolute, made
+	// if absent; one process at a time.
+	DataDir string `yaml:"data_dir"`
+	// Status is host:port of the local status page and metrics, on loopback;
+	// empty: none.
+	Status string `yaml:"status"`
+	// DrainTimeout is how long a stop may take to forward what is captured;
+	// what remains is forwarded after the next start. 0: no attempt.
+	DrainTimeout time.Duration   `yaml:"drain_timeout"`
+	Log          LogConfig       `yaml:"log"`
+	Capture      CaptureConfig   `yaml:"capture"`
+	Watermark    WatermarkConfig `yaml:"watermark"`
+	Sources      []SourceConfig  `yaml:"sources"`
+	Forward      ForwardConfig   `yaml:"forward"`
+}
+
+// LogConfig configures the durable log.
+type LogConfig struct {
+	SegmentSize config.Bytes `yaml:"segment_size"` // size of one file
+	Quota       config.Bytes `yaml:"quota"`        // of all files; 0: none
+	Reserve     config.Bytes `yaml:"reserve"`      // of the disk that stays free
+	WhenFull    string       `yaml:"when_full"`    // block or shed-oldest
+}
+
+// CaptureConfig configures framing and group commit.
+type CaptureConfig struct {
+	GroupInterval time.Duration `yaml:"group_interval"` // a group is made durable at least this often
+	GroupSize     config.Bytes  `yaml:"group_size"`     // or when it has this size
+	FragmentLimit time.Duration `yaml:"fragment_limit"` // a fragment waits this long for its partners
+}
+
+// WatermarkConfig bounds what is expected of every source.
+type WatermarkConfig struct {
+	// Disorder bounds how far event times of one source run back; its
+	// watermark stays behind by it.
+	Disorder time.Duration `yaml:"disorder"`
+	// IdleTimeout is the silence after which a source no longer holds the
+	// gateway's watermark back.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// Tolerance is how far ahead of the gateway's clock an event time may be
+	// and still move a watermark.
+	Tolerance time.Duration `yaml:"tolerance"`
+}
+
+// SourceConfig configures one source: a name and exactly one kind.
+type SourceConfig struct {
+	Name      string           `yaml:"name"` // required, unique, never changed
+	File      *FileConfig      `yaml:"file"`
+	TCPClient *TCPClientConfig `yaml:"tcp_client"`
+	TCPServer *TCPServerConfig `yaml:"tcp_server"`
+	UDP       *UDPConfig       `yaml:"udp"`
+	Serial    *SerialConfig    `yaml:"serial"`
+	Acked     *AckedConfig     `yaml:"acked"`
+}
+
+// FileConfig reads a file.
+type FileConfig struct {
+	Path         string        `yaml:"path"`          // required
+	Follow       bool          `yaml:"follow"`        // wait for more at its end
+	PollInterval time.Duration `yaml:"poll_interval"` // 0: 500 ms
+}
+
+// TCPClientConfig connects to a server that sends lines.
+type TCPClientConfig struct {
+	Address    string        `yaml:"address"`     // host:port, required
+	StaleAfter time.Duration `yaml:"stale_after"` // connect anew after this silence; 0: never
+}
+
+// TCPServerConfig waits for clients that send lines.
+type TCPServerConfig struct {
+	Listen     string `yaml:"listen"`      // host:port, required
+	MaxClients int    `yaml:"max_clients"` // 0: 256
+}
+
+// UDPConfig takes datagrams.
+type UDPConfig struct {
+	Listen     string `yaml:"listen"`      // host:port, required; a multicast host is joined
+	Interface  string `yaml:"interface"`   // for multicast; empty: the system's choice
+	MaxSenders int    `yaml:"max_senders"` // 0: 1024
+}
+
+// SerialConfig reads a serial port.
+type SerialConfig struct {
+	Device     string        `yaml:"device"`      // required
+	Baud       int           `yaml:"baud"`        // 0: 38400
+	StaleAfter time.Duration `yaml:"stale_after"` // open anew after this silence; 0: 10 min
+}
+
+// AckedConfig waits for senders that keep each line until it is captured.
+type AckedConfig struct {
+	Listen     string `yaml:"listen"`      // host:port, required
+	MaxClients int    `yaml:"max_clients"` // 0: 256
+	MaxSenders int    `yaml:"max_senders"` // 0: 1024
+}
+
+// ForwardConfig configures the link to the cloud.
+type ForwardConfig struct {
+	URL string `yaml:"url"` // of the ingest, http or https; required
+	// Timeout is how long a request may go without any progress.
+	Timeout time.Duration `yaml:"timeout"`
+	// Proxy is the URL of a CONNECT proxy; empty: what the environment says
+	// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); direct: none.
+	Proxy string `yaml:"proxy"`
+	// TLS files, PEM, only with https: who signs the cloud's certificate
+	// (empty: the system's roots), and this gateway's own certificate and key.
+	CAFile   string `yaml:"ca_file"`
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	// ServerName is the name expected in the cloud's certificate; empty: the
+	// URL's host.
+	ServerName string `yaml:"server_name"`
+}
+
+// Default gives the configuration that absent keys mean.
+func Default() Config {
+	return Config{
+		DrainTimeout: 5 * time.Second,
+		Log:          LogConfig{SegmentSize: seglog.DefaultSegmentBytes, Quota: 4 << 30, Reserve: 256 << 20, WhenFull: seglog.Block.String()},
+		Capture:      CaptureConfig{GroupInterval: 250 * time.Millisecond, GroupSize: 64 << 10, FragmentLimit: 2 * time.Second},
+		Watermark:    WatermarkConfig{Disorder: 30 * time.Second, IdleTimeout: time.Minute, Tolerance: 10 * time.Second},
+		Forward:      ForwardConfig{Timeout: 30 * time.Second},
+	}
+}
+
+// LogDir is where the log lies.
+func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "log") }
+
+// ForwardState is the file that holds what the cloud acknowledged.
+func (c *Config) ForwardState() string { return filepath.Join(c.DataDir, "forward.state") }
+
+// Validate checks the fields, each by itself and together, and changes
+// nothing. It touches no file. Errors: config.FieldErrors, joined.
+func (c *Config) Validate() error {
+	var p config.Problems
+	err := wire.CheckGateway(c.Gateway)
+	p.Add(err == nil, "gateway", strconv.Quote(c.Gateway), gatewayWanted)
+	p.Add(filepath.IsAbs(c.DataDir), "data_dir", strconv.Quote(c.DataDir), "the absolute path of a directory of its own")
+	p.Add(c.Status == "" || isLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8470, or nothing")
+	p.Add(c.DrainTimeout >= 0, "drain_timeout", c.DrainTimeout.String(), "a time of 0s or more")
+	c.Log.validate(&p)
+	c.Capture.validate(&p)
+	c.Watermark.validate(&p)
+	p.Add(len(c.Sources) > 0, "sources", "none", "at least one source")
+	first := map[string]int{}
+	for i := range c.Sources {
+		s, key := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
+		s.validate(&p, key)
+		if at, taken := first[s.Name]; taken && s.Name != "" {
+			p.Add(false, key+".name", strconv.Quote(s.Name), fmt.Sprintf("a name that sources[%d] does not have", at))
+		}
+		first[s.Name] = i
+	}
+	c.Forward.validate(&p)
+	return p.Err()
+}
+
+const gatewayWanted = "a name of 1 to 255 letters, digits, '.', '_' and '-'"
+
+func (l *LogConfig) validate(p *config.Problems) {
+	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "log.segment_size", l.SegmentSize.String(),
+		fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))
+	p.Add(l.Quota == 0 || l.Quota >= 2*l.SegmentSize, "log.quota", l.Quota.String(), "0B for none, or at least two segments")
+	p.Add(l.Reserve >= 0, "log.reserve", l.Reserve.String(), "a size")
+	_, err := seglog.ParsePolicy(l.WhenFull)
+	p.Add(err == nil, "log.when_full", strconv.Quote(l.WhenFull), "block or shed-oldest")
+}
+
+func (c *CaptureConfig) validate(p *config.Problems) {
+	p.Add(c.GroupInterval >= time.Millisecond && c.GroupInterval <= time.Minute, "capture.group_interval", c.GroupInterval.String(), "a time from 1ms to 1m")
+	p.Add(c.GroupSize >= 1<<10 && c.GroupSize <= 4<<20, "capture.group_size", c.GroupSize.String(), "a size from 1KiB to 4MiB")
+	p.Add(c.FragmentLimit >= 100*time.Millisecond && c.FragmentLimit <= time.Minute, "capture.fragment_limit", c.FragmentLimit.String(), "a time from 100ms to 1m")
+}
+
+func (w *WatermarkConfig) validate(p *config.Problems) {
+	p.Add(w.Disorder > 0 && w.Disorder <= 24*time.Hour, "watermark.disorder", w.Disorder.String(), "a time up to 24h")
+	p.Add(w.IdleTimeout > 0 && w.IdleTimeout <= 24*time.Hour, "watermark.idle_timeout", w.IdleTimeout.String(), "a time up to 24h")
+	p.Add(w.Tolerance > 0 && w.Tolerance <= 24*time.Hour, "watermark.tolerance", w.Tolerance.String(), "a time up to 24h")
+}
+
+func (f *ForwardConfig) validate(p *config.Problems) {
+	u, err := url.Parse(f.URL)
+	good := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == ""
+	p.Add(good, "forward.url", strconv.Quote(f.URL), "a URL like https://ingest.example:8443")
+	p.Add(f.Timeout >= time.Second, "forward.timeout", f.Timeout.String(), "a time of at least 1s")
+	pu, err := url.Parse(f.Proxy)
+	p.Add(f.Proxy == "" || f.Proxy == "direct" || err == nil && (pu.Scheme == "http" || pu.Scheme == "https") && pu.Host != "", "forward.proxy", strconv.Quote(f.Proxy), "a URL like http://proxy:3128, direct, or nothing")
+	secure := good && u.Scheme == "https"
+	for _, file := range []struct{ key, value string }{{"ca_file", f.CAFile}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}, {"server_name", f.ServerName}} {
+		p.Add(file.value == "" || secure, "forward."+file.key, strconv.Quote(file.value), "nothing, because the URL is not https")
+	}
+	p.Add((f.CertFile == "") == (f.KeyFile == ""), "forward.cert_file", strconv.Quote(f.CertFile), "cert_file and key_file together, or neither")
+}
+
+// isLoopback tells whether address is host:port with a host that only this
+// machine can reach.
+func isLoopback(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}

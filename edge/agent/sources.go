@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/edge/source"
+)
+
+// part is what the agent needs of a source.
+type part interface {
+	Name() string
+	Resend() bool
+	Status() source.Status
+	Run(ctx context.Context, sink source.Sink) error
+}
+
+// Kind gives the kind of source that is configured, as its key in the file;
+// empty when none or several are.
+func (s *SourceConfig) Kind() string {
+	kinds := s.kinds()
+	if len(kinds) != 1 {
+		return ""
+	}
+	return kinds[0]
+}
+
+func (s *SourceConfig) kinds() []string {
+	var kinds []string
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"file", s.File != nil}, {"tcp_client", s.TCPClient != nil}, {"tcp_server", s.TCPServer != nil},
+		{"udp", s.UDP != nil}, {"serial", s.Serial != nil}, {"acked", s.Acked != nil},
+	} {
+		if k.set {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
+
+// Resends tells whether the source's sender gives again what was not durable.
+func (s *SourceConfig) Resends() bool { return s.File != nil || s.Acked != nil }
+
+// Where gives the address, path or device, for people.
+func (s *SourceConfig) Where() string {
+	switch {
+	case s.File != nil:
+		return s.File.Path
+	case s.TCPClient != nil:
+		return s.TCPClient.Address
+	case s.TCPServer != nil:
+		return s.TCPServer.Listen
+	case s.UDP != nil:
+		return s.UDP.Listen
+	case s.Serial != nil:
+		return s.Serial.Device
+	case s.Acked != nil:
+		return s.Acked.Listen
+	}
+	return ""
+}
+
+func (s *SourceConfig) validate(p *config.Problems, key string) {
+	p.Add(s.Name != "" && len(s.Name) <= 64 && !strings.ContainsFunc(s.Name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }),
+		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
+	kinds := s.kinds()
+	if len(kinds) != 1 {
+		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked")
+		return
+	}
+	key += "." + kinds[0]
+	switch {
+	case s.File != nil:
+		p.Add(s.File.Path != "", key+".path", "", "the path of a file")
+		p.Add(s.File.PollInterval >= 0, key+".poll_interval", s.File.PollInterval.String(), "a time of 0s (the default) or more")
+	case s.TCPClient != nil:
+		checkAddress(p, key+".address", s.TCPClient.Address)
+		p.Add(s.TCPClient.StaleAfter >= 0, key+".stale_after", s.TCPClient.StaleAfter.String(), "a time of 0s (never) or more")
+	case s.TCPServer != nil:
+		checkAddress(p, key+".listen", s.TCPServer.Listen)
+		p.Add(s.TCPServer.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.TCPServer.MaxClients), "a number of 0 (the default) or more")
+	case s.UDP != nil:
+		checkAddress(p, key+".listen", s.UDP.Listen)
+		p.Add(s.UDP.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.UDP.MaxSenders), "a number of 0 (the default) or more")
+	case s.Serial != nil:
+		p.Add(s.Serial.Device != "", key+".device", "", "the path of a device, like /dev/serial/by-id/…")
+		p.Add(s.Serial.Baud >= 0, key+".baud", strconv.Itoa(s.Serial.Baud), "a rate like 38400, or 0 for it")
+	case s.Acked != nil:
+		checkAddress(p, key+".listen", s.Acked.Listen)
+		p.Add(s.Acked.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.Acked.MaxClients), "a number of 0 (the default) or more")
+		p.Add(s.Acked.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders), "a number of 0 (the default) or more")
+	}
+}
+
+func checkAddress(p *config.Problems, key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	p.Add(err == nil, key, strconv.Quote(address), "host:port with a number for the port")
+}
+
+// newSource makes the source that s describes.
+func newSource(s *SourceConfig, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
+	o := source.Options{Name: s.Name, Clock: clock, Logger: logger}
+	switch {
+	case s.File != nil:
+		return source.NewFile(source.FileConfig{Options: o, FS: fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval})
+	case s.TCPClient != nil:
+		return source.NewTCPClient(source.TCPClientConfig{Options: o, Address: s.TCPClient.Address, StaleAfter: s.TCPClient.StaleAfter})
+	case s.TCPServer != nil:
+		return source.NewTCPServer(source.TCPServerConfig{Options: o, Listen: s.TCPServer.Listen, MaxClients: s.TCPServer.MaxClients})
+	case s.UDP != nil:
+		return source.NewUDP(source.UDPConfig{Options: o, Listen: s.UDP.Listen, Interface: s.UDP.Interface, MaxSenders: s.UDP.MaxSenders})
+	case s.Serial != nil:
+		return source.NewSerial(source.SerialConfig{Options: o, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
+	case s.Acked != nil:
+		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
+	}
+	return nil, fmt.Errorf("source %s: no kind: %w", s.Name, source.ErrConfig)
+}

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"landfall/edge/forward"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/edge/source"
+)
+
+// Status is the gateway at one moment, for people and programs. Times are RFC
+// 3339 in UTC, empty when there is none; counters count since the start of the
+// process.
+type Status struct {
+	Gateway   string   `json:"gateway"`
+	Version   string   `json:"version"`
+	Time      string   `json:"time"`
+	StartedAt string   `json:"started_at"`
+	Healthy   bool     `json:"healthy"`
+	Reasons   []string `json:"reasons"` // why it is not healthy
+
+	Sources []SourceStatus `json:"sources"`
+	Capture CaptureStatus  `json:"capture"`
+	Log     LogStatus      `json:"log"`
+	Forward ForwardStatus  `json:"forward"`
+}
+
+// SourceStatus is one source.
+type SourceStatus struct {
+	Name        string       `json:"name"`
+	Kind        string       `json:"kind"`
+	Resends     bool         `json:"resends"`
+	State       source.State `json:"state"`
+	Detail      string       `json:"detail,omitempty"`
+	Since       string       `json:"since"`
+	LastReceipt string       `json:"last_receipt_at"`
+	SilentFor   string       `json:"silent_for,omitempty"` // since the last receipt
+	Watermark   string       `json:"watermark"`
+	Idle        bool         `json:"idle"`
+	Open        int          `json:"open"`
+	Records     uint64       `json:"records"`
+	Flagged     uint64       `json:"flagged"`
+	source.Counters
+}
+
+// CaptureStatus is what capture did.
+type CaptureStatus struct {
+	Lines        uint64 `json:"lines"`
+	Records      uint64 `json:"records"`
+	Flagged      uint64 `json:"flagged"`
+	Waiting      int    `json:"waiting_fragments"`
+	Groups       uint64 `json:"groups"`
+	BlockBytes   uint64 `json:"block_bytes"`
+	CommitAt     string `json:"commit_at"`
+	Watermark    string `json:"watermark"`
+	Blocked      string `json:"blocked,omitempty"` // why the log takes nothing
+	BlockedSince string `json:"blocked_since,omitempty"`
+	AppendErrors uint64 `json:"append_errors"`
+}
+
+// LogStatus is the log store.
+type LogStatus struct {
+	Active string `json:"active"` // LogID; empty before the first record
+	Logs   int    `json:"logs"`
+	seglog.Stats
+	// WrittenPerCaptured is bytes handed to the disk per byte of blocks.
+	WrittenPerCaptured float64 `json:"written_per_captured"`
+}
+
+// ForwardStatus is the link.
+type ForwardStatus struct {
+	State          string   `json:"state"`
+	Pending        uint64   `json:"pending"` // records captured and not acknowledged
+	OldestPending  string   `json:"oldest_pending_at"`
+	OldestAge      string   `json:"oldest_pending_age,omitempty"`
+	LastTransfer   string   `json:"last_transfer_at"`
+	LastError      string   `json:"last_error,omitempty"`
+	BytesPerSecond float64  `json:"bytes_per_second"`
+	RoundTripMS    float64  `json:"round_trip_ms"`
+	Reds           []string `json:"reds"`
+	forward.Counters
+}
+
+// Status gives a picture of now. It may be called from any goroutine.
+func (a *Agent) Status() Status {
+	wall, _ := a.opt.Clock.Now()
+	s := Status{
+		Gateway: a.cfg.Gateway, Version: a.opt.Version, Time: text(wall), StartedAt: a.started.UTC().Format(time.RFC3339),
+		Reasons: []string{}, Sources: []SourceStatus{},
+	}
+	a.captured(&s, wall)
+	a.logged(&s)
+	a.forwarded(&s, wall)
+	s.Healthy = len(s.Reasons) == 0
+	return s
+}
+
+func (s *Status) red(format string, args ...any) {
+	s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
+}
+
+func (a *Agent) captured(s *Status, wall record.Micros) {
+	live := a.live.Status()
+	s.Capture = CaptureStatus{
+		Lines: live.Captured.Lines, Records: live.Captured.Records, Flagged: live.Captured.Flagged, Waiting: live.Waiting,
+		Groups: live.Groups, BlockBytes: live.Bytes, CommitAt: text(live.CommitAt), Watermark: text(live.Watermark.At),
+		Blocked: live.BlockedBy, BlockedSince: text(live.BlockedSince), AppendErrors: live.AppendErrors,
+	}
+	if live.BlockedBy != "" {
+		s.red("the log takes nothing: %s", live.BlockedBy)
+	}
+	for _, src := range live.Sources {
+		s.Sources = append(s.Sources, SourceStatus{
+			Name: src.Name, Kind: src.Kind, Resends: src.Resend, State: src.State, Detail: src.Detail, Since: text(src.Since),
+			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall),
+			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
+			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Counters: src.Counters,
+		})
+		if src.State == source.StateAbsent || src.State == source.StateFailed {
+			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
+		}
+	}
+}
+
+func (a *Agent) logged(s *Status) {
+	st := a.store.Stats()
+	s.Log = LogStatus{Logs: len(a.store.Logs()), Stats: st}
+	if id, ok := a.store.Active(); ok {
+		s.Log.Active = id.String()
+	}
+	if st.AppendedBytes > 0 {
+		s.Log.WrittenPerCaptured = float64(st.WrittenBytes) / float64(st.AppendedBytes)
+	}
+	if st.CorruptBlocks > 0 {
+		s.red("%d damaged places in the log, %d bytes", st.CorruptBlocks, st.CorruptBytes)
+	}
+	if st.FailedSegments > 0 {
+		s.red("%d segments given up after a failed write", st.FailedSegments)
+	}
+	if st.ShedOffsets > 0 {
+		s.red("%d records shed because the log was full", st.ShedOffsets)
+	}
+}
+
+func (a *Agent) forwarded(s *Status, wall record.Micros) {
+	f := a.session.Status()
+	s.Forward = ForwardStatus{
+		State: f.State, Pending: f.Pending, OldestPending: text(f.OldestUnacked), OldestAge: age(f.OldestUnacked, wall),
+		LastError: f.LastError, BytesPerSecond: f.BytesPerSecond, RoundTripMS: float64(f.RoundTrip) / 1e6,
+		Reds: []string{}, Counters: f.Counters,
+	}
+	if !f.LastTransferAt.IsZero() {
+		s.Forward.LastTransfer = f.LastTransferAt.UTC().Format(time.RFC3339Nano)
+	}
+	for _, r := range f.Reds {
+		why := fmt.Sprintf("log %s: %s", r.Log, r.Reason)
+		s.Forward.Reds = append(s.Forward.Reds, why)
+		s.red("forwarding stopped for %s", why)
+	}
+	if f.LastError != "" {
+		s.red("forwarding: %s", f.LastError)
+	}
+}
+
+// text gives a time in UTC, empty for none.
+func text(at record.Micros) string {
+	if at == record.NoTime {
+		return ""
+	}
+	return time.UnixMicro(int64(at)).UTC().Format("2006-01-02T15:04:05.000000Z")
+}
+
+// age gives how long at is before now, empty for no time.
+func age(at, now record.Micros) string {
+	if at == record.NoTime {
+		return ""
+	}
+	return (time.Duration(now-at) * time.Microsecond).Round(time.Millisecond).String()
+}
