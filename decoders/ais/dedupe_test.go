@@ -45,6 +45,11 @@ func TestDedupeKeyRepeatAndFill(t *testing.T) {
 	if ais.DedupeKey(full, fill) != ais.DedupeKey(short, shortFill) {
 		t.Error("zero bits at the end change the key")
 	}
+	dirty := append([]byte(nil), short...)
+	dirty[len(dirty)-1]++ // a bit among the fill bits
+	if ais.DedupeKey(short, shortFill) != ais.DedupeKey(dirty, shortFill) || shortFill == 0 {
+		t.Error("a fill bit changes the key")
+	}
 	if ais.DedupeKey([]byte("x y"), 0) == ais.DedupeKey([]byte("x z"), 0) {
 		t.Error("different texts, one key")
 	}

@@ -80,6 +80,10 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || v.Total != l.Total || v.Number != l.Fragment || v.Channel != l.Channel {
 			t.Fatalf("%s: %+v, %v", l.Text, v, err)
 		}
+		if last := v.Number == v.Total; last && v.Fill != l.Fill || !last && v.Fill != 0 ||
+			!bytes.Contains(l.Payload, v.Payload) {
+			t.Fatalf("%s: fill bits of %s/%d", l.Text, l.Payload, l.Fill)
+		}
 		if len(l.Text) > 80 {
 			t.Errorf("%s: %d characters, a sentence has at most 80 before CR LF", l.Text, len(l.Text))
 		}

@@ -65,6 +65,18 @@ func TestAssemble(t *testing.T) {
 			quiet(frag(2, 1, 3, "5a"), frag(2, 1, 3, "5x"), frag(2, 2, 3, "5b"), frag(2, 2, 3, "5y")),
 			"-5a/0 -5x/0 -5b/0 -5y/0",
 		},
+		{
+			"backwards, but the younger half's partner is another",
+			quiet(frag(2, 2, 3, "5b"), frag(2, 1, 3, "8a"), frag(2, 2, 3, "8b")), "-8a/0 -5b/0 -8b/0",
+		},
+		{
+			"backwards, held, then sure",
+			append(quiet(frag(2, 2, 3, "5b"), frag(2, 1, 3, "5a")), filler...), "5a5b/0 1/0",
+		},
+		{
+			"backwards, then the second half again",
+			quiet(frag(2, 2, 3, "5b"), frag(2, 1, 3, "5a"), frag(2, 2, 3, "5b")), "-5b/0 5a5b/0",
+		},
 		{"the same line twice", quiet(frag(2, 1, 3, "5a"), frag(2, 1, 3, "5a"), frag(2, 2, 3, "5b")), "-5a/0 5a5b/0"},
 		{
 			"second half lost, id used again",
