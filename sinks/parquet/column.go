@@ -49,6 +49,7 @@ type ints[T int32 | int64] struct {
 	Column
 	n      int
 	first  T
+	null   T
 	spread bool // not all values are equal: vals holds all n
 	vals   []T
 }

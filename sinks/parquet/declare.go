@@ -10,16 +10,19 @@ import (
 type declaration struct{ cols []column }
 
 func (d *declaration) int32(c *ints[int32], name, unit string, nullable bool, doc string) {
+	c.null = null32
 	c.Column = Column{name, Int32, unit, nullable, doc}
 	d.cols = append(d.cols, c)
 }
 
 func (d *declaration) int64(c *ints[int64], name, unit string, nullable bool, doc string) {
+	c.null = null64
 	c.Column = Column{name, Int64, unit, nullable, doc}
 	d.cols = append(d.cols, c)
 }
 
 func (d *declaration) time(c *ints[int64], name, doc string) {
+	c.null = null64
 	c.Column = Column{name, Timestamp, "", true, doc}
 	d.cols = append(d.cols, c)
 }

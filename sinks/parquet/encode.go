@@ -44,6 +44,9 @@ type encoder struct {
 	row   int64 // rows of this chunk so far
 	null  bool  // the column is nullable
 
+	keys, keys2 []key
+	rows        []uint32
+
 	pageRows  int // rows of a data page; pageRows but in tests
 	groupRows int // least rows of a row group among several; RowGroupRows but in tests
 }
@@ -203,7 +206,7 @@ func (e *encoder) constant(c Column, rows int, plain, bound []byte) error {
 }
 
 func (c *ints[T]) write(e *encoder, rows []uint32) error {
-	null := nullOf[T]()
+	null := c.null
 	if !c.spread {
 		if c.Nullable && c.first == null {
 			return e.constant(c.Column, len(rows), nil, nil)
@@ -245,16 +248,6 @@ func (c *ints[T]) write(e *encoder, rows []uint32) error {
 		}
 	}
 	return nil
-}
-
-// nullOf gives the value that stands for NULL: the type's smallest.
-func nullOf[T int32 | int64]() T {
-	if _, wide := any(T(0)).(int64); wide {
-		n := null64
-		return T(n)
-	}
-	n := null32
-	return T(n)
 }
 
 // scratch gives room for a page of values of T.

@@ -17,11 +17,12 @@ const insertionLimit = 32
 
 // sortKeys sorts by (major, minor), keeping the order of equal keys. Rows come
 // nearly sorted by time, so runs of one ship are nearly sorted too.
-func sortKeys(keys []key) []key {
+// It gives keys or scratch, which is as long.
+func sortKeys(keys, scratch []key) []key {
 	if slices.IsSortedFunc(keys, compareKeys) {
 		return keys
 	}
-	keys = radixMajor(keys, make([]key, len(keys)))
+	keys = radixMajor(keys, scratch)
 	for start := 0; start < len(keys); {
 		end := start + 1
 		for end < len(keys) && keys[end].major == keys[start].major {
@@ -34,15 +35,24 @@ func sortKeys(keys []key) []key {
 }
 
 func compareKeys(a, b key) int {
-	if c := cmp.Compare(a.major, b.major); c != 0 {
-		return c
+	if a.major != b.major {
+		return cmp.Compare(a.major, b.major)
 	}
-	return cmp.Compare(a.minor, b.minor)
+	return compareMinor(a, b)
+}
+
+// compareMinor orders keys of one major key; equal ones by row, so that any
+// sort is stable.
+func compareMinor(a, b key) int {
+	if a.minor != b.minor {
+		return cmp.Compare(a.minor, b.minor)
+	}
+	return cmp.Compare(a.row, b.row)
 }
 
 func sortRun(run []key) {
-	if len(run) > insertionLimit && !slices.IsSortedFunc(run, compareKeys) {
-		slices.SortStableFunc(run, compareKeys)
+	if len(run) > insertionLimit {
+		slices.SortFunc(run, compareMinor)
 		return
 	}
 	for i := 1; i < len(run); i++ {

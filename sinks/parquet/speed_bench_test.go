@@ -42,7 +42,7 @@ func BenchmarkRows(b *testing.B) {
 			for _, bk := range t.buckets() {
 				var out counter
 				e.out = newOutput(&out)
-				if err := writeFile(e, bk.cols, bk.rowOrder(), bk.sorted, nil); err != nil {
+				if err := writeFile(e, bk.cols, e.rowOrder(bk), bk.sorted, nil); err != nil {
 					b.Fatal(err)
 				}
 				size[i] += int64(out)

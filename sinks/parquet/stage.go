@@ -203,7 +203,7 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	e.out = out
 	defer func() { e.out = nil }()
 	info := map[string]string{"landfall.table": string(b.table), "landfall.task": s.task.String(), "landfall.epoch": s.epoch.String(), "landfall.schema": schemaVersion}
-	if err := writeFile(e, b.cols, b.rowOrder(), b.sorted, info); err != nil {
+	if err := writeFile(e, b.cols, e.rowOrder(b), b.sorted, info); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	if err := file.Sync(); err != nil {
@@ -216,13 +216,14 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	return s.sink.verify(ctx, f, b)
 }
 
-// rowOrder gives the rows in the order they are written.
-func (b *bucket) rowOrder() []uint32 {
-	keys := make([]key, b.n)
-	b.keys(keys)
-	rows := make([]uint32, b.n)
-	for i, k := range sortKeys(keys) {
-		rows[i] = k.row
+// rowOrder gives a bucket's rows in the order they are written, until the
+// next call.
+func (e *encoder) rowOrder(b *bucket) []uint32 {
+	e.keys, e.keys2 = slices.Grow(e.keys[:0], b.n)[:b.n], slices.Grow(e.keys2[:0], b.n)[:b.n]
+	b.keys(e.keys)
+	e.rows = e.rows[:0]
+	for _, k := range sortKeys(e.keys, e.keys2) {
+		e.rows = append(e.rows, k.row)
 	}
-	return rows
+	return e.rows
 }
