@@ -71,7 +71,7 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 	case hasShedSuffix(name):
 		return s.recoverTombstone(name)
 	case isTemp(name):
-		return s.fs.Remove(s.path(name))
+		s.removeLeftover(name)
 	case name == lockName || name == quarantineName:
 	default:
 		s.stats.Orphans++
@@ -162,11 +162,17 @@ func (s *Store) cutSegments(l *logState) {
 			kept = append(kept, g)
 			continue
 		}
-		if err := s.fs.Remove(s.path(g.name)); err != nil {
-			s.cfg.Logger.Warn("superseded segment stays", "segment", g.name, "error", err)
-		}
+		s.removeLeftover(g.name)
 	}
 	l.segments = kept
+}
+
+// removeLeftover removes a file nobody needs. One that stays does no harm: the
+// next Open meets it again.
+func (s *Store) removeLeftover(name string) {
+	if err := s.fs.Remove(s.path(name)); err != nil {
+		s.cfg.Logger.Warn("leftover stays", "name", name, "error", err)
+	}
 }
 
 // recoverEnds finds where each log ended and the marks. A log's end is what

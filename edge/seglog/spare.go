@@ -124,9 +124,7 @@ func (s *Store) dropSpare() bool {
 	p := s.spares[0]
 	s.spares = slices.Delete(s.spares, 0, 1)
 	s.mu.Unlock()
-	if err := s.fs.Remove(s.path(p.name)); err != nil {
-		s.cfg.Logger.Warn("remove spare segment", "name", p.name, "error", err)
-	}
+	s.removeLeftover(p.name)
 	return true
 }
 
@@ -207,7 +205,8 @@ func (s *Store) recoverSpare(name string, n uint64) error {
 		return err
 	}
 	if info.Size() != s.cfg.SegmentBytes || len(s.spares) >= maxSpares {
-		return s.fs.Remove(s.path(name))
+		s.removeLeftover(name)
+		return nil
 	}
 	s.spares = append(s.spares, spare{name: name, size: info.Size()})
 	return nil
