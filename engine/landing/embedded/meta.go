@@ -1,0 +1,112 @@
+package embedded
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/engine/landing"
+)
+
+// The identity file, version 1: one line of text, then JSON to the end.
+//
+//	landfall-landing 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	{"id":"…","partitions":P}\n
+const (
+	metaName    = "landing"
+	metaMagic   = "landfall-landing"
+	metaVersion = 1
+)
+
+type meta struct {
+	ID         landing.ID `json:"id"`
+	Partitions int        `json:"partitions"`
+}
+
+func (m meta) encode() ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode identity: %w", err)
+	}
+	body = append(body, '\n')
+	return append(fmt.Appendf(nil, "%s %d %08x\n", metaMagic, metaVersion, metaSum(body)), body...), nil
+}
+
+func metaSum(body []byte) uint32 {
+	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+}
+
+func decodeMeta(p []byte) (meta, error) {
+	var magic string
+	var version int
+	var sum uint32
+	head, body, ok := bytes.Cut(p, []byte("\n"))
+	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != metaMagic {
+		return meta{}, fmt.Errorf("decode identity: %w", record.ErrCorrupt)
+	}
+	if version > metaVersion {
+		return meta{}, fmt.Errorf("decode identity version %d: %w", version, record.ErrVersion)
+	}
+	var m meta
+	if metaSum(body) != sum || json.Unmarshal(body, &m) != nil || !validID(m.ID) || m.Partitions < 1 || m.Partitions > MaxPartitions {
+		return meta{}, fmt.Errorf("decode identity: %w", record.ErrCorrupt)
+	}
+	return m, nil
+}
+
+func validID(id landing.ID) bool {
+	return id != "" && len(id) <= 64 && strings.Trim(string(id), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// openMeta reads the identity, or gives a new log one. A log without its
+// identity is not taken for a new one.
+func openMeta(cfg Config) (meta, error) {
+	path := filepath.Join(cfg.Dir, metaName)
+	p, err := durable.ReadFile(cfg.FS, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newMeta(cfg, path)
+	}
+	if err != nil {
+		return meta{}, err
+	}
+	m, err := decodeMeta(p)
+	if err != nil {
+		return meta{}, err
+	}
+	if cfg.Partitions != 0 && cfg.Partitions != m.Partitions {
+		return meta{}, fmt.Errorf("it has %d partitions, not %d: %w", m.Partitions, cfg.Partitions, landing.ErrMismatch)
+	}
+	if cfg.ID != "" && cfg.ID != m.ID {
+		return meta{}, fmt.Errorf("it is %q, not %q: %w", m.ID, cfg.ID, landing.ErrMismatch)
+	}
+	// It may have been written by a process that died before its fsync.
+	if err := cfg.FS.SyncDir(cfg.Dir); err != nil {
+		return meta{}, fmt.Errorf("sync %s: %w", cfg.Dir, err)
+	}
+	return m, nil
+}
+
+func newMeta(cfg Config, path string) (meta, error) {
+	if _, err := cfg.FS.Stat(filepath.Join(cfg.Dir, "p0000")); !errors.Is(err, fs.ErrNotExist) {
+		return meta{}, fmt.Errorf("partitions without the file %s: %w", metaName, errors.Join(landing.ErrMismatch, err))
+	}
+	m := meta{ID: cfg.ID, Partitions: max(cfg.Partitions, 1)}
+	if m.ID == "" {
+		var id [8]byte
+		_, _ = rand.Read(id[:]) // never fails
+		m.ID = landing.ID(fmt.Sprintf("%x", id))
+	}
+	p, err := m.encode()
+	if err != nil {
+		return meta{}, err
+	}
+	return m, durable.WriteFileAtomic(cfg.FS, path, p)
+}
