@@ -168,10 +168,23 @@ func TestStaticHalves(t *testing.T) {
 	if s.ToBow.Valid || s.MothershipMMSI.Value != 1<<21|2<<12|3<<6|4 {
 		t.Errorf("24B of an auxiliary craft: %+v", s)
 	}
+	for n, whole := range map[int]bool{160: false, 162: true} {
+		payload, fill := armour(bitsOf(encode(t, half))[:n])
+		var rows ais.Rows
+		if err := ais.Decode(payload, fill, &rows); err != nil || rows.Static.MothershipMMSI.Valid != whole || rows.Static.EPFD.Valid {
+			t.Errorf("24B of an auxiliary craft, %d bits: %v, %+v", n, err, rows.Static)
+		}
+	}
+	half.UserID = 200_000_001
+	payload, fill := armour(bitsOf(encode(t, half))[:160])
+	var rows ais.Rows
+	if err := ais.Decode(payload, fill, &rows); err != nil || rows.Static.ToStarboard.Valid || rows.Static.ToPort.Value != 3 {
+		t.Errorf("24B of 160 bits: %v, %+v", err, rows.Static)
+	}
 	half.Reserved = 1
 	bits := bitsOf(encode(t, half))
 	bits[38] = 1
-	payload, fill := armour(bits)
+	payload, fill = armour(bits)
 	if err := ais.Decode(payload, fill, new(ais.Rows)); err != ais.ErrPart {
 		t.Errorf("part 3: %v", err)
 	}

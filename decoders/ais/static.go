@@ -43,10 +43,13 @@ func (r *Rows) staticHalf(m *goais.StaticDataReport, b *bits) {
 	s.EPFD = optional(m.ReportB.FixType, b.n >= 166)
 	if r.Header.MMSI/10_000_000 == 98 {
 		mothership := b.uint(132, 30)
-		s.MothershipMMSI = optional(mothership, mothership != 0)
+		s.MothershipMMSI = optional(mothership, mothership != 0 && b.n >= 162)
 		return
 	}
 	s.setDimensions(m.ReportB.Dimension)
+	if b.n < 162 {
+		s.ToStarboard = Opt[uint16]{} // its last bits are missing
+	}
 }
 
 func (s *Static) setDimensions(d goais.FieldDimension) {

@@ -48,6 +48,7 @@ type Harbour struct {
 	rarePeer  *station
 
 	message uint64 // transmissions so far
+	ahead   *Line  // taken by Lines, beyond its end
 	out     output
 }
 
@@ -85,6 +86,11 @@ func New(cfg Config) (*Harbour, error) {
 
 // Next returns the next line in order of arrival. There is always one.
 func (h *Harbour) Next() Line {
+	if h.ahead != nil {
+		l := *h.ahead
+		h.ahead = nil
+		return l
+	}
 	for !h.out.ready(h.events[0].at) {
 		h.step()
 	}
@@ -92,10 +98,18 @@ func (h *Harbour) Next() Line {
 }
 
 // Lines iterates over the lines that arrive before the time end, microseconds
-// since 1970 UTC. The line that ends it is lost to a later iteration.
+// since 1970 UTC. What comes after them is left to the next call.
 func (h *Harbour) Lines(end int64) iter.Seq[Line] {
 	return func(yield func(Line) bool) {
-		for l := h.Next(); l.At < end && yield(l); l = h.Next() {
+		for {
+			l := h.Next()
+			if l.At >= end {
+				h.ahead = &l
+				return
+			}
+			if !yield(l) {
+				return
+			}
 		}
 	}
 }

@@ -186,6 +186,34 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestLines: iterating in two parts gives what Next gives.
+func TestLines(t *testing.T) {
+	cfg := busy()
+	cfg.Start = start
+	want := run(t, cfg, 1000)
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Line
+	for _, end := range []int64{want[300].At, want[300].At, want[999].At} {
+		for l := range h.Lines(end) {
+			if l.At >= end {
+				t.Fatalf("line at %d, end %d", l.At, end)
+			}
+			got = append(got, l)
+		}
+	}
+	if len(got) < 990 {
+		t.Fatalf("%d lines", len(got))
+	}
+	for i := range got {
+		if !bytes.Equal(got[i].Text, want[i].Text) {
+			t.Fatalf("line %d: %q, want %q", i, got[i].Text, want[i].Text)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, c := range []Config{
 		{Ships: -1}, {Rate: -1}, {Noise: 1.5}, {Noise: math.NaN()}, {LostFragments: -0.1},

@@ -107,12 +107,23 @@ func TestAssemble(t *testing.T) {
 			"8a8b/0 5a5b/0",
 		},
 		{
+			"TAG source on the first sentence only",
+			quiet(tag("s:x")+frag(2, 1, 3, "5a"), frag(2, 2, 3, "5b"), tag("s:y")+frag(3, 1, 3, "8a"), frag(3, 2, 3, "8b"), frag(3, 3, 3, "8c")),
+			"5a5b/0 8a8b8c/0",
+		},
+		{
+			"TAG source on the first sentence only, another in between",
+			quiet(tag("s:x")+frag(2, 1, 3, "5a"), tag("s:y")+frag(2, 1, 4, "8a"), frag(2, 2, 3, "5b")),
+			"-5a/0 -8a/0 -5b/0",
+		},
+		{
 			"TAG times far apart, one group id for all",
 			append(append(quiet(tag("g:1-2-9,c:1700000000")+frag(2, 1, 3, "5a")), filler...),
 				tag("g:2-2-9,c:1700000060")+frag(2, 2, 3, "8b")),
 			"-5a/0 -8b/0",
 		},
 		{"fill bits in the middle", quiet(vdm("AIVDM,2,1,3,A,w0,2"), vdm("AIVDM,2,2,3,A,w0,0")), "w3t0/2"},
+		{"a foreign character after them stays", quiet(vdm("AIVDM,2,1,3,A,w0,2"), vdm("AIVDM,2,2,3,A,wX,0")), "w3Xt/2"},
 	} {
 		a := nmea.NewAssembler(nmea.AssemblerConfig{})
 		var got []string

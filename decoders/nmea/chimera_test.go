@@ -170,9 +170,9 @@ func TestNoChimeraInStorm(t *testing.T) {
 	}
 }
 
-// FuzzAssembler gives any order, loss and repetition of the fragments of two
-// ships whose messages differ in everything but the length. Halves may only be
-// joined with their own.
+// FuzzAssembler gives fragments in any order, with losses and repetitions: each
+// comes back once, whole messages are whole and in order, and no more than
+// MaxOpen wait.
 func FuzzAssembler(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3})
 	f.Add([]byte{0, 2, 1, 3, 0x80, 0, 3})
