@@ -135,16 +135,9 @@ func runAgainstModel(t *testing.T, seed uint64) {
 		case 0: // the snapshot was never committed
 			live, now = restored(t, chain), kept.clone()
 		case 1: // crash after the commit
-			again := restored(t, next)
-			now.check(t, again)
-			if !slices.Equal(order(again.a), order(live.a)) || !slices.Equal(order(again.b), order(live.b)) {
-				t.Fatal("restoring changed the order")
-			}
-			sameFuture(t, seed, again, restored(t, next), now.clone(), keys)
-			chain, kept = next, now.clone()
+			live, chain, kept = restored(t, next), next, now.clone()
 		case 2:
-			sameFuture(t, seed, live, restored(t, next), now, keys)
-			object, keep = live.state.Snapshot()
+			object, keep = sameFuture(t, rnd, live, restored(t, next), now, keys)
 			chain, kept = extend(next, object, keep), now.clone()
 		default:
 			chain, kept = next, now.clone()
@@ -174,24 +167,108 @@ func change(rnd *rand.Rand, p pair, m model, keys uint64) {
 	}
 }
 
-// sameFuture changes both in the same way: their snapshots are the same bytes.
-func sameFuture(t *testing.T, seed uint64, p, q pair, m model, keys uint64) {
+// sameFuture changes a state and what was restored from its snapshot in the
+// same way: their order, and the bytes of their next snapshot, are the same.
+func sameFuture(t *testing.T, rnd *rand.Rand, live, again pair, m model, keys uint64) ([]byte, int) {
 	t.Helper()
-	one, two := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 2))
-	copied := m.clone()
+	m.check(t, again)
+	other, seed := m.clone(), rnd.Uint64()
+	one, two := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 0))
 	for range 20 {
-		change(one, p, m, keys)
-		change(two, q, copied, keys)
+		change(one, live, m, keys)
+		change(two, again, other, keys)
 	}
-	x, keepX := snapshotTwice(p)
-	y, keepY := snapshotTwice(q)
+	if !slices.Equal(order(live.a), order(again.a)) || !slices.Equal(order(live.b), order(again.b)) {
+		t.Fatal("restoring changed the order")
+	}
+	x, keepX := live.state.Snapshot()
+	y, keepY := again.state.Snapshot()
 	if !bytes.Equal(x, y) || keepX != keepY {
-		t.Fatal("a restored state has another future")
+		t.Fatalf("a restored state has another future: %d bytes keep %d, %d bytes keep %d", len(x), keepX, len(y), keepY)
+	}
+	return x, keepX
+}
+
+func TestNeededBytesStayBounded(t *testing.T) {
+	const keys = 20000
+	for _, hot := range []uint64{1, 100, keys / 10, keys * 9 / 10, keys} {
+		rnd := rand.New(rand.NewPCG(hot, 3))
+		p, chain, worst := newPair(t), [][]byte(nil), 0
+		for k := range uint64(keys) {
+			p.a.Put(k, "0123456789abcdef")
+		}
+		for round := range 100 {
+			for range hot {
+				p.a.Put(rnd.Uint64N(hot), fmt.Sprint("0123456789abcde", round%10))
+			}
+			object, keep := p.state.Snapshot()
+			chain = extend(chain, object, keep)
+			total := 0
+			for _, o := range chain {
+				total += len(o)
+			}
+			worst = max(worst, total)
+			if len(chain) > MaxChain {
+				t.Fatalf("hot %d: %d objects", hot, len(chain))
+			}
+		}
+		own := keys * (1 + 8 + 1 + 16)
+		t.Logf("%5d of %d keys hot: at most %.2f times the table", hot, keys, float64(worst)/float64(own))
+		if worst > 4*own+128<<10 {
+			t.Errorf("hot %d: %d bytes needed for a table of %d", hot, worst, own)
+		}
 	}
 }
 
-// snapshotTwice looks at what a snapshot would be without taking it: the pair
-// is left with the same changes pending.
-func snapshotTwice(p pair) ([]byte, int) {
-	return p.state.Snapshot()
+func TestWorkIsSpread(t *testing.T) {
+	const keys = 16000
+	p := newPair(t)
+	for k := range uint64(keys) {
+		p.a.Put(k, "v")
+	}
+	whole, _ := p.state.Snapshot()
+	for range 3 * MaxChain {
+		p.a.Put(1, "w")
+		object, _ := p.state.Snapshot()
+		if len(object) > len(whole)/MaxChain+len(whole)/50 {
+			t.Fatalf("one changed key of %d cost %d bytes, the whole is %d", keys, len(object), len(whole))
+		}
+	}
+}
+
+func TestNothingChangedGivesNoObject(t *testing.T) {
+	p := newPair(t)
+	if object, keep := p.state.Snapshot(); object != nil || keep != 0 {
+		t.Fatalf("empty state gave %d bytes, keep %d", len(object), keep)
+	}
+	p.a.Put(1, "x")
+	object, keep := p.state.Snapshot()
+	if object == nil || keep != 0 {
+		t.Fatalf("first snapshot: %d bytes, keep %d", len(object), keep)
+	}
+	if object, keep := p.state.Snapshot(); object != nil || keep != 1 {
+		t.Fatalf("unchanged: %d bytes, keep %d", len(object), keep)
+	}
+}
+
+func TestVisitedKeyMayChange(t *testing.T) {
+	p := newPair(t)
+	for k := range uint64(100) {
+		p.a.Put(k, "v")
+		if k == 60 {
+			p.state.Snapshot()
+		}
+	}
+	seen := 0
+	for k := range p.a.All() {
+		seen++
+		if k%2 == 0 {
+			p.a.Delete(k)
+		} else {
+			p.a.Put(k, "w")
+		}
+	}
+	if seen != 100 || p.a.Len() != 50 {
+		t.Fatalf("visited %d, left %d", seen, p.a.Len())
+	}
 }
