@@ -1,0 +1,53 @@
+//go:build failpoint && linux
+
+package crashtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// cloud is the engine under test.
+type cloud struct {
+	dir, lake, addr string
+	config          string
+	program         program
+}
+
+// newCloud makes an engine of two partitions with short epochs. Nothing runs
+// yet.
+func newCloud(t *testing.T, dir, data string) *cloud {
+	t.Helper()
+	c := &cloud{dir: dir, lake: filepath.Join(data, "lake"), addr: freePort(t, "tcp"), config: filepath.Join(dir, "engine.yaml")}
+	writeText(t, c.config, engineConfig(c, data))
+	c.program = program{name: "engine", path: binaries(t).engine, args: []string{"run", "--config", c.config}, dir: dir}
+	return c
+}
+
+// command runs the engine's program to its end and gives its exit code.
+func command(t *testing.T, path string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(fmt.Errorf("run %s: %w", path, err))
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// engineConfig gives the engine's configuration.
+func engineConfig(c *cloud, data string) string {
+	return fmt.Sprintf("data_dir: %s\n", data)
+}
+
+// replayArgs gives the arguments of a replay with short epochs.
+func replayArgs(file, lake, gateway string) []string {
+	return []string{"replay", file, "--lake", lake, "--gateway", gateway, "--base-time", "2026-01-01T00:00:00Z"}
+}
