@@ -17,6 +17,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/forward"
+	"landfall/edge/page"
 	"landfall/edge/seglog"
 )
 
@@ -54,7 +55,7 @@ func New(cfg Config, opt Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{cfg: cfg, opt: opt, started: time.Now()}
-	if err := CheckDir(opt.FS, "data_dir", cfg.DataDir); err != nil {
+	if err := config.CheckDir(opt.FS, "data_dir", cfg.DataDir); err != nil {
 		return nil, err
 	}
 	var err error
@@ -129,22 +130,6 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 	}
 }
 
-// CheckDir makes dir if it is absent and makes sure that files can be made in
-// it. Its error is a config.FieldError for key, with the cause.
-func CheckDir(fsys durable.FS, key, dir string) error {
-	err := durable.MkdirAllSync(fsys, dir)
-	if err == nil {
-		err = durable.WriteFileAtomic(fsys, dir+"/.probe", nil)
-	}
-	if err == nil {
-		err = fsys.Remove(dir + "/.probe")
-	}
-	if err == nil || errors.Is(err, durable.ErrNoSpace) {
-		return nil // a full disk is a state, not a mistake
-	}
-	return &config.FieldError{Key: key, Got: err.Error(), Want: "a directory that this user may make or write"}
-}
-
 // tlsConfig reads the TLS files; nil without any.
 func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
 	if f.CAFile == "" && f.CertFile == "" && f.ServerName == "" {
@@ -152,17 +137,21 @@ func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName}
 	if f.CAFile != "" {
-		pem, err := durable.ReadFile(fsys, f.CAFile)
+		pem, err := config.ReadFiles(fsys, f.CAFile)
 		if err != nil {
 			return nil, &config.FieldError{Key: "forward.ca_file", Got: err.Error(), Want: "a PEM file"}
 		}
 		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
+		if !c.RootCAs.AppendCertsFromPEM(pem[0]) {
 			return nil, &config.FieldError{Key: "forward.ca_file", Got: f.CAFile, Want: "a PEM file with a certificate"}
 		}
 	}
 	if f.CertFile != "" {
-		cert, err := loadKeyPair(fsys, f.CertFile, f.KeyFile)
+		var cert tls.Certificate
+		pem, err := config.ReadFiles(fsys, f.CertFile, f.KeyFile)
+		if err == nil {
+			cert, err = tls.X509KeyPair(pem[0], pem[1])
+		}
 		if err != nil {
 			return nil, &config.FieldError{Key: "forward.cert_file", Got: err.Error(), Want: "a PEM certificate, and its key in key_file"}
 		}
@@ -171,26 +160,18 @@ func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
 	return c, nil
 }
 
-func loadKeyPair(fsys durable.FS, certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := durable.ReadFile(fsys, certFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := durable.ReadFile(fsys, keyFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(cert, key)
-}
-
 // Run captures and forwards until ctx ends, or until all sources have ended and
 // what they gave is forwarded. Steps of a stop, and what is left when each takes
 // too long: sources end and the last group is made durable (5 s; what a sender
 // resends, it resends); what is captured is forwarded (drain_timeout; it is
 // forwarded after the next start); the log is closed. Run closes the Agent.
 func (a *Agent) Run(ctx context.Context) error {
-	page, err := a.servePage()
+	local, err := page.Serve(page.Config{
+		Address: a.cfg.Status, Prefix: "landfall_edge_", Metrics: a.metrics,
+		Status: func() any { return a.Status() }, Reasons: func() []string { return a.Status().Reasons },
+	})
 	if err != nil {
+		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
 		return errors.Join(err, a.store.Close())
 	}
 	forwarding, stopForwarding := context.WithCancel(context.Background())
@@ -201,8 +182,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	stopForwarding()
 	parts.Wait()
-	page.close()
-	err = errors.Join(err, a.store.Close())
+	err = errors.Join(err, local.Close(), a.store.Close())
 	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)
 	return err
 }
@@ -229,3 +209,9 @@ func (a *Agent) drain(ctx context.Context) {
 
 // pending is the number of records captured and not acknowledged.
 func (a *Agent) pending() uint64 { return a.session.Status().Pending }
+
+// Check reads the files that f names. Errors: config.FieldErrors.
+func (f *ForwardConfig) Check(fsys durable.FS) error {
+	_, err := f.tlsConfig(fsys)
+	return err
+}

@@ -2,11 +2,9 @@ package agent
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"landfall/edge/config"
@@ -156,7 +154,7 @@ func (c *Config) Validate() error {
 	err := wire.CheckGateway(c.Gateway)
 	p.Add(err == nil, "gateway", strconv.Quote(c.Gateway), gatewayWanted)
 	p.Add(filepath.IsAbs(c.DataDir), "data_dir", strconv.Quote(c.DataDir), "the absolute path of a directory of its own")
-	p.Add(c.Status == "" || isLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8470, or nothing")
+	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8470, or nothing")
 	p.Add(c.DrainTimeout >= 0, "drain_timeout", c.DrainTimeout.String(), "a time of 0s or more")
 	c.Log.validate(&p)
 	c.Capture.validate(&p)
@@ -210,18 +208,4 @@ func (f *ForwardConfig) validate(p *config.Problems) {
 		p.Add(file.value == "" || secure, "forward."+file.key, strconv.Quote(file.value), "nothing, because the URL is not https")
 	}
 	p.Add((f.CertFile == "") == (f.KeyFile == ""), "forward.cert_file", strconv.Quote(f.CertFile), "cert_file and key_file together, or neither")
-}
-
-// isLoopback tells whether address is host:port with a host that only this
-// machine can reach.
-func isLoopback(address string) bool {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

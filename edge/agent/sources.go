@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strconv"
 	"strings"
 
@@ -102,11 +101,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 }
 
 func checkAddress(p *config.Problems, key, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	p.Add(err == nil, key, strconv.Quote(address), "host:port with a number for the port")
+	p.Add(config.IsAddress(address), key, strconv.Quote(address), "host:port with a number for the port")
 }
 
 // newSource makes the source that s describes.

@@ -163,3 +163,34 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckDirMakesAndProbes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	if err := CheckDir(durable.OS{}, "data_dir", dir); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{file, filepath.Join(file, "below"), "/proc/landfall"} {
+		var fe *FieldError
+		if err := CheckDir(durable.OS{}, "data_dir", bad); !errors.As(err, &fe) || fe.Key != "data_dir" {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string][2]bool{
+		"127.0.0.1:80": {true, true}, "[::1]:0": {true, true}, "localhost:1": {true, true}, "0.0.0.0:1": {true, false},
+		":10110": {true, false}, "host:1": {true, false}, "127.0.0.1": {false, false}, "127.0.0.1:x": {false, false}, "127.0.0.1:70000": {false, false},
+	} {
+		if got := [2]bool{IsAddress(address), IsLoopback(address)}; got != want {
+			t.Errorf("%s: %v, want %v", address, got, want)
+		}
+	}
+}

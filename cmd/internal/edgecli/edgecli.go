@@ -1,0 +1,183 @@
+// Package edgecli is the command landfall-edge: its verbs over edge/agent. It is
+// apart from the main package because landfall demo runs the same command as
+// child processes of its own binary.
+//
+// In:  arguments and a configuration file.
+// Out: results on stdout, logs on stderr, an exit code (cmd/internal/cli).
+//
+// Invariants
+//
+//  1. run, check and explain read the configuration the same way; an error of
+//     it has file, line and key, and exits 78.
+//  2. check changes nothing but a probe file in the data directory, which it
+//     removes, and says what it did.
+//
+// A Command is run once, by one goroutine.
+package edgecli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/explain"
+	"landfall/cmd/internal/inspect"
+	"landfall/edge/agent"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+)
+
+// DefaultConfig is where the configuration lies when no flag says otherwise.
+const DefaultConfig = "/etc/landfall/edge.yaml"
+
+// Command gives the command under the name use.
+func Command(use, version string) *cobra.Command {
+	root := &cobra.Command{Use: use, Short: "Captures AIS and sensor data and forwards it, exactly once from its log on", Version: version}
+	root.AddCommand(runCommand(version), checkCommand(), explainCommand(), statusCommand(), inspectCommand())
+	return root
+}
+
+// configFlag adds --config and gives where its value will be.
+func configFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
+}
+
+// load reads a configuration and checks it.
+func load(name string) (*agent.Config, *config.File, error) {
+	c := agent.Default()
+	f, err := config.Load(durable.OS{}, name, &c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.Validate(); err != nil {
+		return nil, nil, f.Locate(err)
+	}
+	return &c, f, nil
+}
+
+func runCommand(version string) *cobra.Command {
+	c := &cobra.Command{Use: "run", Short: "Runs the gateway until SIGTERM", Args: cli.NoArgs}
+	name := configFlag(c)
+	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		a, err := agent.New(*cfg, agent.Options{Logger: cli.Logger(c.ErrOrStderr(), *level), Version: version})
+		if err != nil {
+			return f.Locate(err)
+		}
+		return f.Locate(a.Run(c.Context()))
+	}
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
+	name := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		out := c.OutOrStdout()
+		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: gateway %s, %d sources, ingest %s\n", *name, cfg.Gateway, len(cfg.Sources), cfg.Forward.URL)
+		if err := config.CheckDir(durable.OS{}, "data_dir", cfg.DataDir); err != nil {
+			return f.Locate(err)
+		}
+		_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", cfg.DataDir)
+		if err := cfg.Forward.Check(durable.OS{}); err != nil {
+			return f.Locate(err)
+		}
+		_, err = fmt.Fprintln(out, "certificates: read, where any are named\nsources and the ingest were not tried")
+		return err
+	}
+	return c
+}
+
+func explainCommand() *cobra.Command {
+	c := &cobra.Command{Use: "explain", Short: "Says what each handoff guarantees, and why", Args: cli.NoArgs}
+	name := configFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, _, err := load(*name)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), explain.Edge(cfg))
+		}
+		return explain.Text(c.OutOrStdout(), explain.Edge(cfg))
+	}
+	return c
+}
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{Use: "status", Short: "Asks the running gateway how it stands", Args: cli.NoArgs}
+	name := configFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		if cfg.Status == "" {
+			return f.Locate(&config.FieldError{Key: "status", Want: "an address like 127.0.0.1:8470, or there is nobody to ask"})
+		}
+		var s agent.Status
+		if err := cli.Fetch(c.Context(), http.DefaultClient, "http://"+cfg.Status+"/status", &s); err != nil {
+			return cli.Fail(cli.ExitUnavailable, fmt.Errorf("ask the gateway at %s: %w", cfg.Status, err))
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), s)
+		}
+		return printStatus(c.OutOrStdout(), &s)
+	}
+	return c
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func printStatus(w io.Writer, s *agent.Status) error {
+	health := "healthy"
+	if !s.Healthy {
+		health = "not healthy: " + strings.Join(s.Reasons, "; ")
+	}
+	_, _ = fmt.Fprintf(w, "gateway %s, version %s, since %s: %s\n\n", s.Gateway, s.Version, s.StartedAt, health)
+	rows := [][]string{{"SOURCE", "KIND", "STATE", "RECORDS", "FLAGGED", "SILENT FOR", "WATERMARK", "DETAIL"}}
+	for _, src := range s.Sources {
+		rows = append(rows, []string{src.Name, src.Kind, string(src.State), fmt.Sprint(src.Records), fmt.Sprint(src.Flagged), dash(src.SilentFor), dash(src.Watermark), src.Detail})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
+		s.Capture.Records, s.Capture.Groups, config.Bytes(s.Log.Bytes), s.Log.Logs,
+		s.Forward.State, s.Forward.Pending, dash(s.Forward.OldestAge), dash(s.Forward.LastTransfer))
+	return err
+}
+
+func inspectCommand() *cobra.Command {
+	c := &cobra.Command{Use: "inspect FILE…", Short: "Prints the blocks of log segments as text", Args: cli.MinArgs(1)}
+	records := c.Flags().Bool("records", false, "print each record too")
+	asJSON := c.Flags().Bool("json", false, "print a JSON object a block")
+	c.RunE = func(c *cobra.Command, files []string) error {
+		for _, name := range files {
+			if err := inspect.File(durable.OS{}, name, c.OutOrStdout(), inspect.Options{Records: *records, JSON: *asJSON}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,67 @@
+package explain
+
+import (
+	"fmt"
+
+	"landfall/edge/agent"
+	"landfall/edge/seglog"
+)
+
+// Edge explains a gateway.
+func Edge(c *agent.Config) []Handoff {
+	var out []Handoff
+	for i := range c.Sources {
+		out = append(out, capture(&c.Sources[i], c))
+	}
+	link := Handoff{
+		From: "edge log", To: "landing log", Commit: "C2", Guarantee: ExactlyOnce,
+		Why: "Blocks go in order, one request in flight, each starting at an offset the cloud acknowledged after its own fsync; " +
+			"after any doubt the gateway asks before it sends. The task checks every offset: what came before is dropped and counted, what contradicts is kept in conflict.",
+	}
+	if c.Log.WhenFull == seglog.ShedOldest.String() {
+		link.Limits = append(link.Limits, "when_full is shed-oldest: when the disk is full the oldest segment is given up; its offsets become rows of loss, and the audit is not exact.")
+	}
+	if c.Forward.CertFile == "" {
+		link.Limits = append(link.Limits, "without a certificate of its own the gateway is whoever uses its name.")
+	}
+	release := Handoff{
+		From: "edge log", To: "free space", Commit: "C3", Guarantee: ExactlyOnce,
+		Why: "A segment is deleted only when it lies wholly below the acknowledged offset, and that offset is on disk before.",
+	}
+	return append(out, link, release)
+}
+
+// capture explains one source up to C1.
+func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
+	h := Handoff{From: fmt.Sprintf("%s (%s %s)", s.Name, s.Kind(), s.Where()), To: "edge log", Commit: "C1"}
+	switch {
+	case s.File != nil:
+		h.Guarantee = ExactlyOnce
+		h.Why = "The position in the file stands in the same block as the records, fsynced at once; after a crash reading goes on exactly there."
+		if s.File.Follow {
+			h.Limits = append(h.Limits, "a file that is replaced is read to its end only while it lies beside the new one under a name that begins with its own.")
+		}
+	case s.Acked != nil:
+		h.Guarantee = ExactlyOnce
+		h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync; its numbers stand in the same block as the records, so a line sent again is known."
+	default:
+		h.Guarantee = AtMostOnce
+		h.Why = fmt.Sprintf("A radio cannot be asked again: what was received and not yet fsynced (at most %s, or a fragment that waits %s for its partner) is gone with the process. "+
+			"The interval in which nothing can have been captured is declared in the next log. From the fsync on it is exactly once.", c.Capture.GroupInterval, c.Capture.FragmentLimit)
+		h.Limits = transportLimits(s)
+	}
+	if c.Log.WhenFull == seglog.Block.String() && h.Guarantee == AtMostOnce {
+		h.Limits = append(h.Limits, "when_full is block: while the log is full nothing is taken, and what the radio says meanwhile is lost; status shows since when.")
+	}
+	return h
+}
+
+func transportLimits(s *agent.SourceConfig) []string {
+	switch {
+	case s.UDP != nil:
+		return []string{"datagrams the network or the kernel drops never arrive; the kernel's are counted."}
+	case s.Serial != nil:
+		return []string{"what the port overruns, and what comes while it is unplugged, never arrives."}
+	}
+	return []string{"what the peer sends while there is no connection never arrives."}
+}

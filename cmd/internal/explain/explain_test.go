@@ -1,0 +1,49 @@
+package explain
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"landfall/edge/agent"
+)
+
+func gateway(policy string) *agent.Config {
+	c := agent.Default()
+	c.Log.WhenFull = policy
+	c.Sources = []agent.SourceConfig{
+		{Name: "f", File: &agent.FileConfig{Path: "/x", Follow: true}},
+		{Name: "a", Acked: &agent.AckedConfig{Listen: "127.0.0.1:1"}},
+		{Name: "t", TCPClient: &agent.TCPClientConfig{Address: "h:1"}},
+		{Name: "s", TCPServer: &agent.TCPServerConfig{Listen: ":1"}},
+		{Name: "u", UDP: &agent.UDPConfig{Listen: ":1"}},
+		{Name: "p", Serial: &agent.SerialConfig{Device: "/dev/ttyUSB0"}},
+	}
+	return &c
+}
+
+func TestOnlySourcesThatResendAreExact(t *testing.T) {
+	c := gateway("block")
+	for i, h := range Edge(c)[:len(c.Sources)] {
+		want := AtMostOnce
+		if c.Sources[i].Resends() {
+			want = ExactlyOnce
+		}
+		if h.Guarantee != want || h.Commit != "C1" || h.Why == "" || !strings.HasPrefix(h.From, c.Sources[i].Name+" (") {
+			t.Errorf("%+v: want %s", h, want)
+		}
+	}
+}
+
+func TestSheddingIsALimit(t *testing.T) {
+	sheds := func(policy string) bool {
+		var b bytes.Buffer
+		if err := Text(&b, Edge(gateway(policy))); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(b.String(), "limit: when_full is shed-oldest")
+	}
+	if sheds("block") || !sheds("shed-oldest") {
+		t.Error("the policy is not explained")
+	}
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"landfall/edge/durable"
+)
+
+// probeName is the file that CheckDir makes and removes.
+const probeName = ".landfall-probe"
+
+// CheckDir makes dir if it is absent and makes sure that files can be made in
+// it. Its error is a FieldError for key. A full disk is a state, not a mistake,
+// and no error.
+func CheckDir(fsys durable.FS, key, dir string) error {
+	err := durable.MkdirAllSync(fsys, dir)
+	probe := filepath.Join(dir, probeName)
+	if err == nil {
+		err = durable.WriteFileAtomic(fsys, probe, nil)
+	}
+	if err == nil {
+		err = fsys.Remove(probe)
+	}
+	if err == nil || errors.Is(err, durable.ErrNoSpace) {
+		return nil
+	}
+	return &FieldError{Key: key, Got: err.Error(), Want: "a directory that this user may make or write"}
+}
+
+// IsAddress tells whether address is host:port with a number for the port.
+func IsAddress(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// IsLoopback tells whether address is host:port with a host that only this
+// machine can reach.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !IsAddress(address) {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// ReadFiles gives the contents of files of at most MaxFileBytes each, for
+// certificates and keys.
+func ReadFiles(fsys durable.FS, names ...string) ([][]byte, error) {
+	var out [][]byte
+	for _, name := range names {
+		info, err := fsys.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() > MaxFileBytes {
+			return nil, &Error{File: name, Got: strconv.FormatInt(info.Size(), 10) + " bytes", Want: "a smaller file"}
+		}
+		data, err := durable.ReadFile(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, data)
+	}
+	return out, nil
+}
