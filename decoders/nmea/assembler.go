@@ -34,9 +34,9 @@ type stream struct{ groups, lines uint64 }
 // Assembler joins the fragments of multi-sentence messages. It never joins
 // halves of two messages when it can tell: the key is source, talker, own ship,
 // channel, sequence id, total and the TAG group (or, without one, the TAG
-// source); a number seen twice, TAG times apart, the time limit, too many lines in
-// between or a sequence id's wrap end the older message. What it holds it has copied. Fragments may
-// come in any order. Not safe for concurrent use.
+// source); a number seen twice, TAG times apart, the time limit, too many lines
+// in between or a sequence id's wrap end the older message. What it holds it has
+// copied. Fragments may come in any order. Not safe for concurrent use.
 type Assembler struct {
 	cfg     AssemblerConfig
 	open    map[key]*slot

@@ -92,8 +92,8 @@ func assemble(t *testing.T, lines []heard, drop map[int]bool, frozen bool) tally
 						first.Message, first.MMSI, l.Message, l.MMSI, drop)
 				}
 			}
-			if g.Complete && string(g.Payload) != string(first.Payload) {
-				t.Fatalf("payload %s, sent %s", g.Payload, first.Payload)
+			if g.Complete {
+				checkWhole(t, g, first)
 			}
 		}
 	}
@@ -116,6 +116,28 @@ func assemble(t *testing.T, lines []heard, drop map[int]bool, frozen bool) tally
 		}
 	}
 	return sum
+}
+
+// checkWhole: the payload is what was sent, also when read back from the lines
+// as they are kept.
+func checkWhole(t *testing.T, g *nmea.Group, sent *heard) {
+	t.Helper()
+	var raw []byte
+	for i := range g.Parts {
+		if i > 0 {
+			raw = append(raw, '\n')
+		}
+		raw = append(raw, g.Parts[i].Sentence.Raw...)
+	}
+	var m nmea.Message
+	if err := m.Parse(raw); err != nil {
+		t.Fatalf("%q: %v", raw, err)
+	}
+	if string(g.Payload) != string(sent.Payload) || g.Fill != sent.Fill ||
+		string(m.Payload) != string(sent.Payload) || m.Fill != sent.Fill || m.Flags != g.Flags() {
+		t.Fatalf("payload %s/%d, from the lines %s/%d, sent %s/%d",
+			g.Payload, g.Fill, m.Payload, m.Fill, sent.Payload, sent.Fill)
+	}
 }
 
 // TestNoChimera drops every single fragment in turn from interleaved feeds of

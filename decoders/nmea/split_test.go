@@ -123,6 +123,10 @@ func checkSplit(t *testing.T, line []byte) {
 		s.Group()
 		s.Station()
 	}
+	var m nmea.Message
+	if err := m.Parse(line); err == nil && m.First.Number != 1 {
+		t.Fatalf("%q: message %+v", line, m)
+	}
 	if !bytes.Equal(joined, line) {
 		t.Fatalf("pieces %q of %q", joined, line)
 	}
