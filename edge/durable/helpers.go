@@ -80,6 +80,7 @@ func MkdirAllSync(fsys FS, dir string) error {
 		return fmt.Errorf("make directory %s: %w", dir, err)
 	}
 	if err := fsys.SyncDir(parent); err != nil {
+		_ = fsys.Remove(dir) // a second fsync may say nil for a name the first one lost
 		return fmt.Errorf("make directory %s: %w", dir, err)
 	}
 	return nil

@@ -34,7 +34,7 @@ func testConfig(fsys durable.FS, dir string) Config {
 func fill(b *record.Builder, texts ...string) *record.Builder {
 	b.Reset()
 	for i, text := range texts {
-		r := record.Record{Kind: record.KindText, ReceivedAt: record.Micros(1_700_000_000_000_000 + i), EventTime: record.NoTime, Raw: []byte(text)}
+		r := record.Record{Kind: record.KindText, ReceivedAt: 1_700_000_000_000_000 + record.Micros(i), EventTime: record.NoTime, Raw: []byte(text)}
 		if err := b.Add(&r); err != nil {
 			panic(err)
 		}
