@@ -64,7 +64,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.FS == nil {
 		c.FS = durable.OS{}
 	}
-	a := &audit{Config: c, logs: make(map[logKey]*logState), key: newHashKey(), result: &Result{Lake: c.Lake}}
+	a := &audit{Config: c, logs: make(map[logKey]*logState), final: make(map[string]bool), key: newHashKey(), result: &Result{Lake: c.Lake}}
 	if err := a.run(ctx); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", c.Lake, err)
 	}
@@ -76,6 +76,7 @@ type audit struct {
 	Config
 	key    hashKey
 	logs   map[logKey]*logState
+	final  map[string]bool // tasks whose landing log ended and is wholly published
 	edge   *edgeLog
 	result *Result
 }

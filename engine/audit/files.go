@@ -97,6 +97,7 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 		t := a.judge(&m, there)
 		a.result.Tasks = append(a.result.Tasks, t)
 		upTo[t.Task], head[t.Task] = stream.Epoch(t.Epoch), m.Epoch
+		a.final[t.Task] = m.Final && t.Pending == 0
 	}
 	return slices.DeleteFunc(files, func(f lakeFile) bool {
 		last, known := head[f.task]

@@ -101,6 +101,7 @@ type logState struct {
 	lossRows  uint64
 	conflicts uint64
 	opening   *record.Opening
+	bounded   bool           // its landing log has ended: nothing more will come
 	closedAt  *record.Offset // the end that the next log's opening declares
 	edge      *edgeState
 }

@@ -43,7 +43,7 @@ func (a *audit) read(f lakeFile) (err error) {
 	for _, g := range p.RowGroups() {
 		switch {
 		case f.table == table.Record:
-			err = a.readRecords(g)
+			err = a.readRecords(g, a.final[f.task])
 		case f.table == table.Loss:
 			err = a.readRows(g, lossColumns, a.loss)
 		case f.table == table.Conflict:
@@ -104,7 +104,7 @@ func (a *audit) record(l *logState, row []pq.Value) {
 
 // readRecords reads a row group of record; also the bytes of openings, and of
 // every row that the edge still holds.
-func (a *audit) readRecords(g pq.RowGroup) error {
+func (a *audit) readRecords(g pq.RowGroup, bounded bool) error {
 	columns := recordColumns
 	if a.edge != nil {
 		columns = append(slices.Clone(columns), "raw")
@@ -114,6 +114,7 @@ func (a *audit) readRecords(g pq.RowGroup) error {
 	var logs []*logState
 	err := a.readRows(g, columns, func(l *logState, row []pq.Value) {
 		a.record(l, row)
+		l.bounded = l.bounded || bounded
 		offset := row[2].Uint64()
 		if offset == 0 {
 			openings, logs = append(openings, at), append(logs, l)

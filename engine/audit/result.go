@@ -38,7 +38,7 @@ type Task struct {
 
 // Tails of a log.
 const (
-	TailProven   = "proven"   // the next log or the edge's own log tells the end
+	TailProven   = "proven"   // the next log, the edge's own log or the end of a bounded input tells the end
 	TailUnproven = "unproven" // the log may go on after its last record
 	TailPending  = "pending"  // the edge's log holds more, not in the lake yet
 )
@@ -149,6 +149,9 @@ func (a *audit) close() map[logKey]int {
 // account adds one log up.
 func (l *logState) account(k logKey) Log {
 	one := Log{Gateway: k.gateway, Log: k.log, Tail: TailUnproven, Captured: l.end, Recorded: l.recorded, Rejected: l.rejected, Conflicts: l.conflicts}
+	if l.bounded {
+		one.Tail = TailProven
+	}
 	if l.closedAt != nil {
 		one.Closed, one.Tail = true, TailProven
 		one.Captured = max(l.end, uint64(*l.closedAt))

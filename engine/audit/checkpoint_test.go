@@ -1,0 +1,93 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+const testClaim stream.ClaimID = "0123456789abcdef0123456789abcdef"
+
+// head writes a checkpoint of the test's task at an epoch, with what that
+// epoch staged.
+func head(t *testing.T, epoch stream.Epoch, staged []stream.Staged, final bool) checkpoint.Store {
+	t.Helper()
+	store, err := object.OpenDir(durable.OS{}, t.TempDir())
+	check(t, err)
+	m := checkpoint.Manifest{Final: final, Format: checkpoint.Format, Landing: testTask.Landing, Partition: testTask.Partition, Partitions: 1,
+		Epoch: epoch, Claim: testClaim, Staged: staged}
+	data, err := m.Encode()
+	check(t, err)
+	sum := sha256.Sum256(data)
+	name := testTask.String() + "/manifest/m.json"
+	check(t, store.Create(context.Background(), name, data))
+	h := checkpoint.Head{Format: checkpoint.Format, Manifest: name, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: epoch}
+	data, err = h.Encode()
+	check(t, err)
+	_, err = store.Swap(context.Background(), testTask.String()+"/HEAD", "", data)
+	check(t, err)
+	return store
+}
+
+func TestJudgedUpToTheLastPublishedEpoch(t *testing.T) {
+	dir, staged := writeLake(t, twoLogs()...)
+	store := head(t, 3, staged[2], false)
+	r := runAudit(t, Config{Lake: dir, Checkpoints: store})
+	if !r.Exact || len(r.Tasks) != 1 || r.Tasks[0] != (Task{Task: "test-0000", Epoch: 3}) || r.Files != len(staged[0])+len(staged[1])+len(staged[2]) {
+		t.Fatalf("all published: exact %v, %+v, %d files, %v", r.Exact, r.Tasks, r.Files, r.Problems)
+	}
+
+	if r := runAudit(t, Config{Lake: dir, Checkpoints: head(t, 3, staged[2], true)}); r.Logs[1].Tail != TailProven {
+		t.Errorf("a bounded input has ended: %+v", r.Logs[1])
+	}
+
+	// Back to before the first rename of epoch 3, then before the last.
+	for _, hidden := range []int{len(staged[2]), 1} {
+		dir, staged := writeLake(t, twoLogs()...)
+		for _, f := range staged[2][:hidden] {
+			move(t, filepath.Join(dir, f.Target), filepath.Join(dir, f.Name))
+		}
+		r := runAudit(t, Config{Lake: dir, Checkpoints: head(t, 3, staged[2], false)})
+		if !r.Exact || r.Tasks[0] != (Task{Task: "test-0000", Epoch: 2, Pending: 1}) || r.Logs[1].Captured != 20 {
+			t.Errorf("%d files unpublished: exact %v, %+v, %+v, %v", hidden, r.Exact, r.Tasks, r.Logs, r.Problems)
+		}
+	}
+}
+
+func TestCheckpointsContradictFiles(t *testing.T) {
+	lost := func(t *testing.T, want string, change func(dir string, staged [][]stream.Staged) checkpoint.Store) {
+		t.Helper()
+		dir, staged := writeLake(t, twoLogs()...)
+		r := runAudit(t, Config{Lake: dir, Checkpoints: change(dir, staged)})
+		if r.Exact || !strings.Contains(strings.Join(r.Problems, "\n"), want) {
+			t.Errorf("want problem %q; exact %v, problems %v", want, r.Exact, r.Problems)
+		}
+	}
+	lost(t, "neither published nor staged", func(dir string, staged [][]stream.Staged) checkpoint.Store {
+		for _, f := range staged[2] { // the whole last epoch, which no hole betrays
+			check(t, os.Remove(filepath.Join(dir, f.Target)))
+		}
+		return head(t, 3, staged[2], false)
+	})
+	lost(t, "never committed", func(_ string, staged [][]stream.Staged) checkpoint.Store { return head(t, 2, staged[1], false) })
+	lost(t, "no task with a checkpoint", func(dir string, staged [][]stream.Staged) checkpoint.Store {
+		f := filepath.Join(dir, staged[0][0].Target)
+		copyFile(t, f, strings.Replace(f, "test-0000", "test-0001", 1))
+		return head(t, 3, staged[2], false)
+	})
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	check(t, os.MkdirAll(filepath.Dir(to), 0o755))
+	check(t, os.Rename(from, to))
+}

@@ -1,0 +1,128 @@
+package audit
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/engine/table"
+)
+
+// edgeAndLake captures n records with a real seglog in each of two runs, and
+// makes the lake's rows of what it holds.
+func edgeAndLake(t *testing.T, n int) (dir string, logs []record.LogID, batch *table.Batch) {
+	t.Helper()
+	dir, batch = t.TempDir(), new(table.Batch)
+	for run := range 2 {
+		s, err := seglog.Open(seglog.Config{Dir: dir, SegmentBytes: seglog.MinSegmentBytes})
+		check(t, err)
+		var b record.Builder
+		for i := 0; i < n; i += 10 {
+			b.Reset()
+			for k := range 10 {
+				check(t, b.Add(&record.Record{Kind: record.KindAIS, EventTime: record.NoTime, ReceivedAt: record.Micros(i + k), Raw: []byte(strings.Repeat("x", i+k+run))}))
+			}
+			_, err := s.Append(&b)
+			check(t, err)
+		}
+		id, _ := s.Active()
+		logs = append(logs, id)
+		r, err := s.Reader(id, 0)
+		check(t, err)
+		for {
+			item, err := r.Next()
+			if err != nil {
+				break
+			}
+			var rec record.Record
+			for off, payload := range item.Block.Payloads {
+				check(t, item.Block.DecodeRecord(payload, &rec))
+				batch.Records = append(batch.Records, table.RecordRow{Lineage: table.Lineage{Gateway: "gw", Log: id.String(), Offset: off},
+					Kind: rec.Kind, Raw: append([]byte{}, rec.Raw...), Times: table.Times{EventTime: rec.ReceivedAt, ReceivedAt: rec.ReceivedAt}})
+			}
+		}
+		check(t, r.Close())
+		check(t, s.Close())
+	}
+	return dir, logs, batch
+}
+
+func TestEdgeLogIsComparedByteByByte(t *testing.T) {
+	dir, logs, batch := edgeAndLake(t, 200)
+	lake, _ := writeLake(t, batch)
+	before := listing(t, dir)
+	r := runAudit(t, Config{Lake: lake, EdgeLog: dir})
+	if !r.Exact || len(r.Logs) != 2 {
+		t.Fatalf("exact %v: %+v %v", r.Exact, r.Logs, r.Problems)
+	}
+	for i, l := range r.Logs {
+		if l.Log != logs[i].String() || l.Compared != 201 || l.Tail != TailProven {
+			t.Errorf("log %d: %+v", i, l)
+		}
+	}
+	if after := listing(t, dir); after != before {
+		t.Errorf("the edge's directory changed:\n%s\n%s", before, after)
+	}
+
+	batch.Records[300].Raw[0] ^= 1
+	lake, _ = writeLake(t, batch)
+	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); r.Exact || r.Logs[1].Differing != 1 || r.Logs[0].Differing != 0 {
+		t.Errorf("one flipped bit: %+v", r.Logs)
+	}
+	if r := runAudit(t, Config{Lake: lake}); !r.Exact {
+		t.Errorf("without the edge's log bytes are not judged: %+v", r)
+	}
+	batch.Records[300].Raw[0] ^= 1
+	batch.Records[310].Raw, batch.Records[311].Raw = batch.Records[311].Raw, batch.Records[310].Raw
+	lake, _ = writeLake(t, batch)
+	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); r.Exact {
+		t.Error("two records exchanged their bytes")
+	}
+}
+
+func TestEdgeLogTellsWhatIsNotYetThere(t *testing.T) {
+	dir, logs, batch := edgeAndLake(t, 50)
+	batch.Records = batch.Records[:len(batch.Records)-7]
+	lake, _ := writeLake(t, batch)
+	r := runAudit(t, Config{Lake: lake, EdgeLog: dir})
+	if l := r.Logs[1]; l.Log != logs[1].String() || l.Tail != TailPending || l.Pending != 7 {
+		t.Errorf("%+v", l)
+	}
+	batch.Records = batch.Records[:51]
+	lake, _ = writeLake(t, batch)
+	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); len(r.Notes) == 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "not in the lake yet") {
+		t.Errorf("a log that is only at the edge: %v", r.Notes)
+	}
+}
+
+func TestEdgeLogThatCannotBeRead(t *testing.T) {
+	lake, _ := writeLake(t, twoLogs()...)
+	if _, err := Run(context.Background(), Config{Lake: lake, EdgeLog: filepath.Join(lake, "none")}); err == nil {
+		t.Error("no edge log and no error")
+	}
+}
+
+func listing(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			all.WriteString(path + " ")
+			all.WriteString(record.HashBlock(data).String() + "\n")
+		}
+		return nil
+	}))
+	return all.String()
+}
