@@ -49,6 +49,10 @@ per_record AS MATERIALIZED (
   FROM typed GROUP BY ALL
 ),
 logs AS MATERIALIZED (SELECT gateway, log, count(*) AS n, count(DISTINCT off) AS distinct_n, min(off) AS low, max(off) AS high FROM rec GROUP BY ALL),
+-- Offsets given up: a range may be declared again when it was also landed.
+given_up AS MATERIALIZED (SELECT DISTINCT gateway, log, unnest(range(off, off + n)) AS off FROM (SELECT _gateway AS gateway, _log AS log, _offset AS off, count AS n FROM {{.Loss}})),
+ends AS (SELECT gateway, log, max(off) + 1 AS n FROM (SELECT gateway, log, off FROM rec UNION ALL SELECT * FROM given_up) GROUP BY ALL),
+accounted AS (SELECT gateway, log, count(*) AS n FROM (SELECT gateway, log, off FROM rec UNION SELECT * FROM given_up) GROUP BY ALL),
 complete AS ( -- messages of resendable sources of which every fragment was sent
   SELECT gateway, source, message, any_value(total) AS total FROM sent WHERE resends AND message > 0
   GROUP BY ALL HAVING count(*) = any_value(total)
@@ -88,6 +92,9 @@ violations(name, n, example) AS (
   UNION ALL SELECT '# lines missing in declared intervals', count(*), string_agg(DISTINCT source, ' ') FROM missing WHERE NOT resends
   UNION ALL SELECT '# of them within {{.Tolerance}} us of one', count(*), string_agg(DISTINCT source, ' ') FROM excused ANTI JOIN exactly USING (source, line)
   UNION ALL SELECT '# pieces of lines', count(*), string_agg(DISTINCT source, ' ') FROM pieces
+  UNION ALL SELECT '# offsets in loss', count(*), NULL FROM given_up ANTI JOIN rec USING (gateway, log, off)
+  UNION ALL SELECT '# offsets both in record and in loss', count(*), NULL FROM given_up SEMI JOIN rec USING (gateway, log, off)
+  UNION ALL SELECT '# offsets neither in record nor in loss', coalesce(sum(e.n - a.n), 0), NULL FROM ends e JOIN accounted a USING (gateway, log)
   UNION ALL SELECT '# logs', count(*), NULL FROM logs
   UNION ALL SELECT '# records', count(*), NULL FROM rec
   UNION ALL SELECT '# records rejected', count(*), NULL FROM rec WHERE reject_reason IS NOT NULL

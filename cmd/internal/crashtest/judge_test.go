@@ -44,16 +44,13 @@ func (e evidence) source(name table.Name, otherwise string) string {
 	return fmt.Sprintf("read_parquet('%s', hive_partitioning = false)", glob)
 }
 
-func (e evidence) record() string {
-	return e.source(table.Record, `SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows,
-	'' AS kind, '' AS source, ''::BLOB AS raw, 0 AS rows, '' AS reject_reason`)
-}
+func (e evidence) record() string { return e.source(table.Record, noRecord) }
 
 func (e evidence) typed() string {
 	var parts []string
 	for _, name := range table.TypedNames() {
 		parts = append(parts, fmt.Sprintf("  SELECT '%s' AS tbl, _gateway AS gateway, _log AS log, _offset AS off, _row, _rows, mmsi FROM %s", name,
-			e.source(name, "SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows, 0 AS mmsi")))
+			e.source(name, noTyped)))
 	}
 	return strings.Join(parts, "\n  UNION ALL\n")
 }
@@ -96,18 +93,8 @@ type verdict map[string]int64
 // test, unless allowed names them.
 func (e evidence) judge(allowed ...string) verdict {
 	e.t.Helper()
-	var sql strings.Builder
-	err := template.Must(template.New("judge").Parse(judgeSQL)).Execute(&sql, map[string]any{
-		"Sent": filepath.Join(e.dir, "sent-*.csv"), "Openings": e.openings(), "Tolerance": tolerance.Microseconds(),
-		"Record": e.record(), "Typed": e.typed(),
-		"Loss": e.source(table.Loss, "SELECT 1"), "Conflict": e.source(table.Conflict, "SELECT 1"),
-	})
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	writeText(e.t, filepath.Join(e.dir, "judge.sql"), sql.String())
 	v := verdict{}
-	for _, row := range sinktest.DuckDB(e.t, sql.String()) {
+	for _, row := range e.ask() {
 		n, err := strconv.ParseInt(row[1], 10, 64)
 		if err != nil {
 			e.t.Fatal(err)
@@ -122,6 +109,29 @@ func (e evidence) judge(allowed ...string) verdict {
 	}
 	return v
 }
+
+// ask has DuckDB answer the judge's question: rows of name, number, example.
+func (e evidence) ask() [][]string {
+	e.t.Helper()
+	var sql strings.Builder
+	err := template.Must(template.New("judge").Parse(judgeSQL)).Execute(&sql, map[string]any{
+		"Sent": filepath.Join(e.dir, "sent-*.csv"), "Openings": e.openings(), "Tolerance": tolerance.Microseconds(),
+		"Record": e.record(), "Typed": e.typed(),
+		"Loss": e.source(table.Loss, noLoss), "Conflict": e.source(table.Conflict, "SELECT 1"),
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	writeText(e.t, filepath.Join(e.dir, "judge.sql"), sql.String())
+	return sinktest.DuckDB(e.t, sql.String())
+}
+
+// What stands in for a table that has no files.
+const (
+	noRecord = "SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows, '' AS kind, '' AS source, ''::BLOB AS raw, 0 AS rows, '' AS reject_reason"
+	noTyped  = "SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows, 0 AS mmsi"
+	noLoss   = "SELECT '' AS _gateway, '' AS _log, 0::BIGINT AS _offset, 0::BIGINT AS count"
+)
 
 // newestVisible gives the time of the newest file that became visible in the
 // lake's record table.

@@ -61,10 +61,12 @@ func newSender(dir, gateway, source string, resends bool, perTick int, seed uint
 	if err != nil {
 		return nil, err
 	}
-	return &sender{
+	s := &sender{
 		gateway: gateway, source: source, resends: resends, perTick: perTick, out: out, harbour: h,
 		file: f, journal: bufio.NewWriter(f),
-	}, nil
+	}
+	_, err = fmt.Fprintln(s.journal, journalHead)
+	return s, err
 }
 
 // run sends until stop is closed.

@@ -1,0 +1,103 @@
+//go:build failpoint && linux
+
+package crashtest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/record"
+	"landfall/sinks/sinktest"
+)
+
+// lakeScript makes a record table of the lines that were sent, argv[1], under
+// argv[2]; argv[3] is the opening's bytes in hexadecimal and argv[4] SQL that
+// spoils the table r.
+const lakeScript = `
+import duckdb, os, sys
+sent, lake, opening, spoil = sys.argv[1:]
+os.makedirs(lake + "/record/dt=2026-01-01")
+con = duckdb.connect()
+con.execute("CREATE TABLE r AS SELECT gateway AS _gateway, repeat('a', 32) AS _log, row_number() OVER () AS _offset, 0 AS _row, 0 AS _rows, "
+  "'text' AS kind, source, from_hex(line) AS raw, 0 AS rows, NULL::VARCHAR AS reject_reason FROM read_csv('" + sent + "', header = true, all_varchar = true)")
+con.execute("INSERT INTO r VALUES ('alpha', repeat('a', 32), 0, 0, 0, 'log_open', NULL, from_hex('" + opening + "'), 0, NULL)")
+con.execute(spoil or "SELECT 1")
+con.execute("COPY r TO '" + lake + "/record/dt=2026-01-01/1.parquet' (FORMAT parquet)")
+`
+
+// TestJudgeSeesWhatIsWrong spoils a good table in every way and wants the judge
+// to say so, and nothing else.
+func TestJudgeSeesWhatIsWrong(t *testing.T) {
+	const last = "(SELECT max(_offset) FROM r)"
+	for name, c := range map[string]struct {
+		spoil string
+		want  map[string]int64
+	}{
+		"nothing": {"", nil},
+		"a line of a file is missing": {"DELETE FROM r WHERE _offset = (SELECT max(_offset) FROM r WHERE source = 'file')",
+			map[string]int64{"missing although its sender resends": 1, "offsets not 0 to n-1": 1}},
+		"a line is there twice": {"INSERT INTO r SELECT * REPLACE (" + last + " + 1 AS _offset) FROM r WHERE _offset = 5",
+			map[string]int64{"captured twice": 1}},
+		"an offset is there twice": {"INSERT INTO r SELECT * FROM r WHERE _offset = 5",
+			map[string]int64{"captured twice": 1, "offset twice in record": 1, "offsets not 0 to n-1": 1}},
+		"a line was never sent": {"INSERT INTO r SELECT * REPLACE (" + last + " + 1 AS _offset, 'x'::BLOB AS raw) FROM r WHERE _offset = 5",
+			map[string]int64{"captured but never sent": 1}},
+		"a byte is wrong": {"UPDATE r SET raw = 'x'::BLOB WHERE _offset = (SELECT max(_offset) FROM r WHERE source = 'file')",
+			map[string]int64{"captured but never sent": 1, "missing although its sender resends": 1}},
+		"a datagram is missing in calm": {"DELETE FROM r WHERE source = 'udp' AND _offset > " + last + " - 3",
+			map[string]int64{"missing outside the declared intervals": 3}},
+		"a record claims rows": {"UPDATE r SET rows = 1, _rows = 1 WHERE _offset = 5",
+			map[string]int64{"record whose typed rows are not complete": 1}},
+		"an opening is missing": {"DELETE FROM r WHERE kind = 'log_open'",
+			map[string]int64{"log without an opening": 1, "offsets not 0 to n-1": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := spoiledLake(t, c.spoil)
+			got := map[string]int64{}
+			for _, row := range e.ask() {
+				if !strings.HasPrefix(row[0], "#") && row[0] != "good sentence without a typed row" && row[0] != "message not joined although all of it was sent" && row[1] != "0" {
+					var n int64
+					_, _ = fmt.Sscan(row[1], &n)
+					got[row[0]] = n
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// spoiledLake makes a journal of a file's and of a socket's lines, and a lake
+// that holds them but for what spoil does.
+func spoiledLake(t *testing.T, spoil string) evidence {
+	t.Helper()
+	e := evidence{t: t, dir: t.TempDir()}
+	e.lake = filepath.Join(e.dir, "lake")
+	for i, source := range []string{"file", "udp"} {
+		s, err := newSender(e.dir, "alpha", source, source == "file", 1, uint64(i), nowhere{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s.lines.Load() < 50 {
+			if err := s.message(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.finish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opening := record.Opening{PrevLastAt: record.NoTime, OpenedAt: 1_000_000}
+	sinktest.Python(t, lakeScript, filepath.Join(e.dir, "sent-*.csv"), e.lake, hex.EncodeToString(opening.Encode()), spoil)
+	return e
+}
+
+// nowhere is an outlet that says sent.
+type nowhere struct{}
+
+func (nowhere) send([][]byte) fate { return sent }
+func (nowhere) close()             {}
