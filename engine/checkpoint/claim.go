@@ -81,7 +81,7 @@ func (c *Committer) takeOver(ctx context.Context) error {
 func (c *Committer) moveHead(ctx context.Context) error {
 	var from cursor
 	err := c.retry.do(ctx, func() (err error) {
-		from, err = load(ctx, c.cfg.Store, c.cfg.Task)
+		from, err = load(ctx, c.cfg.Store, c.cfg.Task, true)
 		return err
 	})
 	if err != nil {
@@ -139,9 +139,10 @@ func (c *Committer) writeManifest(ctx context.Context, m Manifest) (cursor, erro
 	return cursor{data: head, hash: sum, manifest: m}, nil
 }
 
-// alive is nil while HEAD is this claim's.
+// alive is nil while HEAD is this claim's. What this claim wrote there was
+// durable before, so there is nothing to settle.
 func (c *Committer) alive(ctx context.Context) error {
-	at, err := readHead(ctx, c.cfg.Store, c.cfg.Task)
+	at, err := readHead(ctx, c.cfg.Store, c.cfg.Task, false)
 	if err != nil {
 		return err
 	}

@@ -62,8 +62,9 @@ type cursor struct {
 	manifest Manifest
 }
 
-// readHead reads HEAD and makes it durable; absent gives a zero cursor.
-func readHead(ctx context.Context, store Store, task stream.TaskID) (cursor, error) {
+// readHead reads HEAD, and with settle makes what it read durable; absent gives
+// a zero cursor.
+func readHead(ctx context.Context, store Store, task stream.TaskID, settle bool) (cursor, error) {
 	name := headName(task)
 	data, version, err := store.Read(ctx, name)
 	if errors.Is(err, ErrNotExist) {
@@ -72,17 +73,19 @@ func readHead(ctx context.Context, store Store, task stream.TaskID) (cursor, err
 	if err != nil {
 		return cursor{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	if err := store.Settle(ctx, name); err != nil {
-		return cursor{}, fmt.Errorf("settle %s: %w", name, err)
+	if settle {
+		if err := store.Settle(ctx, name); err != nil {
+			return cursor{}, fmt.Errorf("settle %s: %w", name, err)
+		}
 	}
 	return cursor{data: data, version: version}, nil
 }
 
 // load reads HEAD and the manifest that it names. A manifest that is gone was
 // collected because HEAD moved on meanwhile: then HEAD is read again.
-func load(ctx context.Context, store Store, task stream.TaskID) (cursor, error) {
+func load(ctx context.Context, store Store, task stream.TaskID, settle bool) (cursor, error) {
 	for before := (cursor{}); ; {
-		at, err := readHead(ctx, store, task)
+		at, err := readHead(ctx, store, task, settle)
 		if err != nil || at.data == nil {
 			return cursor{}, err
 		}
@@ -116,10 +119,11 @@ func load(ctx context.Context, store Store, task stream.TaskID) (cursor, error) 
 	}
 }
 
-// Load reads the current manifest of a task without claiming it. ErrNotExist
-// when the task has none. Safe beside a running task.
+// Load reads the current manifest of a task without claiming it: it changes
+// nothing, and what it gives may be taken back by power loss. ErrNotExist when
+// the task has none. Safe beside a running task.
 func Load(ctx context.Context, store Store, task stream.TaskID) (Manifest, error) {
-	at, err := load(ctx, store, task)
+	at, err := load(ctx, store, task, false)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("load checkpoint of %s: %w", task, err)
 	}

@@ -88,7 +88,7 @@ func (r *retrier) swapHead(ctx context.Context, store Store, task stream.TaskID,
 			moved = version
 			return nil
 		}
-		at, readErr := readHead(ctx, store, task)
+		at, readErr := readHead(ctx, store, task, true)
 		switch {
 		case readErr != nil:
 			return errors.Join(err, readErr)

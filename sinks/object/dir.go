@@ -125,6 +125,12 @@ func (d *Dir) swapLocked(path string, old checkpoint.Version, data []byte) error
 	if have != old {
 		return checkpoint.ErrChanged
 	}
+	return d.replace(path, data)
+}
+
+// replace renames a new file over path, durable on return. The caller holds the
+// folder's lock.
+func (d *Dir) replace(path string, data []byte) error {
 	temp, err := d.root.writeTemp(path, data)
 	if err != nil {
 		return err
@@ -155,28 +161,28 @@ func (d *Dir) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Settle implements checkpoint.Store: it fsyncs the object, its folder and its
-// parents, whoever wrote them.
+// Settle implements checkpoint.Store: it writes the object once more, under the
+// folder's lock, and renames that over it. Only a new file under a new name
+// entry is certain: the writer's own fsync of file or folder may have failed,
+// and the next one would say nothing about that.
 func (d *Dir) Settle(ctx context.Context, name string) error {
 	path, err := d.root.file(name)
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	f, err := d.root.fsys.Open(path)
-	if err != nil {
-		return fmt.Errorf("settle %s: %w", name, absent(err))
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("settle %s: %w", name, err)
-	}
 	if err := d.root.ensure(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("settle %s: %w", name, err)
 	}
-	if err := d.root.fsys.SyncDir(filepath.Dir(path)); err != nil {
+	lock, err := d.root.lock(ctx, filepath.Dir(path))
+	if err != nil {
 		return fmt.Errorf("settle %s: %w", name, err)
+	}
+	data, err := d.read(path)
+	if err == nil {
+		err = d.replace(path, data)
+	}
+	if err := errors.Join(err, lock.Close()); err != nil {
+		return fmt.Errorf("settle %s: %w", name, absent(err))
 	}
 	return nil
 }

@@ -99,10 +99,12 @@ func (r *readFile) Size() int64 { return r.size }
 
 // Publish implements Files. Steps, and what a crash after each leaves:
 //
-//  1. look at the target: there with this hash, the rest is repeated; with
-//     another, nothing is touched.
-//  2. give the file its target's name beside its staged one (C5 begins: readers
-//     may see it; power loss may take it back, the staged name stays).
+//  1. look at the target: with another hash nothing is touched; with this hash
+//     and nothing staged all is done; with both, somebody stopped between 2 and
+//     4, and 2 is a rename of a copy over the target, because a name whose
+//     fsync may have failed is only certain once it is made anew.
+//  2. give the file its target's name beside its staged one (readers may see
+//     it; power loss may take it back, the staged name stays).
 //  3. fsync the target's folder: published for good.
 //  4. remove the staged name and fsync its folder; before that both are there,
 //     and publishing again ends here.
@@ -126,11 +128,16 @@ func (l *Lake) publish(ctx context.Context, from, to, sum string) error {
 		return err
 	}
 	err := l.sameContent(ctx, to, sum)
+	placed := false
 	if errors.Is(err, fs.ErrNotExist) {
 		err = l.root.place(ctx, from, to)
+		placed = err == nil
 		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 			err = l.sameContent(ctx, to, sum) // another publisher was faster
 		}
+	}
+	if err == nil && !placed {
+		err = l.again(ctx, from, to)
 	}
 	if err != nil {
 		return err
@@ -143,6 +150,30 @@ func (l *Lake) publish(ctx context.Context, from, to, sum string) error {
 		return err
 	}
 	return gone(l.root.fsys.SyncDir(filepath.Dir(from)))
+}
+
+// again makes the name of a target that is there anew, while its staged name
+// says that nobody has seen step 3 through. The copy is made beside the staged
+// file, where it is swept if it stays.
+func (l *Lake) again(ctx context.Context, from, to string) error {
+	if _, err := l.root.fsys.Stat(from); err != nil {
+		return gone(err)
+	}
+	source, err := l.root.fsys.Open(to)
+	if err != nil {
+		return err
+	}
+	temp := tempBeside(from)
+	f, err := l.root.create(temp)
+	if err != nil {
+		return errors.Join(err, source.Close())
+	}
+	err = fill(f, readerWithContext{ctx, source})
+	if err := errors.Join(err, source.Close()); err != nil {
+		_ = l.root.fsys.Remove(temp) // else Sweep finds it
+		return err
+	}
+	return l.root.fsys.Rename(temp, to)
 }
 
 // sameContent is nil when the file has the hash; fs.ErrNotExist, ErrContent.

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -32,11 +33,11 @@ type root struct {
 }
 
 func openRoot(fsys durable.FS, path string) (*root, error) {
-	r := &root{fsys: fsys, path: path, kept: make(map[string]bool)}
-	if err := r.ensure(path); err != nil {
+	path = filepath.Clean(path)
+	if err := durable.MkdirAllSync(fsys, path); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return &root{fsys: fsys, path: path, kept: map[string]bool{path: true}}, nil
 }
 
 // file gives the path of a name.
@@ -47,8 +48,9 @@ func (r *root) file(name string) (string, error) {
 	return filepath.Join(r.path, filepath.FromSlash(name)), nil
 }
 
-// ensure makes a directory with its parents, durable; what was done once is
-// remembered.
+// ensure makes a directory below the root with its parents, durable; what was
+// done once is remembered. A new directory whose name could not be made durable
+// is removed again: the next fsync of its parent would say nothing about it.
 func (r *root) ensure(dir string) error {
 	r.mu.Lock()
 	known := r.kept[dir]
@@ -56,7 +58,18 @@ func (r *root) ensure(dir string) error {
 	if known {
 		return nil
 	}
-	if err := durable.MkdirAllSync(r.fsys, dir); err != nil {
+	parent := filepath.Dir(dir)
+	if err := r.ensure(parent); err != nil {
+		return err
+	}
+	made := r.fsys.Mkdir(dir)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
+	}
+	if err := r.fsys.SyncDir(parent); err != nil {
+		if made == nil {
+			_ = r.fsys.Remove(dir)
+		}
 		return err
 	}
 	r.mu.Lock()
@@ -87,25 +100,34 @@ func (r *root) create(path string) (durable.File, error) {
 	}
 }
 
+func tempBeside(path string) string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
+	return filepath.Join(filepath.Dir(path), tempPrefix+hex.EncodeToString(id[:]))
+}
+
 // writeTemp writes data to a new temporary file beside path, durable but for
 // its name.
 func (r *root) writeTemp(path string, data []byte) (string, error) {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
-	temp := filepath.Join(filepath.Dir(path), tempPrefix+hex.EncodeToString(id[:]))
+	temp := tempBeside(path)
 	f, err := r.create(temp)
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := fill(f, bytes.NewReader(data)); err != nil {
 		_ = r.fsys.Remove(temp) // else Sweep finds it
 		return "", err
 	}
 	return temp, nil
+}
+
+// fill writes, fsyncs and closes a new file.
+func fill(f durable.File, from io.Reader) error {
+	_, err := io.Copy(f, from)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // place gives the file from a name that is free, atomically: fs.ErrExist when

@@ -1,0 +1,172 @@
+package faultobject
+
+import (
+	"context"
+
+	"landfall/engine/checkpoint"
+	"landfall/sinks/object"
+)
+
+// Store wraps a store.
+func Store(inner checkpoint.Store, script *Script) checkpoint.Store {
+	return &store{inner: inner, script: script}
+}
+
+type store struct {
+	inner  checkpoint.Store
+	script *Script
+}
+
+// Read implements checkpoint.Store.
+func (s *store) Read(ctx context.Context, name string) (data []byte, v checkpoint.Version, err error) {
+	err = s.script.do("Read", name, func() (err error) {
+		data, v, err = s.inner.Read(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return data, v, nil
+}
+
+// Create implements checkpoint.Store.
+func (s *store) Create(ctx context.Context, name string, data []byte) error {
+	return s.script.do("Create", name, func() error { return s.inner.Create(ctx, name, data) })
+}
+
+// Swap implements checkpoint.Store.
+func (s *store) Swap(ctx context.Context, name string, old checkpoint.Version, data []byte) (v checkpoint.Version, err error) {
+	err = s.script.do("Swap", name, func() (err error) {
+		v, err = s.inner.Swap(ctx, name, old, data)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return v, nil
+}
+
+// List implements checkpoint.Store.
+func (s *store) List(ctx context.Context, prefix string) (names []string, err error) {
+	err = s.script.do("List", prefix, func() (err error) {
+		names, err = s.inner.List(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// Delete implements checkpoint.Store.
+func (s *store) Delete(ctx context.Context, name string) error {
+	return s.script.do("Delete", name, func() error { return s.inner.Delete(ctx, name) })
+}
+
+// Settle implements checkpoint.Store.
+func (s *store) Settle(ctx context.Context, name string) error {
+	return s.script.do("Settle", name, func() error { return s.inner.Settle(ctx, name) })
+}
+
+// Sweep implements checkpoint.Store.
+func (s *store) Sweep(ctx context.Context, prefix string) error {
+	return s.script.do("Sweep", prefix, func() error { return s.inner.Sweep(ctx, prefix) })
+}
+
+// Files wraps files.
+func Files(inner object.Files, script *Script) object.Files {
+	return &files{inner: inner, script: script}
+}
+
+type files struct {
+	inner  object.Files
+	script *Script
+}
+
+// Create implements object.Files.
+func (f *files) Create(ctx context.Context, name string) (staged object.StagedFile, err error) {
+	err = f.script.do("Create", name, func() (err error) {
+		staged, err = f.inner.Create(ctx, name)
+		return err
+	})
+	if err != nil {
+		if staged != nil {
+			_ = staged.Close() // made, but nobody hears of it
+		}
+		return nil, err
+	}
+	return &stagedFile{inner: staged, name: name, script: f.script}, nil
+}
+
+// Open implements object.Files.
+func (f *files) Open(ctx context.Context, name string) (file object.ReadFile, err error) {
+	err = f.script.do("Open", name, func() (err error) {
+		file, err = f.inner.Open(ctx, name)
+		return err
+	})
+	if err != nil {
+		if file != nil {
+			_ = file.Close()
+		}
+		return nil, err
+	}
+	return file, nil
+}
+
+// Publish implements object.Files.
+func (f *files) Publish(ctx context.Context, staged, target, sha256 string) error {
+	return f.script.do("Publish", target, func() error { return f.inner.Publish(ctx, staged, target, sha256) })
+}
+
+// List implements object.Files.
+func (f *files) List(ctx context.Context, prefix string) (names []string, err error) {
+	err = f.script.do("List", prefix, func() (err error) {
+		names, err = f.inner.List(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// Remove implements object.Files.
+func (f *files) Remove(ctx context.Context, name string) error {
+	return f.script.do("Remove", name, func() error { return f.inner.Remove(ctx, name) })
+}
+
+// Sweep implements object.Files.
+func (f *files) Sweep(ctx context.Context, prefix string) error {
+	return f.script.do("Sweep", prefix, func() error { return f.inner.Sweep(ctx, prefix) })
+}
+
+type stagedFile struct {
+	inner  object.StagedFile
+	name   string
+	script *Script
+}
+
+// Write implements object.StagedFile.
+func (s *stagedFile) Write(p []byte) (n int, err error) {
+	err = s.script.do("Write", s.name, func() (err error) {
+		n, err = s.inner.Write(p)
+		return err
+	})
+	return n, err
+}
+
+// Sync implements object.StagedFile.
+func (s *stagedFile) Sync() error { return s.script.do("Sync", s.name, s.inner.Sync) }
+
+// Close implements object.StagedFile. A crash closes too.
+func (s *stagedFile) Close() error {
+	done := false
+	err := s.script.do("Close", s.name, func() error {
+		done = true
+		return s.inner.Close()
+	})
+	if !done {
+		_ = s.inner.Close()
+	}
+	return err
+}
