@@ -1,0 +1,123 @@
+package main
+
+import "slices"
+
+// table lists the places, in data's way: what holds C1, the link, C2, the task's
+// judgement, C4, C5 and release.
+func table() []mutant {
+	return slices.Concat(edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
+}
+
+func edgeMutants() []mutant {
+	seglog, capture := []string{"./edge/seglog"}, []string{"./edge/capture"}
+	return []mutant{
+		{"C1: fsync of the segment", "edge/seglog/append.go",
+			"if err := t.file.SyncData(); err != nil || t.spare == \"\" {\n\t\treturn err\n\t}", "if t.spare == \"\" {\n\t\treturn nil\n\t}", seglog},
+		{"C1: fsync of a new segment's directory", "edge/seglog/append.go",
+			"if err := s.fs.SyncDir(s.cfg.Dir); err != nil {\n\t\treturn err\n\t}\n\tfailpoint.Hit(\"segment.after-create\")", "failpoint.Hit(\"segment.after-create\")", seglog},
+		{"the chained hash goes on from block to block", "edge/seglog/append.go",
+			"a.prev, a.next = hash, first+", "_ = hash\n\ta.prev, a.next = record.Hash{}, first+", seglog},
+		{"a failed fsync makes the file dead", "edge/seglog/append.go",
+			"\t\ts.abandon(t, err)\n", "", seglog},
+		{"a dropped segment's name is gone before it is recycled", "edge/seglog/release.go",
+			"if err := s.fs.SyncDir(s.cfg.Dir); err != nil {\n\t\t_ = s.fs.Remove", "if err := error(nil); err != nil {\n\t\t_ = s.fs.Remove", seglog},
+		{"an atomic write syncs the file before its name", "edge/durable/helpers.go",
+			"\tif err := f.Sync(); err != nil {\n\t\treturn errors.Join(err, f.Close())\n\t}\n\treturn f.Close()", "\treturn f.Close()", []string{"./edge/durable/..."}},
+		{"an atomic write syncs the directory", "edge/durable/helpers.go",
+			"if err := fsys.SyncDir(filepath.Dir(name)); err != nil {\n\t\treturn fmt.Errorf(\"write %s: %w\", name, err)\n\t}\n\treturn nil", "return nil", []string{"./edge/durable/..."}},
+		{"a source is told after C1 only", "edge/capture/live.go",
+			"\tfor wait := 100 * time.Millisecond; ; wait", "\tg.committed()\n\tfor wait := 100 * time.Millisecond; ; wait", capture},
+		{"fragments that wait ride in the block", "edge/capture/waiting.go",
+			"\tc.waitingBytes += len(f.raw)\n\tc.changes++", "\tc.waitingBytes += len(f.raw)", capture},
+	}
+}
+
+func linkMutants() []mutant {
+	forward, ingest := []string{"./edge/forward"}, []string{"./engine/ingest", "./edge/forward"}
+	return []mutant{
+		{"AckedOffset is durable before anything is released (C3)", "edge/forward/session.go",
+			"\tif s.dirty = err != nil; s.dirty {", "\tif s.dirty = err != nil; false {", forward},
+		{"an ambiguous end is followed by a question", "edge/forward/core.go",
+			"\tc.ask = true\n\tc.retry(now, rnd)\n}\n\nfunc (c *Core) retry", "\tc.retry(now, rnd)\n}\n\nfunc (c *Core) retry", forward},
+		{"an answer below AckedOffset makes the log red", "edge/forward/core.go",
+			"case a.Known && a.Acked < mark.Next:", "case a.Known && a.Acked < mark.Next && false:", forward},
+		{"an answer echoes its request", "edge/wire/answer.go",
+			"j.Request != sent.Request.String()", "false", []string{"./edge/wire", "./edge/forward"}},
+		{"ingest takes blocks in order only", "engine/ingest/session.go",
+			"case b.First != s.next:", "case b.First > s.next+1<<40:", ingest},
+		{"ingest checks the chain", "engine/ingest/session.go",
+			"if !unchecked && b.Prev != s.tail.Hash {", "if !unchecked && false {", ingest},
+		{"a request ends at its first failed append", "engine/ingest/session.go",
+			"Block: b.Bytes}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
+		{"C2: the landing log is durable before the answer", "engine/landing/embedded/partition.go",
+			"_, err = p.store.Append(&p.b) // Commit point C2", "go func() { _, _ = p.store.Append(&p.b) }()", []string{"./engine/landing/..."}},
+	}
+}
+
+func taskMutants() []mutant {
+	task := []string{"./engine/task"}
+	judge := append([]string{"-run", "Judge|Crashes"}, task...)
+	return []mutant{
+		{"a gap is a conflict", "engine/task/judge.go",
+			"case h.First > st.Next:", "case h.First > st.Next+1<<40:", judge},
+		{"a chain that breaks is a conflict", "engine/task/judge.go",
+			"if st.Hash != (record.Hash{}) && h.Prev != st.Hash {", "if false {", judge},
+		{"a duplicate is compared by hash", "engine/task/judge.go",
+			"case b.First == h.First && b.Hash == hash:", "case b.First == h.First:", judge},
+		{"an unknown log begins at offset 0", "engine/task/judge.go",
+			"case h.First != 0:", "case h.First > 1<<40:", judge},
+		{"a log belongs to one gateway", "engine/task/judge.go",
+			"if st.Gateway != gateway {", "if st.Gateway != gateway && false {", judge},
+		{"what was taken stands in the state", "engine/task/process.go",
+			"\tp.logs.Put(b.Log, st)\n\tp.watermark(", "\tp.watermark(", judge},
+		{"dedupe compares time", "engine/operator/dedupe.go",
+			"if ok && first.EventTime-DedupeWindow <= t.EventTime && t.EventTime <= first.EventTime+DedupeWindow {", "if ok {", []string{"./engine/operator"}},
+		{"a bad checksum gives no typed row", "engine/operator/decode.go",
+			"case d.message.Flags&nmea.FlagBadChecksum != 0:", "case d.message.Flags&nmea.FlagBadChecksum != 0 && d.names == nil:", []string{"./engine/operator"}},
+		{"a stopped task commits what it read", "engine/task/task.go",
+			"	if l.writer == nil && !final {\n\t\treturn stopped, nil", "	if stopped || l.writer == nil && !final {\n\t\treturn stopped, nil", task},
+	}
+}
+
+func commitMutants() []mutant {
+	checkpoint, object := []string{"./engine/checkpoint"}, []string{"./sinks/object", "./engine/checkpoint"}
+	return []mutant{
+		{"C4: HEAD moves by compare-and-swap", "sinks/object/dir.go",
+			"if have != old {", "if have != old && false {", object},
+		{"C4: fsync of HEAD's directory", "sinks/object/dir.go",
+			"if err := d.root.fsys.Rename(temp, path); err != nil {\n\t\treturn err\n\t}\n\treturn d.root.fsys.SyncDir(filepath.Dir(path))", "return d.root.fsys.Rename(temp, path)", object},
+		{"C4: fsync of HEAD and of every object", "sinks/object/root.go",
+			"\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", "", object},
+		{"a created object's name is durable", "sinks/object/dir.go",
+			"if err := d.root.fsys.SyncDir(filepath.Dir(path)); err != nil {\n\t\treturn fmt.Errorf(\"create %s: %w\", name, err)\n\t}\n", "", object},
+		{"HEAD is settled before it is acted on", "engine/checkpoint/head.go",
+			"\tif settle {\n", "\tif settle && name == \"\" {\n", checkpoint},
+		{"a lost answer is resolved by reading HEAD", "engine/checkpoint/settled.go",
+			"case bytes.Equal(at.data, data):\n\t\t\tmoved = at.version\n\t\t\treturn nil", "case bytes.Equal(at.data, data) && r == nil:\n\t\t\tmoved = at.version\n\t\t\treturn nil", checkpoint},
+		{"whoever lost HEAD is fenced", "engine/checkpoint/settled.go",
+			"return fmt.Errorf(\"%w: %w\", stream.ErrFenced, err)", "moved = at.version\n\t\t\treturn nil", checkpoint},
+		{"recovery publishes what HEAD's manifest names", "engine/checkpoint/claim.go",
+			"if err := c.publish(ctx, b); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\tif m :=", "_ = b\n\t}\n\tif m :=", checkpoint},
+		{"a manifest names what is not yet published", "engine/checkpoint/commit.go",
+			"Staged: staged, Unpublished: c.unpublished(),", "Staged: staged, Unpublished: c.unpublished()[:0],", checkpoint},
+		{"collection asks whether HEAD is still this claim", "engine/checkpoint/collect.go",
+			"if err := c.alive(ctx); err != nil {\n\t\t\tif err :=", "if err := error(nil); err != nil {\n\t\t\tif err :=", checkpoint},
+		{"the landing log is released after publishing", "engine/checkpoint/publish.go",
+			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tif err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}",
+			"	if err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}", checkpoint},
+	}
+}
+
+func publishMutants() []mutant {
+	object, parquet := []string{"./sinks/object"}, []string{"./sinks/parquet"}
+	return []mutant{
+		{"a staged file is synced", "sinks/object/lake.go",
+			"if err := s.f.Sync(); err != nil {\n\t\treturn fmt.Errorf(\"sync %s: %w\", s.path, err)\n\t}\n", "", []string{"./sinks/object", "./sinks/parquet"}},
+		{"C5: fsync of the table's directory", "sinks/object/lake.go",
+			"if err := l.root.fsys.SyncDir(filepath.Dir(to)); err != nil {\n\t\treturn err\n\t}\n", "", []string{"./sinks/object", "./sinks/parquet"}},
+		{"a target that is there is compared by hash", "sinks/object/lake.go",
+			"if have := hex.EncodeToString(h.Sum(nil)); have != sum {", "if have := hex.EncodeToString(h.Sum(nil)); have != sum && false {", object},
+		{"a staged file is read back before the manifest names it", "sinks/parquet/verify.go",
+			"n != f.Bytes || sum != f.SHA256 {", "(n != f.Bytes || sum != f.SHA256) && false {", parquet},
+	}
+}
