@@ -104,17 +104,17 @@ func TestIdleStreamIsVisibleWithinTheInterval(t *testing.T) {
 		var c Counters
 		ended := make(chan error, 1)
 		go func() { ended <- Run(ctx, r.config(&c)) }()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if c.Epochs.Load() != 0 {
 			t.Errorf("%d epochs without a block", c.Epochs.Load())
 		}
 		r.land(t, "g", l.blocks...)
-		time.Sleep(DefaultEpochInterval - time.Second)
+		<-time.After(DefaultEpochInterval - time.Second)
 		synctest.Wait()
 		if n := len(r.sink.rows()); n != 0 {
 			t.Errorf("%d rows visible before the epoch was due", n)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		sameRows(t, r.sink.rows(), want("g", l, 12))
 		cancel()
