@@ -1,6 +1,9 @@
 package nmea
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Kind is what a piece of a line is.
 type Kind uint8
@@ -106,7 +109,7 @@ func (s *Sentence) open(line []byte, begin, tag, tagEnd, body, address int) int 
 		s.flagPrefix(s.Prefix)
 	}
 	s.setAddress(line[body+1 : address])
-	end, sum := endOfBody(line, address)
+	end, sum := endOfBody(line, body, address)
 	s.Body = line[body:end]
 	if end == len(line) || line[end] != '*' {
 		s.Flags |= FlagNoChecksum
@@ -220,31 +223,41 @@ func addressEnd(line []byte, i int) int {
 	return 0
 }
 
-// endOfBody finds the end of a body from its address on and its checksum (XOR
-// of all between the start character and '*').
-func endOfBody(line []byte, address int) (end int, sum byte) {
-	for i := address - 1; line[i] != '!' && line[i] != '$'; i-- {
-		sum ^= line[i]
+// endOfBody finds the end of the body that begins at body, given the index
+// after its address, and its checksum: the XOR of all between the start
+// character and '*'. A body without '*' ends where a sentence or TAG block
+// begins, or with the line.
+func endOfBody(line []byte, body, address int) (end int, sum byte) {
+	end = len(line)
+	if n := bytes.IndexByte(line[address:], '*'); n >= 0 {
+		end = address + n
 	}
-	for i := address; i < len(line); i++ {
-		switch c := line[i]; c {
-		case '*':
-			return i, sum
-		case '!', '$':
-			if addressEnd(line, i) > 0 {
-				return i, sum
-			}
-			sum ^= c
-		case '\\':
-			if tagEndAt(line, i) > 0 {
-				return i, sum
-			}
-			sum ^= c
-		default:
-			sum ^= c
+	if rest := line[address:end]; bytes.IndexByte(rest, '!') < 0 && bytes.IndexByte(rest, '$') < 0 &&
+		bytes.IndexByte(rest, '\\') < 0 {
+		return end, xor(line[body+1 : end])
+	}
+	for i := address; i < end; i++ {
+		c := line[i]
+		if c == '\\' && tagEndAt(line, i) > 0 || (c == '!' || c == '$') && addressEnd(line, i) > 0 {
+			end = i
 		}
 	}
-	return len(line), sum
+	return end, xor(line[body+1 : end])
+}
+
+// xor folds bytes together, eight at a time.
+func xor(b []byte) byte {
+	var words uint64
+	for ; len(b) >= 8; b = b[8:] {
+		words ^= binary.LittleEndian.Uint64(b)
+	}
+	words ^= words >> 32
+	words ^= words >> 16
+	sum := byte(words ^ words>>8)
+	for _, c := range b {
+		sum ^= c
+	}
+	return sum
 }
 
 // knownAISTalker: the talkers of AIS equipment in NMEA 0183 v4.10 and

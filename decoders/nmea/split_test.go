@@ -90,6 +90,12 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func equal(a, b *nmea.Sentence) bool {
+	return a.Kind == b.Kind && a.Flags == b.Flags && bytes.Equal(a.Raw, b.Raw) && bytes.Equal(a.Prefix, b.Prefix) &&
+		bytes.Equal(a.Tag, b.Tag) && bytes.Equal(a.Body, b.Body) && bytes.Equal(a.Suffix, b.Suffix) &&
+		bytes.Equal(a.Talker, b.Talker) && bytes.Equal(a.Formatter, b.Formatter)
+}
+
 // checkSplit checks invariants 1 and 3 on any line.
 func checkSplit(t *testing.T, line []byte) {
 	t.Helper()
@@ -111,7 +117,7 @@ func checkSplit(t *testing.T, line []byte) {
 			t.Fatalf("%q: piece %q gives %d pieces", line, s.Raw, len(again))
 		}
 		again[0].Flags |= s.Flags & nmea.FlagTruncated
-		if show(again) != show(pieces[i:i+1]) {
+		if !equal(&again[0], s) {
 			t.Fatalf("%q: piece again:\n%swas\n%s", line, show(again), show(pieces[i:i+1]))
 		}
 		if s.Kind == nmea.KindVDM {

@@ -1,6 +1,9 @@
 package nmea
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // maxTag bounds how far a TAG block's closing backslash is looked for. NMEA
 // 4.10 allows 80 bytes; real feeds with vendor keys go beyond.
@@ -10,23 +13,17 @@ const maxTag = 512
 // at i, or 0 when none does: no closing backslash, no "key:value" or "xGy:",
 // or a sentence begins inside.
 func tagEndAt(line []byte, i int) int {
-	colon := false
-	for j := i + 1; j < len(line) && j-i < maxTag; j++ {
-		switch line[j] {
-		case ':':
-			colon = true
-		case '!', '$':
-			if addressEnd(line, j) > 0 {
-				return 0
-			}
-		case '\\':
-			if !colon {
-				return 0
-			}
-			return j + 1
+	inside := line[i+1 : min(len(line), i+maxTag)]
+	n := bytes.IndexByte(inside, '\\')
+	if n < 0 || bytes.IndexByte(inside[:n], ':') < 0 {
+		return 0
+	}
+	for j, c := range inside[:n] {
+		if (c == '!' || c == '$') && addressEnd(line, i+1+j) > 0 {
+			return 0
 		}
 	}
-	return 0
+	return i + 1 + n + 1
 }
 
 // tagChecksumsOK tells whether each of the adjoining TAG blocks ends in a right
@@ -39,11 +36,7 @@ func tagChecksumsOK(tag []byte) bool {
 		if n < 3 || block[n-3] != '*' || !isHex(block[n-2]) || !isHex(block[n-1]) {
 			return false
 		}
-		var sum byte
-		for _, c := range block[:n-3] {
-			sum ^= c
-		}
-		if sum != unhex(block[n-2])<<4|unhex(block[n-1]) {
+		if xor(block[:n-3]) != unhex(block[n-2])<<4|unhex(block[n-1]) {
 			return false
 		}
 	}
@@ -53,10 +46,8 @@ func tagChecksumsOK(tag []byte) bool {
 // cutBlock returns the inside of the first TAG block and what follows it.
 func cutBlock(tag []byte) (block, rest []byte) {
 	tag = tag[1:]
-	for i, c := range tag {
-		if c == '\\' {
-			return tag[:i], tag[i+1:]
-		}
+	if i := bytes.IndexByte(tag, '\\'); i >= 0 {
+		return tag[:i], tag[i+1:]
 	}
 	return tag, nil
 }

@@ -1,5 +1,7 @@
 package nmea
 
+import "bytes"
+
 // VDM is the envelope of one AIS sentence (VDM or VDO), as ITU-R M.1371 payloads
 // travel in IEC 61162-1. Its Payload aliases the line.
 type VDM struct {
@@ -33,17 +35,17 @@ func ParseVDM(body []byte) (VDM, error) {
 	v.Talker = [2]byte{body[1], body[2]}
 	v.Own = body[5] == 'O'
 	var fields [7][]byte // after the address; the seventh is the one too many
-	n, begin := 0, 7
-	for i := 7; i <= len(body); i++ {
-		if i < len(body) && body[i] != ',' {
-			continue
-		}
+	n, rest := 0, body[7:]
+	for more := true; more; n++ {
 		if n == len(fields) {
 			return v, ErrFields
 		}
-		fields[n] = body[begin:i]
-		n++
-		begin = i + 1
+		end := bytes.IndexByte(rest, ',')
+		if more = end >= 0; !more {
+			end = len(rest)
+		}
+		fields[n] = rest[:end]
+		rest = rest[min(end+1, len(rest)):]
 	}
 	if n < 6 {
 		return v, ErrFields
