@@ -219,11 +219,12 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 		return protocolError("another connection of this id took over")
 	}
 	var lines lineBuffer
-	last := s.delivered
+	last, repeated := s.delivered, false
 	for _, f := range frames {
 		a.received(len(f.line), wall)
 		if f.seq <= last {
 			a.duplicates.Add(1)
+			repeated = true
 			continue
 		}
 		last = f.seq
@@ -231,8 +232,10 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 		split.hold(f.line, lines.add)
 		split.Flush(false, lines.add)
 	}
-	if last == s.delivered {
+	if repeated {
 		s.wake()
+	}
+	if last == s.delivered {
 		return nil
 	}
 	b := lines.batch(id, wall, mono)
