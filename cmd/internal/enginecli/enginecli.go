@@ -1,0 +1,226 @@
+// Package enginecli is the command landfall-engine: its verbs over
+// engine/server, engine/task and engine/audit. It joins the engine with the
+// sinks, which the engine does not import, and is apart from the main package
+// because landfall demo runs the same command as a child process of its own
+// binary.
+//
+// In:  arguments, a configuration file, recorded files.
+// Out: results on stdout, logs and progress on stderr, an exit code
+// (cmd/internal/cli).
+//
+// Invariants
+//
+//  1. run, check and explain read the configuration the same way; an error of
+//     it has file, line and key, and exits 78.
+//  2. check changes nothing but probe files, which it removes, and directories
+//     that the configuration names, which it makes; it says what it did.
+//  3. replay exits 0 only when everything the files hold is published; audit
+//     only when the lake is exact.
+//
+// A Command is run once, by one goroutine.
+package enginecli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/explain"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
+	"landfall/engine/server"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+	"landfall/sinks/parquet"
+)
+
+// DefaultConfig is where the configuration lies when no flag says otherwise.
+const DefaultConfig = "/etc/landfall/engine.yaml"
+
+// Command gives the command under the name use.
+func Command(use, version string) *cobra.Command {
+	root := &cobra.Command{Use: use, Short: "Lands what gateways send and turns it into Parquet, exactly once", Version: version}
+	root.AddCommand(runCommand(version), checkCommand(), explainCommand(), statusCommand(), inspectCommand(), auditCommand(), replayCommand(version))
+	return root
+}
+
+// configFlag adds --config and gives where its value will be.
+func configFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
+}
+
+// load reads a configuration and checks it.
+func load(name string) (*server.Config, *config.File, error) {
+	c := server.Default()
+	f, err := config.Load(durable.OS{}, name, &c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.Validate(); err != nil {
+		return nil, nil, f.Locate(err)
+	}
+	return &c, f, nil
+}
+
+// openLake opens the checkpoint store of a lake, tested for what commits need
+// of it, and gives what makes its sinks.
+func openLake(ctx context.Context, lake, checkpoints string) (checkpoint.Store, func() ([]stream.Sink, error), error) {
+	files, err := object.OpenLake(durable.OS{}, lake)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := object.OpenDir(durable.OS{}, checkpoints)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := object.SelfTest(ctx, store); err != nil {
+		return nil, nil, err
+	}
+	sinks := func() ([]stream.Sink, error) {
+		sink, err := parquet.New(parquet.Config{Files: files})
+		if err != nil {
+			return nil, err
+		}
+		return []stream.Sink{sink}, nil
+	}
+	return store, sinks, nil
+}
+
+// directories makes sure of the directories that a configuration names.
+func directories(c *server.Config) error {
+	for _, d := range []struct{ key, dir string }{{"landing.dir", c.Landing.Dir}, {"lake.dir", c.Lake.Dir}, {"checkpoint.dir", c.CheckpointDir()}} {
+		if err := config.CheckDir(durable.OS{}, d.key, d.dir); err != nil {
+			return err
+		}
+	}
+	return oneFileSystem(durable.OS{}, c.Lake.Dir)
+}
+
+func runCommand(version string) *cobra.Command {
+	c := &cobra.Command{Use: "run", Short: "Runs the engine until SIGTERM", Args: cli.NoArgs}
+	name := configFlag(c)
+	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		if err := directories(cfg); err != nil {
+			return f.Locate(err)
+		}
+		store, sinks, err := openLake(c.Context(), cfg.Lake.Dir, cfg.CheckpointDir())
+		if err != nil {
+			return err
+		}
+		s, err := server.New(*cfg, server.Options{Store: store, Sinks: sinks, Logger: cli.Logger(c.ErrOrStderr(), *level), Version: version})
+		if err != nil {
+			return f.Locate(err)
+		}
+		return f.Locate(s.Run(c.Context()))
+	}
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
+	name := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		out := c.OutOrStdout()
+		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: listens on %s, %d partitions\n", *name, cfg.Listen, cfg.Landing.Partitions)
+		if err := directories(cfg); err != nil {
+			return f.Locate(err)
+		}
+		_, _ = fmt.Fprintf(out, "%s, %s, %s: a file was made in each and removed again\n", cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir())
+		_, _ = fmt.Fprintf(out, "%s: staging and tables lie on one file system\n", cfg.Lake.Dir)
+		if _, _, err := openLake(c.Context(), cfg.Lake.Dir, cfg.CheckpointDir()); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", cfg.CheckpointDir())
+		if _, err := cfg.TLS.Load(durable.OS{}, false); err != nil {
+			return f.Locate(err)
+		}
+		_, err = fmt.Fprintln(out, "certificates: read, where any are named")
+		return err
+	}
+	return c
+}
+
+func explainCommand() *cobra.Command {
+	c := &cobra.Command{Use: "explain", Short: "Says what each handoff guarantees, and why", Args: cli.NoArgs}
+	name := configFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, _, err := load(*name)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), explain.Engine(cfg))
+		}
+		return explain.Text(c.OutOrStdout(), explain.Engine(cfg))
+	}
+	return c
+}
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{Use: "status", Short: "Asks the running engine how it stands", Args: cli.NoArgs}
+	name := configFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := load(*name)
+		if err != nil {
+			return err
+		}
+		if cfg.Status == "" {
+			return f.Locate(&config.FieldError{Key: "status", Want: "an address like 127.0.0.1:8481, or there is nobody to ask"})
+		}
+		var s server.Status
+		if err := cli.Fetch(c.Context(), http.DefaultClient, "http://"+cfg.Status+"/status", &s); err != nil {
+			return cli.Fail(cli.ExitUnavailable, fmt.Errorf("ask the engine at %s: %w", cfg.Status, err))
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), s)
+		}
+		return printStatus(c.OutOrStdout(), &s)
+	}
+	return c
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func printStatus(w io.Writer, s *server.Status) error {
+	health := "healthy"
+	if !s.Healthy {
+		health = "not healthy: " + strings.Join(s.Reasons, "; ")
+	}
+	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
+	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "COMPLETE THROUGH"}}
+	for _, g := range s.Gateways {
+		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), dash(g.SeenAt), dash(g.Watermark)})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
+	for _, t := range s.Tasks {
+		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
+			fmt.Sprint(t.Duplicates), fmt.Sprint(t.Lost), fmt.Sprint(t.Conflicts), t.Error})
+	}
+	return cli.Table(w, rows)
+}

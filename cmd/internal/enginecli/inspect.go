@@ -1,0 +1,108 @@
+package enginecli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/inspect"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/sinks/object"
+)
+
+func inspectCommand() *cobra.Command {
+	c := &cobra.Command{Use: "inspect [FILE…]", Short: "Prints manifests, HEADs and segments of the landing log as text"}
+	checkpoints := c.Flags().String("checkpoint", "", "print the current manifest of every task in this `DIR`")
+	records := c.Flags().Bool("records", false, "of a segment, print each landed block too")
+	asJSON := c.Flags().Bool("json", false, "of a segment, print a JSON object a block")
+	c.RunE = func(c *cobra.Command, files []string) error {
+		if *checkpoints == "" && len(files) == 0 {
+			return cli.Fail(cli.ExitUsage, fmt.Errorf("name a file, or --checkpoint DIR"))
+		}
+		if *checkpoints != "" {
+			if err := current(c.Context(), c.OutOrStdout(), *checkpoints); err != nil {
+				return err
+			}
+		}
+		for _, name := range files {
+			if err := one(c.OutOrStdout(), name, inspect.Options{Records: *records, JSON: *asJSON, Payload: landed}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c
+}
+
+// current prints the manifest that HEAD of each task names.
+func current(ctx context.Context, w io.Writer, dir string) error {
+	if err := present(dir); err != nil {
+		return err
+	}
+	store, err := object.OpenDir(durable.OS{}, dir)
+	if err != nil {
+		return err
+	}
+	tasks, err := checkpoint.Tasks(ctx, store)
+	if err != nil {
+		return err
+	}
+	for _, id := range tasks {
+		m, err := checkpoint.Load(ctx, store, id)
+		if err != nil {
+			return err
+		}
+		if err := cli.JSON(w, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one prints one file by what it holds.
+func one(w io.Writer, name string, o inspect.Options) error {
+	f, err := durable.OS{}.Open(name)
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	first := make([]byte, 1)
+	_, _ = f.ReadAt(first, 0) // an empty file holds no blocks
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	if !bytes.Equal(first, []byte("{")) {
+		return inspect.File(durable.OS{}, name, w, o)
+	}
+	data, err := durable.ReadFile(durable.OS{}, name)
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	if m, err := checkpoint.DecodeManifest(data); err == nil {
+		return cli.JSON(w, m)
+	}
+	h, err := checkpoint.DecodeHead(data)
+	if err != nil {
+		return fmt.Errorf("inspect %s: neither a manifest nor a HEAD: %w", name, err)
+	}
+	return cli.JSON(w, h)
+}
+
+// landed describes one payload of the landing log.
+func landed(off record.Offset, payload []byte) (string, error) {
+	l, err := landing.DecodeLanded(payload)
+	if err != nil {
+		return fmt.Sprintf("%d opening of this log", off), nil
+	}
+	h, err := record.ParseHeader(l.Block)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d landed %s from %s: log %s [%d, %d) %d bytes, conflict %v", off, cli.Time(l.LandedAt), l.Gateway, h.Log, h.First, h.End(), h.Length, l.Conflict), nil
+}

@@ -1,0 +1,208 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/edge/seglog"
+	"landfall/engine/ingest"
+	"landfall/engine/landing/embedded"
+	"landfall/engine/task"
+)
+
+// Config configures an engine. Default gives what an absent key means.
+type Config struct {
+	// Listen is host:port where gateways deliver. Required.
+	Listen string `yaml:"listen"`
+	// Status is host:port of the status page and metrics, on loopback; empty:
+	// none.
+	Status     string           `yaml:"status"`
+	TLS        TLSConfig        `yaml:"tls"`
+	Identity   IdentityConfig   `yaml:"identity"`
+	Landing    LandingConfig    `yaml:"landing"`
+	Lake       LakeConfig       `yaml:"lake"`
+	Checkpoint CheckpointConfig `yaml:"checkpoint"`
+	Epoch      EpochConfig      `yaml:"epoch"`
+	Limits     LimitsConfig     `yaml:"limits"`
+	// DrainTimeout is how long a stop may take to commit and publish what was
+	// read; what remains is done after the next start.
+	DrainTimeout time.Duration `yaml:"drain_timeout"`
+}
+
+// TLSConfig names the files of the ingest's TLS, PEM; none: plain HTTP.
+type TLSConfig struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	// ClientCAFile holds who signs the gateways' certificates. A gateway
+	// without one is then refused, unless another identity is configured.
+	ClientCAFile string `yaml:"client_ca_file"`
+}
+
+// IdentityConfig says how a gateway proves its name. At least one way is
+// required; tls.client_ca_file is one.
+type IdentityConfig struct {
+	// TrustedHeader is set by a TLS-ending proxy to the gateway's name, and
+	// believed from TrustedProxies only (addresses or prefixes).
+	TrustedHeader  string   `yaml:"trusted_header"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// Unauthenticated believes what the gateway says: for loopback and closed
+	// networks.
+	Unauthenticated bool `yaml:"unauthenticated"`
+}
+
+// LandingConfig configures the embedded landing log.
+type LandingConfig struct {
+	Dir string `yaml:"dir"` // required, absolute, made if absent
+	// Partitions is fixed when the log is made; every gateway lies in one.
+	Partitions  int          `yaml:"partitions"`
+	SegmentSize config.Bytes `yaml:"segment_size"`
+	// Quota bounds each partition; 0B: none.
+	Quota config.Bytes `yaml:"quota"`
+	// Reserve is free space, on the disks of landing log and lake, under which
+	// nothing more is landed.
+	Reserve config.Bytes `yaml:"reserve"`
+}
+
+// LakeConfig says where the tables lie.
+type LakeConfig struct {
+	Dir string `yaml:"dir"` // required, absolute, made if absent
+}
+
+// CheckpointConfig says where manifests and state lie.
+type CheckpointConfig struct {
+	Dir string `yaml:"dir"` // empty: _checkpoint below the lake
+}
+
+// EpochConfig says when an epoch ends: whichever bound is reached first.
+type EpochConfig struct {
+	Interval       time.Duration `yaml:"interval"`
+	Records        int           `yaml:"records"`
+	Size           config.Bytes  `yaml:"size"`            // of staged rows in memory
+	PublishBacklog int           `yaml:"publish_backlog"` // committed epochs that may wait for publishing
+}
+
+// LimitsConfig bounds what one gateway may ask for.
+type LimitsConfig struct {
+	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
+	Sessions    int          `yaml:"sessions"`     // requests at a time
+}
+
+// Default gives the configuration that absent keys mean.
+func Default() Config {
+	return Config{
+		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
+		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
+		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256},
+		DrainTimeout: 30 * time.Second,
+	}
+}
+
+// CheckpointDir is where manifests and state lie.
+func (c *Config) CheckpointDir() string {
+	if c.Checkpoint.Dir != "" {
+		return c.Checkpoint.Dir
+	}
+	return filepath.Join(c.Lake.Dir, "_checkpoint")
+}
+
+// Validate checks the fields, each by itself and together, and changes
+// nothing. It touches no file. Errors: config.FieldErrors, joined.
+func (c *Config) Validate() error {
+	var p config.Problems
+	p.Add(config.IsAddress(c.Listen), "listen", strconv.Quote(c.Listen), "host:port with a number for the port")
+	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8481, or nothing")
+	p.Add((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.cert_file", strconv.Quote(c.TLS.CertFile), "cert_file and key_file together, or neither")
+	p.Add(c.TLS.ClientCAFile == "" || c.TLS.CertFile != "", "tls.client_ca_file", strconv.Quote(c.TLS.ClientCAFile), "nothing, because without cert_file there is no TLS")
+	c.Identity.validate(&p, c.TLS.ClientCAFile != "")
+	c.directories(&p)
+	l := &c.Landing
+	p.Add(l.Partitions >= 1 && l.Partitions <= embedded.MaxPartitions, "landing.partitions", strconv.Itoa(l.Partitions), fmt.Sprintf("a number from 1 to %d", embedded.MaxPartitions))
+	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "landing.segment_size", l.SegmentSize.String(), fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))
+	p.Add(l.Quota == 0 || l.Quota >= 2*l.SegmentSize, "landing.quota", l.Quota.String(), "0B for none, or at least two segments")
+	e := &c.Epoch
+	p.Add(e.Interval >= 100*time.Millisecond && e.Interval <= 24*time.Hour, "epoch.interval", e.Interval.String(), "a time from 100ms to 24h")
+	p.Add(e.Records >= 1, "epoch.records", strconv.Itoa(e.Records), "a number of 1 or more")
+	p.Add(e.Size >= 1<<20 && e.Size <= 16<<30, "epoch.size", e.Size.String(), "a size from 1MiB to 16GiB")
+	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= 100, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), "a number from 1 to 100")
+	p.Add(c.Limits.RequestSize >= 16<<20, "limits.request_size", c.Limits.RequestSize.String(), "a size of at least 16MiB")
+	p.Add(c.Limits.Sessions >= 1, "limits.sessions", strconv.Itoa(c.Limits.Sessions), "a number of 1 or more")
+	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
+	return p.Err()
+}
+
+func (c *Config) directories(p *config.Problems) {
+	const want = "the absolute path of a directory of its own"
+	p.Add(filepath.IsAbs(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), want)
+	p.Add(filepath.IsAbs(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), want)
+	p.Add(c.Checkpoint.Dir == "" || filepath.IsAbs(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), want+", or nothing")
+	p.Add(c.Lake.Dir == "" || filepath.Clean(c.Lake.Dir) != filepath.Clean(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), "another directory than the lake's")
+}
+
+func (c *IdentityConfig) validate(p *config.Problems, certificates bool) {
+	p.Add(certificates || c.TrustedHeader != "" || c.Unauthenticated, "identity", "no way to tell gateways apart",
+		"tls.client_ca_file, identity.trusted_header or, on a closed network, identity.unauthenticated: true")
+	p.Add(c.TrustedHeader == "" || len(c.TrustedProxies) > 0, "identity.trusted_proxies", "none", "the addresses that trusted_header is believed from")
+	for i, s := range c.TrustedProxies {
+		_, err := parsePrefix(s)
+		p.Add(err == nil, fmt.Sprintf("identity.trusted_proxies[%d]", i), strconv.Quote(s), "an address or a prefix like 10.0.0.0/8")
+	}
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if at, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(at, at.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// identity gives ingest's form.
+func (c *Config) identity() ingest.Identity {
+	id := ingest.Identity{
+		ClientCertificate: c.TLS.ClientCAFile != "", TrustedHeader: c.Identity.TrustedHeader,
+		AllowUnauthenticated: c.Identity.Unauthenticated,
+	}
+	for _, s := range c.Identity.TrustedProxies {
+		if p, err := parsePrefix(s); err == nil { // Validate refused the others
+			id.TrustedProxies = append(id.TrustedProxies, p)
+		}
+	}
+	return id
+}
+
+// Load reads the files that t names; nil without any. Errors:
+// config.FieldErrors.
+func (t *TLSConfig) Load(fsys durable.FS, optional bool) (*tls.Config, error) {
+	if t.CertFile == "" {
+		return nil, nil
+	}
+	var cert tls.Certificate
+	pem, err := config.ReadFiles(fsys, t.CertFile, t.KeyFile)
+	if err == nil {
+		cert, err = tls.X509KeyPair(pem[0], pem[1])
+	}
+	if err != nil {
+		return nil, &config.FieldError{Key: "tls.cert_file", Got: err.Error(), Want: "a PEM certificate, and its key in key_file"}
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	if t.ClientCAFile == "" {
+		return out, nil
+	}
+	if pem, err = config.ReadFiles(fsys, t.ClientCAFile); err != nil {
+		return nil, &config.FieldError{Key: "tls.client_ca_file", Got: err.Error(), Want: "a PEM file"}
+	}
+	out.ClientCAs, out.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if optional { // another way of identity is configured beside certificates
+		out.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	if !out.ClientCAs.AppendCertsFromPEM(pem[0]) {
+		return nil, &config.FieldError{Key: "tls.client_ca_file", Got: t.ClientCAFile, Want: "a PEM file with a certificate"}
+	}
+	return out, nil
+}

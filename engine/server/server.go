@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/edge/page"
+	"landfall/edge/wire"
+	"landfall/engine/checkpoint"
+	"landfall/engine/ingest"
+	"landfall/engine/landing"
+	"landfall/engine/landing/embedded"
+	"landfall/engine/stream"
+	"landfall/engine/task"
+)
+
+// Options are what the engine gets beside its configuration.
+type Options struct {
+	// Store holds checkpoints. Required.
+	Store checkpoint.Store
+	// Sinks makes the sinks of one run of one task. Required.
+	Sinks func() ([]stream.Sink, error)
+	// FS is the file system of the landing log; nil: durable.OS.
+	FS      durable.FS
+	Logger  *slog.Logger // nil: silence
+	Version string       // of the program, for status and manifests
+}
+
+// Server is an engine.
+type Server struct {
+	cfg     Config
+	opt     Options
+	started time.Time
+	log     *embedded.Log
+	ingest  *ingest.Handler
+	tasks   []*supervisor
+}
+
+// New makes the engine's parts and takes the landing log's directory; nothing
+// is taken or read before Run. Errors: config.FieldErrors, durable.ErrLocked
+// when another process runs on the directory, and those of the parts.
+func New(cfg Config, opt Options) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if opt.Store == nil || opt.Sinks == nil {
+		return nil, errors.New("server: Store and Sinks are required")
+	}
+	if opt.FS == nil {
+		opt.FS = durable.OS{}
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, opt: opt, started: time.Now()}
+	if err := config.CheckDir(opt.FS, "landing.dir", cfg.Landing.Dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.log, err = embedded.Open(embedded.Config{
+		FS: opt.FS, Dir: cfg.Landing.Dir, Partitions: cfg.Landing.Partitions, SegmentBytes: int64(cfg.Landing.SegmentSize),
+		QuotaBytes: int64(cfg.Landing.Quota), ReserveBytes: int64(cfg.Landing.Reserve), Logger: opt.Logger,
+	}); errors.Is(err, landing.ErrMismatch) {
+		return nil, &config.FieldError{Key: "landing.partitions", Got: err.Error(), Want: "what the landing log was made with, for its life"}
+	} else if err != nil {
+		return nil, fmt.Errorf("open landing log: %w", err)
+	}
+	if err := s.assemble(); err != nil {
+		return nil, errors.Join(err, s.log.Close())
+	}
+	return s, nil
+}
+
+// assemble makes the tasks and ingest, in this order.
+func (s *Server) assemble() error {
+	for p := range s.log.Partitions() {
+		s.tasks = append(s.tasks, &supervisor{
+			partition: p, sinks: s.opt.Sinks, run: task.Run, logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
+			state: TaskStopped,
+			cfg: task.Config{
+				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
+				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
+				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Logger: s.opt.Logger,
+			},
+		})
+	}
+	var err error
+	s.ingest, err = ingest.New(ingest.Config{
+		Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.cfg.Lake.Dir, bytes: uint64(s.cfg.Landing.Reserve), now: time.Now}, Identity: s.cfg.identity(),
+		MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions, Logger: s.opt.Logger,
+	})
+	return err
+}
+
+// ingestGrace is how long requests may take to end at a stop.
+const ingestGrace = 2 * time.Second
+
+// Run serves and works until ctx ends. Steps of a stop, and what is left when
+// each takes too long: requests end (2 s; gateways ask what landed), tasks
+// commit and publish what they read (drain_timeout; redone after the next
+// start), the landing log is closed. Run closes the Server.
+func (s *Server) Run(ctx context.Context) error {
+	listener, local, err := s.listen()
+	if err != nil {
+		return errors.Join(err, s.log.Close())
+	}
+	tasks, stopTasks := context.WithCancel(context.Background())
+	defer stopTasks()
+	var parts sync.WaitGroup
+	for _, t := range s.tasks {
+		parts.Go(func() { t.supervise(tasks) })
+	}
+	mux := http.NewServeMux()
+	mux.Handle(wire.Path, s.ingest)
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug)}
+	failed := make(chan error, 1)
+	parts.Go(func() { failed <- web.Serve(listener) })
+	s.opt.Logger.Info("engine runs", "listen", listener.Addr(), "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	closeWeb(web)
+	stopTasks()
+	parts.Wait()
+	err = errors.Join(err, local.Close(), s.log.Close())
+	s.opt.Logger.Info("engine stopped", "error", err)
+	return err
+}
+
+// listen opens the ingest's address and the status page.
+func (s *Server) listen() (net.Listener, *page.Page, error) {
+	tlsConfig, err := s.cfg.TLS.Load(s.opt.FS, s.cfg.Identity.TrustedHeader != "" || s.cfg.Identity.Unauthenticated)
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return nil, nil, &config.FieldError{Key: "listen", Got: err.Error(), Want: "a free address of this machine"}
+	}
+	listener = secure(listener, tlsConfig)
+	local, err := page.Serve(page.Config{
+		Address: s.cfg.Status, Prefix: "landfall_engine_", Metrics: s.metrics,
+		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons },
+	})
+	if err != nil {
+		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	return listener, local, nil
+}
+
+// closeWeb lets requests end and then ends them.
+func closeWeb(web *http.Server) {
+	grace, cancel := context.WithTimeout(context.Background(), ingestGrace)
+	defer cancel()
+	if web.Shutdown(grace) != nil {
+		_ = web.Close()
+	}
+}

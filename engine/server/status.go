@@ -1,0 +1,151 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/edge/wire"
+	"landfall/engine/ingest"
+	"landfall/engine/landing/embedded"
+)
+
+// secure puts TLS before a listener, when there is any.
+func secure(l net.Listener, c *tls.Config) net.Listener {
+	if c == nil {
+		return l
+	}
+	c.NextProtos = []string{"http/1.1"}
+	return tls.NewListener(l, c)
+}
+
+// Status is the engine at one moment. Times are RFC 3339 in UTC, empty when
+// there is none; counters count since the start of the process.
+type Status struct {
+	Version   string   `json:"version"`
+	Time      string   `json:"time"`
+	StartedAt string   `json:"started_at"`
+	Healthy   bool     `json:"healthy"`
+	Reasons   []string `json:"reasons"` // why it is not healthy
+
+	Landing  string          `json:"landing"` // identity of the landing log
+	Gateways []GatewayStatus `json:"gateways"`
+	Ingest   IngestStatus    `json:"ingest"`
+	Tasks    []TaskStatus    `json:"tasks"`
+	Damage   embedded.Stats  `json:"landing_stats"`
+}
+
+// GatewayStatus is what ingest last saw of a gateway.
+type GatewayStatus struct {
+	Gateway string `json:"gateway"`
+	Log     string `json:"log"`
+	Acked   uint64 `json:"acked"`
+	SeenAt  string `json:"seen_at"`
+	// Watermark is complete-through of what is committed; empty: none yet.
+	Watermark string `json:"watermark"`
+}
+
+// IngestStatus counts what ingest did.
+type IngestStatus struct {
+	Sessions   int                  `json:"sessions"`
+	Requests   uint64               `json:"requests"`
+	Questions  uint64               `json:"questions"`
+	Blocks     uint64               `json:"blocks"`
+	Records    uint64               `json:"records"`
+	BlockBytes uint64               `json:"block_bytes"`
+	WireBytes  uint64               `json:"wire_bytes"`
+	Duplicates uint64               `json:"duplicates"`
+	Conflicts  uint64               `json:"conflicts"`
+	Refused    map[wire.Code]uint64 `json:"refused"`
+}
+
+// TaskStatus is one partition.
+type TaskStatus struct {
+	Partition  int       `json:"partition"`
+	State      TaskState `json:"state"`
+	Error      string    `json:"error,omitempty"`
+	Restarts   uint64    `json:"restarts"`
+	Epoch      uint64    `json:"epoch"`     // newest committed (C4)
+	Published  uint64    `json:"published"` // newest wholly visible (C5), as of the last commit
+	CommitAt   string    `json:"commit_at"`
+	Behind     int64     `json:"behind"` // landed blocks not committed yet
+	Records    uint64    `json:"records"`
+	Rows       uint64    `json:"rows"`
+	Duplicates uint64    `json:"duplicates"`
+	Lost       uint64    `json:"lost"`
+	Conflicts  uint64    `json:"conflicts"`
+	Gaps       uint64    `json:"gaps"`
+	StateBytes int64     `json:"state_bytes"`
+}
+
+// Status gives a picture of now. It may be called from any goroutine.
+func (s *Server) Status() Status {
+	out := Status{
+		Version: s.opt.Version, Time: time.Now().UTC().Format(time.RFC3339Nano), StartedAt: s.started.UTC().Format(time.RFC3339),
+		Reasons: []string{}, Landing: string(s.log.ID()), Gateways: []GatewayStatus{}, Tasks: []TaskStatus{}, Damage: s.log.Stats(),
+	}
+	marks := map[string]record.Micros{}
+	for _, t := range s.tasks {
+		out.Tasks = append(out.Tasks, t.status(s.log, marks))
+	}
+	for _, t := range out.Tasks {
+		if t.State == TaskRed || t.State == TaskRetrying {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("partition %d is %s: %s", t.Partition, t.State, t.Error))
+		}
+		if t.Conflicts > 0 {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
+		}
+	}
+	for name, g := range s.ingest.Gateways() {
+		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt)}
+		if at, ok := marks[name]; ok {
+			one.Watermark = text(at)
+		}
+		out.Gateways = append(out.Gateways, one)
+	}
+	out.Ingest = ingestStatus(s.ingest.Stats())
+	out.Healthy = len(out.Reasons) == 0
+	return out
+}
+
+func ingestStatus(st ingest.Stats) IngestStatus {
+	return IngestStatus{
+		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
+		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Refused: st.Refused,
+	}
+}
+
+// status describes the task and adds its gateways' watermarks to marks.
+func (s *supervisor) status(log *embedded.Log, marks map[string]record.Micros) TaskStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := TaskStatus{
+		Partition: s.partition, State: s.state, Restarts: s.restarts,
+		Epoch: uint64(s.last.Epoch), Published: uint64(s.last.Checkpoint.Published), StateBytes: s.last.Checkpoint.StateBytes,
+		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
+		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
+	}
+	if s.err != nil {
+		out.Error = s.err.Error()
+	}
+	if !s.commitAt.IsZero() {
+		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)
+	}
+	if n, err := log.Behind(s.partition, s.last.Position); err == nil {
+		out.Behind = n
+	}
+	for _, w := range s.last.Watermarks {
+		marks[w.Gateway] = w.At
+	}
+	return out
+}
+
+// text gives a time in UTC, empty for none.
+func text(at record.Micros) string {
+	if at == record.NoTime {
+		return ""
+	}
+	return time.UnixMicro(int64(at)).UTC().Format("2006-01-02T15:04:05.000000Z")
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+	"landfall/engine/task"
+)
+
+// TaskState says what a partition's task is doing.
+type TaskState string
+
+// The states of a task.
+const (
+	TaskRunning  TaskState = "running"
+	TaskRetrying TaskState = "retrying" // an error that may pass; tried again
+	TaskRed      TaskState = "red"      // stopped: a person must look
+	TaskStopped  TaskState = "stopped"  // the engine stops, or the log ended
+)
+
+// The bounds of the time between two attempts.
+const (
+	minBackoff = 250 * time.Millisecond
+	maxBackoff = 30 * time.Second
+)
+
+// supervisor keeps one partition's task running.
+type supervisor struct {
+	partition int
+	sinks     func() ([]stream.Sink, error)
+	run       func(context.Context, task.Config) error
+	cfg       task.Config // without sinks
+	logger    *slog.Logger
+	counters  *task.Counters
+	wait      func(context.Context, time.Duration) bool // tells whether ctx is alive
+
+	mu       sync.Mutex
+	state    TaskState   // guarded by mu
+	err      error       // the last one; guarded by mu
+	restarts uint64      // guarded by mu
+	last     task.Status // as of the last commit; guarded by mu
+	commitAt time.Time   // guarded by mu
+}
+
+// permanent tells whether trying again cannot mend err.
+func permanent(err error) bool {
+	for _, e := range []error{
+		stream.ErrFenced, landing.ErrPosition, landing.ErrMismatch, checkpoint.ErrIdentity,
+		checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// supervise runs the task until ctx ends or it cannot go on.
+func (s *supervisor) supervise(ctx context.Context) {
+	var backoff time.Duration
+	for {
+		s.set(TaskRunning, nil)
+		epochs := s.counters.Epochs.Load()
+		err := s.once(ctx)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			s.set(TaskStopped, err)
+			if err != nil {
+				s.logger.Warn("task did not finish; the next start does", "partition", s.partition, "error", err)
+			}
+			return
+		case permanent(err):
+			s.set(TaskRed, err)
+			s.logger.Error("task stopped: a person must look", "partition", s.partition, "error", err)
+			return
+		}
+		if s.counters.Epochs.Load() > epochs {
+			backoff = 0 // it got somewhere
+		}
+		backoff = min(max(2*backoff, minBackoff), maxBackoff)
+		s.set(TaskRetrying, err)
+		s.logger.Warn("task failed and is tried again", "partition", s.partition, "after", backoff, "error", err)
+		if !s.wait(ctx, backoff-time.Duration(rand.Int64N(int64(backoff/2)))) {
+			s.set(TaskStopped, err)
+			return
+		}
+	}
+}
+
+func (s *supervisor) once(ctx context.Context) error {
+	sinks, err := s.sinks()
+	if err != nil {
+		return err
+	}
+	cfg := s.cfg
+	cfg.Sinks, cfg.Counters, cfg.Progress = sinks, s.counters, s.progress
+	return s.run(ctx, cfg)
+}
+
+func (s *supervisor) set(state TaskState, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == TaskRetrying {
+		s.restarts++
+	}
+	s.state = state
+	if err != nil || state == TaskStopped {
+		s.err = err
+	}
+}
+
+func (s *supervisor) progress(st task.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.commitAt = st, time.Now()
+	s.err = nil
+}
+
+// sleep waits and tells whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
