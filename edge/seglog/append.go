@@ -118,10 +118,10 @@ func (s *Store) commit(b *record.Builder, framed []byte) error {
 }
 
 // target gives the active segment when size more bytes fit in it.
-func (s *Store) target(b *record.Builder, size int64) (*target, error) {
+func (s *Store) target(b *record.Builder, size int64) (target, error) {
 	a := &s.app
 	if a.file != nil && a.at+size <= a.segment.size {
-		return &target{file: a.file, segment: a.segment, at: a.at}, nil
+		return target{file: a.file, segment: a.segment, at: a.at}, nil
 	}
 	failpoint.Hit("segment.before-seal")
 	return s.newSegment(b, size)
@@ -129,7 +129,7 @@ func (s *Store) target(b *record.Builder, size int64) (*target, error) {
 
 // newSegment prepares a spare to become the segment that begins with the group
 // at hand.
-func (s *Store) newSegment(b *record.Builder, size int64) (*target, error) {
+func (s *Store) newSegment(b *record.Builder, size int64) (target, error) {
 	a := &s.app
 	h := a.head
 	h.id.number++
@@ -145,21 +145,20 @@ func (s *Store) newSegment(b *record.Builder, size int64) (*target, error) {
 	}
 	head, err := h.encode()
 	if err != nil {
-		return nil, err
+		return target{}, err
 	}
 	p, err := s.takeSpare(int64(len(head)+len(a.opening)) + size)
 	if err != nil {
-		return nil, err
+		return target{}, err
 	}
-	if h.fresh = p.fresh; h.fresh {
-		if head, err = h.encode(); err != nil {
-			return nil, err
-		}
+	h.fresh, h.fileSize = p.fresh, p.size
+	if head, err = h.encode(); err != nil { // of the same length
+		return target{}, err
 	}
 	a.head.id.number = h.id.number // never again, whatever becomes of this one
 	file, err := s.fs.OpenWrite(s.path(p.name))
 	if err != nil {
-		return nil, err
+		return target{}, err
 	}
 	g := &segment{
 		name: segmentName(h.ordinal, h.id, h.first), ordinal: h.ordinal, id: h.id, first: h.first,
@@ -170,10 +169,10 @@ func (s *Store) newSegment(b *record.Builder, size int64) (*target, error) {
 		head = append(head, a.opening...)
 		a.codec.put(head[at:], h.id, at)
 	}
-	return &target{file: file, segment: g, spare: p.name, head: head, at: int64(len(head))}, nil
+	return target{file: file, segment: g, spare: p.name, head: head, at: int64(len(head))}, nil
 }
 
-func (s *Store) write(t *target, framed []byte) error {
+func (s *Store) write(t target, framed []byte) error {
 	if t.head != nil {
 		if _, err := t.file.WriteAt(t.head, 0); err != nil {
 			return err
@@ -186,7 +185,7 @@ func (s *Store) write(t *target, framed []byte) error {
 
 // makeDurable fsyncs a target. A new segment gets its name only now, so that a
 // name always stands for a header and a group that were on disk.
-func (s *Store) makeDurable(t *target) error {
+func (s *Store) makeDurable(t target) error {
 	if err := t.file.SyncData(); err != nil || t.spare == "" {
 		return err
 	}
@@ -201,7 +200,7 @@ func (s *Store) makeDurable(t *target) error {
 }
 
 // publish makes a durable group known to Readers, waiters and marks.
-func (s *Store) publish(t *target, b *record.Builder, framed []byte) {
+func (s *Store) publish(t target, b *record.Builder, framed []byte) {
 	a := &s.app
 	a.at = t.at + int64(len(framed)) - endBytes
 	if t.spare != "" {
@@ -236,7 +235,7 @@ func (s *Store) publish(t *target, b *record.Builder, framed []byte) {
 // abandon gives up a target after a failed write or fsync. The active segment
 // is sealed in any case: a new segment that failed after its rename may come
 // back and end it here.
-func (s *Store) abandon(t *target, cause error) {
+func (s *Store) abandon(t target, cause error) {
 	a := &s.app
 	s.cfg.Logger.Error("segment given up", "segment", t.segment.name, "error", cause)
 	if t.spare != "" {

@@ -28,7 +28,8 @@ import (
 //	 88  8  where the previous log ended
 //	 96  8  ReceivedAt of the first record, or of the opening of the segment
 //	104  8  ReceivedAt of the last record before this segment
-//	112  .  marks: each uvarint length, name, uvarint length, value, by name
+//	112  8  size of the file
+//	120  .  marks: each uvarint length, name, uvarint length, value, by name
 //
 // Frame, at a multiple of 8
 //
@@ -44,7 +45,7 @@ import (
 const (
 	headerMagic   = "LFS"
 	headerVersion = 1
-	headerFixed   = 112
+	headerFixed   = 120
 	headerAlign   = 4096
 	maxHeader     = 4 << 20 // bounds the marks
 
@@ -77,6 +78,7 @@ type header struct {
 	prevEnd  record.Offset
 	firstAt  record.Micros
 	lastAt   record.Micros
+	fileSize int64
 	marks    map[string][]byte
 	size     int64 // with its padding, once decoded
 }
@@ -98,6 +100,7 @@ func (h *header) encode() ([]byte, error) {
 	binary.LittleEndian.PutUint64(p[88:], uint64(h.prevEnd))
 	binary.LittleEndian.PutUint64(p[96:], uint64(h.firstAt))
 	binary.LittleEndian.PutUint64(p[104:], uint64(h.lastAt))
+	binary.LittleEndian.PutUint64(p[112:], uint64(h.fileSize))
 	for _, name := range sortedKeys(h.marks) {
 		p = binary.AppendUvarint(p, uint64(len(name)))
 		p = append(p, name...)
@@ -147,6 +150,7 @@ func parseHeader(p []byte) (header, error) {
 		prevEnd:  record.Offset(binary.LittleEndian.Uint64(p[88:])),
 		firstAt:  record.Micros(binary.LittleEndian.Uint64(p[96:])),
 		lastAt:   record.Micros(binary.LittleEndian.Uint64(p[104:])),
+		fileSize: int64(binary.LittleEndian.Uint64(p[112:])),
 		marks:    map[string][]byte{},
 		size:     int64(n) + padTo(int64(n), headerAlign),
 	}

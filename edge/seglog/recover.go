@@ -117,6 +117,10 @@ func (s *Store) recoverSegment(g *segment) (*header, error) {
 		return nil, nil
 	}
 	g.fresh, g.firstAt, g.dataAt = h.fresh, h.firstAt, h.size
+	if g.lacking = max(0, h.fileSize-size); g.lacking > 0 {
+		s.stats.Truncated++
+		s.cfg.Logger.Error("segment cut short", "segment", g.name, "bytes", size, "written", h.fileSize)
+	}
 	return h, nil
 }
 
@@ -263,11 +267,11 @@ func (s *Store) scanSegment(l *logState, g *segment, last, newest bool) error {
 			return err
 		}
 		if !ok {
-			if last && damage.size > 0 {
+			if cut := uint64(damage.size + g.lacking); last && cut > 0 {
 				s.stats.CutTails++
-				s.stats.CutTailBytes += uint64(damage.size)
+				s.stats.CutTailBytes += cut
 				if newest {
-					s.app.cutTail = uint64(damage.size)
+					s.app.cutTail = cut
 				}
 			}
 			return nil

@@ -75,6 +75,7 @@ type segment struct {
 	dataAt  int64 // where frames begin; 0 when the header is damaged
 	limit   int64 // no valid frame ends beyond
 	fresh   bool
+	lacking int64 // bytes cut off the file since it was written
 	firstAt record.Micros
 
 	file    durable.File // for Readers; nil while there is none
@@ -113,8 +114,9 @@ type Stats struct {
 	CorruptBytes   uint64 // bytes of them
 	CorruptOffsets uint64 // offsets declared as Gap for damage or a missing segment, by Readers; again by each Reader
 	CutTails       uint64 // logs whose end was followed by bytes that are no block
-	CutTailBytes   uint64 // those bytes
+	CutTailBytes   uint64 // those bytes, and those cut off the file
 	Quarantined    uint64 // damaged places copied to quarantine
+	Truncated      uint64 // segments whose file is shorter than it was
 	UnreadableMeta uint64 // segment headers and tombstones that could not be read
 	Orphans        uint64 // names in Dir that are none of ours
 
