@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/engine/table"
@@ -104,6 +105,36 @@ func TestEdgeLogThatCannotBeRead(t *testing.T) {
 	lake, _ := writeLake(t, twoLogs()...)
 	if _, err := Run(context.Background(), Config{Lake: lake, EdgeLog: filepath.Join(lake, "none")}); err == nil {
 		t.Error("no edge log and no error")
+	}
+}
+
+// TestEdgeLogIsNotTouched audits beside an edge that holds the directory, and
+// asks the read-only view for every change.
+func TestEdgeLogIsNotTouched(t *testing.T) {
+	dir, _, batch := edgeAndLake(t, 50)
+	lake, _ := writeLake(t, batch)
+	s, err := seglog.Open(seglog.Config{Dir: dir})
+	check(t, err)
+	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); !r.Exact {
+		t.Errorf("beside a running edge: %+v", r)
+	}
+	check(t, s.Close())
+	ro, name := readOnly{durable.OS{}}, filepath.Join(dir, "lock")
+	f, err := ro.OpenWrite(name)
+	check(t, err)
+	defer func() { _ = f.Close() }()
+	_, errCreate := ro.Create(filepath.Join(dir, "new"))
+	_, errWrite := f.Write([]byte("x"))
+	_, errWriteAt := f.WriteAt([]byte("x"), 0)
+	for op, err := range map[string]error{"Create": errCreate, "Write": errWrite, "WriteAt": errWriteAt, "Truncate": f.Truncate(0),
+		"Rename": ro.Rename(name, name+"2"), "Link": ro.Link(name, name+"2"), "Mkdir": ro.Mkdir(name + "3")} {
+		if err == nil {
+			t.Errorf("%s was allowed", op)
+		}
+	}
+	check(t, ro.Remove(name))
+	if _, err := os.Stat(name); err != nil {
+		t.Errorf("Remove removed: %v", err)
 	}
 }
 

@@ -34,6 +34,11 @@ func TestMemoryDoesNotGrowWithRows(t *testing.T) {
 			if _, missing := l.missing(l.end, nil, 1); missing != 0 || l.end != n {
 				t.Fatalf("%d missing of %d", missing, l.end)
 			}
+			for _, c := range l.chunks { // a full chunk has forgotten its bitmap, not its rows
+				if c.record(7); c.dups != 1 || c.seen != chunkSize {
+					t.Fatalf("a row doubled in a full chunk: %d seen, %d doubled", c.seen, c.dups)
+				}
+			}
 			if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > 1<<20 {
 				t.Errorf("%d bytes held for %d offsets", held, n)
 			}

@@ -344,6 +344,11 @@ func stageKeepsItsOwn(t *testing.T, w World) {
 	if _, err := st.Seal(ctx); err == nil {
 		t.Error("a stage was sealed twice")
 	}
+	// An epoch whose commit failed is staged again, by the same claim, before
+	// anything was collected.
+	if staged, err = stage(ctx, s, claim(0), 1); err != nil {
+		t.Fatalf("the same epoch staged again: %v", err)
+	}
 	if err := st.Write(Rows(2)); err == nil {
 		t.Error("a sealed stage took rows")
 	}
