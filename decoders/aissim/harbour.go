@@ -38,6 +38,7 @@ type Harbour struct {
 	cfg    Config
 	rand   *rand.Rand
 	fleet  []station
+	byKind [aircraft + 1][]int // of fleet
 	codec  *goais.Codec
 	events queue   // id: station<<2 | what to do
 	scale  float64 // multiplies every interval
@@ -72,6 +73,7 @@ func New(cfg Config) (*Harbour, error) {
 	h.rareEvery = rareShare / transmissions * second
 	for i := range h.fleet {
 		s := &h.fleet[i]
+		h.byKind[s.kind] = append(h.byKind[s.kind], i)
 		if s.kind == aircraft {
 			h.schedule(cfg.Start, i, doRare, h.rareEvery)
 			continue

@@ -246,6 +246,11 @@ func BenchmarkLines(b *testing.B) {
 	}{
 		{"one receiver", Config{Seed: 1, Start: start, Ships: 1000, Rate: 1000}},
 		{"three, tagged, noisy", func() Config { c := busy(); c.Start = start; c.Ships = 1000; c.Rate = 1000; return c }()},
+		{"100,000 ships, half a million lines/s", func() Config {
+			c := busy()
+			c.Start, c.Ships, c.BaseStations, c.AtoNs, c.Rate = start, 100_000, 20, 100, 500_000
+			return c
+		}()},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			h, err := New(c.cfg)

@@ -114,17 +114,8 @@ func (h *Harbour) rare(sar *station, t int64) {
 // any returns a random station of the kind; when the harbour has none, one of
 // its own making that sends nothing else.
 func (h *Harbour) any(kind stationKind) *station {
-	n := len(h.fleet)
-	for range 8 {
-		if s := &h.fleet[h.rand.IntN(n)]; s.kind == kind {
-			return s
-		}
-	}
-	from := h.rand.IntN(n)
-	for i := range n {
-		if s := &h.fleet[(from+i)%n]; s.kind == kind {
-			return s
-		}
+	if all := h.byKind[kind]; len(all) > 0 {
+		return &h.fleet[all[h.rand.IntN(len(all))]]
 	}
 	s := newShip(999_000, h.cfg.Start, h.rand)
 	s.kind = kind
