@@ -32,6 +32,7 @@ func (s *Store) openLog() error {
 		return fmt.Errorf("open log: the new id %s is taken", id)
 	}
 	var b record.Builder
+	b.Reset()
 	err := b.Add(&record.Record{
 		Kind: record.KindLogOpen, ReceivedAt: now, EventTime: now, TimeSource: record.TimeReceipt, Raw: o.Encode(),
 	})
