@@ -98,6 +98,7 @@ func checkName(was string, cfg Config, marks map[record.LogID]Mark) error {
 // retried, and shows in Status; a state file that cannot be written holds up
 // Release alone, for sending again is safe and releasing too much is not.
 func (s *Session) Run(ctx context.Context) error {
+	defer s.link.client.CloseIdleConnections()
 	for !s.settle() && ctx.Err() == nil { // the name, before anything is sent under it
 		s.wait(ctx, s.cfg.Now().Add(settleRetry), nil)
 	}

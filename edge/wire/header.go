@@ -49,17 +49,17 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 	if h.Request, err = ParseRequestID(from.Get(HeaderRequest)); err != nil {
 		return h, fmt.Errorf("header %s: %w", HeaderRequest, err)
 	}
-	if v := from.Get(HeaderProtocol); v != strconv.Itoa(Version) {
-		if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > Version {
-			return h, fmt.Errorf("header %s: %d: %w", HeaderProtocol, n, record.ErrVersion)
-		}
-		return h, fmt.Errorf("header %s: %q: %w", HeaderProtocol, v, ErrMalformed)
-	}
 	if err = CheckGateway(h.Gateway); err != nil {
 		return h, fmt.Errorf("header %s: %w", HeaderGateway, err)
 	}
 	if h.Log, err = record.ParseLogID(from.Get(HeaderLog)); err != nil || h.Log.IsZero() {
 		return h, fmt.Errorf("header %s: %q: %w", HeaderLog, from.Get(HeaderLog), ErrMalformed)
+	}
+	if v := from.Get(HeaderProtocol); v != strconv.Itoa(Version) {
+		if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > Version {
+			return h, fmt.Errorf("header %s: %d: %w", HeaderProtocol, n, record.ErrVersion)
+		}
+		return h, fmt.Errorf("header %s: %q: %w", HeaderProtocol, v, ErrMalformed)
 	}
 	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
 		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)

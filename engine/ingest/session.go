@@ -141,10 +141,10 @@ func (s *session) land() error {
 type verdict uint8
 
 const (
-	landIt verdict = iota
-	skipIt         // landed already, the same bytes
-	resync         // not where the request should be
-	malformed      // not of this request
+	landIt    verdict = iota
+	skipIt            // landed already, the same bytes
+	resync            // not where the request should be
+	malformed         // not of this request
 	contradiction
 )
 

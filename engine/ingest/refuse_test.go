@@ -1,0 +1,352 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"landfall/edge/record"
+	"landfall/edge/wire"
+	"landfall/engine/ingest"
+	"landfall/engine/landing"
+	"landfall/engine/landing/landingtest"
+	"landfall/engine/stream"
+)
+
+func readAll(t testing.TB, l interface {
+	landing.Log
+	Behind(int, stream.Position) (int64, error)
+}, partition int) []landing.Landed {
+	t.Helper()
+	r, err := l.Reader(partition, stream.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	var out []landing.Landed
+	for {
+		b, _, err := r.Next(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+}
+
+func encode(t testing.TB, blocks ...[]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	e, err := wire.NewEncoder(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if err := e.WriteBlock(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// post hands a request to a handler and gives the answer, which must be one.
+func post(t testing.TB, h http.Handler, head wire.RequestHeader, body []byte, change ...func(*http.Request)) wire.Answer {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, wire.Path, bytes.NewReader(body))
+	head.Write(r.Header, len(body) > 0)
+	for _, c := range change {
+		c(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	sent := head
+	sent.Gateway = r.Header.Get(wire.HeaderGateway)
+	a, err := wire.DecodeAnswer(w.Code, w.Header().Get("Content-Type"), w.Body.Bytes(), sent)
+	if err != nil {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	return a
+}
+
+func TestRefusals(t *testing.T) {
+	log := record.LogID{1}
+	chain := func() *landingtest.Chain { return &landingtest.Chain{Gateway: "mv-ada", Log: log} }
+	first := chain().Block(3, 40).Block
+	other := (&landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{2}}).Block(3, 40).Block
+	late := (&landingtest.Chain{Gateway: "mv-ada", Log: log, Next: 7}).Block(1, 1).Block
+	damaged := bytes.Clone(first)
+	damaged[90] ^= 1
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(k, v string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(k, v) } }
+	for name, c := range map[string]struct {
+		body   []byte
+		change func(*http.Request)
+		want   wire.Code
+		landed int
+	}{
+		"too large":        {z.EncodeAll([]byte{0, 0, 0, 1}, nil), nil, wire.CodeTooLarge, 0},
+		"not zstd":         {[]byte("!AIVDM,1,1,,A,nobody,0*00"), nil, wire.CodeNotZstd, 0},
+		"gzip":             {encode(t, first), set("Content-Encoding", "gzip"), wire.CodeNotZstd, 0},
+		"type":             {encode(t, first), set("Content-Type", "text/plain"), wire.CodeMalformed, 0},
+		"bomb":             {z.EncodeAll(bytes.Repeat([]byte{0, 0, 16, 0}, 4<<20), nil), nil, wire.CodeCorrupt, 0},
+		"many blocks":      {encode(t, manyBlocks(log, 64)...), nil, wire.CodeBomb, -1},
+		"out of order":     {encode(t, late), nil, wire.CodeOutOfOrder, 0},
+		"hole inside":      {encode(t, first, late), nil, wire.CodeOutOfOrder, 1},
+		"another gateway":  {encode(t, first), set("X-Gateway", "mv-grace"), wire.CodeForbidden, 0},
+		"another log":      {encode(t, other), nil, wire.CodeMalformed, 0},
+		"newer protocol":   {encode(t, first), set(wire.HeaderProtocol, "9"), wire.CodeVersion, 0},
+		"no protocol":      {encode(t, first), set(wire.HeaderProtocol, ""), wire.CodeMalformed, 0},
+		"damaged":          {encode(t, damaged), nil, wire.CodeCorrupt, 0},
+		"cut":              {encode(t, first)[:20], nil, wire.CodeTruncated, 0},
+		"good then broken": {append(encode(t, first), 1, 2, 3, 4, 5, 6, 7), nil, wire.CodeNotZstd, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := landingtest.NewMemory("mem", 1)
+			h := newIngest(t, ingest.Config{
+				Log: m, MaxRequestBytes: 8 << 20,
+				Identity: ingest.Identity{TrustedHeader: "X-Gateway", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+			})
+			change := []func(*http.Request){set("X-Gateway", "mv-ada")}
+			if c.change != nil {
+				change = append(change, c.change)
+			}
+			a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: log, Request: wire.RequestID{1}}, c.body, change...)
+			if a.Code != c.want {
+				t.Fatalf("%q (%s), want %q", a.Code, a.Detail, c.want)
+			}
+			if n := h.Stats().Refused[c.want]; n != 1 {
+				t.Errorf("counted %d times", n)
+			}
+			acked := judge(t, m.Landed(0)).next[log]
+			if c.landed >= 0 && len(m.Landed(0)) != c.landed || a.Known && a.Acked != acked || !a.Known && acked != 0 {
+				t.Errorf("%d blocks landed to %d, acknowledged %v to %d", len(m.Landed(0)), acked, a.Known, a.Acked)
+			}
+		})
+	}
+}
+
+func manyBlocks(log record.LogID, n int) [][]byte {
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: log}
+	var out [][]byte
+	for range n {
+		out = append(out, c.Block(1, 256<<10).Block)
+	}
+	return out
+}
+
+func TestUntrustedHeaderIsNotBelieved(t *testing.T) {
+	h := newIngest(t, ingest.Config{Identity: ingest.Identity{TrustedHeader: "X-Gateway", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}})
+	a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}, nil,
+		func(r *http.Request) { r.Header.Set("X-Gateway", "mv-ada") })
+	if a.Code != wire.CodeForbidden {
+		t.Fatalf("%+v", a)
+	}
+	if _, err := ingest.New(ingest.Config{Log: landingtest.NewMemory("m", 1), Identity: ingest.Identity{TrustedHeader: "X"}}); err == nil {
+		t.Error("a trusted header without trusted proxies was taken")
+	}
+	if _, err := ingest.New(ingest.Config{Log: landingtest.NewMemory("m", 1)}); err == nil {
+		t.Error("no identity was taken")
+	}
+}
+
+// TestRepeatedAndContradictory is the judgement of copies: the same bytes are
+// passed over, others are kept once as a conflict and never acknowledged.
+func TestRepeatedAndContradictory(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	h := newIngest(t, ingest.Config{Log: m})
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	clone := *c
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
+	b1, b2, b3 := c.Block(3, 40).Block, c.Block(3, 40).Block, c.Block(3, 40).Block
+	check := func(what string, a wire.Answer, code wire.Code, acked record.Offset, landed, conflicts int) {
+		t.Helper()
+		got := judge(t, m.Landed(0))
+		if a.Code != code || !a.Known || a.Acked != acked || len(m.Landed(0)) != landed || got.conflicts != conflicts {
+			t.Fatalf("%s: %+v; %d landed, %d conflicts", what, a, len(m.Landed(0)), got.conflicts)
+		}
+	}
+	check("sent", post(t, h, head, encode(t, b1, b2)), wire.CodeNone, 6, 2, 0)
+	check("repeated with more", post(t, h, head, encode(t, b1, b2, b3)), wire.CodeNone, 9, 3, 0)
+	if st := h.Stats(); st.Duplicates != 2 {
+		t.Fatalf("%d duplicates", st.Duplicates)
+	}
+	x1, x2 := clone.Block(3, 41).Block, clone.Block(3, 41).Block
+	check("other bytes below", post(t, h, head, encode(t, x1)), wire.CodeConflict, 9, 4, 1)
+	check("the same again", post(t, h, head, encode(t, x1)), wire.CodeConflict, 9, 4, 1)
+	at6 := head
+	at6.Offset = 3
+	check("others behind it", post(t, h, at6, encode(t, x2)), wire.CodeConflict, 9, 5, 2)
+	fork := &landingtest.Chain{Gateway: "mv-ada", Log: c.Log, Next: 9, Prev: record.Hash{7}}
+	at9 := head
+	at9.Offset = 9
+	check("another chain", post(t, h, at9, encode(t, fork.Block(2, 5).Block)), wire.CodeConflict, 9, 6, 3)
+	across := &landingtest.Chain{Gateway: "mv-ada", Log: c.Log, Next: 6, Prev: record.HashBlock(b2)}
+	at6.Offset = 6
+	check("across the end", post(t, h, at6, encode(t, across.Block(5, 5).Block)), wire.CodeConflict, 9, 7, 4)
+	check("and on", post(t, h, at9, encode(t, c.Block(1, 1).Block)), wire.CodeNone, 10, 8, 4)
+	// Another ingest has no memory of boundaries: it tells where to go on.
+	h2 := newIngest(t, ingest.Config{Log: m})
+	check("at another ingest", post(t, h2, head, encode(t, b1)), wire.CodeOutOfOrder, 10, 8, 4)
+}
+
+// TestLossBreaksTheChain: after a declared loss the next block's Prev names
+// what nobody has.
+func TestLossBreaksTheChain(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	h := newIngest(t, ingest.Config{Log: m})
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
+	b1 := c.Block(3, 40).Block
+	loss := record.SealLoss(c.Log, c.Next, 100, c.Prev, "shed")
+	c.Next, c.Prev = c.Next+100, record.Hash{9}
+	b2 := c.Block(1, 1).Block
+	if a := post(t, h, head, encode(t, b1, loss, b2)); a.Code != wire.CodeNone || a.Acked != 104 {
+		t.Fatalf("%+v", a)
+	}
+	if a := judge(t, m.Landed(0)); a.lost != 100 || a.records != 4 {
+		t.Fatalf("%+v", a)
+	}
+}
+
+func TestTwoMachinesUnderOneName(t *testing.T) {
+	h := newIngest(t, ingest.Config{})
+	for _, log := range []byte{1, 2, 3, 2, 3, 2} {
+		post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{log}, Request: wire.RequestID{1}}, nil)
+	}
+	if n := h.Stats().Alternations; n != 3 {
+		t.Fatalf("%d alternations", n)
+	}
+}
+
+// TestNewerRequestEndsTheOlder: the older one lands what has arrived, and the
+// newer one's answer covers it.
+func TestNewerRequestEndsTheOlder(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	h := newIngest(t, ingest.Config{Log: m, CutGrace: time.Millisecond})
+	url := serve(t, h)
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
+	body, feed := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+wire.Path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Write(req.Header, true)
+	older := make(chan wire.Answer, 1)
+	go func() {
+		defer close(older)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err == nil {
+			a, _ := wire.DecodeAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text, head)
+			older <- a
+		}
+	}()
+	e, err := wire.NewEncoder(feed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := e.WriteBlock(c.Block(2, 20).Block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "blocks land while the request goes on", func() bool { return len(m.Landed(0)) == 3 })
+	ask := head
+	ask.Request = wire.RequestID{2}
+	req2, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+wire.Path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Write(req2.Header, false)
+	resp, err := http.DefaultClient.Do(req2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := wire.DecodeAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text, ask)
+	if err != nil || a.Acked != 6 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if old, ok := <-older; ok && (old.Code != wire.CodeSuperseded || old.Acked != 6) {
+		t.Fatalf("the older one: %+v", old)
+	}
+	_ = feed.Close()
+}
+
+// TestRefusalDoesNotWaitForTheBody: 409 comes although the body never ends.
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
+	h := newIngest(t, ingest.Config{})
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
+	if a := post(t, h, head, encode(t, c.Block(1, 1).Block)); a.Code != wire.CodeNone {
+		t.Fatalf("%+v", a)
+	}
+	body, feed := io.Pipe()
+	defer func() { _ = feed.Close() }()
+	head.Offset = 77
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serve(t, h)+wire.Path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Write(req.Header, true)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := wire.DecodeAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text, head)
+	if err != nil || a.Code != wire.CodeOutOfOrder || a.Acked != 1 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+}
+
+func TestTooManySessions(t *testing.T) {
+	h := newIngest(t, ingest.Config{MaxSessions: 1})
+	body, feed := io.Pipe()
+	r := httptest.NewRequest(http.MethodPost, wire.Path, body)
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}
+	head.Write(r.Header, true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	until(t, "one is served", func() bool { return h.Stats().Sessions == 1 })
+	head.Gateway = "mv-grace"
+	if a := post(t, h, head, nil); a.Code != wire.CodeBusy {
+		t.Fatalf("%+v", a)
+	}
+	_ = feed.Close()
+	<-done
+	if a := post(t, h, head, nil); a.Code != wire.CodeNone || h.Stats().Sessions != 0 {
+		t.Fatalf("%+v", a)
+	}
+}
