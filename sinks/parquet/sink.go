@@ -21,9 +21,11 @@
 //     (_gateway, _log, _offset) elsewhere, NULL first.
 //
 // The pages are encoded here, column by column, with parquet-go's encodings
-// and metadata types: on the position table that takes a third of the time of
-// its struct writer (BenchmarkWays), because NULLs need no definition levels
-// row by row and bounds come with the dictionary.
+// and metadata types. Its struct writer takes 443 ns for a position row with
+// optional fields, which cannot hold a zero, and 721 ns with pointers, most of
+// it definition levels and the bounds of dictionaries; from batch to file bytes,
+// sorting and hashing included, this takes 460 ns, of which encoding is half
+// (BenchmarkWays, BenchmarkRows, one core).
 //
 // A Sink may be used from many goroutines, a Stage from one.
 package parquet
