@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"landfall/edge/durable/failpoint"
@@ -38,7 +39,7 @@ func Claim(ctx context.Context, cfg Config) (*Committer, error) {
 		return nil, err
 	}
 	c := newCommitter(cfg.withDefaults())
-	if err := c.takeOver(ctx); err != nil {
+	if err := c.whyOver(ctx, c.takeOver(ctx)); err != nil {
 		c.cancel()
 		return nil, fmt.Errorf("claim %s: %w", cfg.Task, err)
 	}
@@ -157,4 +158,17 @@ func (c *Committer) alive(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
 	}
 	return nil
+}
+
+// whyOver adds ErrFenced to an error that another claim may have caused: a new
+// claim collects what this one has staged, so that its calls end in whatever
+// error they like. Before this claim moved HEAD nobody else's claim matters.
+func (c *Committer) whyOver(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, stream.ErrFenced) || !c.holds.Load() {
+		return err
+	}
+	if why := c.alive(ctx); errors.Is(why, stream.ErrFenced) {
+		return fmt.Errorf("%w: %w", why, err)
+	}
+	return err
 }

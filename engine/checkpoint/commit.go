@@ -51,7 +51,7 @@ func (c *Committer) Commit(ctx context.Context, cut Cut) error {
 	if err != nil {
 		abandon(cut.Stages)
 	} else {
-		err = c.commit(ctx, epoch, cut)
+		err = c.whyOver(ctx, c.commit(ctx, epoch, cut))
 	}
 	if err != nil {
 		return c.fail(fmt.Errorf("commit epoch %s of %s: %w", epoch, c.cfg.Task, err))
@@ -186,6 +186,7 @@ func (c *Committer) unpublished() []Unpublished {
 // moved notes that HEAD is now at to.
 func (c *Committer) moved(to cursor) {
 	c.at = to
+	c.holds.Store(true)
 	c.count(func(s *Stats) {
 		if to.manifest.Epoch > s.Committed {
 			s.Committed = to.manifest.Epoch

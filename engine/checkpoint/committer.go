@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"landfall/engine/stream"
 )
@@ -24,6 +25,7 @@ type Committer struct {
 	at     cursor // HEAD, as this claim moved it last
 	closed bool
 
+	holds  atomic.Bool   // this claim has moved HEAD
 	slots  chan struct{} // one token an epoch that waits for publishing
 	queue  chan batch    // as long as slots, so that sending never waits
 	done   chan struct{} // closed when publishLoop has ended

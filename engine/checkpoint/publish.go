@@ -23,7 +23,7 @@ func (c *Committer) enqueue(b batch) {
 func (c *Committer) publishLoop() {
 	defer close(c.done)
 	for b := range c.queue {
-		if err := c.finish(c.ctx, b); err != nil {
+		if err := c.whyOver(c.ctx, c.finish(c.ctx, b)); err != nil {
 			_ = c.fail(fmt.Errorf("publish epoch %s of %s: %w", b.epoch, c.cfg.Task, err))
 			return
 		}

@@ -70,15 +70,14 @@ func (c Call) String() string { return fmt.Sprintf("%d %s %s", c.N, c.Op, c.Name
 // Script says what becomes of each call. The zero Script lets all work.
 type Script struct {
 	// Before and After, if set, are called around every call, without a lock
-	// held: they may call anything, also through the same wrapper. Calls made
-	// from within a hook are not hooked again and not numbered.
+	// held; what they do with the same objects they do through what is wrapped.
+	// Set them before the first call.
 	Before, After func(Call)
 
 	mu      sync.Mutex
 	plan    map[int]Outcome
 	calls   []Call
 	crashed bool
-	inHook  bool
 }
 
 // Fail makes call n meet an outcome.
@@ -108,10 +107,6 @@ func (s *Script) Crashed() bool {
 // do carries out one call as the script wants.
 func (s *Script) do(op, name string, effect func() error) error {
 	s.mu.Lock()
-	if s.inHook {
-		s.mu.Unlock()
-		return effect()
-	}
 	if s.crashed {
 		s.mu.Unlock()
 		return ErrCrashed
@@ -121,28 +116,17 @@ func (s *Script) do(op, name string, effect func() error) error {
 	outcome := s.plan[call.N]
 	s.crashed = outcome == CrashBefore
 	s.mu.Unlock()
-	s.hook(s.Before, call)
+	if s.Before != nil {
+		s.Before(call)
+	}
 	err := s.apply(outcome, effect)
-	s.hook(s.After, call)
+	if s.After != nil {
+		s.After(call)
+	}
 	if err != nil && errors.Is(err, ErrInjected) {
 		return fmt.Errorf("%s: %w", call, err)
 	}
 	return err
-}
-
-func (s *Script) hook(f func(Call), call Call) {
-	if f == nil {
-		return
-	}
-	s.setInHook(true)
-	defer s.setInHook(false)
-	f(call)
-}
-
-func (s *Script) setInHook(in bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inHook = in
 }
 
 func (s *Script) apply(outcome Outcome, effect func() error) error {

@@ -1,0 +1,118 @@
+package checkpoint
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"landfall/engine/stream"
+)
+
+// CheckHistory judges all manifests that HEAD of one task ever named, in order,
+// the first one included: each follows the one before it as a claim or as a
+// commit does, no output is staged by two of them, and none is forgotten before
+// it could be known published. For tests, and for people who kept the objects.
+func CheckHistory(history []Manifest) error {
+	h := historian{staged: map[[2]string]bool{}, targets: map[[2]string]bool{}, objects: map[string]bool{}, claims: map[stream.ClaimID]bool{}}
+	for i := range history {
+		var before *Manifest
+		if i > 0 {
+			before = &history[i-1]
+		}
+		if err := h.add(before, &history[i]); err != nil {
+			return fmt.Errorf("manifest %d of the history, epoch %s: %w", i, history[i].Epoch, err)
+		}
+	}
+	return nil
+}
+
+type historian struct {
+	staged, targets map[[2]string]bool
+	objects         map[string]bool
+	claims          map[stream.ClaimID]bool
+}
+
+func (h *historian) add(before, m *Manifest) error {
+	for _, s := range m.Staged {
+		name, target := [2]string{s.Sink, s.Name}, [2]string{s.Sink, s.Target}
+		if h.staged[name] || h.targets[target] {
+			return fmt.Errorf("%s is staged by two manifests", s.Name)
+		}
+		h.staged[name], h.targets[target] = true, true
+	}
+	for _, p := range m.Unpublished {
+		for _, s := range p.Staged {
+			if !h.staged[[2]string{s.Sink, s.Name}] {
+				return fmt.Errorf("%s is unpublished, but no manifest staged it", s.Name)
+			}
+		}
+	}
+	if before == nil {
+		if m.Epoch != 0 || m.Previous != "" || len(m.State) != 0 || len(m.Unpublished) != 0 {
+			return fmt.Errorf("the first manifest follows another")
+		}
+		h.claims[m.Claim] = true
+		return nil
+	}
+	if err := follows(before, m); err != nil {
+		return err
+	}
+	if m.Claim != before.Claim && h.claims[m.Claim] {
+		return fmt.Errorf("claim %s came back", m.Claim)
+	}
+	h.claims[m.Claim] = true
+	return h.chain(before, m)
+}
+
+// follows holds what a claim and a commit keep, and what each changes.
+func follows(before, m *Manifest) error {
+	data, err := before.Encode()
+	if err != nil {
+		return err
+	}
+	pending := before.Pending()
+	switch {
+	case m.Previous != hash(data):
+		return fmt.Errorf("it does not follow epoch %s of claim %s", before.Epoch, before.Claim)
+	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || !maps.Equal(m.Params, before.Params):
+		return fmt.Errorf("it is of another task")
+	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset:
+		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
+	case m.Epoch == before.Epoch:
+		if m.Claim == before.Claim || len(m.Staged) != 0 || m.Position != before.Position || !slices.Equal(m.State, before.State) {
+			return fmt.Errorf("a claim changed the checkpoint")
+		}
+		if len(m.Unpublished) != len(pending) {
+			return fmt.Errorf("a claim forgot outputs")
+		}
+	case m.Epoch != before.Epoch+1 || m.Claim != before.Claim:
+		return fmt.Errorf("it follows epoch %s of claim %s", before.Epoch, before.Claim)
+	}
+	// Epochs are published in order: what is forgotten is the oldest.
+	if len(m.Unpublished) > len(pending) {
+		return fmt.Errorf("outputs were published, then unpublished")
+	}
+	for i, p := range pending[len(pending)-len(m.Unpublished):] {
+		if p.Epoch != m.Unpublished[i].Epoch || !slices.Equal(p.Staged, m.Unpublished[i].Staged) {
+			return fmt.Errorf("unpublished outputs of epoch %s changed", p.Epoch)
+		}
+	}
+	return nil
+}
+
+// chain holds that state is the newest objects of the chain before it and at
+// most one new object.
+func (h *historian) chain(before, m *Manifest) error {
+	state := m.State
+	if n := len(state); n > 0 && !slices.Contains(before.State, state[n-1]) {
+		if h.objects[state[n-1].Name] {
+			return fmt.Errorf("state object %s came back", state[n-1].Name)
+		}
+		h.objects[state[n-1].Name] = true
+		state = state[:n-1]
+	}
+	if len(state) > len(before.State) || !slices.Equal(state, before.State[len(before.State)-len(state):]) {
+		return fmt.Errorf("the chain of state does not follow the one before")
+	}
+	return nil
+}
