@@ -1,0 +1,285 @@
+package capture
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"landfall/decoders/nmea"
+	"landfall/edge/clock"
+	"landfall/edge/record"
+	"landfall/edge/source"
+)
+
+// kept is a record with memory of its own.
+type kept struct {
+	record.Record
+	raw string
+}
+
+func keep(into *[]kept) func(*record.Record) {
+	return func(r *record.Record) {
+		k := kept{*r, string(r.Raw)}
+		k.Raw = nil
+		*into = append(*into, k)
+	}
+}
+
+// pieces is the multiset of the sentences of lines, by the framing itself.
+func pieces(into map[string]int, line string) {
+	if line == "" {
+		return
+	}
+	for _, p := range nmea.Split([]byte(line), nil) {
+		into[string(p.Raw)]++
+	}
+}
+
+func recorded(records []kept) map[string]int {
+	n := map[string]int{}
+	for _, r := range records {
+		for _, l := range strings.Split(r.raw, "\n") {
+			n[l]++
+		}
+	}
+	return n
+}
+
+// dirtyLines is a feed with fragments that interleave, lose partners and repeat.
+func dirtyLines(rng *rand.Rand, n int) (lines []string) {
+	for len(lines) < n {
+		seq, ch := rng.IntN(10), "AB"[rng.IntN(2)]
+		switch rng.IntN(8) {
+		case 0:
+			lines = append(lines, "noise "+string([]byte{byte(1 + rng.IntN(9)), 0xff}))
+		case 1:
+			lines = append(lines, strings.Replace(sentence(fmt.Sprintf("GPGGA,%06d,,,", rng.IntN(1e6))), "!", "$", 1))
+		case 2:
+			lines = append(lines, fmt.Sprintf(`\c:%d*00\`, 1_700_000_000+rng.IntN(1000))+sentence(fmt.Sprintf("AIVDM,1,1,,%c,15M%05d,0", ch, rng.IntN(1e5))))
+		case 3:
+			lines = append(lines, sentence("AIVDM,9,x,y")+sentence("BSVDM,1,1,,A,1,0"))
+		default:
+			total := 2 + rng.IntN(2)
+			for i := 1; i <= total; i++ {
+				if rng.IntN(6) > 0 {
+					lines = append(lines, sentence(fmt.Sprintf("AIVDM,%d,%d,%d,%c,5%06d,0", total, i, seq, ch, rng.IntN(1e6))))
+				}
+				if rng.IntN(12) == 0 && len(lines) > 0 {
+					lines = append(lines, lines[len(lines)-1])
+				}
+			}
+			if k := len(lines); k > 3 && rng.IntN(3) == 0 {
+				lines[k-1], lines[k-2-rng.IntN(2)] = lines[k-2], lines[k-1]
+			}
+		}
+	}
+	return lines
+}
+
+// TestEveryLineOnce: with several streams, losses and expiry, the multiset of
+// sentences in is the multiset of lines in records.
+func TestEveryLineOnce(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		var out []kept
+		c := New(Config{Emit: keep(&out), Replay: seed%2 == 0, BaseTime: record.NoTime})
+		want, mono := map[string]int{}, int64(0)
+		for _, l := range dirtyLines(rng, 300) {
+			mono += rng.Int64N(300_000)
+			pieces(want, l)
+			c.Feed(c.Stream(uint32(rng.IntN(2)), fmt.Sprint(rng.IntN(3))), []byte(l), false, Receipt{At: 5, Monotonic: mono})
+			if rng.IntN(20) == 0 {
+				c.Expire(mono)
+			}
+		}
+		c.Flush()
+		if got := recorded(out); !maps.Equal(got, want) {
+			t.Fatalf("seed %d: records hold %d distinct sentences, want %d", seed, len(got), len(want))
+		}
+		if c.Waiting() != 0 || len(c.holders) != 0 || c.waitingBytes != 0 {
+			t.Fatalf("seed %d: %d still waiting", seed, c.Waiting())
+		}
+		if n := c.Counts(); n.Records != uint64(len(out)) || n.Messages+n.Fragments+n.Sentences+n.Texts != n.Records || n.Fragments == 0 || n.Messages == 0 {
+			t.Fatalf("seed %d: counts %+v for %d records", seed, n, len(out))
+		}
+	}
+}
+
+func FuzzCapture(f *testing.F) {
+	f.Add([]byte(sentence("AIVDM,2,1,1,A,55,0")+"\r\n"+sentence("AIVDM,2,2,1,A,88,2")+"\n$X*\n"), uint64(1))
+	f.Add([]byte("\x00\r\\g:1-2-3*11\\"+sentence("AIVDM,3,2,1,,,0")+sentence("AIVDM,3,2,1,,,0")), uint64(2))
+	f.Fuzz(func(t *testing.T, p []byte, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		want := map[string]int{}
+		var whole source.Splitter
+		count := func(l []byte, _ bool) { pieces(want, string(l)) }
+		whole.Feed(p, count)
+		whole.Flush(true, count)
+
+		var out []kept
+		c := New(Config{Emit: keep(&out)})
+		var split source.Splitter
+		mono := int64(0)
+		feed := func(l []byte, cut bool) { c.Feed(c.Stream(0, "s"), l, cut, Receipt{Monotonic: mono}) }
+		for len(p) > 0 {
+			n := min(1+rng.IntN(50), len(p))
+			mono += rng.Int64N(1_000_000)
+			split.Feed(p[:n], feed)
+			p = p[n:]
+		}
+		split.Flush(true, feed)
+		c.Flush()
+		if got := recorded(out); !maps.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestKindsFlagsAndTimes(t *testing.T) {
+	single, bad := sentence("AIVDM,1,1,,A,15M,0"), "!AIVDM,1,1,,A,15M,0*00"
+	two := []string{sentence("AIVDM,2,1,3,A,55,0"), sentence("AIVDM,2,2,3,A,88,2")}
+	tagged := func(c, s string) string {
+		body := "c:" + c
+		var sum byte
+		for _, b := range []byte(body) {
+			sum ^= b
+		}
+		return fmt.Sprintf(`\%s*%02X\%s`, body, sum, s)
+	}
+	receipt := func(r record.Record) record.Record {
+		r.ReceivedAt, r.EventTime, r.TimeSource, r.TimeQuality, r.Monotonic = 7e15, 7e15, record.TimeReceipt, record.QualityUnsynchronised, 9
+		return r
+	}
+	tag := func(r record.Record, at record.Micros) record.Record {
+		r = receipt(r)
+		r.EventTime, r.TimeSource, r.TimeQuality = at, record.TimeTag, record.QualityAsserted
+		return r
+	}
+	for name, c := range map[string]struct {
+		lines []string
+		want  []kept
+	}{
+		"single":         {[]string{single}, []kept{{receipt(record.Record{Kind: record.KindAIS}), single}}},
+		"checksum":       {[]string{bad}, []kept{{receipt(record.Record{Kind: record.KindAIS, Flags: record.FlagBadChecksum}), bad}}},
+		"prefix, suffix": {[]string{"x " + single + ",y"}, []kept{{receipt(record.Record{Kind: record.KindAIS, Flags: record.FlagPrefix | record.FlagSuffix}), "x " + single + ",y"}}},
+		"fields":         {[]string{sentence("AIVDM,1,1")}, []kept{{receipt(record.Record{Kind: record.KindAIS, Flags: record.FlagMalformed}), sentence("AIVDM,1,1")}}},
+		"sentence":       {[]string{"$GPZDA,1"}, []kept{{receipt(record.Record{Kind: record.KindSentence, Flags: record.FlagNoChecksum}), "$GPZDA,1"}}},
+		"text":           {[]string{"# hello"}, []kept{{receipt(record.Record{Kind: record.KindText}), "# hello"}}},
+		"seconds":        {[]string{tagged("1700000000", single)}, []kept{{tag(record.Record{Kind: record.KindAIS}, 1_700_000_000_000_000), tagged("1700000000", single)}}},
+		"float":          {[]string{tagged("1700000000.25", single)}, []kept{{tag(record.Record{Kind: record.KindAIS}, 1_700_000_000_250_000), tagged("1700000000.25", single)}}},
+		"insane":         {[]string{tagged("12", single)}, []kept{{receipt(record.Record{Kind: record.KindAIS}), tagged("12", single)}}},
+		"two":            {two, []kept{{receipt(record.Record{Kind: record.KindAIS}), two[0] + "\n" + two[1]}}},
+		"two, reversed":  {[]string{two[1], two[0]}, []kept{{receipt(record.Record{Kind: record.KindAIS}), two[0] + "\n" + two[1]}}},
+		"orphan":         {two[1:], []kept{{receipt(record.Record{Kind: record.KindFragment}), two[1]}}},
+		"time of first":  {[]string{tagged("1700000000", two[0]), two[1]}, []kept{{tag(record.Record{Kind: record.KindAIS}, 1_700_000_000_000_000), tagged("1700000000", two[0]) + "\n" + two[1]}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out []kept
+			capturer := New(Config{Emit: keep(&out)})
+			for _, l := range c.lines {
+				capturer.Feed(capturer.Stream(0, "s"), []byte(l), false, Receipt{At: 7e15, Monotonic: 9})
+			}
+			capturer.Flush()
+			if fmt.Sprint(out) != fmt.Sprint(c.want) {
+				t.Fatalf("got  %+v\nwant %+v", out, c.want)
+			}
+		})
+	}
+}
+
+// TestReplayTimes: a replay knows no clock: the last TAG time, before it the
+// base time, before that none.
+func TestReplayTimes(t *testing.T) {
+	line := sentence("AIVDM,1,1,,A,15M,0")
+	for _, base := range []record.Micros{record.NoTime, 1_600_000_000_000_000} {
+		var out []kept
+		c := New(Config{Emit: keep(&out), Replay: true, BaseTime: base})
+		for _, l := range []string{line, `\c:1700000000*00\` + line, line} {
+			c.Feed(c.Stream(0, "s"), []byte(l), false, Receipt{})
+		}
+		first, tagged, after := out[0], out[1], out[2]
+		wantFirst := record.TimeBase
+		if base == record.NoTime {
+			wantFirst = record.TimeNone
+		}
+		if first.TimeSource != wantFirst || first.EventTime != base || first.ReceivedAt != base ||
+			tagged.TimeSource != record.TimeTag || tagged.EventTime != 1_700_000_000_000_000 ||
+			after.TimeSource != record.TimeBase || after.EventTime != 1_700_000_000_000_000 || after.Monotonic != 0 {
+			t.Errorf("base %d: %+v", base, out)
+		}
+	}
+}
+
+// TestRestoreAnywhere cuts a feed after each line: what was emitted before, and
+// what a Capturer restored from the snapshot emits of the rest, is every
+// sentence once; nothing that was waiting is lost or doubled.
+func TestRestoreAnywhere(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 9))
+	lines := dirtyLines(rng, 150)
+	want := map[string]int{}
+	for _, l := range lines {
+		pieces(want, l)
+	}
+	names := []string{"zero", "one"}
+	boot := clock.BootID{1}
+	for cut := range len(lines) + 1 {
+		var out []kept
+		feed := func(c *Capturer, from, to int) {
+			for i := from; i < to; i++ {
+				c.Feed(c.Stream(uint32(i/3%2), "s"), []byte(lines[i]), false, Receipt{At: record.Micros(i), Monotonic: int64(i)})
+			}
+		}
+		first := New(Config{Emit: keep(&out)})
+		feed(first, 0, cut)
+		snapshot := first.Snapshot(boot, func(i uint32) string { return names[i] })
+		second := New(Config{Emit: keep(&out)})
+		err := second.Restore(snapshot, boot, int64(cut), func(n string) uint32 { return uint32(slices.Index(names, n)) })
+		if err != nil || second.Waiting() != first.Waiting() {
+			t.Fatalf("cut %d: %d waiting, want %d; %v", cut, second.Waiting(), first.Waiting(), err)
+		}
+		if again := second.Snapshot(boot, func(i uint32) string { return names[i] }); len(again) != len(snapshot) {
+			t.Fatalf("cut %d: a snapshot of %d bytes became %d", cut, len(snapshot), len(again))
+		}
+		feed(second, cut, len(lines))
+		second.Flush()
+		if !maps.Equal(recorded(out), want) {
+			t.Fatalf("cut %d: not every sentence once", cut)
+		}
+	}
+}
+
+func TestWaitingIsBounded(t *testing.T) {
+	c := New(Config{Emit: func(*record.Record) {}, Assembler: nmea.AssemblerConfig{MaxOpen: 1 << 20, TimeoutMicros: 1 << 50}})
+	for i := range 3000 {
+		c.Feed(c.Stream(0, fmt.Sprint(i%6000)), []byte(sentence("AIVDM,2,1,1,A,"+strings.Repeat("5", 100)+",0")), false, Receipt{})
+		if n := len(c.Snapshot(clock.BootID{}, func(uint32) string { return "s" })); n > 2*maxWaitingBytes {
+			t.Fatalf("snapshot of %d bytes", n)
+		}
+	}
+	if len(c.streams) > maxStreams {
+		t.Errorf("%d streams remembered", len(c.streams))
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	c := New(Config{Emit: func(*record.Record) {}})
+	c.Feed(c.Stream(0, "s"), []byte(sentence("AIVDM,2,1,1,A,55,0")), true, Receipt{At: 5, Monotonic: 6})
+	f.Add(c.Snapshot(clock.BootID{1}, func(uint32) string { return "src" }))
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var out []kept
+		c := New(Config{Emit: keep(&out)})
+		_ = c.Restore(p, clock.BootID{1}, 1, func(string) uint32 { return 0 })
+		c.Flush()
+		lines := 0
+		for _, n := range recorded(out) {
+			lines += n
+		}
+		if n := c.Counts(); n.Lines > uint64(lines) || c.Waiting() != 0 {
+			t.Fatalf("counts %+v, %d lines in records", n, lines)
+		}
+	})
+}
