@@ -36,6 +36,7 @@ const duckScript = `
 import duckdb, json, sys
 con = duckdb.connect()
 con.execute("SET TimeZone = 'UTC'")
+con.execute("SET enable_progress_bar = false")
 rows = con.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sys.stdin.read() + ")").fetchall()
 json.dump([["NULL" if v is None else v for v in row] for row in rows], sys.stdout)
 `
