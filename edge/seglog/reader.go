@@ -33,13 +33,14 @@ type Item struct {
 func (it *Item) IsGap() bool { return it.Gap.To != 0 }
 
 // Reader reads one log in order. It belongs to one goroutine and must be
-// closed, or the segment it stands in is never recycled.
+// closed, or the segment in whose middle it stands is never recycled.
 type Reader struct {
 	s       *Store
 	log     record.LogID
 	next    record.Offset
 	started bool // a block was served: the next one begins at next exactly
 	segment *segment
+	pinned  bool // the segment's file stays as it is while the Reader reads it
 	scan    scanner
 	pending record.Block // found behind a gap just served
 }
@@ -69,7 +70,9 @@ func (r *Reader) NextOffset() record.Offset { return r.next }
 // Close lets go of the segment the Reader stands in. It may be called again.
 func (r *Reader) Close() error {
 	r.pending = record.Block{}
-	return r.leave()
+	err := r.unpin()
+	r.segment = nil
+	return err
 }
 
 // Next gives the next block or gap. Errors: ErrCaughtUp at DurableOffset of
@@ -98,6 +101,9 @@ func (r *Reader) Next() (Item, error) {
 			return r.skip(Gap{r.next, v.end, ReasonMissing}), nil
 		}
 		item, found, err := r.step(v)
+		if err == nil && r.next >= v.end {
+			err = r.unpin() // whoever waits for more holds back no recycling
+		}
 		if err != nil {
 			return Item{}, fmt.Errorf("read log %s at %d: %w", r.log, r.next, err)
 		}
@@ -201,22 +207,29 @@ func (l *logState) view(next record.Offset) view {
 	return view{gap: gap}
 }
 
-// enter makes g the segment the Reader stands in, unless it was dropped. A
-// segment whose file is gone is entered without a file to scan.
+// enter makes g the segment the Reader stands in and pins it. One that was
+// dropped is left instead; one whose file is gone has no file to scan.
 func (r *Reader) enter(g *segment) error {
-	if r.segment == g {
+	if r.segment == g && r.pinned {
 		return nil
 	}
-	if err := r.leave(); err != nil {
+	if err := r.unpin(); err != nil {
 		return err
 	}
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.segment != nil && r.segment != g {
+		if err := s.closeIdle(r.segment); err != nil {
+			return err
+		}
+	}
 	if g.dropped {
+		r.segment = nil
 		return nil
 	}
 	if g.file == nil {
-		f, err := r.s.fs.Open(r.s.path(g.name))
+		f, err := s.fs.Open(s.path(g.name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -224,25 +237,37 @@ func (r *Reader) enter(g *segment) error {
 			g.file = f
 		}
 	}
-	g.readers++
-	r.segment = g
-	r.scan = scanner{id: g.id, fresh: g.fresh, at: g.dataAt, buf: r.scan.buf[:0]}
+	if r.segment != g {
+		r.scan = scanner{id: g.id, fresh: g.fresh, at: g.dataAt, buf: r.scan.buf[:0]}
+	}
+	r.scan.file = nil
 	if g.file != nil {
 		r.scan.file = g.file
 	}
+	g.readers++
+	r.segment, r.pinned = g, true
 	return nil
 }
 
-// leave lets go of the segment the Reader stands in.
-func (r *Reader) leave() error {
-	g := r.segment
-	if g == nil {
+// unpin lets the segment's file go, though the Reader remembers its place in
+// it. The file of the newest segment stays open for the next block.
+func (r *Reader) unpin() error {
+	if !r.pinned {
 		return nil
 	}
-	r.segment = nil
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	r.pinned = false
+	s, g := r.s, r.segment
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	g.readers--
+	if g == s.newestSegment() && !s.closed {
+		return nil
+	}
+	return s.closeIdle(g)
+}
+
+// closeIdle closes the file of a segment that no Reader reads. Caller holds mu.
+func (s *Store) closeIdle(g *segment) error {
 	if g.readers > 0 || g.file == nil {
 		return nil
 	}
