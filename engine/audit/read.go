@@ -25,8 +25,17 @@ var (
 // batchRows is how many rows are read at a time.
 const batchRows = 1024
 
-// read takes one file into account.
+// errDamaged says that a file made the Parquet reader panic.
+var errDamaged = errors.New("damaged file")
+
+// read takes one file into account. parquet-go panics on some damaged footers
+// and pages; here that is an error like any other.
 func (a *audit) read(f lakeFile) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
 	file, err := a.FS.Open(filepath.Join(a.Lake, filepath.FromSlash(f.name)))
 	if err != nil {
 		return err
