@@ -1,0 +1,358 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"landfall/edge/clock"
+	"landfall/edge/record"
+	"landfall/edge/source"
+)
+
+// memLog is a log in memory.
+type memLog struct {
+	blocks []record.Block
+	at     []time.Time // of each block
+	marks  map[string][]byte
+	next   record.Offset
+	refuse error // of Append
+	tries  int
+}
+
+func (m *memLog) Append(b *record.Builder) (record.Offset, error) {
+	m.tries++
+	if m.refuse != nil {
+		return 0, m.refuse
+	}
+	if b.Count() == 0 {
+		return 0, errors.New("empty group")
+	}
+	block, err := record.Parse(append([]byte(nil), b.Seal(record.LogID{1}, m.next, record.Hash{})...))
+	if err != nil {
+		return 0, err
+	}
+	m.blocks, m.at = append(m.blocks, block), append(m.at, time.Now())
+	m.next = block.End()
+	for a := range block.Annotations {
+		if a.Type == record.AnnMark {
+			mark, err := a.Mark()
+			if err != nil {
+				return 0, err
+			}
+			m.marks[mark.Name] = append([]byte(nil), mark.Value...)
+		}
+	}
+	return block.First, nil
+}
+
+func (m *memLog) Marks() map[string][]byte { return maps.Clone(m.marks) }
+
+// lines is the multiset of lines in the blocks' records.
+func (m *memLog) lines(t *testing.T) map[string]int {
+	t.Helper()
+	var all []kept
+	for i := range m.blocks {
+		all = append(all, decode(t, &m.blocks[i])...)
+	}
+	return recorded(all)
+}
+
+func decode(t *testing.T, b *record.Block) (all []kept) {
+	t.Helper()
+	for _, p := range b.Payloads {
+		var r record.Record
+		if err := b.DecodeRecord(p, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Kind != record.KindLogOpen {
+			keep(&all)(&r)
+		}
+	}
+	return all
+}
+
+// bubbleClock follows synctest's time.
+type bubbleClock struct{}
+
+func (bubbleClock) Now() (record.Micros, int64) {
+	now := time.Now().UnixMicro()
+	return record.Micros(now), now
+}
+
+func (bubbleClock) Boot() clock.BootID { return clock.BootID{7} }
+
+// scripted is a source whose Run is a function.
+type scripted struct {
+	name string
+	run  func(ctx context.Context, sink source.Sink) error
+}
+
+func (s scripted) Name() string          { return s.name }
+func (s scripted) Resend() bool          { return false }
+func (s scripted) Status() source.Status { return source.Status{Name: s.name} }
+func (s scripted) Run(ctx context.Context, sink source.Sink) error {
+	return s.run(ctx, sink)
+}
+
+func batch(lines ...string) *source.Batch {
+	wall, mono := bubbleClock{}.Now()
+	b := &source.Batch{Stream: "s", ReceivedAt: wall, Monotonic: mono}
+	for _, l := range lines {
+		b.Lines = append(b.Lines, source.Line{Data: []byte(l)})
+	}
+	return b
+}
+
+// live runs a Live over sources in a bubble until the returned function.
+func live(t *testing.T, log Log, sources ...Source) (*Live, func() error) {
+	t.Helper()
+	l, err := NewLive(LiveConfig{Log: log, Clock: bubbleClock{}, Sources: sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	return l, func() error { cancel(); return <-done }
+}
+
+// feeder gives a source that delivers what comes through the channel.
+func feeder(name string, in chan *source.Batch) scripted {
+	return scripted{name, func(ctx context.Context, sink source.Sink) error {
+		for {
+			select {
+			case b := <-in:
+				if err := sink.Deliver(b); err != nil {
+					return nil
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}}
+}
+
+func TestGroupCommitsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("a", in))
+		time.Sleep(90 * time.Millisecond)
+		begin := time.Now()
+		in <- batch("one")
+		time.Sleep(100 * time.Millisecond)
+		in <- batch("two")
+		time.Sleep(time.Second)
+		if len(log.blocks) != 1 || log.blocks[0].Count != 2 || log.at[0].Sub(begin) != 250*time.Millisecond {
+			t.Errorf("%d blocks, at %v", len(log.blocks), log.at)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSyncCommitsAtOnceAndTellsAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("a", in))
+		told := -1
+		b := batch("one")
+		b.Mark, b.Position, b.Sync = "a/x", []byte("p1"), true
+		b.Durable = func() { told = len(log.blocks) }
+		in <- b
+		synctest.Wait()
+		if told != 1 || string(log.marks["a/x"]) != "p1" {
+			t.Errorf("told with %d blocks, marks %q", told, log.marks)
+		}
+		// Only an empty batch: nothing to lose, told without a block.
+		told = -1
+		e := batch()
+		e.Mark, e.Position, e.Sync, e.Durable = "a/x", []byte("p2"), true, b.Durable
+		in <- e
+		synctest.Wait()
+		if told != 1 {
+			t.Errorf("told with %d blocks", told)
+		}
+		// A fragment alone is told only with the block that keeps it.
+		told = -1
+		w := batch(sentence("AIVDM,2,1,1,A,55,0"))
+		w.Sync, w.Durable = true, b.Durable
+		in <- w
+		synctest.Wait()
+		if told != -1 {
+			t.Error("told of a fragment that is nowhere durable")
+		}
+		in <- batch("other")
+		time.Sleep(time.Second)
+		if told != 2 || string(log.marks["a/x"]) != "p2" || len(log.marks[WaitingMark]) < 30 {
+			t.Errorf("told with %d blocks, marks %q", told, log.marks)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBlockedLogWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}, refuse: errors.New("full")}, make(chan *source.Batch)
+		l, stop := live(t, log, feeder("a", in))
+		sent, told := 0, 0
+		feed := func() {
+			b := batch(fmt.Sprintf("line %d", sent))
+			b.Durable = func() { told++ }
+			select {
+			case in <- b:
+				sent++
+			case <-time.After(time.Minute):
+			}
+		}
+		for range 3 * queueBatches {
+			feed()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if sent > queueBatches+50 || told != 0 {
+			t.Errorf("took %d batches (told %d) while the log takes nothing", sent, told)
+		}
+		s := l.Status()
+		if s.BlockedSince == record.NoTime || s.BlockedBy != "full" || s.AppendErrors < 10 {
+			t.Errorf("status %+v", s)
+		}
+		log.refuse = nil
+		time.Sleep(10 * time.Second)
+		if n := len(log.lines(t)); n != sent || told != sent {
+			t.Errorf("%d lines of %d, told %d", n, sent, told)
+		}
+		if s := l.Status(); s.BlockedSince != record.NoTime || s.Captured.Records != uint64(sent) {
+			t.Errorf("status %+v", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("a", in))
+		in <- batch("one", sentence("AIVDM,2,1,1,A,55,0"))
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if n := log.lines(t); n["one"] != 1 || len(n) != 1 {
+			t.Errorf("lines %v", n)
+		}
+		// The fragment waits in the mark; its partner comes after the restart.
+		_, stop = live(t, log, feeder("a", in))
+		in <- batch(sentence("AIVDM,2,2,1,A,88,2"))
+		time.Sleep(time.Second)
+		if all := decode(t, &log.blocks[1]); len(all) != 1 || all[0].Kind != record.KindAIS {
+			t.Errorf("records %+v", all)
+		}
+		// A lone fragment at the end would ride in no block: it is given up.
+		in <- batch(sentence("AIVDM,2,1,2,A,66,0"))
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if n := log.lines(t); len(n) != 4 {
+			t.Errorf("lines %v", n)
+		}
+		log.refuse = errors.New("full")
+		_, stop = live(t, log, feeder("a", in))
+		in <- batch("never")
+		begin := time.Now()
+		if err := stop(); !errors.Is(err, log.refuse) || time.Since(begin) > 6*time.Second {
+			t.Errorf("stopped after %v with %v", time.Since(begin), err)
+		}
+	})
+}
+
+func TestFragmentsExpireLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("a", in))
+		in <- batch(sentence("AIVDM,2,1,1,A,55,0"))
+		time.Sleep(time.Second)
+		if len(log.blocks) != 0 {
+			t.Error("given up too soon")
+		}
+		time.Sleep(2 * time.Second)
+		if n := log.lines(t); len(n) != 1 {
+			t.Errorf("lines %v", n)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSourceGoneFromConfiguration: what it left waiting still becomes records.
+func TestSourceGoneFromConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("old", in))
+		in <- batch("one", sentence("AIVDM,2,1,1,A,55,0"))
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		_, stop = live(t, log, feeder("new", in))
+		time.Sleep(5 * time.Second)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		last := &log.blocks[len(log.blocks)-1]
+		all, named := decode(t, last), ""
+		for a := range last.Annotations {
+			if a.Type == record.AnnSource {
+				s, err := a.SourceName()
+				if err != nil || s.Source != all[0].Source {
+					t.Errorf("source %+v, %v", s, err)
+				}
+				named = s.Name
+			}
+		}
+		if len(all) != 1 || all[0].Kind != record.KindFragment || named != "old" {
+			t.Errorf("records %+v of %q", all, named)
+		}
+	})
+}
+
+// TestBlockSaysAll: boot, sources and watermarks stand in each block.
+func TestBlockSaysAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		_, stop := live(t, log, feeder("a", in), feeder("quiet", make(chan *source.Batch)))
+		for range 2 {
+			in <- batch("one")
+			time.Sleep(2 * time.Minute)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		seen := map[string]record.Watermark{}
+		boots := 0
+		for a := range log.blocks[1].Annotations {
+			switch a.Type {
+			case record.AnnBoot:
+				boots += int(a.Body[0])
+			case record.AnnWatermark:
+				w, err := a.Watermark()
+				if err != nil {
+					t.Error(err)
+				}
+				seen[w.Source] = w
+			}
+		}
+		all := decode(t, &log.blocks[1])
+		want := all[0].EventTime - 30_000_000
+		if boots != 7 || seen["a"].At != want || seen[""].At != want || !seen["quiet"].Idle || len(seen) != 3 {
+			t.Errorf("boots %d, watermarks %+v, want %d", boots, seen, want)
+		}
+	})
+}
