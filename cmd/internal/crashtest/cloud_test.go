@@ -42,12 +42,23 @@ func command(t *testing.T, path string, args ...string) (code int, stdout, stder
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// engineConfig gives the engine's configuration.
+// engineConfig gives the engine's configuration: epochs of a fifth of a second,
+// and the landing log on the same disk as the lake.
 func engineConfig(c *cloud, data string) string {
-	return fmt.Sprintf("data_dir: %s\n", data)
+	return fmt.Sprintf(`listen: %s
+identity: {unauthenticated: true}
+landing:
+  dir: %s
+  partitions: 2
+  segment_size: 64KiB
+  reserve: 4MiB
+lake: {dir: %s}
+epoch: {interval: 200ms, records: 500}
+drain_timeout: 10s
+`, c.addr, filepath.Join(data, "landing"), c.lake)
 }
 
 // replayArgs gives the arguments of a replay with short epochs.
 func replayArgs(file, lake, gateway string) []string {
-	return []string{"replay", file, "--lake", lake, "--gateway", gateway, "--base-time", "2026-01-01T00:00:00Z"}
+	return []string{"replay", file, "--lake", lake, "--gateway", gateway, "--base-time", "2026-01-01T00:00:00Z", "--epoch-records", "1000"}
 }

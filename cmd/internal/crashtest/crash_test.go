@@ -33,7 +33,7 @@ func killRound(t *testing.T, rng *rand.Rand, total histogram) {
 	dir := workdir(t)
 	c := newCloud(t, dir, dir)
 	a := newGateway(t, dir, "alpha", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "file", "acked", "pty", "tcpserver")
-	b := newGateway(t, dir, "beta", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "acked", "udp", "tcpclient", "file")
+	b := newGateway(t, dir, "gamma", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "acked", "udp", "tcpclient", "file")
 	s := scenario{t: t, cloud: c, gateways: []*gateway{a, b}}
 	s.supervise(c.program, roleEngine, makePlan(rng, roleEngine, hitsWanted, 20, 0), s.anyInFlight)
 	for _, g := range s.gateways {

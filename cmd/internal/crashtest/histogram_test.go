@@ -53,10 +53,10 @@ func (h histogram) String() string {
 	fmt.Fprintf(&b, "  %-20s %5s %5s %7s %10s %7s\n", "killed at", "kills", "edge", "engine", "in flight", "second")
 	var total tally
 	for _, name := range append(failpoint.Names(), "") {
-		c := tally{}
-		if h[name] != nil {
-			c = *h[name]
+		if h[name] == nil {
+			continue
 		}
+		c := *h[name]
 		line(cmp.Or(name, "(random moment)"), c)
 		total.edge, total.engine = total.edge+c.edge, total.engine+c.engine
 		total.inFlight, total.second = total.inFlight+c.inFlight, total.second+c.second

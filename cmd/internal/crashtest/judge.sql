@@ -4,7 +4,7 @@
 WITH
 sent AS MATERIALIZED (
   SELECT * FROM read_csv('{{.Sent}}', header = true, columns = {
-    'gateway': 'VARCHAR', 'source': 'VARCHAR', 'resends': 'BOOLEAN', 'sure': 'BOOLEAN', 'sent_at': 'BIGINT', 'done_at': 'BIGINT',
+    'gateway': 'VARCHAR', 'source': 'VARCHAR', 'station': 'VARCHAR', 'resends': 'BOOLEAN', 'sure': 'BOOLEAN', 'sent_at': 'BIGINT', 'done_at': 'BIGINT',
     'line': 'VARCHAR', 'message': 'BIGINT', 'fragment': 'INTEGER', 'total': 'INTEGER', 'msg_type': 'INTEGER', 'mmsi': 'BIGINT'})
 ),
 openings AS MATERIALIZED (
@@ -54,7 +54,7 @@ given_up AS MATERIALIZED (SELECT DISTINCT gateway, log, unnest(range(off, off + 
 ends AS (SELECT gateway, log, max(off) + 1 AS n FROM (SELECT gateway, log, off FROM rec UNION ALL SELECT * FROM given_up) GROUP BY ALL),
 accounted AS (SELECT gateway, log, count(*) AS n FROM (SELECT gateway, log, off FROM rec UNION SELECT * FROM given_up) GROUP BY ALL),
 complete AS ( -- messages of resendable sources of which every fragment was sent
-  SELECT gateway, source, message, any_value(total) AS total FROM sent WHERE resends AND message > 0
+  SELECT station, message, any_value(total) AS total FROM sent WHERE resends AND message > 0
   GROUP BY ALL HAVING count(*) = any_value(total)
 ),
 violations(name, n, example) AS (
@@ -77,7 +77,7 @@ violations(name, n, example) AS (
   UNION ALL SELECT 'good sentence without a typed row', count(*), any_value(s.msg_type || ' ' || s.line || ' ' || coalesce(g.reject_reason, ''))
     FROM sent s JOIN got g USING (gateway, source, line) WHERE s.total = 1 AND (g.kind <> 'ais' OR g.rows = 0 OR g.reject_reason IS NOT NULL)
   UNION ALL SELECT 'message not joined although all of it was sent', count(*), any_value(s.msg_type || ' ' || s.line)
-    FROM complete c JOIN sent s USING (gateway, source, message) JOIN got g USING (gateway, source, line) WHERE g.kind <> 'ais'
+    FROM complete c JOIN sent s USING (station, message) JOIN got g USING (gateway, source, line) WHERE g.kind <> 'ais'
   UNION ALL SELECT 'log whose predecessor is not in the lake to its end', count(*), any_value(o.gateway || ' ' || o.log)
     FROM openings o LEFT JOIN logs l ON l.gateway = o.gateway AND l.log = o.prev
     WHERE o.prev <> repeat('0', 32) AND (l.n IS NULL OR l.n <> o.prev_end)

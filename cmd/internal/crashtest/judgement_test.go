@@ -13,29 +13,27 @@ import (
 	"landfall/sinks/sinktest"
 )
 
-// lakeScript makes a record table of the lines that were sent, argv[1], under
-// argv[2]; argv[3] is the opening's bytes in hexadecimal and argv[4] SQL that
-// spoils the table r.
+// lakeScript makes lakes whose record table holds the lines that were sent,
+// argv[1]; argv[2] is the opening's bytes in hexadecimal, and then come pairs of
+// a lake and of SQL that spoils its table r.
 const lakeScript = `
 import duckdb, os, sys
-sent, lake, opening, spoil = sys.argv[1:]
-os.makedirs(lake + "/record/dt=2026-01-01")
-con = duckdb.connect()
-con.execute("CREATE TABLE r AS SELECT gateway AS _gateway, repeat('a', 32) AS _log, row_number() OVER () AS _offset, 0 AS _row, 0 AS _rows, "
-  "'text' AS kind, source, from_hex(line) AS raw, 0 AS rows, NULL::VARCHAR AS reject_reason FROM read_csv('" + sent + "', header = true, all_varchar = true)")
-con.execute("INSERT INTO r VALUES ('alpha', repeat('a', 32), 0, 0, 0, 'log_open', NULL, from_hex('" + opening + "'), 0, NULL)")
-con.execute(spoil or "SELECT 1")
-con.execute("COPY r TO '" + lake + "/record/dt=2026-01-01/1.parquet' (FORMAT parquet)")
+sent, opening, pairs = sys.argv[1], sys.argv[2], sys.argv[3:]
+for lake, spoil in zip(pairs[::2], pairs[1::2]):
+    os.makedirs(lake + "/record/dt=2026-01-01")
+    con = duckdb.connect()
+    con.execute("CREATE TABLE r AS SELECT gateway AS _gateway, repeat('a', 32) AS _log, row_number() OVER () AS _offset, 0 AS _row, 0 AS _rows, "
+      "'text' AS kind, source, from_hex(line) AS raw, 0 AS rows, NULL::VARCHAR AS reject_reason FROM read_csv('" + sent + "', header = true, all_varchar = true)")
+    con.execute("INSERT INTO r VALUES ('alpha', repeat('a', 32), 0, 0, 0, 'log_open', NULL, from_hex('" + opening + "'), 0, NULL)")
+    con.execute(spoil or "SELECT 1")
+    con.execute("COPY r TO '" + lake + "/record/dt=2026-01-01/1.parquet' (FORMAT parquet)")
 `
 
 // TestJudgeSeesWhatIsWrong spoils a good table in every way and wants the judge
 // to say so, and nothing else.
 func TestJudgeSeesWhatIsWrong(t *testing.T) {
 	const last = "(SELECT max(_offset) FROM r)"
-	for name, c := range map[string]struct {
-		spoil string
-		want  map[string]int64
-	}{
+	cases := map[string]spoiled{
 		"nothing": {"", nil},
 		"a line of a file is missing": {"DELETE FROM r WHERE _offset = (SELECT max(_offset) FROM r WHERE source = 'file')",
 			map[string]int64{"missing although its sender resends": 1, "offsets not 0 to n-1": 1}},
@@ -53,9 +51,11 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 			map[string]int64{"record whose typed rows are not complete": 1}},
 		"an opening is missing": {"DELETE FROM r WHERE kind = 'log_open'",
 			map[string]int64{"log without an opening": 1, "offsets not 0 to n-1": 1}},
-	} {
+	}
+	dir := spoiledLakes(t, cases)
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			e := spoiledLake(t, c.spoil)
+			e := evidence{t: t, dir: dir, lake: filepath.Join(dir, name)}
 			got := map[string]int64{}
 			for _, row := range e.ask() {
 				if !strings.HasPrefix(row[0], "#") && row[0] != "good sentence without a typed row" && row[0] != "message not joined although all of it was sent" && row[1] != "0" {
@@ -71,14 +71,19 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// spoiledLake makes a journal of a file's and of a socket's lines, and a lake
-// that holds them but for what spoil does.
-func spoiledLake(t *testing.T, spoil string) evidence {
+// spoiled is one way to spoil a table, and what the judge says of it.
+type spoiled struct {
+	spoil string
+	want  map[string]int64
+}
+
+// spoiledLakes makes a journal of a file's and of a socket's lines, and lakes
+// that hold them but for what is spoiled.
+func spoiledLakes(t *testing.T, cases map[string]spoiled) (dir string) {
 	t.Helper()
-	e := evidence{t: t, dir: t.TempDir()}
-	e.lake = filepath.Join(e.dir, "lake")
+	dir = t.TempDir()
 	for i, source := range []string{"file", "udp"} {
-		s, err := newSender(e.dir, "alpha", source, source == "file", 1, uint64(i), nowhere{})
+		s, err := newSender(dir, "alpha", source, source == "file", 1, uint64(i), nowhere{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,8 +97,12 @@ func spoiledLake(t *testing.T, spoil string) evidence {
 		}
 	}
 	opening := record.Opening{PrevLastAt: record.NoTime, OpenedAt: 1_000_000}
-	sinktest.Python(t, lakeScript, filepath.Join(e.dir, "sent-*.csv"), e.lake, hex.EncodeToString(opening.Encode()), spoil)
-	return e
+	args := []string{filepath.Join(dir, "sent-*.csv"), hex.EncodeToString(opening.Encode())}
+	for name, c := range cases {
+		args = append(args, filepath.Join(dir, name), c.spoil)
+	}
+	sinktest.Python(t, lakeScript, args...)
+	return dir
 }
 
 // nowhere is an outlet that says sent.

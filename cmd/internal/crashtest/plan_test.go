@@ -81,9 +81,23 @@ func makePlan(rng *rand.Rand, role string, hits, random, calm int) []life {
 	return plan
 }
 
+// maxCount is up to which hit of a failpoint a life goes on: as many as it makes
+// in a second or two.
+func maxCount(name string) int {
+	switch family, _, _ := strings.Cut(name, "."); family {
+	case "c1":
+		return 30
+	case "c2":
+		return 6
+	case "claim", "collect":
+		return 2
+	}
+	return 4
+}
+
 // pair is a kill at a failpoint and one of the recovery after it.
 func pair(rng *rand.Rand, name string, all []string) []life {
-	first := life{point: name, count: 1 + rng.IntN(4)}
+	first := life{point: name, count: 1 + rng.IntN(maxCount(name))}
 	second := life{point: name, count: 1, second: true}
 	switch rng.IntN(3) {
 	case 0: // at whatever else comes first

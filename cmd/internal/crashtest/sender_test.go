@@ -33,7 +33,8 @@ type outlet interface {
 // sender plays one station: it makes lines, sends them and writes down which.
 type sender struct {
 	gateway, source string
-	resends         bool // what is not captured is sent again: nothing may be missing
+	station         string // in the TAG blocks; no other sender has it
+	resends         bool   // what is not captured is sent again: nothing may be missing
 	out             outlet
 	perTick         int // messages a tick
 	harbour         *aissim.Harbour
@@ -49,9 +50,10 @@ const tickEvery = 20 * time.Millisecond
 
 // newSender makes a sender whose lines differ from those of every other one.
 func newSender(dir, gateway, source string, resends bool, perTick int, seed uint64, out outlet) (*sender, error) {
+	station := gateway + "-" + source
 	h, err := aissim.New(aissim.Config{
 		Seed: seed, Start: time.Now().UnixMicro(), Rate: float64(perTick) * float64(time.Second/tickEvery),
-		Receivers: []aissim.Receiver{{Name: gateway + "-" + source}},
+		Receivers: []aissim.Receiver{{Name: station}},
 		Tag:       aissim.TagMillis, Unique: true, Noise: 0.03, LostFragments: 0.02,
 	})
 	if err != nil {
@@ -62,7 +64,7 @@ func newSender(dir, gateway, source string, resends bool, perTick int, seed uint
 		return nil, err
 	}
 	s := &sender{
-		gateway: gateway, source: source, resends: resends, perTick: perTick, out: out, harbour: h,
+		gateway: gateway, source: source, station: station, resends: resends, perTick: perTick, out: out, harbour: h,
 		file: f, journal: bufio.NewWriter(f),
 	}
 	_, err = fmt.Fprintln(s.journal, journalHead)
@@ -128,11 +130,11 @@ func (s *sender) message() error {
 }
 
 // journalHead names the columns that note writes.
-const journalHead = "gateway,source,resends,sure,sent_at,done_at,line,message,fragment,total,msg_type,mmsi"
+const journalHead = "gateway,source,station,resends,sure,sent_at,done_at,line,message,fragment,total,msg_type,mmsi"
 
 func (s *sender) note(lines []aissim.Line, at, done int64, f fate) error {
 	for _, l := range lines {
-		_, err := fmt.Fprintf(s.journal, "%s,%s,%t,%t,%d,%d,%s,%d,%d,%d,%d,%d\n", s.gateway, s.source, s.resends, f == sent,
+		_, err := fmt.Fprintf(s.journal, "%s,%s,%s,%t,%t,%d,%d,%s,%d,%d,%d,%d,%d\n", s.gateway, s.source, s.station, s.resends, f == sent,
 			at, done, hex.EncodeToString(l.Text), l.Message, l.Fragment, l.Total, l.MsgType, l.MMSI)
 		if err != nil {
 			return err
