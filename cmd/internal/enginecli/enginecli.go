@@ -165,9 +165,9 @@ func explainCommand() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			return cli.JSON(c.OutOrStdout(), explain.Engine(cfg))
+			return cli.JSON(c.OutOrStdout(), Explain(cfg))
 		}
-		return explain.Text(c.OutOrStdout(), explain.Engine(cfg))
+		return explain.Text(c.OutOrStdout(), Explain(cfg))
 	}
 	return c
 }

@@ -1,7 +1,8 @@
 // Package explain says, for a configuration, what each handoff of the data
 // guarantees and why.
 //
-// In:  the configuration of a gateway or of an engine.
+// In:  the configuration of a gateway. What explains an engine lies with
+// cmd/internal/enginecli, so that the edge's binary does not depend on it.
 // Out: Handoffs in data's order, printed as text or JSON.
 //
 // Invariants

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/bench"
+	"landfall/cmd/internal/cli"
+	"landfall/edge/durable"
+)
+
+func benchCommand() *cobra.Command {
+	c := &cobra.Command{Use: "bench", Short: "Measures the chain beside the machine's own limits", Args: cli.NoArgs}
+	dir := c.Flags().String("dir", ".", "`DIR` on the disk to be measured; a folder is made in it and removed")
+	cfg := bench.Config{}
+	c.Flags().IntVar(&cfg.Sentences, "sentences", 0, "how many are replayed; 0: a million")
+	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
+	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at 100 sentences/s; 0: the default")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		cfg.Edge, cfg.Engine = []string{self, edgeVerb}, []string{self, engineVerb}
+		if cfg.Dir, err = freshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
+			return err
+		}
+		err = bench.Run(c.Context(), c.OutOrStdout(), cfg)
+		if rm := (durable.OS{}).Remove(cfg.Dir); rm != nil && err == nil {
+			err = fmt.Errorf("bench left something behind: %w", rm)
+		}
+		return err
+	}
+	return c
+}
+
+// freshDir makes a directory "<name>-<n>" in parent that was not there.
+func freshDir(fsys durable.FS, parent, name string) (string, error) {
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return "", err
+	}
+	if err := durable.MkdirAllSync(fsys, parent); err != nil {
+		return "", err
+	}
+	for n := 1; ; n++ {
+		dir := filepath.Join(parent, fmt.Sprintf("%s-%d", name, n))
+		if _, err := fsys.Stat(dir); err == nil {
+			continue
+		}
+		if err := fsys.Mkdir(dir); err != nil {
+			return "", fmt.Errorf("make a directory to work in: %w", err)
+		}
+		return dir, nil
+	}
+}

@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// dieWithParent has the kernel end a child when the demo ends, however it does.
+func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

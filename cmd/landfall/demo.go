@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/traffic"
+	"landfall/decoders/aissim"
+	"landfall/edge/agent"
+	"landfall/edge/durable"
+	"landfall/engine/server"
+)
+
+func demoCommand() *cobra.Command {
+	c := &cobra.Command{Use: "demo", Short: "Runs the whole chain on this machine, kills parts of it, and proves what arrived", Args: cli.NoArgs,
+		Long: "Simulated harbour traffic goes over TCP, UDP, a serial line and the acknowledged protocol into two gateways, over HTTP into an\n" +
+			"engine, and into Parquet. On the way the engine and a gateway are killed with SIGKILL and started again."}
+	d := demo{}
+	parent := c.Flags().String("dir", ".", "`DIR` in which a directory landfall-demo-<n> is made")
+	c.Flags().DurationVar(&d.duration, "duration", 18*time.Second, "how long traffic flows")
+	c.Flags().Float64Var(&d.rate, "rate", 600, "lines a second, about")
+	c.Flags().Uint64Var(&d.seed, "seed", 1, "of the traffic")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if d.duration < time.Second || d.rate <= 0 {
+			return cli.Fail(cli.ExitUsage, errors.New("--duration: want 1s or more; --rate: want more than 0"))
+		}
+		var err error
+		if d.dir, err = freshDir(durable.OS{}, *parent, "landfall-demo"); err != nil {
+			return err
+		}
+		d.out, d.started = c.OutOrStdout(), time.Now()
+		return d.run(c.Context())
+	}
+	return c
+}
+
+// demo is one run.
+type demo struct {
+	dir      string
+	duration time.Duration
+	rate     float64
+	seed     uint64
+	out      io.Writer
+	started  time.Time
+
+	engine, north, pilot *child
+	outputs              []traffic.Output // by receiver
+	names                []string         // of outputs
+}
+
+// httpClient gives a client that keeps no connection to a process that may be
+// killed.
+func httpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+// say prints a line with the time since the start.
+func (d *demo) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.out, "%5.1f s  %s\n", time.Since(d.started).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// waitLimit bounds each wait for a child.
+const waitLimit = 30 * time.Second
+
+// run is the demo: start, traffic with kills in the middle, drain, stop, proof.
+func (d *demo) run(ctx context.Context) (err error) {
+	d.say("working in %s", d.dir)
+	logs, err := d.prepare()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, c := range d.children() {
+			c.kill()
+		}
+		for _, l := range logs {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if err := d.startAll(ctx); err != nil {
+		return err
+	}
+	report, err := d.playWithKills(ctx)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return cli.Fail(cli.ExitUnavailable, fmt.Errorf("interrupted; what there is lies in %s", d.dir))
+	}
+	d.say("traffic ended: %d lines sent, %d lost on the air, %d dropped while a part was down", report.Sent, report.Lost, report.Dropped)
+	if err := d.drain(ctx); err != nil {
+		return err
+	}
+	return d.prove(ctx)
+}
+
+// startAll starts the children, the way out first.
+func (d *demo) startAll(ctx context.Context) error {
+	for _, c := range d.children() {
+		if err := c.start(); err != nil {
+			return err
+		}
+		if err := await(ctx, c, waitLimit, "runs", func(*map[string]any) bool { return true }); err != nil {
+			return err
+		}
+		d.say("%s runs, process %d, status on http://%s/status", c.name, c.cmd.Process.Pid, c.address)
+	}
+	return nil
+}
+
+func (d *demo) children() []*child { return []*child{d.engine, d.north, d.pilot} }
+
+// playWithKills plays the traffic; meanwhile the engine is killed after a third
+// of the time and a gateway after two thirds.
+func (d *demo) playWithKills(ctx context.Context) (traffic.Report, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var killing sync.WaitGroup
+	var killErr error
+	killing.Go(func() {
+		killErr = errors.Join(d.killAfter(ctx, d.engine, d.duration/3), d.killAfter(ctx, d.north, d.duration/3))
+		if killErr != nil {
+			cancel()
+		}
+	})
+	report, err := d.play(ctx)
+	killing.Wait()
+	closing, stop := context.WithTimeout(ctx, waitLimit)
+	defer stop()
+	for i, o := range d.outputs {
+		if cerr := o.Close(closing); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, fmt.Errorf("end %s: %w", d.names[i], cerr))
+		}
+	}
+	return report, errors.Join(killErr, err)
+}
+
+func (d *demo) play(ctx context.Context) (traffic.Report, error) {
+	start := time.Now()
+	h, err := aissim.New(aissim.Config{
+		Seed: d.seed, Start: start.UnixMicro(), Ships: 60, BaseStations: 2, AtoNs: 6, Rate: d.rate, Tag: aissim.TagMillis,
+		Noise: 0.005, LostFragments: 0.02, Disorder: 0.01,
+		Receivers: []aissim.Receiver{{Name: "mole"}, {Name: "tower", Hears: 0.9}, {Name: "quay", Talker: "BS", Hears: 0.3}, {Name: "pilot", Hears: 0.8}},
+	})
+	if err != nil {
+		return traffic.Report{}, err
+	}
+	d.say("traffic flows for %s: 60 ships, 4 receivers, about %.0f lines/s over %s, %s, %s and %s", d.duration, d.rate, d.names[0], d.names[1], d.names[2], d.names[3])
+	return traffic.Play(ctx, h, d.outputs, traffic.Options{Paced: true, Until: start.Add(d.duration).UnixMicro()})
+}
+
+// downFor is how long a killed child stays dead.
+const downFor = 700 * time.Millisecond
+
+func (d *demo) killAfter(ctx context.Context, c *child, after time.Duration) error {
+	if !pause(ctx, after) {
+		return nil
+	}
+	c.kill()
+	d.say("killed %s (SIGKILL) with records in flight", c.name)
+	if !pause(ctx, downFor) {
+		return nil
+	}
+	if err := c.start(); err != nil {
+		return err
+	}
+	d.say("started %s again, process %d", c.name, c.cmd.Process.Pid)
+	return nil
+}
+
+// pause waits and tells whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// drain waits until the gateways have forwarded all, then stops each child,
+// which leaves everything committed and published.
+func (d *demo) drain(ctx context.Context) error {
+	for _, c := range []*child{d.north, d.pilot} {
+		if err := await(ctx, c, waitLimit, "runs", func(*agent.Status) bool { return true }); err != nil {
+			return err
+		}
+		if err := c.stop(ctx); err != nil {
+			return err
+		}
+	}
+	d.say("gateways drained and stopped")
+	err := await(ctx, d.engine, waitLimit, "has committed everything", func(s *server.Status) bool {
+		for _, t := range s.Tasks {
+			if t.Behind > 0 || t.State != server.TaskRunning {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.engine.stop(ctx); err != nil {
+		return err
+	}
+	d.say("engine committed, published and stopped")
+	return nil
+}
+
+// freePort gives a loopback address that nobody uses now.
+func freePort(network string) (string, error) {
+	if network == "udp" {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		return conn.LocalAddr().String(), conn.Close()
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// path gives a name in the demo's directory.
+func (d *demo) path(parts ...string) string {
+	return filepath.Join(append([]string{d.dir}, parts...)...)
+}
