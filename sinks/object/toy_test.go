@@ -29,7 +29,7 @@ import (
 const (
 	toyRecords = 9
 	toyEpoch   = 3 // records an epoch
-	toyKeys    = 2
+	toyKeys    = 5
 )
 
 var toyTask = stream.TaskID{Landing: "toy"}
@@ -148,6 +148,8 @@ type world struct {
 	store checkpoint.Store // unspoilt
 	files object.Files
 
+	backlog  int // 1: nothing runs beside anything
+	watch    sync.Mutex
 	mu       sync.Mutex
 	history  []checkpoint.Manifest
 	released int64
@@ -155,7 +157,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{fsys: faultfs.New()}
+	w := &world{fsys: faultfs.New(), backlog: 2}
 	if err := w.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +195,8 @@ type watched struct {
 }
 
 func (s watched) Swap(ctx context.Context, name string, old checkpoint.Version, data []byte) (checkpoint.Version, error) {
+	s.w.watch.Lock() // nothing moves HEAD before it is noted
+	defer s.w.watch.Unlock()
 	v, err := s.Store.Swap(ctx, name, old, data)
 	s.w.observe()
 	return v, err
@@ -210,7 +214,7 @@ func (w *world) claim(store checkpoint.Store, files object.Files) (*toy, error) 
 	c, err := checkpoint.Claim(context.Background(), checkpoint.Config{
 		Store: store, Sinks: []stream.Sink{&toySink{files}}, Task: toyTask, Partitions: 1, Schema: 1,
 		Params: map[string]string{"gateway": "toy"}, Release: w.release,
-		PublishBacklog: 1, Attempts: 3, Backoff: time.Nanosecond,
+		PublishBacklog: w.backlog, Attempts: 3, Backoff: time.Nanosecond,
 	})
 	if err != nil {
 		return nil, err
