@@ -44,6 +44,7 @@ type bucket struct {
 // stager is a table's part of a stage.
 type stager interface {
 	buckets() []*bucket
+	dates() int // buckets in use
 	reset()
 }
 
@@ -105,6 +106,8 @@ func (t *tableStage[R]) bucket(d day) *dayRows[R] {
 	t.days[d] = b
 	return b
 }
+
+func (t *tableStage[R]) dates() int { return len(t.days) }
 
 // reset drops the rows and keeps the memory of the largest buckets.
 func (t *tableStage[R]) reset() {

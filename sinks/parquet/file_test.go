@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -308,5 +309,44 @@ func TestCollectSparesWhatIsBeingWritten(t *testing.T) {
 	s.setLive([]string{name}, false)
 	if err := s.Collect(ctx, testTask, nil, func() error { return nil }); err != nil || count() != 0 {
 		t.Errorf("an abandoned file: error %v, %d left", err, count())
+	}
+}
+
+// TestBytesBoundsMemory compares Bytes with the heap, for many rows and for
+// many dates.
+func TestBytesBoundsMemory(t *testing.T) {
+	for name, spread := range map[string]record.Micros{"many rows": 0, "many dates": microsPerDay} {
+		_, s := lake(t)
+		st, err := s.Begin(testTask, "c", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		b := harbour(1, 2000)
+		before := heap()
+		for i := range 100 {
+			if spread != 0 && i > 0 {
+				break
+			}
+			for j := range b.Records {
+				at := record.Micros(j)*spread + 1
+				b.Records[j].EventTime, b.Positions[j].EventTime = at, at
+			}
+			if err := st.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held := heap() - before
+		if bytes := st.Bytes(); held > bytes || held < bytes/10 {
+			t.Errorf("%s: %d bytes held, Bytes says %d", name, held, bytes)
+		}
+		t.Logf("%s: %d bytes held, Bytes says %d", name, held, st.Bytes())
+		st.Abandon()
+		runtime.KeepAlive(b)
 	}
 }

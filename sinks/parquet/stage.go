@@ -28,10 +28,12 @@ type Stage struct {
 
 var errEnded = errors.New("stage has ended")
 
-// Memory that a row takes in its columns, at most; bytes of blobs come on top.
+// Memory that a row takes in its columns, and a table's date besides, at most;
+// bytes of blobs come on top.
 const (
-	recordRowBytes = 100
-	aisRowBytes    = 170
+	recordRowBytes = 120
+	aisRowBytes    = 180
+	dateBytes      = 24 << 10
 )
 
 // Write implements stream.Stage. A typed row without an event time goes under
@@ -94,8 +96,18 @@ func (s *Stage) count(b *table.Batch) {
 // Rows implements stream.Stage.
 func (s *Stage) Rows() int { return s.rows }
 
-// Bytes implements stream.Stage.
-func (s *Stage) Bytes() int64 { return s.bytes }
+// Bytes implements stream.Stage. A date costs as much as many rows, so that
+// event times gone wild end the epoch before they fill the memory.
+func (s *Stage) Bytes() int64 {
+	if s.tables == nil {
+		return 0
+	}
+	all := s.bytes
+	for _, t := range s.tables.stagers() {
+		all += int64(t.dates()) * dateBytes
+	}
+	return all
+}
 
 // Abandon implements stream.Stage.
 func (s *Stage) Abandon() {
