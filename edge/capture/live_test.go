@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,18 +19,34 @@ import (
 
 // memLog is a log in memory.
 type memLog struct {
+	refuse atomic.Pointer[error] // of Append
+
+	mu     sync.Mutex // guards what follows
 	blocks []record.Block
 	at     []time.Time // of each block
 	marks  map[string][]byte
 	next   record.Offset
-	refuse error // of Append
-	tries  int
 }
 
+func (m *memLog) all() []record.Block {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.blocks)
+}
+
+func (m *memLog) times() []time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.at)
+}
+
+func (m *memLog) refuseWith(err error) { m.refuse.Store(&err) }
+
 func (m *memLog) Append(b *record.Builder) (record.Offset, error) {
-	m.tries++
-	if m.refuse != nil {
-		return 0, m.refuse
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.refuse.Load(); err != nil && *err != nil {
+		return 0, *err
 	}
 	if b.Count() == 0 {
 		return 0, errors.New("empty group")
@@ -50,14 +69,18 @@ func (m *memLog) Append(b *record.Builder) (record.Offset, error) {
 	return block.First, nil
 }
 
-func (m *memLog) Marks() map[string][]byte { return maps.Clone(m.marks) }
+func (m *memLog) Marks() map[string][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.marks)
+}
 
 // lines is the multiset of lines in the blocks' records.
 func (m *memLog) lines(t *testing.T) map[string]int {
 	t.Helper()
 	var all []kept
-	for i := range m.blocks {
-		all = append(all, decode(t, &m.blocks[i])...)
+	for _, b := range m.all() {
+		all = append(all, decode(t, &b)...)
 	}
 	return recorded(all)
 }
@@ -74,6 +97,12 @@ func decode(t *testing.T, b *record.Block) (all []kept) {
 		}
 	}
 	return all
+}
+
+// pass lets a bubble's time go by and everything that is due happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // bubbleClock follows synctest's time.
@@ -141,14 +170,14 @@ func TestGroupCommitsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
 		_, stop := live(t, log, feeder("a", in))
-		time.Sleep(90 * time.Millisecond)
+		pass(90 * time.Millisecond)
 		begin := time.Now()
 		in <- batch("one")
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		in <- batch("two")
-		time.Sleep(time.Second)
-		if len(log.blocks) != 1 || log.blocks[0].Count != 2 || log.at[0].Sub(begin) != 250*time.Millisecond {
-			t.Errorf("%d blocks, at %v", len(log.blocks), log.at)
+		pass(time.Second)
+		if len(log.all()) != 1 || log.all()[0].Count != 2 || log.times()[0].Sub(begin) != 250*time.Millisecond {
+			t.Errorf("%d blocks, at %v", len(log.all()), log.times())
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -163,11 +192,11 @@ func TestSyncCommitsAtOnceAndTellsAfter(t *testing.T) {
 		told := -1
 		b := batch("one")
 		b.Mark, b.Position, b.Sync = "a/x", []byte("p1"), true
-		b.Durable = func() { told = len(log.blocks) }
+		b.Durable = func() { told = len(log.all()) }
 		in <- b
 		synctest.Wait()
-		if told != 1 || string(log.marks["a/x"]) != "p1" {
-			t.Errorf("told with %d blocks, marks %q", told, log.marks)
+		if told != 1 || string(log.Marks()["a/x"]) != "p1" {
+			t.Errorf("told with %d blocks, marks %q", told, log.Marks())
 		}
 		// Only an empty batch: nothing to lose, told without a block.
 		told = -1
@@ -188,9 +217,9 @@ func TestSyncCommitsAtOnceAndTellsAfter(t *testing.T) {
 			t.Error("told of a fragment that is nowhere durable")
 		}
 		in <- batch("other")
-		time.Sleep(time.Second)
-		if told != 2 || string(log.marks["a/x"]) != "p2" || len(log.marks[WaitingMark]) < 30 {
-			t.Errorf("told with %d blocks, marks %q", told, log.marks)
+		pass(time.Second)
+		if told != 2 || string(log.Marks()["a/x"]) != "p2" || len(log.Marks()[WaitingMark]) < 30 {
+			t.Errorf("told with %d blocks, marks %q", told, log.Marks())
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -200,7 +229,8 @@ func TestSyncCommitsAtOnceAndTellsAfter(t *testing.T) {
 
 func TestBlockedLogWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, in := &memLog{marks: map[string][]byte{}, refuse: errors.New("full")}, make(chan *source.Batch)
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		log.refuseWith(errors.New("full"))
 		l, stop := live(t, log, feeder("a", in))
 		sent, told := 0, 0
 		feed := func() {
@@ -214,7 +244,7 @@ func TestBlockedLogWaits(t *testing.T) {
 		}
 		for range 3 * queueBatches {
 			feed()
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 		}
 		if sent > queueBatches+50 || told != 0 {
 			t.Errorf("took %d batches (told %d) while the log takes nothing", sent, told)
@@ -223,8 +253,8 @@ func TestBlockedLogWaits(t *testing.T) {
 		if s.BlockedSince == record.NoTime || s.BlockedBy != "full" || s.AppendErrors < 10 {
 			t.Errorf("status %+v", s)
 		}
-		log.refuse = nil
-		time.Sleep(10 * time.Second)
+		log.refuseWith(nil)
+		pass(10 * time.Second)
 		if n := len(log.lines(t)); n != sent || told != sent {
 			t.Errorf("%d lines of %d, told %d", n, sent, told)
 		}
@@ -251,8 +281,8 @@ func TestStop(t *testing.T) {
 		// The fragment waits in the mark; its partner comes after the restart.
 		_, stop = live(t, log, feeder("a", in))
 		in <- batch(sentence("AIVDM,2,2,1,A,88,2"))
-		time.Sleep(time.Second)
-		if all := decode(t, &log.blocks[1]); len(all) != 1 || all[0].Kind != record.KindAIS {
+		pass(time.Second)
+		if all := decode(t, &log.all()[1]); len(all) != 1 || all[0].Kind != record.KindAIS {
 			t.Errorf("records %+v", all)
 		}
 		// A lone fragment at the end would ride in no block: it is given up.
@@ -263,11 +293,12 @@ func TestStop(t *testing.T) {
 		if n := log.lines(t); len(n) != 4 {
 			t.Errorf("lines %v", n)
 		}
-		log.refuse = errors.New("full")
+		full := errors.New("full")
+		log.refuseWith(full)
 		_, stop = live(t, log, feeder("a", in))
 		in <- batch("never")
 		begin := time.Now()
-		if err := stop(); !errors.Is(err, log.refuse) || time.Since(begin) > 6*time.Second {
+		if err := stop(); !errors.Is(err, full) || time.Since(begin) > 6*time.Second {
 			t.Errorf("stopped after %v with %v", time.Since(begin), err)
 		}
 	})
@@ -278,11 +309,11 @@ func TestFragmentsExpireLive(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
 		_, stop := live(t, log, feeder("a", in))
 		in <- batch(sentence("AIVDM,2,1,1,A,55,0"))
-		time.Sleep(time.Second)
-		if len(log.blocks) != 0 {
+		pass(time.Second)
+		if len(log.all()) != 0 {
 			t.Error("given up too soon")
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if n := log.lines(t); len(n) != 1 {
 			t.Errorf("lines %v", n)
 		}
@@ -302,11 +333,11 @@ func TestSourceGoneFromConfiguration(t *testing.T) {
 			t.Error(err)
 		}
 		_, stop = live(t, log, feeder("new", in))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		last := &log.blocks[len(log.blocks)-1]
+		last := &log.all()[len(log.all())-1]
 		all, named := decode(t, last), ""
 		for a := range last.Annotations {
 			if a.Type == record.AnnSource {
@@ -330,14 +361,14 @@ func TestBlockSaysAll(t *testing.T) {
 		_, stop := live(t, log, feeder("a", in), feeder("quiet", make(chan *source.Batch)))
 		for range 2 {
 			in <- batch("one")
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
 		seen := map[string]record.Watermark{}
 		boots := 0
-		for a := range log.blocks[1].Annotations {
+		for a := range log.all()[1].Annotations {
 			switch a.Type {
 			case record.AnnBoot:
 				boots += int(a.Body[0])
@@ -349,7 +380,7 @@ func TestBlockSaysAll(t *testing.T) {
 				seen[w.Source] = w
 			}
 		}
-		all := decode(t, &log.blocks[1])
+		all := decode(t, &log.all()[1])
 		want := all[0].EventTime - 30_000_000
 		if boots != 7 || seen["a"].At != want || seen[""].At != want || !seen["quiet"].Idle || len(seen) != 3 {
 			t.Errorf("boots %d, watermarks %+v, want %d", boots, seen, want)
