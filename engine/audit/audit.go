@@ -101,20 +101,24 @@ func (a *audit) problem(format string, args ...any) {
 	a.result.Problems = append(a.result.Problems, fmt.Sprintf(format, args...))
 }
 
-// run lists before it reads HEAD: a file seen is then never newer than the
-// checkpoints.
+// run looks at the checkpoints before it lists the files and again after.
 func (a *audit) run(ctx context.Context) error {
 	if _, err := a.FS.Stat(a.Lake); err != nil {
+		return err
+	}
+	first, err := a.heads(ctx)
+	if err != nil {
 		return err
 	}
 	files, err := a.listFiles()
 	if err != nil {
 		return err
 	}
-	files, err = a.published(ctx, files)
+	second, err := a.heads(ctx)
 	if err != nil {
 		return err
 	}
+	files = a.published(files, first, second)
 	if a.EdgeLog != "" {
 		if a.edge, err = openEdgeLog(a.Config); err != nil {
 			return err

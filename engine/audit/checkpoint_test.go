@@ -86,6 +86,32 @@ func TestCheckpointsContradictFiles(t *testing.T) {
 	})
 }
 
+// moving is a checkpoint store whose HEAD moves on after it was read once per
+// task, as a running engine's does.
+type moving struct {
+	checkpoint.Store
+	after checkpoint.Store
+	reads int
+}
+
+func (m *moving) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
+	if m.reads++; m.reads > 2 { // HEAD and its manifest
+		return m.after.Read(ctx, name)
+	}
+	return m.Store.Read(ctx, name)
+}
+
+// TestBesideARunningEngine lists files of epochs that were committed while the
+// audit was looking.
+func TestBesideARunningEngine(t *testing.T) {
+	dir, staged := writeLake(t, twoLogs()...)
+	store := &moving{Store: head(t, 1, staged[0], false), after: head(t, 3, staged[2], false)}
+	r := runAudit(t, Config{Lake: dir, Checkpoints: store})
+	if !r.Exact || r.Tasks[0].Epoch != 1 || len(r.Logs) != 1 || r.Logs[0].Captured != 40 {
+		t.Errorf("exact %v, tasks %+v, logs %+v, problems %v", r.Exact, r.Tasks, r.Logs, r.Problems)
+	}
+}
+
 func move(t *testing.T, from, to string) {
 	t.Helper()
 	check(t, os.MkdirAll(filepath.Dir(to), 0o755))

@@ -19,7 +19,7 @@ import (
 func TestDamagedFilesNeverEndTheAudit(t *testing.T) {
 	dir, staged := writeLake(t, twoLogs()...)
 	before := runAudit(t, Config{Lake: dir})
-	rounds := 200
+	rounds := 100
 	if os.Getenv("LANDFALL_SOAK") == "1" {
 		rounds = 6000 // in which parquet-go panics about eight times
 	}

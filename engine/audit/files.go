@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -73,46 +74,61 @@ func (a *audit) nameFile(t table.Name, name string) lakeFile {
 	return f
 }
 
-// published leaves out the files of epochs that are not wholly visible, and
-// tells what the checkpoints and the files say against each other.
-func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, error) {
+// heads reads the tasks' current manifests; none without a store.
+func (a *audit) heads(ctx context.Context) (map[string]checkpoint.Manifest, error) {
 	if a.Checkpoints == nil {
-		a.note("no checkpoints were read: how far the lake is published is not known")
-		return files, nil
+		return nil, nil
 	}
 	tasks, err := checkpoint.Tasks(ctx, a.Checkpoints)
 	if err != nil {
 		return nil, err
 	}
-	there := make(map[string]bool, len(files))
-	for _, f := range files {
-		there[f.name] = true
-	}
-	upTo, head := make(map[string]stream.Epoch), make(map[string]stream.Epoch)
+	heads := make(map[string]checkpoint.Manifest)
 	for _, id := range tasks {
 		m, err := checkpoint.Load(ctx, a.Checkpoints, id)
 		if err != nil {
 			return nil, err
 		}
+		heads[id.String()] = m
+	}
+	return heads, nil
+}
+
+// published leaves out the files of epochs that are not wholly visible, and
+// tells what the checkpoints and the files say against each other. What was
+// published before the first look is in the list of files; what is newer than
+// the second look nobody committed. Between them the engine may go on.
+func (a *audit) published(files []lakeFile, first, second map[string]checkpoint.Manifest) []lakeFile {
+	if a.Checkpoints == nil {
+		a.note("no checkpoints were read: how far the lake is published is not known")
+		return files
+	}
+	there := make(map[string]bool, len(files))
+	for _, f := range files {
+		there[f.name] = true
+	}
+	upTo := make(map[string]stream.Epoch)
+	for _, name := range slices.Sorted(maps.Keys(first)) {
+		m := first[name]
 		t := a.judge(&m, there)
 		a.result.Tasks = append(a.result.Tasks, t)
-		upTo[t.Task], head[t.Task] = stream.Epoch(t.Epoch), m.Epoch
-		a.final[t.Task] = m.Final && t.Pending == 0
+		upTo[name] = stream.Epoch(t.Epoch)
+		a.final[name] = m.Final && t.Pending == 0
 	}
 	return slices.DeleteFunc(files, func(f lakeFile) bool {
-		last, known := head[f.task]
+		last, known := second[f.task]
 		switch {
 		case f.task == "":
 			return false
 		case !known:
 			a.problem("%s belongs to no task with a checkpoint", f.name)
 			return false
-		case f.epoch > last:
-			a.problem("%s is of an epoch that was never committed; the last is %s", f.name, last)
+		case f.epoch > last.Epoch:
+			a.problem("%s is of an epoch that was never committed; the last is %s", f.name, last.Epoch)
 			return false
 		}
 		return f.epoch > upTo[f.task]
-	}), nil
+	})
 }
 
 // judge says how far a task is published: up to its first epoch of which a

@@ -8,7 +8,7 @@ import (
 // TestMemoryDoesNotGrowWithRows feeds millions of offsets into one log, in
 // order and out of it, and weighs what is left.
 func TestMemoryDoesNotGrowWithRows(t *testing.T) {
-	const n = 8 << 20
+	const n = 4 << 20
 	orders := map[string]func(i uint64) uint64{
 		"in order":         func(i uint64) uint64 { return i },
 		"two dates":        func(i uint64) uint64 { return i%(n/2)*2 + i/(n/2) }, // even offsets in one file, odd ones in another

@@ -79,7 +79,7 @@ func slow(e []*table.Batch, log string, end uint64) slowAccount {
 
 // TestAgreesWithSlowModel damages lakes at random and compares every count.
 func TestAgreesWithSlowModel(t *testing.T) {
-	rounds := 60
+	rounds := 40
 	if testing.Short() {
 		rounds = 10
 	}
