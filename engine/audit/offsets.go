@@ -211,10 +211,10 @@ func (l *logState) missing(end uint64, lost []span, limit int) (first []span, to
 			first = append(first, s)
 		}
 	}
-	at := uint64(0)
+	at, numbers := uint64(0), l.numbers()
 	for _, g := range append(slices.Clone(lost), span{end, end}) {
 		for at < min(g.from, end) {
-			at = l.holes(at, min(g.from, end), take)
+			at = l.holes(at, min(g.from, end), numbers, take)
 		}
 		at = max(at, g.to)
 	}
@@ -222,18 +222,17 @@ func (l *logState) missing(end uint64, lost []span, limit int) (first []span, to
 }
 
 // holes gives take the unrecorded spans of one chunk from at, not beyond end,
-// and returns where it stopped. A run of chunks that are not there is one span.
-func (l *logState) holes(at, end uint64, take func(span)) uint64 {
+// and returns where it stopped. A run of chunks that are not there is one
+// span; numbers are those that are, sorted.
+func (l *logState) holes(at, end uint64, numbers []uint64, take func(span)) uint64 {
 	no := at >> chunkBits
 	stop := min((no+1)<<chunkBits, end)
 	c, ok := l.chunks[no]
 	switch {
 	case !ok:
 		next := end
-		for have := range l.chunks {
-			if base := have << chunkBits; base > at {
-				next = min(next, base)
-			}
+		if i, _ := slices.BinarySearch(numbers, no); i < len(numbers) {
+			next = min(next, numbers[i]<<chunkBits)
 		}
 		take(span{at, next})
 		return next
