@@ -30,6 +30,8 @@ type Session struct {
 	enc  *wire.Encoder
 	// dirty says that AckedOffset in memory is ahead of the state file.
 	dirty bool
+	// room says that the room for the state file on a full disk is kept.
+	room bool
 
 	mu     sync.Mutex // guards what Status reads
 	acked  map[record.LogID]Mark
@@ -99,9 +101,7 @@ func checkName(was string, cfg Config, marks map[record.LogID]Mark) error {
 // Release alone, for sending again is safe and releasing too much is not.
 func (s *Session) Run(ctx context.Context) error {
 	defer s.link.client.CloseIdleConnections()
-	for !s.settle() && ctx.Err() == nil { // the name, before anything is sent under it
-		s.wait(ctx, s.cfg.Now().Add(settleRetry), nil)
-	}
+	s.settle() // the name, before anything is sent under it, if the disk lets us
 	for ctx.Err() == nil {
 		if s.dirty {
 			s.settle()
@@ -272,7 +272,7 @@ func (s *Session) settle() bool {
 	failpoint.Hit("forward.before-ack")
 	p, err := encodeState(s.cfg.Gateway, s.core.marks)
 	if err == nil {
-		err = durable.WriteFileAtomic(s.cfg.FS, s.cfg.StatePath, p)
+		err = s.write(p)
 	}
 	if s.dirty = err != nil; s.dirty {
 		s.cfg.Logger.Error("acknowledged offset cannot be persisted; nothing is released", "error", err)
@@ -291,6 +291,25 @@ func (s *Session) settle() bool {
 		}
 	}
 	return true
+}
+
+// roomBytes is more than the state file and its directory entry take.
+const roomBytes = 64 << 10
+
+// write replaces the state file. On a disk that is full because nothing was
+// released it takes the room that was kept for this, or it would stay full for
+// ever. The room is kept anew as soon as there is some.
+func (s *Session) write(p []byte) error {
+	room := s.cfg.StatePath + ".room"
+	err := durable.WriteFileAtomic(s.cfg.FS, s.cfg.StatePath, p)
+	if errors.Is(err, durable.ErrNoSpace) && s.cfg.FS.Remove(room) == nil {
+		s.room = false
+		err = durable.WriteFileAtomic(s.cfg.FS, s.cfg.StatePath, p)
+	}
+	if err == nil && !s.room {
+		s.room = durable.WriteFileAtomic(s.cfg.FS, room, make([]byte, roomBytes)) == nil
+	}
+	return err
 }
 
 // note shows the next action in Status.

@@ -305,11 +305,41 @@ func TestNothingIsReleasedBeforeTheStateIsDurable(t *testing.T) {
 			if got := s.Stats().Segments; got >= kept {
 				t.Errorf("%s at operation %d: nothing released", mode, n)
 			}
+			if fs.Crashed() {
+				fs.Restart()
+			}
 			if _, marks, err := loadState(fs, "forward"); err != nil || marks[log.ID].Next != log.End {
 				t.Errorf("%s at operation %d: %+v, %v", mode, n, marks, err)
 			}
 		}
 	}
+}
+
+// TestFullDiskIsEmptied: a disk filled by the gateway's own log, to the last
+// byte, is emptied once the cloud has it, and capturing goes on.
+func TestFullDiskIsEmptied(t *testing.T) {
+	fs := faultfs.New()
+	s := newStore(t, seglog.Config{FS: fs, Dir: "log", SegmentBytes: 16 << 10})
+	c, url := newCloud(t)
+	c.answer = func(a *wire.Answer) { a.Code = wire.CodeFull }
+	f, stop := start(t, Config{URL: url, Store: s, FS: fs, StatePath: "forward"})
+	until(t, "the room is kept", func() bool { _, err := fs.Stat("forward.room"); return err == nil })
+	fs.SetLimit(fs.Used() + 200<<10)
+	var b record.Builder
+	b.Reset()
+	if err := b.Add(&record.Record{Kind: record.KindText, Raw: make([]byte, 6<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	for err := error(nil); err == nil; _, err = s.Append(&b) {
+	}
+	fs.SetLimit(fs.Used())
+	c.mu.Lock()
+	c.answer = nil
+	c.mu.Unlock()
+	until(t, "all is acknowledged", func() bool { return f.Status().Pending == 0 })
+	until(t, "there is room again", func() bool { _, err := s.Append(&b); return err == nil })
+	until(t, "all is acknowledged again", func() bool { return f.Status().Pending == 0 })
+	stop()
 }
 
 // TestStalledLinkIsGivenUp: a cloud that takes everything and answers nothing.

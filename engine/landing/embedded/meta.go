@@ -87,11 +87,21 @@ func openMeta(cfg Config) (meta, error) {
 	if cfg.ID != "" && cfg.ID != m.ID {
 		return meta{}, fmt.Errorf("it is %q, not %q: %w", m.ID, cfg.ID, landing.ErrMismatch)
 	}
-	// It may have been written by a process that died before its fsync.
-	if err := cfg.FS.SyncDir(cfg.Dir); err != nil {
-		return meta{}, fmt.Errorf("sync %s: %w", cfg.Dir, err)
+	// The name may stem from a start whose fsync of the directory failed, and an
+	// fsync repeated after that proves nothing: so it is written anew. A full
+	// disk keeps nobody from reading what is there.
+	if err := writeMeta(cfg, path, m); !errors.Is(err, durable.ErrNoSpace) {
+		return m, err
 	}
-	return m, nil
+	return m, cfg.FS.SyncDir(cfg.Dir)
+}
+
+func writeMeta(cfg Config, path string, m meta) error {
+	p, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return durable.WriteFileAtomic(cfg.FS, path, p)
 }
 
 func newMeta(cfg Config, path string) (meta, error) {
@@ -104,9 +114,5 @@ func newMeta(cfg Config, path string) (meta, error) {
 		_, _ = rand.Read(id[:]) // never fails
 		m.ID = landing.ID(fmt.Sprintf("%x", id))
 	}
-	p, err := m.encode()
-	if err != nil {
-		return meta{}, err
-	}
-	return m, durable.WriteFileAtomic(cfg.FS, path, p)
+	return m, writeMeta(cfg, path, m)
 }
