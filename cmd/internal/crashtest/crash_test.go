@@ -35,9 +35,9 @@ func killRound(t *testing.T, rng *rand.Rand, total histogram) {
 	a := newGateway(t, dir, "alpha", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "file", "acked", "pty", "tcpserver")
 	b := newGateway(t, dir, "gamma", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "acked", "udp", "tcpclient", "file")
 	s := scenario{t: t, cloud: c, gateways: []*gateway{a, b}}
-	s.supervise(c.program, roleEngine, makePlan(rng, roleEngine, hitsWanted, 20, 0), s.anyInFlight)
+	s.supervise(c.program, roleEngine, makePlan(rng, roleEngine, hitsWanted, 20, 0), s.anyInFlight).want = hitsWanted
 	for _, g := range s.gateways {
-		s.supervise(g.program, roleEdge, makePlan(rng, roleEdge, 3, 8, 4), func() bool { return s.inFlight(g) })
+		s.supervise(g.program, roleEdge, makePlan(rng, roleEdge, 3, 8, 4), func() bool { return s.inFlight(g) }).want = 3
 	}
 	s.run()
 	for _, v := range s.supervisors {

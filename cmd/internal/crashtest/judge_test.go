@@ -26,7 +26,7 @@ var judgeSQL string
 // tolerance is how much earlier or later than the declared interval a line may
 // have been sent that is missing: what lies between a sender's write and the
 // edge's read is not the gateway's to declare.
-const tolerance = 500 * time.Millisecond
+const tolerance = 100 * time.Millisecond
 
 // evidence is what one verdict is made of.
 type evidence struct {

@@ -33,6 +33,8 @@ type supervisor struct {
 	program  program
 	role     string
 	plan     []life
+	want     int // hits of each of the role's failpoints with records in flight
+	toppedUp int
 	inFlight func() bool // something sent is not visible yet
 
 	stop     chan struct{} // closed by the test: SIGTERM the last life
@@ -52,7 +54,7 @@ func newSupervisor(p program, role string, plan []life, inFlight func() bool) *s
 // run is the supervisor's goroutine.
 func (s *supervisor) run() {
 	defer close(s.finished)
-	for i := 0; len(s.plan) > 0; i++ {
+	for i := 0; len(s.plan) > 0 || s.topUp(); i++ {
 		l := s.plan[0]
 		s.plan = s.plan[1:]
 		again, err := s.live(l, i)
@@ -77,6 +79,26 @@ func (s *supervisor) retry(l life) {
 	l.tries++
 	l.count = 1
 	s.plan = append(s.plan, l)
+}
+
+// topUp plans another life for a failpoint that was reached too seldom with
+// records in flight; false when there is none, or it was tried often enough.
+func (s *supervisor) topUp() bool {
+	hits := map[string]int{}
+	for _, d := range s.deaths {
+		if d.inFlight {
+			hits[d.point]++
+		}
+	}
+	own, _ := points(s.role)
+	for _, name := range own {
+		if hits[name] < s.want && s.toppedUp < 3*len(own) {
+			s.toppedUp++
+			s.plan = append(s.plan, life{point: name, count: 1 + s.toppedUp%2, tries: maxTries})
+			return true
+		}
+	}
+	return false
 }
 
 // live carries out one life and tells whether its failpoint was missed.
