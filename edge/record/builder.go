@@ -8,7 +8,7 @@ import (
 )
 
 // Builder gathers the records and annotations of one block. The zero value is
-// not ready: call Reset first. It belongs to one goroutine and is reused, so
+// empty and ready. It belongs to one goroutine and is reused, so
 // that a steady stream allocates nothing.
 type Builder struct {
 	buf      []byte // HeadroomBytes, header space, then records
@@ -64,6 +64,9 @@ func (b *Builder) Annotations(yield func(Annotation) bool) { walkAnnotations(b.a
 func (b *Builder) Add(r *Record) error {
 	if len(r.Raw) > MaxRawBytes {
 		return fmt.Errorf("add record of %d bytes: %w", len(r.Raw), ErrTooLarge)
+	}
+	if len(b.buf) < recordStart {
+		b.Reset()
 	}
 	if b.count == 0 {
 		b.baseTime, b.baseMono = r.ReceivedAt, r.Monotonic

@@ -139,7 +139,6 @@ func TestSealAgain(t *testing.T) {
 
 func TestBuilderTimes(t *testing.T) {
 	var b Builder
-	b.Reset()
 	if b.FirstAt() != NoTime || b.LastAt() != NoTime {
 		t.Error("an empty builder has times")
 	}

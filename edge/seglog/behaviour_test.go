@@ -326,6 +326,88 @@ func TestShedIsToldUntilReleased(t *testing.T) {
 	}
 }
 
+// TestFailedSyncIsWrittenElsewhere: one failed write or fsync costs nobody
+// anything; the file is never touched again.
+func TestFailedSyncIsWrittenElsewhere(t *testing.T) {
+	for _, kind := range []faultfs.Kind{faultfs.OpSyncData, faultfs.OpWrite, faultfs.OpRename, faultfs.OpSyncDir} {
+		fsys := faultfs.New()
+		s := mustOpen(t, testConfig(fsys, "/log"))
+		l := newLedger()
+		for range 3 {
+			if err := l.append(s, 2, 100); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fsys.Script(faultfs.Fault{On: kind, N: 1, Mode: faultfs.FailNotStored})
+		for range 60 { // into another segment, where names change
+			if err := l.append(s, 2, 500); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+		if st := s.Stats(); st.FailedSegments != 1 || fsys.Hits() != 1 {
+			t.Errorf("%s: %d segments failed, %d faults", kind, st.FailedSegments, fsys.Hits())
+		}
+		if err := l.read(s); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		fsys.Crash(faultfs.LoseAll, 0)
+		if err := l.read(mustOpen(t, testConfig(fsys, "/log"))); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// TestReaderKeepsItsSegment: a segment released and shed under a Reader is not
+// written again before the Reader is through with it.
+func TestReaderKeepsItsSegment(t *testing.T) {
+	s := mustOpen(t, testConfig(faultfs.New(), "/log"))
+	for i := range 6 {
+		appendTexts(t, s, fmt.Sprintf("%d %04000d", i, i))
+	}
+	log := activeLog(t, s)
+	r, err := s.Reader(log, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	r.scan.buf = nil // nothing read ahead helps it
+	for i := range 60 {
+		first := appendTexts(t, s, fmt.Sprintf("new %d %04000d", i, i))
+		if err := s.Release(log, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 2; i < 6; i++ {
+		item, err := r.Next()
+		if err != nil || item.IsGap() || item.Block.First != record.Offset(i) {
+			t.Fatalf("item %d is %+v %+v, %v", i, item.Gap, item.Block.Header, err)
+		}
+	}
+}
+
+// TestOnlySegmentStays: the newest segment is not shed, however full the disk.
+func TestOnlySegmentStays(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
+	cfg.Policy = ShedOldest
+	fsys.SetLimit(cfg.SegmentBytes + 4096)
+	s := mustOpen(t, cfg)
+	l := newLedger()
+	var err error
+	for err == nil {
+		err = l.append(s, 1, 1000)
+	}
+	if !errors.Is(err, ErrFull) {
+		t.Errorf("append: %v", err)
+	}
+	if err := l.read(s); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReaderBounds(t *testing.T) {
 	s := mustOpen(t, testConfig(faultfs.New(), "/log"))
 	appendTexts(t, s, "a", "b", "c")

@@ -24,7 +24,8 @@ type ledger struct {
 	meaning  map[place]string
 	marks    int // group of the newest acknowledged mark
 	released map[record.LogID]record.Offset
-	shed     bool // gaps of reason shed are expected
+	served   []place // every place a read gave
+	shed     bool    // gaps of reason shed are expected
 	appends  int
 	failed   int
 }
@@ -188,6 +189,7 @@ func (l *ledger) block(in LogInfo, next record.Offset, b record.Block, served ma
 			err = l.mean(place{in.ID, off}, text)
 		}
 		served[text] = true
+		l.served = append(l.served, place{in.ID, off})
 		return err == nil
 	})
 	return err

@@ -249,18 +249,17 @@ func (s *Store) scanNewest(l *logState, headers map[*segment]header, newest bool
 	return nil
 }
 
-// scanSegment fsyncs a segment and walks its blocks for end, marks and times.
+// scanSegment walks a segment's blocks for end, marks and times, and makes
+// durable what it found.
 func (s *Store) scanSegment(l *logState, g *segment, last, newest bool) error {
 	f, err := s.fs.OpenWrite(s.path(g.name))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // read only, and fsynced below
-	if err := f.Sync(); err != nil {
-		return err
-	}
+	defer func() { _ = f.Close() }() // fsynced below
 	l.end = g.first
 	sc := &scanner{file: f, id: g.id, fresh: g.fresh, at: g.dataAt}
+	tail := span{}
 	for {
 		block, damage, ok, err := sc.next(g.limit)
 		if err != nil {
@@ -268,18 +267,16 @@ func (s *Store) scanSegment(l *logState, g *segment, last, newest bool) error {
 		}
 		if !ok {
 			if cut := uint64(damage.size + g.lacking); last && cut > 0 {
-				s.stats.CutTails++
-				s.stats.CutTailBytes += cut
-				if newest {
-					s.app.cutTail = cut
-				}
+				s.noteCut(g, cut, newest)
 			}
-			return nil
+			return s.settle(f, tail)
 		}
 		if block.First < l.end || block.End() > g.end {
 			continue
 		}
 		l.end = block.End()
+		at := damage.at + damage.size
+		tail = span{at, sc.at - at}
 		if newest {
 			block.Annotations(func(a record.Annotation) bool { s.takeMark(a); return true })
 		}
@@ -287,6 +284,31 @@ func (s *Store) scanSegment(l *logState, g *segment, last, newest bool) error {
 			l.lastAt = at
 		}
 	}
+}
+
+func (s *Store) noteCut(g *segment, cut uint64, newest bool) {
+	s.stats.CutTails++
+	s.stats.CutTailBytes += cut
+	if newest {
+		s.app.cutTail = cut
+	}
+	s.cfg.Logger.Warn("tail cut", "segment", g.name, "bytes", cut)
+}
+
+// settle makes a recovered segment durable. Its last frame alone may not be,
+// and an fsync that failed before may have left the frame's pages clean though
+// the disk does not hold them: so the same bytes are written in place again
+// before the fsync. Where they cannot be written the fsync must do.
+func (s *Store) settle(f durable.File, tail span) error {
+	p := make([]byte, tail.size)
+	n, err := readPages(f, p, tail.at)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(p[:n], tail.at); err != nil {
+		s.cfg.Logger.Warn("tail not written again", "error", err)
+	}
+	return f.Sync()
 }
 
 // lastReceived gives ReceivedAt of a block's last record, where the block

@@ -128,8 +128,9 @@ func (s *Store) dropSpare() bool {
 	return true
 }
 
-// makeSpare makes a file full of zeros, fsynced with its name. Error: ErrFull
-// when quota, reserve or disk leave no room.
+// makeSpare makes a file full of zeros, fsynced; its name is worth no fsync
+// before it is a segment's. Error: ErrFull when quota, reserve or disk leave no
+// room.
 func (s *Store) makeSpare(size int64) (spare, error) {
 	if err := s.room(size); err != nil {
 		return spare{}, err
@@ -139,9 +140,6 @@ func (s *Store) makeSpare(size int64) (spare, error) {
 	p := spare{name: spareName(s.spareNo), size: size, fresh: true}
 	s.mu.Unlock()
 	err := s.fillSpare(p)
-	if err == nil {
-		err = s.fs.SyncDir(s.cfg.Dir)
-	}
 	if err == nil {
 		s.mu.Lock()
 		s.stats.WrittenBytes += uint64(size)
