@@ -85,8 +85,8 @@ func task() stream.TaskID { return stream.TaskID{Landing: "suite", Partition: 3}
 
 func claim(n int) stream.ClaimID { return stream.ClaimID(fmt.Sprintf("%032x", n+1)) }
 
-// Rows makes the rows of one epoch: records, and a position for each.
-func Rows(epoch stream.Epoch) *table.Batch {
+// rowsOf makes the rows of one epoch: records, and a position for each.
+func rowsOf(epoch stream.Epoch) *table.Batch {
 	b := new(table.Batch)
 	for i := range epochRows {
 		o := record.Offset(epoch-1)*epochRows + record.Offset(i)
@@ -141,7 +141,7 @@ func stage(ctx context.Context, s stream.Sink, c stream.ClaimID, epoch stream.Ep
 	if err != nil {
 		return nil, err
 	}
-	if err := st.Write(Rows(epoch)); err != nil {
+	if err := st.Write(rowsOf(epoch)); err != nil {
 		st.Abandon()
 		return nil, err
 	}
@@ -287,7 +287,7 @@ func collection(t *testing.T, w World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Write(Rows(1)); err != nil {
+	if err := other.Write(rowsOf(1)); err != nil {
 		t.Fatal(err)
 	}
 	others, err := other.Seal(ctx)
@@ -326,7 +326,7 @@ func stageKeepsItsOwn(t *testing.T, w World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := Rows(1)
+	b := rowsOf(1)
 	if err := st.Write(b); err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func stageKeepsItsOwn(t *testing.T, w World) {
 	if staged, err = stage(ctx, s, claim(0), 1); err != nil {
 		t.Fatalf("the same epoch staged again: %v", err)
 	}
-	if err := st.Write(Rows(2)); err == nil {
+	if err := st.Write(rowsOf(2)); err == nil {
 		t.Error("a sealed stage took rows")
 	}
 	if seen := w.Visible(t); len(seen) > 0 {
