@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"landfall/edge/record"
 )
@@ -77,6 +78,10 @@ type ackedSender struct {
 	acks    chan struct{} // of current: an acknowledgement is due; guarded by mu
 }
 
+// helloTimeout bounds how long a client may keep a connection without saying
+// who it is.
+const helloTimeout = 30 * time.Second
+
 // ackedLineBytes bounds a frame's line; pieces of MaxLineBytes go to capture.
 const ackedLineBytes = 64 << 10
 
@@ -113,8 +118,14 @@ func (e protocolError) Error() string { return string(e) }
 
 // session serves one connection.
 func (a *Acked) session(conn net.Conn, sink Sink) error {
+	if err := conn.SetReadDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return fmt.Errorf("set read deadline: %w", err)
+	}
 	r := bufio.NewReaderSize(conn, ackedLineBytes+32)
 	id, s, err := a.hello(r, sink)
+	if err == nil {
+		err = conn.SetReadDeadline(time.Time{})
+	}
 	var refuse protocolError
 	if errors.As(err, &refuse) {
 		_ = write(conn, "ERR", string(refuse))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"landfall/edge/durable"
+	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
 )
 
@@ -181,6 +182,33 @@ func TestFileReplacedWhileDown(t *testing.T) {
 	expect(t, second.lines(), "1", "2", "3", "4", "5", "6")
 	if f.Status().Rotations != 1 {
 		t.Errorf("rotations %d, want 1", f.Status().Rotations)
+	}
+}
+
+// TestFileReadError: an error of reading is said and tried again from the last
+// line delivered.
+func TestFileReadError(t *testing.T) {
+	text, want := numbered(0, 6000)
+	fs := faultfs.New()
+	w, err := fs.Create("ais.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(FileConfig{Options: options("f"), FS: fs, Path: "ais.log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs.Script(faultfs.Fault{On: faultfs.OpRead, N: 3, Mode: faultfs.MediaError})
+	sink := newTestSink()
+	if err := f.Run(context.Background(), sink); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, sink.lines(), want...)
+	if s := f.Status(); s.Errors != 1 || s.Connects != 2 || s.State != StateFinished {
+		t.Errorf("status %+v", s)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,7 @@ func start(t *testing.T, run func(context.Context, Sink) error, sink Sink) (stop
 
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()
-	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+	if !slices.Equal(got, want) {
 		t.Fatalf("got %s\nwant %s", strings.Join(quoted(got), " "), strings.Join(quoted(want), " "))
 	}
 }
