@@ -1,0 +1,163 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"landfall/engine/stream"
+)
+
+var update = flag.Bool("update", false, "write new golden files; only for a new format version")
+
+const (
+	hashA  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	hashB  = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	claimA = stream.ClaimID("0123456789abcdef0123456789abcdef")
+)
+
+func output(name string) stream.Staged {
+	return stream.Staged{Sink: "parquet", Table: "record", Name: name, Target: "record/" + name, Rows: 3, Bytes: 99, SHA256: hashA}
+}
+
+// full is a manifest with every field set.
+func full() Manifest {
+	return Manifest{
+		Format: 1, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
+		Position: stream.Position{Log: "00ff", Offset: 4711},
+		State: []StateObject{
+			{Name: "5f-c-0002/state/6.state", SHA256: hashA, Bytes: 10}, {Name: "5f-c-0002/state/7.state", SHA256: hashB, Bytes: 0},
+		},
+		Staged:      []stream.Staged{output("7-a"), output("7-b")},
+		Unpublished: []Unpublished{{Epoch: 5, Staged: []stream.Staged{output("5")}}, {Epoch: 6, Staged: []stream.Staged{output("6")}}},
+		Schema:      1, Decoder: "ais-1", Writer: "host a, process 1",
+		Watermarks: []Watermark{{Gateway: "aurora", At: 1700000000000000}, {Gateway: "borealis", At: -1 << 63}},
+		Final:      true, Params: map[string]string{"gateway": "aurora", "base_time": "0", "capture_version": "1"},
+	}
+}
+
+func encoded(t testing.TB, m Manifest) []byte {
+	t.Helper()
+	data, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func encodedHead(t testing.TB) []byte {
+	t.Helper()
+	data, err := Head{Format: 1, Manifest: "5f-c-0002/manifest/7.json", SHA256: hashA, Claim: claimA, Epoch: 7}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestFormatVersion1IsFrozen(t *testing.T) {
+	first := Manifest{Format: 1, Landing: "a", Partitions: 1, Claim: claimA}
+	for name, data := range map[string][]byte{
+		"manifest-v1.json": encoded(t, full()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t),
+	} {
+		path := filepath.Join("testdata", "formats", name)
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		frozen, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(frozen, data) {
+			t.Errorf("%s: written differently today:\n%s", name, data)
+		}
+	}
+	frozen, err := os.ReadFile(filepath.Join("testdata", "formats", "manifest-v1.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := DecodeManifest(frozen)
+	if err != nil || !reflect.DeepEqual(m, full()) {
+		t.Errorf("read differently today: %+v %v", m, err)
+	}
+}
+
+func TestDecodeIsStrict(t *testing.T) {
+	good := string(encoded(t, full()))
+	change := func(old, with string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("%s is not in the manifest", old)
+		}
+		return strings.Replace(good, old, with, 1)
+	}
+	for name, test := range map[string]struct {
+		data string
+		want error
+	}{
+		"newer format":      {change(`"format":1`, `"format":2,"shiny":true`), ErrVersion},
+		"no format":         {change(`"format":1,`, ``), ErrCorrupt},
+		"unknown field":     {change(`"final"`, `"shiny":1,"final"`), ErrCorrupt},
+		"cut short":         {good[:len(good)/2], ErrCorrupt},
+		"empty":             {"", ErrCorrupt},
+		"more after":        {good + "{}", ErrCorrupt},
+		"not hexadecimal":   {change(hashA, strings.ToUpper(hashA)), ErrCorrupt},
+		"bad claim":         {change(string(claimA), "me"), ErrCorrupt},
+		"bad partition":     {change(`"partition":2`, `"partition":4`), ErrCorrupt},
+		"folder in landing": {change(`"landing":"5f-c"`, `"landing":"../x"`), ErrCorrupt},
+		"negative offset":   {change(`4711`, `-1`), ErrCorrupt},
+		"negative rows":     {change(`"rows":3`, `"rows":-3`), ErrCorrupt},
+		"later epoch":       {change(`"epoch":6`, `"epoch":9`), ErrCorrupt},
+		"output twice":      {change(`"name":"7-a"`, `"name":"7-b"`), ErrCorrupt},
+	} {
+		if _, err := DecodeManifest([]byte(test.data)); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+	for name, data := range map[string]string{"empty": "", "no manifest": `{"format":1}`, "garbage": "\x00\x00"} {
+		if _, err := DecodeHead([]byte(data)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("HEAD %s: %v", name, err)
+		}
+	}
+	if _, err := DecodeHead([]byte(`{"format":2}`)); !errors.Is(err, ErrVersion) {
+		t.Errorf("newer HEAD: %v", err)
+	}
+}
+
+// FuzzManifest reads any bytes: what is accepted is written and read again as
+// the same.
+func FuzzManifest(f *testing.F) {
+	f.Add(encoded(f, full()))
+	f.Add(encodedHead(f))
+	f.Add([]byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if h, err := DecodeHead(data); err == nil {
+			again, err := h.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if back, err := DecodeHead(again); err != nil || back != h {
+				t.Fatalf("HEAD: %+v became %+v, %v", h, back, err)
+			}
+		}
+		m, err := DecodeManifest(data)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Fatalf("unclassed error: %v", err)
+			}
+			return
+		}
+		back, err := DecodeManifest(encoded(t, m))
+		if err != nil || !bytes.Equal(encoded(t, back), encoded(t, m)) {
+			t.Fatalf("%+v became %+v, %v", m, back, err)
+		}
+	})
+}
