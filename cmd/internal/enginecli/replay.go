@@ -39,7 +39,7 @@ type replayed struct {
 	Rows       uint64  `json:"rows"`
 	Epoch      uint64  `json:"epoch"`
 	Seconds    float64 `json:"seconds"`
-	WasThere   bool    `json:"was_there"` // wholly published before this run
+	WasThere   bool    `json:"was_there"` // committed to its end before this run
 	Duplicates uint64  `json:"duplicates"`
 }
 
@@ -114,7 +114,7 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
 		return replayed{}, err
 	}
-	r.WasThere = err == nil && before.Final && len(before.Pending()) == 0
+	r.WasThere = err == nil && before.Final
 	made, err := sinks()
 	if err != nil {
 		return replayed{}, err
@@ -157,7 +157,7 @@ func (f *replayFlags) report(w io.Writer, r replayed) error {
 	case f.asJSON:
 		return cli.JSON(w, r)
 	case r.WasThere:
-		_, err := fmt.Fprintf(w, "%s: published before, nothing added (task %s)\n", r.File, r.Task)
+		_, err := fmt.Fprintf(w, "%s: was in the lake already, nothing added (task %s)\n", r.File, r.Task)
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s: %d records, %d rows published in %.1f s, %.0f records/s (task %s)\n", r.File, r.Records, r.Rows, r.Seconds, float64(r.Records)/max(r.Seconds, 1e-3), r.Task)

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+const good = `listen: 127.0.0.1:0
+identity: {unauthenticated: true}
+landing: {dir: /var/lib/landfall/landing}
+lake: {dir: /var/lib/landfall/lake}
+`
+
+func read(text string) (Config, error) {
+	c := Default()
+	f, err := config.Parse("engine.yaml", []byte(text), &c)
+	if err != nil {
+		return c, err
+	}
+	return c, f.Locate(c.Validate())
+}
+
+func TestEachMistakeHasItsLineAndKey(t *testing.T) {
+	if c, err := read(good); err != nil || c.CheckpointDir() != "/var/lib/landfall/lake/_checkpoint" {
+		t.Fatalf("%v, %s", err, c.CheckpointDir())
+	}
+	for _, m := range []struct{ from, to, want string }{
+		{"127.0.0.1:0", "here", `engine.yaml:1: listen: got "here", expected host:port`},
+		{"identity: {unauthenticated: true}", "status: 0.0.0.0:1", `engine.yaml:2: status: got "0.0.0.0:1", expected host:port on loopback`},
+		{"identity: {unauthenticated: true}", "", `identity: got no way to tell gateways apart, expected tls.client_ca_file`},
+		{"unauthenticated: true", "trusted_header: X-Gateway", `engine.yaml:2: identity.trusted_proxies: got none`},
+		{"unauthenticated: true", "trusted_header: X, trusted_proxies: [10.0.0.0/8, nobody]", `engine.yaml:2: identity.trusted_proxies[1]: got "nobody"`},
+		{"unauthenticated: true", "trusted_header: X, trusted_proxies: [10.0.0.1]", ""},
+		{"identity:", "tls: {cert_file: a}\nidentity:", `engine.yaml:2: tls.cert_file: got "a", expected cert_file and key_file together`},
+		{"identity:", "tls: {client_ca_file: a}\nidentity:", `tls.client_ca_file: got "a", expected nothing`},
+		{"dir: /var/lib/landfall/landing", "dir: x", `engine.yaml:3: landing.dir: got "x", expected the absolute path`},
+		{"dir: /var/lib/landfall/landing", "dir: /var/lib/landfall/lake/", `landing.dir: got`},
+		{"/landing}", "/landing, partitions: 0}", `landing.partitions: got 0, expected a number from 1 to 1024`},
+		{"/landing}", "/landing, partitions: 2k}", `landing.partitions: got "2k", expected a whole number`},
+		{"/landing}", "/landing, segment_size: 1KiB}", `landing.segment_size`},
+		{"/landing}", "/landing, quota: 1MiB}", `landing.quota`},
+		{"/landing}", "/landing, reserve: 5}", `landing.reserve: got "5", expected a size with its unit`},
+		{"lake}", "lake}\nepoch: {interval: 1ms}", `engine.yaml:5: epoch.interval: got 1ms`},
+		{"lake}", "lake}\nepoch: {records: 0}", `epoch.records`},
+		{"lake}", "lake}\nepoch: {size: 1KiB}", `epoch.size`},
+		{"lake}", "lake}\nepoch: {publish_backlog: 0}", `epoch.publish_backlog`},
+		{"lake}", "lake}\nlimits: {request_size: 1MiB, sessions: 0}", `limits.sessions`},
+		{"lake}", "lake}\ncheckpoint: {dir: x}", `checkpoint.dir`},
+		{"lake}", "lake}\ndrain_timeout: 0s", `drain_timeout`},
+	} {
+		_, err := read(strings.Replace(good, m.from, m.to, 1))
+		if m.want == "" && err != nil || m.want != "" && (err == nil || !strings.Contains(err.Error(), m.want)) {
+			t.Errorf("%q:\n got %v\nwant %s", m.to, err, m.want)
+		}
+	}
+}
+
+// fixed is a file system with a fixed number of free bytes.
+type fixed struct {
+	durable.OS
+	free uint64
+	asks int
+}
+
+func (f *fixed) Free(string) (uint64, error) {
+	f.asks++
+	return f.free, nil
+}
+
+// taking is a landing log that counts appends.
+type taking struct {
+	landing.Log
+	n int
+}
+
+func (l *taking) Append(context.Context, landing.Landed) error {
+	l.n++
+	return nil
+}
+
+func TestNothingLandsUnderTheReserve(t *testing.T) {
+	disk, log := &fixed{free: 100}, &taking{}
+	now := time.Unix(1000, 0)
+	r := &reserved{Log: log, fs: disk, dir: "/lake", bytes: 100, now: func() time.Time { return now }}
+	for range 3 {
+		if err := r.Append(t.Context(), landing.Landed{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.n != 3 || disk.asks != 1 {
+		t.Errorf("%d appends, %d looks at the disk", log.n, disk.asks)
+	}
+	disk.free, now = 99, now.Add(2*freeFor)
+	if err := r.Append(t.Context(), landing.Landed{}); !errors.Is(err, landing.ErrFull) || log.n != 3 {
+		t.Errorf("under the reserve: %v, %d appends", err, log.n)
+	}
+	disk.free, now = 100, now.Add(-time.Hour) // the clock steps back
+	if err := r.Append(t.Context(), landing.Landed{}); err != nil {
+		t.Errorf("room again: %v", err)
+	}
+}
+
+func TestPartitionsAreFixedAndOneProcessADirectory(t *testing.T) {
+	dir := t.TempDir()
+	c, err := read(strings.NewReplacer("/var/lib/landfall", dir, "/landing}", "/landing, partitions: 2, reserve: 0B}").Replace(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }}
+	s, err := New(c, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(c, opt); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("second process: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.Landing.Partitions = 3
+	var fe *config.FieldError
+	if _, err := New(c, opt); !errors.As(err, &fe) || fe.Key != "landing.partitions" {
+		t.Errorf("other partitions: %v", err)
+	}
+}

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+	"landfall/engine/task"
+)
+
+// script is a task whose runs end as the errors say; after them it waits for
+// its end.
+func script(t *testing.T, errs ...error) (*supervisor, *[]time.Duration) {
+	t.Helper()
+	var waits []time.Duration
+	n := 0
+	return &supervisor{
+		sinks: func() ([]stream.Sink, error) { return nil, nil }, logger: slog.New(slog.DiscardHandler), counters: new(task.Counters),
+		run: func(ctx context.Context, _ task.Config) error {
+			if n++; n <= len(errs) {
+				return errs[n-1]
+			}
+			<-ctx.Done()
+			return nil
+		},
+		wait: func(ctx context.Context, d time.Duration) bool {
+			waits = append(waits, d)
+			return ctx.Err() == nil
+		},
+	}, &waits
+}
+
+func TestWhatMayPassIsTriedAgain(t *testing.T) {
+	passing := errors.New("disk is full")
+	s, waits := script(t, passing, passing, passing)
+	ctx, cancel := context.WithCancel(t.Context())
+	next := s.run
+	s.run = func(ctx context.Context, c task.Config) error {
+		if len(*waits) == 3 {
+			cancel() // the stop comes while it runs
+		}
+		return next(ctx, c)
+	}
+	s.supervise(ctx)
+	if s.state != TaskStopped || s.restarts != 3 || s.err != nil {
+		t.Errorf("%s, %d restarts, %v", s.state, s.restarts, s.err)
+	}
+	for i, w := range *waits {
+		most := minBackoff << i
+		if w > most || w < most/2 {
+			t.Errorf("wait %d is %s, want %s to %s", i, w, most/2, most)
+		}
+	}
+}
+
+func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
+	for _, err := range []error{
+		stream.ErrFenced, landing.ErrPosition, &checkpoint.IdentityError{}, checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
+	} {
+		s, waits := script(t, fmt.Errorf("commit: %w", err))
+		s.supervise(t.Context())
+		if s.state != TaskRed || !errors.Is(s.err, err) || len(*waits) != 0 {
+			t.Errorf("%v: %s, %v, %d waits", err, s.state, s.err, len(*waits))
+		}
+	}
+}
+
+func TestProgressMakesTheNextWaitShort(t *testing.T) {
+	passing := errors.New("link")
+	s, waits := script(t, passing, passing, passing, passing, stream.ErrFenced)
+	next := s.run
+	s.run = func(ctx context.Context, c task.Config) error {
+		if len(*waits) == 3 {
+			s.counters.Epochs.Add(1)
+		}
+		return next(ctx, c)
+	}
+	s.supervise(t.Context())
+	if w := (*waits)[3]; w > minBackoff {
+		t.Errorf("after an epoch the wait is %s", w)
+	}
+}
+
+func TestBackoffIsBounded(t *testing.T) {
+	errs := make([]error, 40)
+	for i := range errs {
+		errs[i] = errors.New("down")
+	}
+	s, waits := script(t, append(errs, stream.ErrFenced)...)
+	s.supervise(t.Context())
+	for _, w := range *waits {
+		if w > maxBackoff {
+			t.Errorf("wait of %s", w)
+		}
+	}
+}
+
+func TestStopWhileWaiting(t *testing.T) {
+	s, _ := script(t, errors.New("down"))
+	ctx, cancel := context.WithCancel(t.Context())
+	s.wait = func(context.Context, time.Duration) bool {
+		cancel()
+		return false
+	}
+	s.supervise(ctx)
+	if s.state != TaskStopped || s.err == nil {
+		t.Errorf("%s, %v", s.state, s.err)
+	}
+}
