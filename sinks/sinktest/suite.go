@@ -337,8 +337,7 @@ func stageKeepsItsOwn(t *testing.T, w World) {
 		clear(b.Records[i].Raw)
 		b.Records[i] = table.RecordRow{Lineage: table.Lineage{Offset: 1 << 40}}
 	}
-	staged, err := st.Seal(ctx)
-	if err != nil {
+	if _, err := st.Seal(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := st.Seal(ctx); err == nil {
@@ -346,7 +345,8 @@ func stageKeepsItsOwn(t *testing.T, w World) {
 	}
 	// An epoch whose commit failed is staged again, by the same claim, before
 	// anything was collected.
-	if staged, err = stage(ctx, s, claim(0), 1); err != nil {
+	staged, err := stage(ctx, s, claim(0), 1)
+	if err != nil {
 		t.Fatalf("the same epoch staged again: %v", err)
 	}
 	if err := st.Write(rowsOf(2)); err == nil {
