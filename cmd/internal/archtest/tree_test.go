@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -59,9 +60,21 @@ func (t *tree) code() []source {
 // root is the module's folder, seen from here.
 const root = "../../.."
 
-// loadTree parses every Go file of the module, whatever its build tags.
+// loadTree gives every Go file of the module, whatever its build tags.
 func loadTree(t *testing.T) *tree {
 	t.Helper()
+	tr, err := parseTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tr.sources) < 10 {
+		t.Fatalf("only %d Go files found from %s", len(tr.sources), root)
+	}
+	return tr
+}
+
+// parseTree parses the module once.
+var parseTree = sync.OnceValues(func() (*tree, error) {
 	tr := &tree{fset: token.NewFileSet()}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -83,14 +96,8 @@ func loadTree(t *testing.T) *tree {
 		}
 		return tr.add(filepath.ToSlash(rel), src)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(tr.sources) < 10 {
-		t.Fatalf("only %d Go files found from %s", len(tr.sources), root)
-	}
-	return tr
-}
+	return tr, err
+})
 
 func skipDir(rel, name string) error {
 	if rel == "." {
