@@ -350,3 +350,47 @@ func TestTooManySessions(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 }
+
+// TestHTTP2 lands blocks and refuses early over HTTP/2 too, as a balancer may
+// speak it to us.
+func TestHTTP2(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	srv := httptest.NewUnstartedServer(newIngest(t, ingest.Config{Log: m}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
+	do := func(body io.Reader) wire.Answer {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+wire.Path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head.Write(req.Header, true)
+		resp, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.ProtoMajor != 2 {
+			t.Fatalf("spoken: %s", resp.Proto)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		a, err := wire.DecodeAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text, head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := do(bytes.NewReader(encode(t, c.Block(3, 9).Block, c.Block(2, 9).Block))); a.Code != wire.CodeNone || a.Acked != 5 {
+		t.Fatalf("%+v", a)
+	}
+	head.Offset = 77
+	body, feed := io.Pipe()
+	defer func() { _ = feed.Close() }()
+	if a := do(body); a.Code != wire.CodeOutOfOrder || a.Acked != 5 {
+		t.Fatalf("%+v", a)
+	}
+}

@@ -243,7 +243,7 @@ func (s *sim) run(steps int) {
 }
 
 func TestSimulation(t *testing.T) {
-	seeds := uint64(25)
+	seeds := uint64(15)
 	if n, err := strconv.ParseUint(os.Getenv("LANDFALL_SOAK"), 10, 32); err == nil {
 		seeds *= 100 * n
 	}
