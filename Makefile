@@ -15,11 +15,8 @@ SHELL        := /usr/bin/env bash
 GO           ?= go
 FUZZ_SECONDS ?= 60
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-PYTHON_VENV  := $(CURDIR)/tmp/venv
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION)
-# Tests find the Python that has DuckDB by this name.
-export LANDFALL_PYTHON ?= $(PYTHON_VENV)/bin/python
 
 .PHONY: build test deps check-format vet staticcheck archtest unit fuzz crash bench soak mutants fmt clean
 
@@ -36,11 +33,11 @@ test:
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory crash
-	@cat tmp/skipped 2>/dev/null || true
+	@cat tmp/skipped
 
 # Installs what the tests need where that is possible, and lists what it could not.
 deps:
-	@.ci/deps tmp/skipped '$(PYTHON_VENV)'
+	@.ci/deps tmp/skipped
 
 check-format:
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
@@ -56,13 +53,13 @@ archtest:
 	$(GO) test -count=1 ./cmd/internal/archtest
 
 unit:
-	$(GO) test $$(.ci/race) -p 2 -timeout 15m ./...
+	$(GO) test -json $$(.ci/race) -p 2 -timeout 15m ./... | $(GO) run ./cmd/internal/testreport
 
 fuzz:
 	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS)
 
 crash:
-	$(GO) test -tags failpoint -count=1 -timeout 20m ./cmd/...
+	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest
 
 bench:
 	$(GO) run ./cmd/landfall bench
@@ -70,7 +67,7 @@ bench:
 
 soak:
 	LANDFALL_SOAK=1 $(GO) test -count=1 -p 1 -timeout 12h ./...
-	LANDFALL_SOAK=1 $(GO) test -tags failpoint -count=1 -timeout 12h ./cmd/...
+	LANDFALL_SOAK=1 $(GO) test -tags failpoint -count=1 -timeout 12h -v ./cmd/internal/crashtest
 
 mutants:
 	$(GO) run ./cmd/internal/mutants
