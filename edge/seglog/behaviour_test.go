@@ -357,6 +357,34 @@ func TestFailedSyncIsWrittenElsewhere(t *testing.T) {
 	}
 }
 
+// TestFailedSegmentEndsTheActiveOne: a new segment that failed in all attempts
+// may come back by its name after a power loss, and ends the segment before it.
+// So nothing may be added there meanwhile.
+func TestFailedSegmentEndsTheActiveOne(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
+	s := mustOpen(t, cfg)
+	l := newLedger()
+	if err := l.append(s, 1, 100); err != nil {
+		t.Fatal(err)
+	}
+	var faults []faultfs.Fault
+	for n := range maxAttempts {
+		faults = append(faults, faultfs.Fault{On: faultfs.OpSyncDir, N: n + 1, Mode: faultfs.FailStored})
+	}
+	fsys.Script(faults...)
+	if err := l.append(s, 1, 30000); !errors.Is(err, faultfs.ErrInjected) {
+		t.Fatalf("append: %v", err)
+	}
+	if err := l.append(s, 1, 100); err != nil {
+		t.Fatal(err)
+	}
+	fsys.Crash(faultfs.LoseAll, 0)
+	if err := l.read(mustOpen(t, cfg)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReaderKeepsItsSegment: a segment released and shed under a Reader is not
 // written again before the Reader is through with it.
 func TestReaderKeepsItsSegment(t *testing.T) {
