@@ -41,10 +41,10 @@ type Config struct {
 	// Checkpoints holds the tasks' manifests; nil: every file counts, and the
 	// result says that it is not known how far the lake is published.
 	Checkpoints checkpoint.Store
-	// EdgeLog is a gateway's log directory, to be compared byte by byte; empty:
-	// no comparison. It is not changed and not locked; an edge that runs on it
-	// may remove what is being read, which is an error.
-	EdgeLog string
+	// EdgeLogs are gateways' log directories, to be compared byte by byte; none:
+	// no comparison. They are not changed and not locked; an edge that runs on
+	// one may remove what is being read, which is an error.
+	EdgeLogs []string
 }
 
 // Validate names the field that is wrong.
@@ -77,7 +77,7 @@ type audit struct {
 	key    hashKey
 	logs   map[logKey]*logState
 	final  map[string]bool // tasks whose landing log ended and is wholly published
-	edge   *edgeLog
+	edge   *edgeLogs
 	result *Result
 }
 
@@ -119,8 +119,8 @@ func (a *audit) run(ctx context.Context) error {
 		return err
 	}
 	files = a.published(files, first, second)
-	if a.EdgeLog != "" {
-		if a.edge, err = openEdgeLog(a.Config); err != nil {
+	if len(a.EdgeLogs) > 0 {
+		if a.edge, err = openEdgeLogs(a.Config); err != nil {
 			return err
 		}
 		defer func() { _ = a.edge.Close() }()

@@ -11,14 +11,15 @@ import (
 	"landfall/edge/seglog"
 )
 
-// edgeLog is a gateway's own log directory, opened without changing it.
-type edgeLog struct {
-	store *seglog.Store
-	logs  map[string]*edgeState
+// edgeLogs are gateways' own log directories, opened without changing them.
+type edgeLogs struct {
+	stores []*seglog.Store
+	logs   map[string]*edgeState
 }
 
-// edgeState is what the edge holds of one log.
+// edgeState is what an edge holds of one log.
 type edgeState struct {
+	store     *seglog.Store
 	id        record.LogID
 	end       record.Offset
 	held      []span // offsets that can be read there
@@ -27,16 +28,26 @@ type edgeState struct {
 	differing uint64
 }
 
-// openEdgeLog opens the directory and learns which offsets it holds.
-func openEdgeLog(c Config) (*edgeLog, error) {
-	store, err := seglog.Open(seglog.Config{FS: readOnly{c.FS}, Dir: c.EdgeLog})
-	if err != nil {
-		return nil, fmt.Errorf("open edge log %s: %w", c.EdgeLog, err)
+// openEdgeLogs opens the directories and learns which offsets they hold.
+func openEdgeLogs(c Config) (*edgeLogs, error) {
+	e := &edgeLogs{logs: make(map[string]*edgeState)}
+	for _, dir := range c.EdgeLogs {
+		if err := e.open(c.FS, dir); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
 	}
-	e := &edgeLog{store: store, logs: make(map[string]*edgeState)}
+	return e, nil
+}
+
+func (e *edgeLogs) open(fsys durable.FS, dir string) error {
+	store, err := seglog.Open(seglog.Config{FS: readOnly{fsys}, Dir: dir})
+	if err != nil {
+		return fmt.Errorf("open edge log %s: %w", dir, err)
+	}
+	e.stores = append(e.stores, store)
 	for _, info := range store.Logs() {
-		s := &edgeState{id: info.ID, end: info.End}
-		err := e.walk(s, info.First, func(b *record.Block) error {
+		s := &edgeState{store: store, id: info.ID, end: info.End}
+		err := s.walk(info.First, func(b *record.Block) error {
 			s.held = append(s.held, span{uint64(b.First), uint64(b.End())})
 			if len(s.held) >= 2 && s.held[len(s.held)-2].to == uint64(b.First) {
 				s.held = s.held[:len(s.held)-1]
@@ -45,16 +56,16 @@ func openEdgeLog(c Config) (*edgeLog, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("read edge log %s: %w", info.ID, err), store.Close())
+			return fmt.Errorf("read edge log %s in %s: %w", info.ID, dir, err)
 		}
 		e.logs[info.ID.String()] = s
 	}
-	return e, nil
+	return nil
 }
 
 // walk gives every block that a log still has, from an offset on.
-func (e *edgeLog) walk(s *edgeState, from record.Offset, take func(*record.Block) error) (err error) {
-	r, err := e.store.Reader(s.id, from)
+func (s *edgeState) walk(from record.Offset, take func(*record.Block) error) (err error) {
+	r, err := s.store.Reader(s.id, from)
 	if err != nil {
 		return err
 	}
@@ -90,8 +101,14 @@ func (s *edgeState) holds(offset uint64) bool {
 	return false
 }
 
-// Close lets go of the directory.
-func (e *edgeLog) Close() error { return e.store.Close() }
+// Close lets go of the directories.
+func (e *edgeLogs) Close() error {
+	var errs []error
+	for _, s := range e.stores {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // compareEdge sums up the bytes that the edge holds of what the lake records,
 // and compares the sums.
@@ -124,7 +141,7 @@ func (a *audit) compareEdge(ctx context.Context) error {
 
 func (a *audit) sumEdge(ctx context.Context, l *logState) error {
 	var r record.Record
-	return a.edge.walk(l.edge, record.Offset(l.edge.held[0].from), func(b *record.Block) error {
+	return l.edge.walk(record.Offset(l.edge.held[0].from), func(b *record.Block) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

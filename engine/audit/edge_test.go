@@ -57,7 +57,7 @@ func TestEdgeLogIsComparedByteByByte(t *testing.T) {
 	dir, logs, batch := edgeAndLake(t, 200)
 	lake, _ := writeLake(t, batch)
 	before := listing(t, dir)
-	r := runAudit(t, Config{Lake: lake, EdgeLog: dir})
+	r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}})
 	if !r.Exact || len(r.Logs) != 2 {
 		t.Fatalf("exact %v: %+v %v", r.Exact, r.Logs, r.Problems)
 	}
@@ -72,7 +72,7 @@ func TestEdgeLogIsComparedByteByByte(t *testing.T) {
 
 	batch.Records[300].Raw[0] ^= 1
 	lake, _ = writeLake(t, batch)
-	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); r.Exact || r.Logs[1].Differing != 1 || r.Logs[0].Differing != 0 {
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); r.Exact || r.Logs[1].Differing != 1 || r.Logs[0].Differing != 0 {
 		t.Errorf("one flipped bit: %+v", r.Logs)
 	}
 	if r := runAudit(t, Config{Lake: lake}); !r.Exact {
@@ -81,7 +81,7 @@ func TestEdgeLogIsComparedByteByByte(t *testing.T) {
 	batch.Records[300].Raw[0] ^= 1
 	batch.Records[310].Raw, batch.Records[311].Raw = batch.Records[311].Raw, batch.Records[310].Raw
 	lake, _ = writeLake(t, batch)
-	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); r.Exact {
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); r.Exact {
 		t.Error("two records exchanged their bytes")
 	}
 }
@@ -90,20 +90,20 @@ func TestEdgeLogTellsWhatIsNotYetThere(t *testing.T) {
 	dir, logs, batch := edgeAndLake(t, 50)
 	batch.Records = batch.Records[:len(batch.Records)-7]
 	lake, _ := writeLake(t, batch)
-	r := runAudit(t, Config{Lake: lake, EdgeLog: dir})
+	r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}})
 	if l := r.Logs[1]; l.Log != logs[1].String() || l.Tail != TailPending || l.Pending != 7 {
 		t.Errorf("%+v", l)
 	}
 	batch.Records = batch.Records[:51]
 	lake, _ = writeLake(t, batch)
-	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); len(r.Notes) == 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "not in the lake yet") {
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); len(r.Notes) == 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "not in the lake yet") {
 		t.Errorf("a log that is only at the edge: %v", r.Notes)
 	}
 }
 
 func TestEdgeLogThatCannotBeRead(t *testing.T) {
 	lake, _ := writeLake(t, twoLogs()...)
-	if _, err := Run(context.Background(), Config{Lake: lake, EdgeLog: filepath.Join(lake, "none")}); err == nil {
+	if _, err := Run(context.Background(), Config{Lake: lake, EdgeLogs: []string{filepath.Join(lake, "none")}}); err == nil {
 		t.Error("no edge log and no error")
 	}
 }
@@ -115,7 +115,7 @@ func TestEdgeLogIsNotTouched(t *testing.T) {
 	lake, _ := writeLake(t, batch)
 	s, err := seglog.Open(seglog.Config{Dir: dir})
 	check(t, err)
-	if r := runAudit(t, Config{Lake: lake, EdgeLog: dir}); !r.Exact {
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); !r.Exact {
 		t.Errorf("beside a running edge: %+v", r)
 	}
 	check(t, s.Close())

@@ -23,16 +23,13 @@ func auditCommand() *cobra.Command {
 			"Exit 0: exact, with the tables loss and conflict empty. Exit 65: not exact."}
 	lake := c.Flags().String("lake", "", "`DIR` of the tables (required)")
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints; default: _checkpoint below the lake")
-	edgeLog := c.Flags().String("edge-log", "", "`DIR` of a gateway's log, to be compared byte by byte")
+	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	_ = c.MarkFlagRequired("lake")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg := audit.Config{Lake: *lake, EdgeLog: *edgeLog}
-		if err := present(*lake); err != nil {
-			return err
-		}
-		if *edgeLog != "" {
-			if err := present(*edgeLog); err != nil {
+		cfg := audit.Config{Lake: *lake, EdgeLogs: *edgeLogs}
+		for _, dir := range append([]string{*lake}, *edgeLogs...) {
+			if err := present(dir); err != nil {
 				return err
 			}
 		}
