@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func TestEndsByItselfWhenAllIsForwarded(t *testing.T) {
 	if s.Forward.Pending != 0 || s.Forward.AckedRecords != 1001 || s.Capture.Records != 1000 || !s.Healthy {
 		t.Errorf("%+v", s)
 	}
+	if s.Log.WrittenPerCaptured < 1 {
+		t.Errorf("%v bytes written per captured byte", s.Log.WrittenPerCaptured)
+	}
 	// E11: a restart with nothing pending sends no record.
 	again, err := New(c, Options{})
 	if err != nil {
@@ -126,7 +130,8 @@ func TestStopKeepsWhatIsNotForwarded(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	// It is there after the restart, and another name for it is refused.
+	// E16, E12: it is there after the restart, whatever was tuned, and another
+	// name for it is refused.
 	renamed := c
 	renamed.Gateway = "other"
 	var fe *config.FieldError
@@ -134,6 +139,7 @@ func TestStopKeepsWhatIsNotForwarded(t *testing.T) {
 		t.Errorf("renamed: %v", err)
 	}
 	c.Forward.URL = cloud(t)
+	c.Log.SegmentSize, c.Capture.GroupSize, c.Log.WhenFull = 2<<20, 4<<10, "shed-oldest"
 	again, err := New(c, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +152,118 @@ func TestStopKeepsWhatIsNotForwarded(t *testing.T) {
 	}
 	if s := again.Status(); s.Forward.Pending != 0 || s.Forward.AckedRecords != 101 {
 		t.Errorf("%+v", s.Forward)
+	}
+}
+
+func TestDamageTurnsHealthRedAndFlowGoesOn(t *testing.T) {
+	c := fileGateway(t, 20_000, "http://127.0.0.1:1")
+	c.Capture.GroupSize = 1 << 10
+	a, err := New(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	waitFor(t, func() bool { return a.Status().Forward.Pending == 20_001 })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(c.LogDir(), "*.seg"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v, %v", segments, err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[strings.Index(string(data), "line 500")] ^= 1
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.Sources[0].File.Path, []byte(strings.Repeat("more\r\n", 20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Forward.URL = cloud(t)
+	again, err := New(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := again.Status()
+	if s.Healthy || !strings.Contains(strings.Join(s.Reasons, "\n"), "damaged places in the log") {
+		t.Errorf("health says nothing: %v", s.Reasons)
+	}
+	if s.Forward.Pending != 0 || s.Capture.Records != 20 {
+		t.Errorf("%d pending, %d records captured after the damage", s.Forward.Pending, s.Capture.Records)
+	}
+}
+
+// reading counts the bytes read from files.
+type reading struct {
+	durable.OS
+	bytes atomic.Int64
+}
+
+func (r *reading) Open(name string) (durable.File, error) {
+	f, err := r.OS.Open(name)
+	return &readFile{f, r}, err
+}
+
+func (r *reading) OpenWrite(name string) (durable.File, error) {
+	f, err := r.OS.OpenWrite(name)
+	return &readFile{f, r}, err
+}
+
+type readFile struct {
+	durable.File
+	r *reading
+}
+
+func (f *readFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(p, at)
+	f.r.bytes.Add(int64(n))
+	return n, err
+}
+
+func (f *readFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.r.bytes.Add(int64(n))
+	return n, err
+}
+
+func TestOpeningReadsHeadersAndTheNewestSegment(t *testing.T) {
+	c := fileGateway(t, 300_000, "http://127.0.0.1:1")
+	c.Log.SegmentSize = 256 << 10
+	a, err := New(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	waitFor(t, func() bool { return a.Status().Forward.Pending == 300_001 })
+	held := a.Status().Log
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	disk := &reading{}
+	again, err := New(c, Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := int64(held.Segments)*16<<10 + 3*int64(c.Log.SegmentSize)
+	if n := disk.bytes.Load(); n > most || held.Segments < 10 || most > held.Bytes/2 {
+		t.Errorf("read %d bytes of %d in %d segments, want at most %d", n, held.Bytes, held.Segments, most)
+	}
+	ended2, stop := context.WithCancel(t.Context())
+	stop()
+	if err := again.Run(ended2); err != nil {
+		t.Error(err)
 	}
 }
 
