@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,34 +213,36 @@ func TestSlowSinkBoundsTheBacklog(t *testing.T) {
 // same.
 type crashingStore struct {
 	checkpoint.Store
-	left int
+	left atomic.Int64 // publishing reads HEAD beside the epoch
 	done bool
 }
 
 var errCrash = errors.New("crashed")
 
 func (s *crashingStore) Create(ctx context.Context, name string, data []byte) error {
-	if s.left--; s.left > 0 {
+	left := s.left.Add(-1)
+	if left > 0 {
 		return s.Store.Create(ctx, name, data)
 	}
-	if s.left == 0 && s.done {
+	if left == 0 && s.done {
 		_ = s.Store.Create(ctx, name, data)
 	}
 	return errCrash
 }
 
 func (s *crashingStore) Swap(ctx context.Context, name string, old checkpoint.Version, data []byte) (checkpoint.Version, error) {
-	if s.left--; s.left > 0 {
+	left := s.left.Add(-1)
+	if left > 0 {
 		return s.Store.Swap(ctx, name, old, data)
 	}
-	if s.left == 0 && s.done {
+	if left == 0 && s.done {
 		_, _ = s.Store.Swap(ctx, name, old, data)
 	}
 	return "", errCrash
 }
 
 func (s *crashingStore) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
-	if s.left <= 0 {
+	if s.left.Load() <= 0 {
 		return nil, "", errCrash
 	}
 	return s.Store.Read(ctx, name)
@@ -327,7 +330,9 @@ func crash(t *testing.T, r *rig, rng *rand.Rand) {
 	t.Helper()
 	var c Counters
 	cfg := r.config(&c)
-	cfg.Store = &crashingStore{Store: r.store, left: 1 + rng.IntN(9), done: rng.IntN(2) == 0}
+	store := &crashingStore{Store: r.store, done: rng.IntN(2) == 0}
+	store.left.Store(int64(1 + rng.IntN(9)))
+	cfg.Store = store
 	cfg.EpochRecords = 1 + rng.IntN(12)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 	defer cancel()
