@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"landfall/edge/forward"
 	"landfall/edge/record"
-	"landfall/edge/seglog"
 	"landfall/edge/source"
 )
 
@@ -42,7 +40,7 @@ type SourceStatus struct {
 	Open        int          `json:"open"`
 	Records     uint64       `json:"records"`
 	Flagged     uint64       `json:"flagged"`
-	source.Counters
+	SourceCounters
 }
 
 // CaptureStatus is what capture did.
@@ -64,7 +62,7 @@ type CaptureStatus struct {
 type LogStatus struct {
 	Active string `json:"active"` // LogID; empty before the first record
 	Logs   int    `json:"logs"`
-	seglog.Stats
+	StoreStats
 	// WrittenPerCaptured is bytes handed to the disk per byte of blocks.
 	WrittenPerCaptured float64 `json:"written_per_captured"`
 }
@@ -80,7 +78,7 @@ type ForwardStatus struct {
 	BytesPerSecond float64  `json:"bytes_per_second"`
 	RoundTripMS    float64  `json:"round_trip_ms"`
 	Reds           []string `json:"reds"`
-	forward.Counters
+	ForwardCounters
 }
 
 // Status gives a picture of now. It may be called from any goroutine.
@@ -116,7 +114,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			Name: src.Name, Kind: src.Kind, Resends: src.Resend, State: src.State, Detail: src.Detail, Since: text(src.Since),
 			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall),
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
-			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Counters: src.Counters,
+			Records: src.Captured.Records, Flagged: src.Captured.Flagged, SourceCounters: SourceCounters(src.Counters),
 		})
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
@@ -126,7 +124,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 
 func (a *Agent) logged(s *Status) {
 	st := a.store.Stats()
-	s.Log = LogStatus{Logs: len(a.store.Logs()), Stats: st}
+	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st)}
 	if id, ok := a.store.Active(); ok {
 		s.Log.Active = id.String()
 	}
@@ -149,7 +147,7 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 	s.Forward = ForwardStatus{
 		State: f.State, Pending: f.Pending, OldestPending: text(f.OldestUnacked), OldestAge: age(f.OldestUnacked, wall),
 		LastError: f.LastError, BytesPerSecond: f.BytesPerSecond, RoundTripMS: float64(f.RoundTrip) / 1e6,
-		Reds: []string{}, Counters: f.Counters,
+		Reds: []string{}, ForwardCounters: ForwardCounters(f.Counters),
 	}
 	if !f.LastTransferAt.IsZero() {
 		s.Forward.LastTransfer = f.LastTransferAt.UTC().Format(time.RFC3339Nano)

@@ -34,7 +34,7 @@ type Status struct {
 	Gateways []GatewayStatus `json:"gateways"`
 	Ingest   IngestStatus    `json:"ingest"`
 	Tasks    []TaskStatus    `json:"tasks"`
-	Damage   embedded.Stats  `json:"landing_stats"`
+	Store    LandingStats    `json:"landing_stats"`
 }
 
 // GatewayStatus is what ingest last saw of a gateway.
@@ -84,7 +84,7 @@ type TaskStatus struct {
 func (s *Server) Status() Status {
 	out := Status{
 		Version: s.opt.Version, Time: time.Now().UTC().Format(time.RFC3339Nano), StartedAt: s.started.UTC().Format(time.RFC3339),
-		Reasons: []string{}, Landing: string(s.log.ID()), Gateways: []GatewayStatus{}, Tasks: []TaskStatus{}, Damage: s.log.Stats(),
+		Reasons: []string{}, Landing: string(s.log.ID()), Gateways: []GatewayStatus{}, Tasks: []TaskStatus{}, Store: LandingStats(s.log.Stats()),
 	}
 	marks := map[string]record.Micros{}
 	for _, t := range s.tasks {
@@ -98,6 +98,7 @@ func (s *Server) Status() Status {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
 		}
 	}
+	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	for name, g := range s.ingest.Gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt)}
 		if at, ok := marks[name]; ok {
@@ -107,6 +108,24 @@ func (s *Server) Status() Status {
 	}
 	out.Ingest = ingestStatus(s.ingest.Stats())
 	out.Healthy = len(out.Reasons) == 0
+	return out
+}
+
+// diskReasons says what is wrong with the disks.
+func (s *Server) diskReasons(st *LandingStats) []string {
+	var out []string
+	for _, dir := range []string{s.cfg.Landing.Dir, s.cfg.Lake.Dir} {
+		free, err := s.opt.FS.Free(dir)
+		switch {
+		case err != nil:
+			out = append(out, err.Error())
+		case free < uint64(s.cfg.Landing.Reserve):
+			out = append(out, fmt.Sprintf("%d bytes free in %s, under the reserve: nothing is landed", free, dir))
+		}
+	}
+	if st.DamagedOffsets > 0 {
+		out = append(out, fmt.Sprintf("%d landed blocks could not be read back", st.DamagedOffsets))
+	}
 	return out
 }
 

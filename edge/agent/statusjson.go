@@ -1,0 +1,57 @@
+package agent
+
+// SourceCounters are source.Counters as they stand in a Status.
+type SourceCounters struct {
+	Bytes       uint64 `json:"bytes"`
+	Lines       uint64 `json:"lines"`
+	Truncated   uint64 `json:"truncated"`
+	Connects    uint64 `json:"connects"`
+	Disconnects uint64 `json:"disconnects"`
+	Errors      uint64 `json:"errors"`
+	Duplicates  uint64 `json:"duplicates"`
+	Rotations   uint64 `json:"rotations"`
+	Refused     uint64 `json:"refused"`
+	Lost        uint64 `json:"lost"`
+}
+
+// StoreStats are seglog.Stats as they stand in a Status.
+type StoreStats struct {
+	Bytes            int64  `json:"bytes"`
+	Segments         int    `json:"segments"`
+	Spares           int    `json:"spares"`
+	Appends          uint64 `json:"appends"`
+	Records          uint64 `json:"records"`
+	AppendedBytes    uint64 `json:"appended_bytes"`
+	WrittenBytes     uint64 `json:"written_bytes"`
+	Syncs            uint64 `json:"syncs"`
+	FailedSegments   uint64 `json:"failed_segments"`
+	CorruptBlocks    uint64 `json:"corrupt_blocks"`
+	CorruptBytes     uint64 `json:"corrupt_bytes"`
+	CorruptOffsets   uint64 `json:"corrupt_offsets"`
+	CutTails         uint64 `json:"cut_tails"`
+	CutTailBytes     uint64 `json:"cut_tail_bytes"`
+	Quarantined      uint64 `json:"quarantined"`
+	Truncated        uint64 `json:"truncated"`
+	UnreadableMeta   uint64 `json:"unreadable_meta"`
+	Orphans          uint64 `json:"orphans"`
+	ShedSegments     uint64 `json:"shed_segments"`
+	ShedOffsets      uint64 `json:"shed_offsets"`
+	ReleasedSegments uint64 `json:"released_segments"`
+	Recycled         uint64 `json:"recycled"`
+}
+
+// ForwardCounters are forward.Counters as they stand in a Status.
+type ForwardCounters struct {
+	Requests      uint64 `json:"requests"`
+	Questions     uint64 `json:"questions"`
+	Failures      uint64 `json:"failures"`
+	NotAnswers    uint64 `json:"not_answers"`
+	Refusals      uint64 `json:"refusals"`
+	BlockBytes    uint64 `json:"block_bytes"`
+	ResentBytes   uint64 `json:"resent_bytes"`
+	WireBytes     uint64 `json:"wire_bytes"`
+	AckedRecords  uint64 `json:"acked_records"`
+	LossBlocks    uint64 `json:"loss_blocks"`
+	StateDamaged  uint64 `json:"state_damaged"`
+	StateFailures uint64 `json:"state_failures"`
+}
