@@ -22,10 +22,13 @@ package enginecli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -114,17 +117,44 @@ func runCommand(version string) *cobra.Command {
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
-		store, sinks, err := openLake(c.Context(), cfg.Lake.Dir, cfg.CheckpointDir())
-		if err != nil {
-			return err
-		}
-		s, err := server.New(*cfg, server.Options{Store: store, Sinks: sinks, Logger: cli.Logger(c.ErrOrStderr(), *level), Version: version})
-		if err != nil {
+		s, err := openServer(c.Context(), cfg, cli.Logger(c.ErrOrStderr(), *level), version)
+		if err != nil || s == nil {
 			return f.Locate(err)
 		}
 		return f.Locate(s.Run(c.Context()))
 	}
 	return c
+}
+
+// roomRetry is how often a full disk is looked at again.
+const roomRetry = time.Second
+
+// openServer opens lake and engine. While the disk is full it waits: the
+// self-test of the store needs a few bytes, and without it nothing may be
+// committed. Nil without an error when ctx ended meanwhile.
+func openServer(ctx context.Context, cfg *server.Config, logger *slog.Logger, version string) (*server.Server, error) {
+	for waiting := false; ; waiting = true {
+		store, sinks, err := openLake(ctx, cfg.Lake.Dir, cfg.CheckpointDir())
+		if err == nil {
+			var s *server.Server
+			if s, err = server.New(*cfg, server.Options{Store: store, Sinks: sinks, Logger: logger, Version: version}); err == nil {
+				return s, nil
+			}
+		}
+		if !errors.Is(err, durable.ErrNoSpace) {
+			return nil, err
+		}
+		if !waiting {
+			logger.Warn("the disk is full: waiting for room to start", "error", err)
+		}
+		t := time.NewTimer(roomRetry)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, nil
+		case <-t.C:
+		}
+	}
 }
 
 func checkCommand() *cobra.Command {
