@@ -92,7 +92,7 @@ func (p *process) finish(t *testing.T) {
 func (g *gateway) untilStalled(t *testing.T) {
 	t.Helper()
 	last, since := g.acked.highest(), time.Now()
-	until(t, "acknowledgements to stop", time.Minute, func() (bool, string) {
+	until(t, "acknowledgements to stop", 2*time.Minute, func() (bool, string) {
 		if now := g.acked.highest(); now != last || g.acked.waiting() == 0 {
 			last, since = now, time.Now()
 		}
@@ -104,7 +104,7 @@ func (g *gateway) untilStalled(t *testing.T) {
 func (g *gateway) untilFlows(t *testing.T, n uint64) {
 	t.Helper()
 	from := g.acked.highest()
-	until(t, "acknowledgements to go on", time.Minute, func() (bool, string) {
+	until(t, "acknowledgements to go on", 2*time.Minute, func() (bool, string) {
 		return g.acked.highest() >= from+n, fmt.Sprintf("line %d, from %d", g.acked.highest(), from)
 	})
 }
@@ -203,7 +203,8 @@ func TestFullDiskInTheCloud(t *testing.T) {
 	full.fill(t)
 	c.untilQuiet(t)
 	engine.kill()
-	engine = c.program.begin(t) // on the full disk
+	full.fill(t)
+	engine = c.program.begin(t) // on a disk without a byte
 	c.untilQuiet(t)
 	full.remove(t)
 	c.untilPublishes(t)
@@ -222,14 +223,14 @@ func (c *cloud) untilPublishes(t *testing.T) {
 	t.Helper()
 	for range 2 {
 		before := newestVisible(c.lake)
-		until(t, "the lake to grow", time.Minute, func() (bool, string) { return newestVisible(c.lake).After(before), "nothing new" })
+		until(t, "the lake to grow", 2*time.Minute, func() (bool, string) { return newestVisible(c.lake).After(before), "nothing new" })
 	}
 }
 
 // untilQuiet waits until nothing new was visible for a while.
 func (c *cloud) untilQuiet(t *testing.T) {
 	t.Helper()
-	until(t, "the lake to stop growing", time.Minute, func() (bool, string) {
+	until(t, "the lake to stop growing", 2*time.Minute, func() (bool, string) {
 		at := newestVisible(c.lake)
 		return time.Since(at) > 2*time.Second, "it grew at " + at.String()
 	})
