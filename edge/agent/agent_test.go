@@ -296,7 +296,8 @@ func TestSilenceAndAbsenceAreStates(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	waitFor(t, func() bool {
-		return strings.Contains(strings.Join(a.Status().Reasons, "\n"), "source absent is absent")
+		s := a.Status()
+		return strings.Contains(strings.Join(s.Reasons, "\n"), "source absent is absent") && s.Sources[2].State == "open"
 	})
 	conn, err := net.Dial("tcp", c.Sources[2].TCPServer.Listen)
 	if err != nil {
