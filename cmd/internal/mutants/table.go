@@ -26,7 +26,7 @@ func edgeMutants() []mutant {
 		{"an atomic write syncs the directory", "edge/durable/helpers.go",
 			"if err := fsys.SyncDir(filepath.Dir(name)); err != nil {\n\t\treturn fmt.Errorf(\"write %s: %w\", name, err)\n\t}\n\treturn nil", "return nil", []string{"./edge/durable/..."}},
 		{"a source is told after C1 only", "edge/capture/live.go",
-			"\tfor wait := 100 * time.Millisecond; ; wait", "\tg.committed()\n\tfor wait := 100 * time.Millisecond; ; wait", capture},
+			"Append(g.builder)\n\t\tif err == nil {", "Append(g.builder)\n\t\tif err == nil || g.urgent {", capture},
 		{"fragments that wait ride in the block", "edge/capture/waiting.go",
 			"\tc.waitingBytes += len(f.raw)\n\tc.changes++", "\tc.waitingBytes += len(f.raw)", capture},
 	}
