@@ -93,7 +93,7 @@ func (a *Agent) assemble() error {
 	}
 	a.session, err = forward.New(forward.Config{
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
-		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Logger: a.opt.Logger,
+		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Logger: a.opt.Logger,
 	})
 	if errors.Is(err, forward.ErrRenamed) {
 		return fmt.Errorf("%w: %w", err, &config.FieldError{Key: "gateway", Got: a.cfg.Gateway, Want: "the name under which the log's records were captured, until they are forwarded"})

@@ -67,6 +67,8 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"forward:", "watermark: {disorder: -1s, idle_timeout: 48h}\nforward:", `watermark.idle_timeout`},
 		{"forward:", "drain_timeout: -1s\nforward:", `drain_timeout`},
 		{"forward:", "forward:\n  timeout: 1ms", `forward.timeout: got 1ms`},
+		{"forward:", "forward:\n  linger: 2h", `forward.linger: got 2h0m0s`},
+		{"forward:", "forward:\n  retry_max: 1ms", `forward.retry_max: got 1ms`},
 		{"forward:", "forward:\n  proxy: nowhere", `forward.proxy: got "nowhere"`},
 		{"forward:", "forward:\n  cert_file: a.pem", `forward.cert_file: got "a.pem", expected cert_file and key_file together`},
 		{"https:", "http:", ""},
