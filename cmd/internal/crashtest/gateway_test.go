@@ -45,7 +45,7 @@ func newGateway(t *testing.T, dir, name, ingest string, seed uint64, perTick int
 	var y strings.Builder
 	fmt.Fprintf(&y, "gateway: %s\ndata_dir: %s\ndrain_timeout: 2s\nlog:\n%s", name, g.dir, o.log)
 	y.WriteString("capture:\n  group_interval: 20ms\n  group_size: 4KiB\n  fragment_limit: 1s\n")
-	fmt.Fprintf(&y, "forward:\n  url: http://%s\nsources:\n", ingest)
+	fmt.Fprintf(&y, "forward:\n  url: http://%s\n  linger: 100ms\n  retry_max: 1s\nsources:\n", ingest)
 	for i, kind := range kinds {
 		out, keys, err := g.outlet(t, dir, kind)
 		if err != nil {
