@@ -49,8 +49,8 @@ func linkMutants() []mutant {
 			"if !unchecked && b.Prev != s.tail.Hash {", "if !unchecked && false {", ingest},
 		{"a request ends at its first failed append", "engine/ingest/session.go",
 			"Block: b.Bytes}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
-		{"C2: the landing log is durable before the answer", "engine/landing/embedded/partition.go",
-			"_, err = p.store.Append(&p.b) // Commit point C2", "go func() { _, _ = p.store.Append(&p.b) }()", []string{"./engine/landing/..."}},
+		{"C2: what is not durable is not answered as landed", "engine/landing/embedded/partition.go",
+			"\t\tw.err = err\n\t\tclose(w.done)", "\t\tclose(w.done)", []string{"./engine/landing/..."}},
 	}
 }
 
