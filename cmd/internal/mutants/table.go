@@ -80,7 +80,7 @@ func taskMutants() []mutant {
 }
 
 func commitMutants() []mutant {
-	checkpoint, object := []string{"./engine/checkpoint"}, []string{"./sinks/object", "./engine/checkpoint"}
+	checkpoint, object := []string{"./engine/checkpoint", "./sinks/object"}, []string{"./sinks/object", "./engine/checkpoint"}
 	return []mutant{
 		{"C4: HEAD moves by compare-and-swap", "sinks/object/dir.go",
 			"if have != old {", "if have != old && false {", object},
