@@ -140,7 +140,7 @@ func writeAndSync(path string, n int64) (time.Duration, error) {
 // gpsdecode decodes the same file to JSON with gpsd's decoder. It does not read
 // TAG blocks, so they are cut off first.
 func gpsdecode(ctx context.Context, path string, n int) (row, error) {
-	r := row{what: "peer: gpsdecode, the same sentences to JSON", limit: "not installed (Debian gpsd-clients)"}
+	r := row{what: "peer: gpsdecode on one core, the same sentences to JSON", limit: "not installed (Debian gpsd-clients)"}
 	tool, err := exec.LookPath("gpsdecode")
 	if err != nil {
 		return r, nil
