@@ -158,3 +158,10 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestEmptyLakeProvesNothing: a mistyped directory must not pass for exact.
+func TestEmptyLakeProvesNothing(t *testing.T) {
+	if r := runAudit(t, Config{Lake: t.TempDir()}); r.Exact || len(r.Problems) != 1 {
+		t.Errorf("exact %v, problems %v", r.Exact, r.Problems)
+	}
+}

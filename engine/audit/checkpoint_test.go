@@ -21,16 +21,21 @@ const testClaim stream.ClaimID = "0123456789abcdef0123456789abcdef"
 // epoch staged.
 func head(t *testing.T, epoch stream.Epoch, staged []stream.Staged, final bool) checkpoint.Store {
 	t.Helper()
+	return headOf(t, checkpoint.Manifest{Final: final, Epoch: epoch, Staged: staged})
+}
+
+// headOf is head for any manifest.
+func headOf(t *testing.T, m checkpoint.Manifest) checkpoint.Store {
+	t.Helper()
 	store, err := object.OpenDir(durable.OS{}, t.TempDir())
 	check(t, err)
-	m := checkpoint.Manifest{Final: final, Format: checkpoint.Format, Landing: testTask.Landing, Partition: testTask.Partition, Partitions: 1,
-		Epoch: epoch, Claim: testClaim, Staged: staged}
+	m.Format, m.Landing, m.Partition, m.Partitions, m.Claim = checkpoint.Format, testTask.Landing, testTask.Partition, 1, testClaim
 	data, err := m.Encode()
 	check(t, err)
 	sum := sha256.Sum256(data)
 	name := testTask.String() + "/manifest/m.json"
 	check(t, store.Create(context.Background(), name, data))
-	h := checkpoint.Head{Format: checkpoint.Format, Manifest: name, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: epoch}
+	h := checkpoint.Head{Format: checkpoint.Format, Manifest: name, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: m.Epoch}
 	data, err = h.Encode()
 	check(t, err)
 	_, err = store.Swap(context.Background(), testTask.String()+"/HEAD", "", data)
@@ -116,4 +121,16 @@ func move(t *testing.T, from, to string) {
 	t.Helper()
 	check(t, os.MkdirAll(filepath.Dir(to), 0o755))
 	check(t, os.Rename(from, to))
+}
+
+// TestUnfinishedInputIsSaid: a replay that was killed is exact as far as it
+// came, and the audit says that it did not come to the end.
+func TestUnfinishedInputIsSaid(t *testing.T) {
+	for _, final := range []bool{false, true} {
+		store := headOf(t, checkpoint.Manifest{Epoch: 1, Final: final, Params: map[string]string{"gateway": "g"}})
+		r := runAudit(t, Config{Lake: t.TempDir(), Checkpoints: store})
+		if said := strings.Contains(strings.Join(r.Notes, "\n"), "has not come to the end"); said == final {
+			t.Errorf("final %v: notes %v", final, r.Notes)
+		}
+	}
 }

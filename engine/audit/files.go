@@ -114,6 +114,9 @@ func (a *audit) published(files []lakeFile, first, second map[string]checkpoint.
 		a.result.Tasks = append(a.result.Tasks, t)
 		upTo[name] = stream.Epoch(t.Epoch)
 		a.final[name] = m.Final && t.Pending == 0
+		if len(m.Params) > 0 && !m.Final { // only a bounded input has settings of its own
+			a.note("task %s has not come to the end of its input", name)
+		}
 	}
 	return slices.DeleteFunc(files, func(f lakeFile) bool {
 		last, known := second[f.task]

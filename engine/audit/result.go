@@ -91,6 +91,9 @@ func (a *audit) conclude() {
 	r := a.result
 	r.Tasks, r.Logs = append([]Task{}, r.Tasks...), []Log{} // in JSON an empty list, never null
 	r.Problems, r.Notes = append([]string{}, r.Problems...), append([]string{}, r.Notes...)
+	if len(a.logs) == 0 {
+		a.problem("no captured offset is published in this lake: there is nothing to prove")
+	}
 	r.Exact = len(r.Problems) == 0
 	for k, l := range a.logs {
 		one := l.account(k)
