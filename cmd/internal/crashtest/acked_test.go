@@ -74,6 +74,11 @@ func (o *ackedOutlet) close() {} // it goes on until everything is acknowledged
 func (o *ackedOutlet) release() error {
 	close(o.quit)
 	o.running.Wait()
+	return o.breached()
+}
+
+// breached is the first breach of the protocol.
+func (o *ackedOutlet) breached() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.broken

@@ -146,6 +146,9 @@ func (s *scenario) drainAll(good func(auditResult) bool) {
 	until(s.t, "everything to be published", 2*time.Minute, func() (bool, string) {
 		var total int64
 		for _, g := range s.gateways {
+			if g.acked != nil && g.acked.breached() != nil {
+				s.t.Fatal(g.acked.breached())
+			}
 			if g.acked != nil && g.acked.waiting() > 0 {
 				return false, fmt.Sprintf("%d lines of %s are not acknowledged", g.acked.waiting(), g.name)
 			}

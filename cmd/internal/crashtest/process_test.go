@@ -108,7 +108,7 @@ func (p program) checkLog(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"panic: ", "fatal error: ", "goroutine 1 ["} {
+	for _, bad := range []string{"panic: ", "fatal error: ", "goroutine 1 [", "a person must look"} {
 		if i := bytes.Index(data, []byte(bad)); i >= 0 {
 			t.Errorf("%s printed %q:\n%s", p.name, bad, data[i:min(i+3000, len(data))])
 		}

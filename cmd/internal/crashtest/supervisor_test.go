@@ -3,6 +3,7 @@
 package crashtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,9 @@ const armedFor = 4 * time.Second
 
 // maxTries is how often a failpoint that was not reached is armed again.
 const maxTries = 4
+
+// maxMissed is how many failpoints in a row a daemon at work may not reach.
+const maxMissed = 10
 
 // death is one kill that happened.
 type death struct {
@@ -35,6 +39,7 @@ type supervisor struct {
 	plan     []life
 	want     int // hits of each of the role's failpoints with records in flight
 	toppedUp int
+	missed   int         // failpoints not reached, in a row
 	inFlight func() bool // something sent is not visible yet
 
 	stop     chan struct{} // closed by the test: SIGTERM the last life
@@ -111,7 +116,17 @@ func (s *supervisor) live(l life, number int) (again bool, err error) {
 		return false, fmt.Errorf("%s ended by itself (%v) in a life planned as %+v:\n%s", s.program.name, p.state, l, p.lifeLog())
 	}
 	d, err := s.died(p, l, number)
-	return l.point != "" && d.point == "", err
+	again = l.point != "" && d.point == ""
+	switch {
+	case l.point == "":
+	case !again:
+		s.missed = 0
+	default:
+		if s.missed++; s.missed >= maxMissed {
+			err = errors.Join(err, fmt.Errorf("%s reached none of its last %d failpoints; it seems to do nothing:\n%s", s.program.name, s.missed, p.lifeLog()))
+		}
+	}
+	return again, err
 }
 
 // bounded carries out one life of a program that may end by itself, with code
