@@ -72,7 +72,7 @@ func (g *gateway) outlet(t *testing.T, dir, kind string) (outlet, string, error)
 		return o, fmt.Sprintf("file: {path: %s, follow: true, poll_interval: 20ms}", name), err
 	case "acked":
 		addr := freePort(t, "tcp")
-		g.acked = newAckedOutlet(addr, "station-1")
+		g.acked = newAckedOutlet(addr, "station-1", g.stop)
 		return g.acked, fmt.Sprintf("acked: {listen: %q}", addr), nil
 	case "tcpserver":
 		addr := freePort(t, "tcp")
@@ -137,13 +137,4 @@ func (g *gateway) lastSent() int64 {
 		last = max(last, s.lastSent.Load())
 	}
 	return last
-}
-
-// lines is how many lines were sent.
-func (g *gateway) lines() int64 {
-	var n int64
-	for _, s := range g.senders {
-		n += s.lines.Load()
-	}
-	return n
 }

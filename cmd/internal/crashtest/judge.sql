@@ -61,7 +61,7 @@ complete AS (
 ),
 violations(name, n, example) AS (
   SELECT 'simulator repeats a line', count(*) - count(DISTINCT line), NULL FROM sent
-  UNION ALL SELECT 'missing although its sender resends', count(*), any_value(source || ' ' || line) FROM missing WHERE resends
+  UNION ALL SELECT 'missing although its sender resends', count(*), any_value(source || ' ' || line) FROM missing WHERE resends AND sure
   UNION ALL SELECT 'missing outside the declared intervals', count(*), any_value(source || ' at ' || sent_at || ' ' || line)
     FROM missing m ANTI JOIN excused e USING (source, line) WHERE NOT resends AND sure
   UNION ALL SELECT 'captured twice', count(*), any_value(source || ' ' || line) FROM got_n SEMI JOIN sent USING (gateway, source, line) WHERE n > 1
