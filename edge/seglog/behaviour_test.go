@@ -54,6 +54,9 @@ func opening(t *testing.T, s *Store, log record.LogID) record.Opening {
 			t.Errorf("record %d of kind %v: %v", off, rec.Kind, err)
 		}
 		o, err = record.DecodeOpening(rec.Raw)
+		if rec.ReceivedAt != o.OpenedAt || rec.EventTime != o.OpenedAt || o.OpenedAt == 0 {
+			t.Errorf("opened at %d, received at %d, event at %d", o.OpenedAt, rec.ReceivedAt, rec.EventTime)
+		}
 		return true
 	})
 	if err != nil || item.Block.Count != 1 {

@@ -146,8 +146,8 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 func refused(err error) error {
 	var identity *checkpoint.IdentityError
 	if errors.As(err, &identity) {
-		return cli.Fail(cli.ExitData, fmt.Errorf("this content is in the lake already under %s %q, not %q; --again lands it once more: %w",
-			identity.Field, identity.Have, identity.Want, err))
+		return cli.Fail(cli.ExitData, fmt.Errorf("this content is in the lake already under %s %q, not %q; --again lands it once more",
+			identity.Field, identity.Have, identity.Want))
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"time"
 
 	"landfall/edge/capture"
 	"landfall/edge/durable"
@@ -83,7 +83,7 @@ func (l *Log) Partitions() int { return 1 }
 func (l *Log) Params() map[string]string {
 	base := "none"
 	if l.opt.BaseTime != record.NoTime {
-		base = strconv.FormatInt(int64(l.opt.BaseTime), 10)
+		base = time.UnixMicro(int64(l.opt.BaseTime)).UTC().Format(time.RFC3339Nano)
 	}
 	return map[string]string{
 		"gateway": l.opt.Gateway, "base_time": base,

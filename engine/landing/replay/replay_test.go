@@ -1,0 +1,263 @@
+package replay
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/decoders/aissim"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// traffic is n lines of a harbour, several blocks of them.
+func traffic(t testing.TB, n int) []byte {
+	t.Helper()
+	h, err := aissim.New(aissim.Config{Seed: 5, Start: 1_780_000_000_000_000, Tag: aissim.TagMillis, Rate: 300, Noise: 0.02, LostFragments: 0.05})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for range n {
+		if l := h.Next(); l.Kind != aissim.KindLost {
+			b.Write(l.Text)
+			b.WriteString("\r\n")
+		}
+	}
+	return b.Bytes()
+}
+
+func file(t testing.TB, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t testing.TB, path string, opt Options) *Log {
+	t.Helper()
+	l, err := Open(durable.OS{}, path, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// read gives all blocks from a position on, and the position behind each.
+func read(t testing.TB, l *Log, from stream.Position) (blocks [][]byte, at []stream.Position) {
+	t.Helper()
+	r, err := l.Reader(0, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	for {
+		landed, after, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return blocks, at
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks, at = append(blocks, landed.Block), append(at, after)
+	}
+}
+
+var plain = Options{Gateway: "g", BaseTime: record.NoTime}
+
+// TestSameContentSameLog: name and compression change nothing; the blocks are
+// one chain of dense offsets.
+func TestSameContentSameLog(t *testing.T) {
+	data := traffic(t, 20_000)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, file(t, "a.nmea", data), plain), open(t, file(t, "b", packed.Bytes()), plain)
+	if a.ID() != b.ID() {
+		t.Fatalf("%s and %s", a.ID(), b.ID())
+	}
+	one, _ := read(t, a, stream.Position{})
+	two, _ := read(t, b, stream.Position{})
+	if len(one) < 3 || len(one) != len(two) {
+		t.Fatalf("%d and %d blocks", len(one), len(two))
+	}
+	next, prev := record.Offset(0), record.Hash{}
+	for i := range one {
+		if !bytes.Equal(one[i], two[i]) {
+			t.Fatalf("block %d differs", i)
+		}
+		h, err := record.ParseHeader(one[i])
+		if err != nil || h.First != next || h.Prev != prev {
+			t.Fatalf("block %d begins at %d after %d: %v", i, h.First, next, err)
+		}
+		next, prev = h.End(), record.HashBlock(one[i])
+	}
+}
+
+// TestReadingGoesOnFromAnyPosition gives from each position what followed it
+// the first time.
+func TestReadingGoesOnFromAnyPosition(t *testing.T) {
+	l := open(t, file(t, "a", traffic(t, 20_000)), plain)
+	blocks, at := read(t, l, stream.Position{})
+	for i, p := range at {
+		rest, _ := read(t, l, p)
+		if len(rest) != len(blocks)-i-1 || len(rest) > 0 && !bytes.Equal(rest[0], blocks[i+1]) {
+			t.Fatalf("from position %+v: %d blocks, want %d", p, len(rest), len(blocks)-i-1)
+		}
+	}
+	end := at[len(at)-1]
+	for name, p := range map[string]stream.Position{
+		"another log":    {Log: strings.Repeat("0", 32), Offset: 5},
+		"inside a block": {Log: end.Log, Offset: end.Offset - 1},
+		"beyond the end": {Log: end.Log, Offset: end.Offset + 1},
+		"negative":       {Log: end.Log, Offset: -1},
+	} {
+		r, err := l.Reader(0, p)
+		if err == nil {
+			_, _, err = r.Next(t.Context())
+			_ = r.Close()
+		}
+		if !errors.Is(err, landing.ErrPosition) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestIdentity: content alone decides it, unless Again asks for the settings.
+func TestIdentity(t *testing.T) {
+	data := traffic(t, 100)
+	path := file(t, "a", data)
+	base := open(t, path, plain)
+	other := Options{Gateway: "h", BaseTime: 1_000_000}
+	if l := open(t, path, other); l.ID() != base.ID() || l.Params()["gateway"] != "h" || l.Params()["base_time"] != "1970-01-01T00:00:01Z" {
+		t.Errorf("%s with %v", l.ID(), l.Params())
+	}
+	other.Again = true
+	again := open(t, path, other)
+	if again.ID() == base.ID() {
+		t.Error("--again found the first log")
+	}
+	if l := open(t, path, other); l.ID() != again.ID() {
+		t.Error("--again twice is two logs")
+	}
+	if l := open(t, file(t, "b", data[:len(data)-2]), plain); l.ID() == base.ID() {
+		t.Error("other content, same log")
+	}
+}
+
+// TestChangedFileFails: what was hashed must be what was read.
+func TestChangedFileFails(t *testing.T) {
+	data := traffic(t, 3000)
+	path := file(t, "a", data)
+	l := open(t, path, plain)
+	data[len(data)/2]++
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Reader(0, stream.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	for err == nil {
+		_, _, err = r.Next(t.Context())
+	}
+	if !errors.Is(err, ErrChanged) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestCloseBeforeTheEnd joins the goroutine although nobody takes its blocks.
+func TestCloseBeforeTheEnd(t *testing.T) {
+	l := open(t, file(t, "a", traffic(t, 60_000)), plain)
+	r, err := l.Reader(0, stream.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Close(), r.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := l.Append(context.Background(), landing.Landed{}); !errors.Is(err, landing.ErrReadOnly) {
+		t.Errorf("append: %v", err)
+	}
+}
+
+// watermarkOf gives the gateway's watermark in a block.
+func watermarkOf(t *testing.T, block []byte) record.Micros {
+	t.Helper()
+	b, err := record.Parse(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := record.NoTime
+	for a := range b.Annotations {
+		if a.Type != record.AnnWatermark {
+			continue
+		}
+		w, err := a.Watermark()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = w.At
+	}
+	return at
+}
+
+// TestWatermark: a time from the far future moves nothing, a gap of weeks in a
+// recording is passed, and a file without times has no watermark.
+func TestWatermark(t *testing.T) {
+	const t0 = 1_780_000_000
+	line := func(sec int64) string {
+		tag := fmt.Sprintf("c:%d", sec)
+		var sum byte
+		for _, c := range []byte(tag) {
+			sum ^= c
+		}
+		return fmt.Sprintf("\\%s*%02X\\!AIVDM,1,1,,A,x,0*1A\n", tag, sum)
+	}
+	var b strings.Builder
+	for i := range int64(2000) {
+		b.WriteString(line(t0 + i))
+		if i == 1000 {
+			b.WriteString(line(2_145_916_800)) // 2038
+		}
+	}
+	last := func(text string) record.Micros {
+		blocks, _ := read(t, open(t, file(t, "a", []byte(text)), plain), stream.Position{})
+		return watermarkOf(t, blocks[len(blocks)-1])
+	}
+	want := record.Micros(t0+2000-16)*1_000_000 - disorder
+	if got := last(b.String()); got != want {
+		t.Errorf("with one time in 2038 the watermark is %v, want %v", time.UnixMicro(int64(got)).UTC(), time.UnixMicro(int64(want)).UTC())
+	}
+	weeks := int64(30 * 24 * 3600)
+	for i := range int64(16) {
+		b.WriteString(line(t0 + weeks + i))
+	}
+	if got := last(b.String()); got != record.Micros(t0+weeks)*1_000_000-disorder {
+		t.Errorf("after a gap of weeks the watermark is %v", time.UnixMicro(int64(got)).UTC())
+	}
+	if got := last("!AIVDM,1,1,,A,x,0*1A\n"); got != record.NoTime {
+		t.Errorf("without times the watermark is %v", got)
+	}
+}
