@@ -110,14 +110,16 @@ func (c *Capturer) Restore(snapshot []byte, boot clock.BootID, now int64, source
 	if snapshot[0] != 1 {
 		return fmt.Errorf("restore waiting fragments, version %d: %w", snapshot[0], record.ErrVersion)
 	}
-	d := decoder{p: snapshot[1:]}
-	sameBoot := boot == clock.BootID(d.take(uint64(len(boot))))
-	for len(d.p) > 0 && !d.bad {
-		sourceName, streamName := string(d.bytes()), string(d.bytes())
-		flags, recFlags := nmea.Flags(d.uvarint()), record.Flags(d.uvarint())
-		at := Receipt{At: record.Micros(d.varint()), Monotonic: d.varint()}
-		raw := d.bytes()
-		if d.bad {
+	d := record.NewFields(snapshot[1:])
+	var was clock.BootID
+	copy(was[:], d.Take(uint64(len(was))))
+	sameBoot := boot == was
+	for len(d.Rest()) > 0 && !d.Bad() {
+		sourceName, streamName := string(d.Bytes()), string(d.Bytes())
+		flags, recFlags := nmea.Flags(d.Uvarint()), record.Flags(d.Uvarint())
+		at := Receipt{At: record.Micros(d.Varint()), Monotonic: d.Varint()}
+		raw := d.Bytes()
+		if d.Bad() {
 			break
 		}
 		if !sameBoot {
@@ -125,7 +127,7 @@ func (c *Capturer) Restore(snapshot []byte, boot clock.BootID, now int64, source
 		}
 		c.refeed(c.Stream(source(sourceName), streamName), raw, flags, recFlags, at, now)
 	}
-	if d.bad {
+	if d.Bad() {
 		return fmt.Errorf("restore waiting fragments: %w", record.ErrCorrupt)
 	}
 	return nil
@@ -148,42 +150,3 @@ func (c *Capturer) refeed(s *Stream, raw []byte, flags nmea.Flags, recFlags reco
 	c.hold(s, p, &m, now)
 	c.groups(c.assembler.Add(s.id, p, v, now))
 }
-
-// decoder reads fields off the front of p; bad is sticky.
-type decoder struct {
-	p   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.p)
-	if n <= 0 {
-		d.bad, d.p = true, nil
-		return 0
-	}
-	d.p = d.p[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.p)
-	if n <= 0 {
-		d.bad, d.p = true, nil
-		return 0
-	}
-	d.p = d.p[n:]
-	return v
-}
-
-// take gives the next n bytes, zeros when there are not as many.
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.p)) {
-		d.bad, d.p = true, nil
-		return make([]byte, min(n, 16))
-	}
-	v := d.p[:n]
-	d.p = d.p[n:]
-	return v
-}
-
-func (d *decoder) bytes() []byte { return d.take(d.uvarint()) }

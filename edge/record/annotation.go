@@ -51,12 +51,12 @@ func (s SourceName) Annotation() Annotation {
 
 // SourceName decodes an AnnSource. Error: ErrCorrupt.
 func (a Annotation) SourceName() (SourceName, error) {
-	d := decoder{p: a.Body}
-	s := SourceName{Source: uint32(d.uvarint())}
-	if d.bad {
+	d := NewFields(a.Body)
+	s := SourceName{Source: uint32(d.Uvarint())}
+	if d.Bad() {
 		return SourceName{}, fmt.Errorf("decode source annotation: %w", ErrCorrupt)
 	}
-	s.Name = string(d.p)
+	s.Name = string(d.Rest())
 	return s, nil
 }
 
@@ -75,12 +75,12 @@ func (m Mark) Annotation() Annotation {
 
 // Mark decodes an AnnMark; Value aliases the block. Error: ErrCorrupt.
 func (a Annotation) Mark() (Mark, error) {
-	d := decoder{p: a.Body}
-	name := d.bytes()
-	if d.bad {
+	d := NewFields(a.Body)
+	name := d.Bytes()
+	if d.Bad() {
 		return Mark{}, fmt.Errorf("decode mark annotation: %w", ErrCorrupt)
 	}
-	return Mark{Name: string(name), Value: d.p}, nil
+	return Mark{Name: string(name), Value: d.Rest()}, nil
 }
 
 // Watermark is a watermark as of the end of its block. An empty Source means
@@ -103,12 +103,12 @@ func (w Watermark) Annotation() Annotation {
 
 // Watermark decodes an AnnWatermark. Error: ErrCorrupt.
 func (a Annotation) Watermark() (Watermark, error) {
-	d := decoder{p: a.Body}
-	w := Watermark{At: Micros(d.varint()), Idle: d.byte() == 1}
-	if d.bad {
+	d := NewFields(a.Body)
+	w := Watermark{At: Micros(d.Varint()), Idle: d.Byte() == 1}
+	if d.Bad() {
 		return Watermark{}, fmt.Errorf("decode watermark annotation: %w", ErrCorrupt)
 	}
-	w.Source = string(d.p)
+	w.Source = string(d.Rest())
 	return w, nil
 }
 
@@ -142,13 +142,13 @@ func DecodeOpening(p []byte) (Opening, error) {
 	if p[0] != 1 {
 		return Opening{}, fmt.Errorf("decode log opening version %d: %w", p[0], ErrVersion)
 	}
-	d := decoder{p: p[17:]}
+	d := NewFields(p[17:])
 	o := Opening{Prev: LogID(p[1:17])}
-	o.PrevEnd = Offset(d.uvarint())
-	o.PrevLastAt = Micros(d.varint())
-	o.OpenedAt = Micros(d.varint())
-	o.CutTailBytes = d.uvarint()
-	if d.bad {
+	o.PrevEnd = Offset(d.Uvarint())
+	o.PrevLastAt = Micros(d.Varint())
+	o.OpenedAt = Micros(d.Varint())
+	o.CutTailBytes = d.Uvarint()
+	if d.Bad() {
 		return Opening{}, fmt.Errorf("decode log opening: %w", ErrCorrupt)
 	}
 	return o, nil

@@ -175,69 +175,22 @@ func (b *Block) Payloads(yield func(Offset, []byte) bool) {
 // DecodeRecord decodes one payload of this block into r; r.Raw aliases it.
 // Errors: ErrCorrupt.
 func (b *Block) DecodeRecord(payload []byte, r *Record) error {
-	d := decoder{p: payload}
-	r.Kind = Kind(d.byte())
-	r.TimeSource = TimeSource(d.byte())
-	r.TimeQuality = TimeQuality(d.byte())
-	r.Flags = Flags(d.uvarint())
-	r.Source = uint32(d.uvarint())
-	r.ReceivedAt = b.BaseTime + Micros(d.varint())
+	d := NewFields(payload)
+	r.Kind = Kind(d.Byte())
+	r.TimeSource = TimeSource(d.Byte())
+	r.TimeQuality = TimeQuality(d.Byte())
+	r.Flags = Flags(d.Uvarint())
+	r.Source = uint32(d.Uvarint())
+	r.ReceivedAt = b.BaseTime + Micros(d.Varint())
 	if r.TimeSource == TimeNone {
 		r.EventTime = NoTime
 	} else {
-		r.EventTime = r.ReceivedAt + Micros(d.varint())
+		r.EventTime = r.ReceivedAt + Micros(d.Varint())
 	}
-	r.Monotonic = b.BaseMono + d.varint()
-	if d.bad {
+	r.Monotonic = b.BaseMono + d.Varint()
+	if d.Bad() {
 		return fmt.Errorf("decode record: %w", ErrCorrupt)
 	}
-	r.Raw = d.p
+	r.Raw = d.Rest()
 	return nil
-}
-
-// decoder reads fields off the front of p; bad is sticky.
-type decoder struct {
-	p   []byte
-	bad bool
-}
-
-func (d *decoder) byte() byte {
-	if len(d.p) == 0 {
-		d.bad = true
-		return 0
-	}
-	c := d.p[0]
-	d.p = d.p[1:]
-	return c
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, k := binary.Uvarint(d.p)
-	if k <= 0 {
-		d.bad, d.p = true, nil
-		return 0
-	}
-	d.p = d.p[k:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, k := binary.Varint(d.p)
-	if k <= 0 {
-		d.bad, d.p = true, nil
-		return 0
-	}
-	d.p = d.p[k:]
-	return v
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.p)) {
-		d.bad, d.p = true, nil
-		return nil
-	}
-	v := d.p[:n]
-	d.p = d.p[n:]
-	return v
 }

@@ -72,15 +72,14 @@ func (receptionCodec) DecodeKey(_ uint16, p []byte) (receptionKey, error) {
 
 // DecodeValue implements state.Codec.
 func (receptionCodec) DecodeValue(_ uint16, p []byte) (reception, error) {
-	at, k := binary.Varint(p)
-	if k <= 0 || len(p) < k+17 {
+	f := record.NewFields(p)
+	v := reception{EventTime: record.Micros(f.Varint())}
+	copy(v.Log[:], f.Take(uint64(len(v.Log))))
+	v.Offset = record.Offset(f.Uvarint())
+	if f.Bad() || len(f.Rest()) > 0 {
 		return reception{}, fmt.Errorf("decode reception of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	offset, m := binary.Uvarint(p[k+16:])
-	if m <= 0 || k+16+m != len(p) {
-		return reception{}, fmt.Errorf("decode reception of %d bytes: %w", len(p), record.ErrCorrupt)
-	}
-	return reception{EventTime: record.Micros(at), Log: record.LogID(p[k : k+16]), Offset: record.Offset(offset)}, nil
+	return v, nil
 }
 
 // Dedupe marks receptions of a transmission that another receiver of the same

@@ -155,19 +155,15 @@ func (halvesCodec) AppendValue(dst []byte, v halves) []byte {
 
 // DecodeValue implements state.Codec.
 func (halvesCodec) DecodeValue(_ uint16, p []byte) (halves, error) {
-	at, k := binary.Varint(p)
-	if k <= 0 {
-		return halves{}, fmt.Errorf("decode static of %d bytes: %w", len(p), record.ErrCorrupt)
-	}
-	r := optReader{p: p[k:]}
-	v := halves{SeenAt: record.Micros(at), Name: r.text()}
-	v.B.Callsign = r.text()
-	v.B.ShipType, v.B.EPFD = number[uint8](&r), number[uint8](&r)
-	v.B.ToBow, v.B.ToStern = number[uint16](&r), number[uint16](&r)
-	v.B.ToPort, v.B.ToStarboard = number[uint16](&r), number[uint16](&r)
-	v.B.MothershipMMSI = number[uint32](&r)
-	v.HasB = r.byte() == 1
-	if r.bad || len(r.p) > 0 {
+	f := record.NewFields(p)
+	v := halves{SeenAt: record.Micros(f.Varint()), Name: text(&f)}
+	v.B.Callsign = text(&f)
+	v.B.ShipType, v.B.EPFD = number[uint8](&f), number[uint8](&f)
+	v.B.ToBow, v.B.ToStern = number[uint16](&f), number[uint16](&f)
+	v.B.ToPort, v.B.ToStarboard = number[uint16](&f), number[uint16](&f)
+	v.B.MothershipMMSI = number[uint32](&f)
+	v.HasB = f.Byte() == 1
+	if f.Bad() || len(f.Rest()) > 0 {
 		return halves{}, fmt.Errorf("decode static of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
 	return v, nil
@@ -188,49 +184,16 @@ func appendNumber[T uint8 | uint16 | uint32](dst []byte, o ais.Opt[T]) []byte {
 	return binary.AppendUvarint(append(dst, 1), uint64(o.Value))
 }
 
-// optReader reads optional fields off the front of p; bad is sticky.
-type optReader struct {
-	p   []byte
-	bad bool
-}
-
-func (r *optReader) byte() byte {
-	if len(r.p) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.p[0]
-	r.p = r.p[1:]
-	return b
-}
-
-func (r *optReader) uvarint() uint64 {
-	v, k := binary.Uvarint(r.p)
-	if k <= 0 {
-		r.bad, r.p = true, nil
-		return 0
-	}
-	r.p = r.p[k:]
-	return v
-}
-
-func (r *optReader) text() ais.Opt[string] {
-	if r.byte() == 0 {
+func text(f *record.Fields) ais.Opt[string] {
+	if f.Byte() == 0 {
 		return ais.Opt[string]{}
 	}
-	n := r.uvarint()
-	if n > uint64(len(r.p)) {
-		r.bad, r.p = true, nil
-		return ais.Opt[string]{}
-	}
-	s := string(r.p[:n])
-	r.p = r.p[n:]
-	return ais.Some(s)
+	return ais.Some(string(f.Bytes()))
 }
 
-func number[T uint8 | uint16 | uint32](r *optReader) ais.Opt[T] {
-	if r.byte() == 0 {
+func number[T uint8 | uint16 | uint32](f *record.Fields) ais.Opt[T] {
+	if f.Byte() == 0 {
 		return ais.Opt[T]{}
 	}
-	return ais.Some(T(r.uvarint()))
+	return ais.Some(T(f.Uvarint()))
 }

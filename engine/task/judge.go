@@ -143,45 +143,19 @@ func (st *logState) encode(dst []byte) []byte {
 
 // decodeLogState reads what encode wrote. Error: record.ErrCorrupt.
 func decodeLogState(p []byte) (logState, error) {
-	r := fieldReader{p: p}
+	r := record.NewFields(p)
 	var st logState
-	st.Gateway = string(r.take(r.uvarint()))
-	st.Next = record.Offset(r.uvarint())
-	copy(st.Hash[:], r.take(16))
-	st.Gaps = r.uvarint()
-	for !r.bad && len(r.p) > 0 {
-		b := boundary{First: record.Offset(r.uvarint()), Count: uint32(r.uvarint())}
-		copy(b.Hash[:], r.take(16))
+	st.Gateway = string(r.Bytes())
+	st.Next = record.Offset(r.Uvarint())
+	copy(st.Hash[:], r.Take(16))
+	st.Gaps = r.Uvarint()
+	for !r.Bad() && len(r.Rest()) > 0 {
+		b := boundary{First: record.Offset(r.Uvarint()), Count: uint32(r.Uvarint())}
+		copy(b.Hash[:], r.Take(16))
 		st.Recent = append(st.Recent, b)
 	}
-	if r.bad || len(st.Recent) > keptBoundaries {
+	if r.Bad() || len(st.Recent) > keptBoundaries {
 		return logState{}, fmt.Errorf("decode log state: %w", record.ErrCorrupt)
 	}
 	return st, nil
-}
-
-// fieldReader reads fields off the front of p; bad is sticky.
-type fieldReader struct {
-	p   []byte
-	bad bool
-}
-
-func (r *fieldReader) uvarint() uint64 {
-	v, k := binary.Uvarint(r.p)
-	if k <= 0 {
-		r.bad, r.p = true, nil
-		return 0
-	}
-	r.p = r.p[k:]
-	return v
-}
-
-func (r *fieldReader) take(n uint64) []byte {
-	if r.bad || n > uint64(len(r.p)) {
-		r.bad, r.p = true, nil
-		return nil
-	}
-	v := r.p[:n]
-	r.p = r.p[n:]
-	return v
 }
