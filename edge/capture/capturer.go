@@ -165,6 +165,12 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		c.emit(record.KindAIS, &m, p.Raw)
 		return
 	}
+	if v.Total > 1 && p.Flags&(nmea.FlagBadChecksum|nmea.FlagNoChecksum) != 0 {
+		// Its fields are not to be trusted: it must neither join a message nor
+		// contest the place of the good copy.
+		c.emit(record.KindFragment, &m, p.Raw)
+		return
+	}
 	if v.Total > 1 {
 		c.hold(s, p, &m, now)
 		c.groups(c.assembler.Add(s.id, p, v, now))

@@ -283,3 +283,26 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// TestDamagedCopyContestsNothing: a fragment whose checksum is wrong or missing
+// is kept by itself, and the good ones around it are joined all the same.
+func TestDamagedCopyContestsNothing(t *testing.T) {
+	first, second := sentence("AIVDM,2,1,3,A,5500000000000000000000000000000000000000000000000000000000,0"), sentence("AIVDM,2,2,3,A,00000000000,2")
+	for name, damaged := range map[string]string{
+		"bad checksum":                 strings.Replace(first, "50", "51", 1),
+		"no checksum":                  first[:len(first)-3],
+		"second part, bad checksum":    strings.Replace(second, ",0", ",1", 1),
+		"second part, without its end": second[:len(second)-6],
+	} {
+		var out []kept
+		c := New(Config{Emit: keep(&out)})
+		s := c.Stream(0, "s")
+		for i, l := range []string{first, damaged, second} {
+			c.Feed(s, []byte(l), false, Receipt{At: record.Micros(i), Monotonic: int64(i)})
+		}
+		c.Flush()
+		if len(out) != 2 || out[0].raw != damaged || out[1].Kind != record.KindAIS || out[1].raw != first+"\n"+second {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+}

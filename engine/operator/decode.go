@@ -61,7 +61,7 @@ func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *
 	case record.KindText:
 		return RejectNoSentence
 	case record.KindFragment:
-		return RejectIncomplete
+		return rejectFragment(r.Flags)
 	case record.KindAIS:
 	default:
 		return RejectNoDecoder
@@ -83,6 +83,17 @@ func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *
 	d.dedupe.mark(c, lineage.Offset, times, ais.DedupeKey(d.message.Payload, d.message.Fill), &reception)
 	d.append(c, lineage, times, reception, out)
 	return ""
+}
+
+// rejectFragment is why a fragment found no partners.
+func rejectFragment(f record.Flags) string {
+	switch {
+	case f&record.FlagBadChecksum != 0:
+		return RejectBadChecksum
+	case f&record.FlagNoChecksum != 0:
+		return RejectNoChecksum
+	}
+	return RejectIncomplete
 }
 
 // reception says how the message at hand was heard.
