@@ -3,6 +3,7 @@ package task
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"landfall/edge/record"
 )
@@ -23,6 +24,10 @@ const (
 // spans many requests of a gateway; a duplicate can only be of a request that
 // was under way when a newer one was answered.
 const keptBoundaries = 64
+
+// keptOfOldLogs is how many of them are remembered once the gateway has opened
+// a newer log. State keeps every log for ever, so an old one must be small.
+const keptOfOldLogs = 4
 
 // boundary is one block that was taken.
 type boundary struct {
@@ -123,6 +128,16 @@ func (st *logState) advance(h *record.Header, hash record.Hash) {
 	}
 	st.Recent = append(st.Recent, b)
 	st.Next, st.Hash = h.End(), hash
+}
+
+// trim forgets all but the newest boundaries of a log that is not written any
+// more, and says whether there were any.
+func (st *logState) trim() bool {
+	if len(st.Recent) <= keptOfOldLogs {
+		return false
+	}
+	st.Recent = slices.Clone(st.Recent[len(st.Recent)-keptOfOldLogs:])
+	return true
 }
 
 // encode gives the state's bytes, version 1: uvarint length and gateway, uvarint Next, 16 bytes Hash, uvarint Gaps, then the boundaries,

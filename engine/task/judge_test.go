@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+	"landfall/engine/table"
 )
 
 // testLog is a log as a gateway would hold it: sealed blocks in order.
@@ -174,6 +177,39 @@ func TestJudgeTakesEachOffsetOnce(t *testing.T) {
 		if len(taken) == 0 {
 			t.Fatalf("seed %d: nothing was taken", seed)
 		}
+	}
+}
+
+// TestOldLogsAreSmall: once a gateway has opened a newer log, the older one
+// keeps a few boundaries, by which a late copy is still told from a
+// contradiction.
+func TestOldLogsAreSmall(t *testing.T) {
+	var c Counters
+	p, err := newProcessor(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, next := capturedLog(t, 1, 2*keptBoundaries, 1), capturedLog(t, 2, 1, 1)
+	var out table.Batch
+	land := func(block []byte) {
+		if err := p.block(&landing.Landed{Gateway: "g", Block: block}, stream.Position{Offset: 1}, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, b := range old.blocks {
+		land(b)
+	}
+	if st, _ := p.logs.Get(old.id); len(st.Recent) != keptBoundaries {
+		t.Fatalf("%d boundaries of the log being written", len(st.Recent))
+	}
+	land(next.blocks[0])
+	if st, _ := p.logs.Get(old.id); len(st.Recent) != keptOfOldLogs {
+		t.Errorf("%d boundaries of the older log", len(st.Recent))
+	}
+	land(old.blocks[len(old.blocks)-1])
+	land(old.blocks[0])
+	if c.Duplicates.Load() != 2 || c.Unchecked.Load() != 1 || len(out.Conflicts) != 0 {
+		t.Errorf("%d duplicates, %d unchecked, %d conflicts", c.Duplicates.Load(), c.Unchecked.Load(), len(out.Conflicts))
 	}
 }
 

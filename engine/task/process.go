@@ -133,6 +133,9 @@ func (p *processor) gateway(name string, log record.LogID, known bool) gatewaySt
 	}
 	switch {
 	case !known:
+		if old, ok := p.logs.Get(g.Log); ok && old.trim() {
+			p.logs.Put(g.Log, old)
+		}
 		g.Log = log
 	case g.Log != log:
 		p.counters.Alternations.Add(1)
