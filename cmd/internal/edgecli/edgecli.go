@@ -16,9 +16,9 @@
 package edgecli
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,13 +37,19 @@ const DefaultConfig = "/etc/landfall/edge.yaml"
 // Command gives the command under the name use.
 func Command(use, version string) *cobra.Command {
 	root := &cobra.Command{Use: use, Short: "Captures AIS and sensor data and forwards it, exactly once from its log on", Version: version}
-	root.AddCommand(runCommand(version), checkCommand(), explainCommand(), statusCommand(), inspectCommand())
+	explainVerb := cli.Report[agent.Config, []explain.Handoff]{
+		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
+		Value: func(_ context.Context, c *agent.Config) ([]explain.Handoff, error) { return explain.Edge(c), nil }, Text: explain.Text,
+	}
+	statusVerb := cli.Report[agent.Config, *agent.Status]{
+		Use: "status", Short: "Asks the running gateway how it stands", Config: DefaultConfig, Load: load,
+		Value: func(ctx context.Context, c *agent.Config) (*agent.Status, error) {
+			return cli.AskStatus[agent.Status](ctx, "gateway", c.Status)
+		},
+		Text: printStatus,
+	}
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusVerb.Command(), inspectCommand())
 	return root
-}
-
-// configFlag adds --config and gives where its value will be.
-func configFlag(c *cobra.Command) *string {
-	return c.Flags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 }
 
 // load reads a configuration and checks it.
@@ -61,7 +67,7 @@ func load(name string) (*agent.Config, *config.File, error) {
 
 func runCommand(version string) *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Runs the gateway until SIGTERM", Args: cli.NoArgs}
-	name := configFlag(c)
+	name := cli.ConfigFlag(c, DefaultConfig)
 	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, f, err := load(*name)
@@ -79,7 +85,7 @@ func runCommand(version string) *cobra.Command {
 
 func checkCommand() *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
-	name := configFlag(c)
+	name := cli.ConfigFlag(c, DefaultConfig)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, f, err := load(*name)
 		if err != nil {
@@ -100,54 +106,6 @@ func checkCommand() *cobra.Command {
 	return c
 }
 
-func explainCommand() *cobra.Command {
-	c := &cobra.Command{Use: "explain", Short: "Says what each handoff guarantees, and why", Args: cli.NoArgs}
-	name := configFlag(c)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, _, err := load(*name)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return cli.JSON(c.OutOrStdout(), explain.Edge(cfg))
-		}
-		return explain.Text(c.OutOrStdout(), explain.Edge(cfg))
-	}
-	return c
-}
-
-func statusCommand() *cobra.Command {
-	c := &cobra.Command{Use: "status", Short: "Asks the running gateway how it stands", Args: cli.NoArgs}
-	name := configFlag(c)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
-		if err != nil {
-			return err
-		}
-		if cfg.Status == "" {
-			return f.Locate(&config.FieldError{Key: "status", Want: "an address like 127.0.0.1:8470, or there is nobody to ask"})
-		}
-		var s agent.Status
-		if err := cli.Fetch(c.Context(), http.DefaultClient, "http://"+cfg.Status+"/status", &s); err != nil {
-			return cli.Fail(cli.ExitUnavailable, fmt.Errorf("ask the gateway at %s: %w", cfg.Status, err))
-		}
-		if *asJSON {
-			return cli.JSON(c.OutOrStdout(), s)
-		}
-		return printStatus(c.OutOrStdout(), &s)
-	}
-	return c
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
 func printStatus(w io.Writer, s *agent.Status) error {
 	health := "healthy"
 	if !s.Healthy {
@@ -156,14 +114,14 @@ func printStatus(w io.Writer, s *agent.Status) error {
 	_, _ = fmt.Fprintf(w, "gateway %s, version %s, since %s: %s\n\n", s.Gateway, s.Version, s.StartedAt, health)
 	rows := [][]string{{"SOURCE", "KIND", "STATE", "RECORDS", "FLAGGED", "SILENT FOR", "WATERMARK", "DETAIL"}}
 	for _, src := range s.Sources {
-		rows = append(rows, []string{src.Name, src.Kind, string(src.State), fmt.Sprint(src.Records), fmt.Sprint(src.Flagged), dash(src.SilentFor), dash(src.Watermark), src.Detail})
+		rows = append(rows, []string{src.Name, src.Kind, string(src.State), fmt.Sprint(src.Records), fmt.Sprint(src.Flagged), cli.Dash(src.SilentFor), cli.Dash(src.Watermark), src.Detail})
 	}
 	if err := cli.Table(w, rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
 		s.Capture.Records, s.Capture.Groups, config.Bytes(s.Log.Bytes), s.Log.Logs,
-		s.Forward.State, s.Forward.Pending, dash(s.Forward.OldestAge), dash(s.Forward.LastTransfer))
+		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer))
 	return err
 }
 

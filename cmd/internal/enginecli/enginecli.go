@@ -26,7 +26,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -49,13 +48,19 @@ const DefaultConfig = "/etc/landfall/engine.yaml"
 // Command gives the command under the name use.
 func Command(use, version string) *cobra.Command {
 	root := &cobra.Command{Use: use, Short: "Lands what gateways send and turns it into Parquet, exactly once", Version: version}
-	root.AddCommand(runCommand(version), checkCommand(), explainCommand(), statusCommand(), inspectCommand(), auditCommand(), replayCommand(version))
+	explainVerb := cli.Report[server.Config, []explain.Handoff]{
+		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
+		Value: func(_ context.Context, c *server.Config) ([]explain.Handoff, error) { return Explain(c), nil }, Text: explain.Text,
+	}
+	statusVerb := cli.Report[server.Config, *server.Status]{
+		Use: "status", Short: "Asks the running engine how it stands", Config: DefaultConfig, Load: load,
+		Value: func(ctx context.Context, c *server.Config) (*server.Status, error) {
+			return cli.AskStatus[server.Status](ctx, "engine", c.Status)
+		},
+		Text: printStatus,
+	}
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusVerb.Command(), inspectCommand(), auditCommand(), replayCommand(version))
 	return root
-}
-
-// configFlag adds --config and gives where its value will be.
-func configFlag(c *cobra.Command) *string {
-	return c.Flags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 }
 
 // load reads a configuration and checks it.
@@ -107,7 +112,7 @@ func directories(c *server.Config) error {
 
 func runCommand(version string) *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Runs the engine until SIGTERM", Args: cli.NoArgs}
-	name := configFlag(c)
+	name := cli.ConfigFlag(c, DefaultConfig)
 	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, f, err := load(*name)
@@ -159,7 +164,7 @@ func openServer(ctx context.Context, cfg *server.Config, logger *slog.Logger, ve
 
 func checkCommand() *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
-	name := configFlag(c)
+	name := cli.ConfigFlag(c, DefaultConfig)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, f, err := load(*name)
 		if err != nil {
@@ -185,54 +190,6 @@ func checkCommand() *cobra.Command {
 	return c
 }
 
-func explainCommand() *cobra.Command {
-	c := &cobra.Command{Use: "explain", Short: "Says what each handoff guarantees, and why", Args: cli.NoArgs}
-	name := configFlag(c)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, _, err := load(*name)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return cli.JSON(c.OutOrStdout(), Explain(cfg))
-		}
-		return explain.Text(c.OutOrStdout(), Explain(cfg))
-	}
-	return c
-}
-
-func statusCommand() *cobra.Command {
-	c := &cobra.Command{Use: "status", Short: "Asks the running engine how it stands", Args: cli.NoArgs}
-	name := configFlag(c)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
-		if err != nil {
-			return err
-		}
-		if cfg.Status == "" {
-			return f.Locate(&config.FieldError{Key: "status", Want: "an address like 127.0.0.1:8481, or there is nobody to ask"})
-		}
-		var s server.Status
-		if err := cli.Fetch(c.Context(), http.DefaultClient, "http://"+cfg.Status+"/status", &s); err != nil {
-			return cli.Fail(cli.ExitUnavailable, fmt.Errorf("ask the engine at %s: %w", cfg.Status, err))
-		}
-		if *asJSON {
-			return cli.JSON(c.OutOrStdout(), s)
-		}
-		return printStatus(c.OutOrStdout(), &s)
-	}
-	return c
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
 func printStatus(w io.Writer, s *server.Status) error {
 	health := "healthy"
 	if !s.Healthy {
@@ -241,7 +198,7 @@ func printStatus(w io.Writer, s *server.Status) error {
 	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
 	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "COMPLETE THROUGH"}}
 	for _, g := range s.Gateways {
-		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), dash(g.SeenAt), dash(g.Watermark)})
+		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
 	}
 	if err := cli.Table(w, rows); err != nil {
 		return err
@@ -249,7 +206,7 @@ func printStatus(w io.Writer, s *server.Status) error {
 	_, _ = fmt.Fprintln(w)
 	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
 	for _, t := range s.Tasks {
-		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
+		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), cli.Dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
 			fmt.Sprint(t.Duplicates), fmt.Sprint(t.Lost), fmt.Sprint(t.Conflicts), t.Error})
 	}
 	return cli.Table(w, rows)

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"landfall/edge/config"
+)
+
+// Report is a verb that reads a daemon's configuration C and prints one value V:
+// as text, or as JSON with --json.
+type Report[C, V any] struct {
+	Use, Short string
+	// Config is where the configuration lies when no flag says otherwise.
+	Config string
+	// Load reads and checks it.
+	Load func(name string) (*C, *config.File, error)
+	// Value gives what is printed. Its errors may name keys of the file.
+	Value func(ctx context.Context, c *C) (V, error)
+	// Text prints it for people.
+	Text func(w io.Writer, v V) error
+}
+
+// Command makes the verb.
+func (r Report[C, V]) Command() *cobra.Command {
+	c := &cobra.Command{Use: r.Use, Short: r.Short, Args: NoArgs}
+	name := ConfigFlag(c, r.Config)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, f, err := r.Load(*name)
+		if err != nil {
+			return err
+		}
+		v, err := r.Value(c.Context(), cfg)
+		if err != nil {
+			return f.Locate(err)
+		}
+		if *asJSON {
+			return JSON(c.OutOrStdout(), v)
+		}
+		return r.Text(c.OutOrStdout(), v)
+	}
+	return c
+}
+
+// ConfigFlag adds --config to a verb and gives where its value will be.
+func ConfigFlag(c *cobra.Command, standard string) *string {
+	return c.Flags().StringP("config", "c", standard, "configuration `FILE`")
+}
+
+// AskStatus asks the status page of a running daemon, whose configuration names
+// its address under the key status.
+func AskStatus[V any](ctx context.Context, who, address string) (*V, error) {
+	if address == "" {
+		return nil, &config.FieldError{Key: "status", Want: "an address like 127.0.0.1:8471, or there is nobody to ask"}
+	}
+	v := new(V)
+	if err := Fetch(ctx, http.DefaultClient, "http://"+address+"/status", v); err != nil {
+		return nil, Fail(ExitUnavailable, fmt.Errorf("ask the %s at %s: %w", who, address, err))
+	}
+	return v, nil
+}
+
+// Dash gives "-" for nothing, in tables.
+func Dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
