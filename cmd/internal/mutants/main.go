@@ -82,6 +82,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintf(out, "| %d | %s | %s | %s | %.0f |\n", i+1, m.name, m.file, by, time.Since(start).Seconds())
 	}
 	fmt.Fprintf(out, "\n%d mutants, %d noticed, %d survived\n", tried, tried-survived, survived)
+	if tried == 0 {
+		return fmt.Errorf("no mutant matches %q", *pattern)
+	}
 	if survived > 0 {
 		return errSurvived
 	}
