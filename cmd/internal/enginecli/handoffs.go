@@ -27,10 +27,10 @@ func Explain(c *server.Config) []explain.Handoff {
 	}
 	publish := explain.Handoff{
 		From: "staged files", To: fmt.Sprintf("Parquet tables (%s)", c.Lake.Dir), Commit: "C5", Guarantee: explain.ExactlyOnce,
-		Why: "A file's name comes from task, epoch and table; publishing is a rename, repeated until done: a file that is there with the same hash is done, with another hash the task stops. " +
+		Why: "A file's name comes from task, epoch and table; publishing gives the file that name, and is repeated until done: a file that is there with the same hash is done, with another hash the task stops. " +
 			"Every file of an epoch that is not known published stands in each later manifest.",
 		Limits: []string{
-			"renames of several files are not one act: a reader that lists folders may see part of an epoch for a moment.",
+			"the files of an epoch get their names one after the other: a reader that lists folders may see part of an epoch for a moment.",
 			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
 		},
 	}

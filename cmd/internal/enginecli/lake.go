@@ -12,7 +12,7 @@ import (
 )
 
 // oneFileSystem makes sure that a file can be renamed from the staging folder
-// of a lake into each table: publishing is a rename.
+// of a lake into each table: publishing gives a file another name.
 func oneFileSystem(fsys durable.FS, lake string) error {
 	staging := filepath.Join(lake, "_staging")
 	for _, name := range table.Names() {
@@ -21,7 +21,7 @@ func oneFileSystem(fsys durable.FS, lake string) error {
 			continue // it will be made on the lake's own file system
 		}
 		if err := renames(fsys, staging, folder); err != nil {
-			return &config.FieldError{Key: "lake.dir", Got: fmt.Sprintf("%s: %v", folder, err), Want: "staging and tables on one file system, so that publishing is a rename"}
+			return &config.FieldError{Key: "lake.dir", Got: fmt.Sprintf("%s: %v", folder, err), Want: "staging and tables on one file system, so that publishing moves no bytes"}
 		}
 	}
 	return nil
