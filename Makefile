@@ -18,7 +18,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test deps check-format vet staticcheck archtest unit fuzz crash bench soak mutants fmt clean
+.PHONY: build test deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
@@ -31,6 +31,7 @@ test:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory staticcheck
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory duckdb
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory crash
 	@cat tmp/skipped
@@ -54,6 +55,10 @@ archtest:
 
 unit:
 	$(GO) test -json $$(.ci/race) -p 2 -timeout 15m ./... | $(GO) run ./cmd/internal/testreport
+
+# The engine of DuckDB is C++, in a module of its own; where no compiler is, deps has said so.
+duckdb:
+	@if command -v g++ >/dev/null; then cd sinks/sinktest/goduckdb && CGO_ENABLED=1 $(GO) vet . && CGO_ENABLED=1 $(GO) test -count=1 -v .; fi
 
 fuzz:
 	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS)
