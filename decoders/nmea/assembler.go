@@ -20,16 +20,21 @@ type slot struct {
 	backwards bool   // a fragment came after one with a higher number
 	top       int    // highest number so far
 	opened    int64  // time of the first fragment
-	newer     uint64 // stream.groups when opened
-	line      uint64 // stream.lines at the last fragment
+	newer     uint64 // stream.groups when opened; meaningful as a difference
+	line      uint64 // stream.lines at the last fragment; likewise
 	stream    *stream
 	prev      *slot
 	next      *slot
 }
 
-// stream counts what one source and talker sent. Streams share counters when
-// their hashes meet: the counts then run faster and slots are given up sooner.
-type stream struct{ groups, lines uint64 }
+// stream counts what one source and talker sent while a slot of theirs is open:
+// only differences since a slot opened count, so between slots there is nothing
+// to remember.
+type stream struct {
+	id            uint64
+	groups, lines uint64
+	slots         int // open ones
+}
 
 // Assembler joins the fragments of multi-sentence messages. It never joins
 // halves of two messages when it can tell: the key is source, talker, own ship,
@@ -41,7 +46,8 @@ type Assembler struct {
 	cfg     AssemblerConfig
 	open    map[key]*slot
 	list    slot // ring: list.next is the oldest
-	streams [256]stream
+	streams map[uint64]*stream
+	idle    []*stream // for reuse
 	free    []*slot
 	retired []*slot // freed by this call; what it returned still refers to them
 	held    int     // slots that are whole and held back
@@ -52,7 +58,7 @@ type Assembler struct {
 
 // NewAssembler returns an empty Assembler.
 func NewAssembler(cfg AssemblerConfig) *Assembler {
-	a := &Assembler{cfg: cfg.withDefaults(), open: map[key]*slot{}}
+	a := &Assembler{cfg: cfg.withDefaults(), open: map[key]*slot{}, streams: map[uint64]*stream{}}
 	a.list.prev, a.list.next = &a.list, &a.list
 	return a
 }
@@ -66,16 +72,20 @@ func (a *Assembler) Open() int { return len(a.open) }
 func (a *Assembler) Add(source uint32, s *Sentence, v VDM, now int64) []Group {
 	a.begin()
 	a.expire(now)
-	st := &a.streams[streamHash(source, v)]
-	st.lines++
-	a.release(st)
+	var st *stream // nil: nothing of it is open
+	if len(a.streams) > 0 {
+		if st = a.streams[streamID(source, v.Talker, v.Own)]; st != nil {
+			st.lines++
+			a.release(st)
+		}
+	}
 	if v.Total <= 1 {
 		a.emitAlone(source, s, v, now, true)
 		return a.out
 	}
 	k := makeKey(source, s, v)
 	o := a.open[k]
-	if o == nil && v.Number > 1 && !k.grouped && k.station == 0 {
+	if o == nil && st != nil && v.Number > 1 && !k.grouped && k.station == 0 {
 		o = a.neighbour(k, st)
 	}
 	if o != nil && a.stale(o, now) {
@@ -96,9 +106,9 @@ func (a *Assembler) Add(source uint32, s *Sentence, v VDM, now int64) []Group {
 		}
 	}
 	if o == nil {
-		o = a.openSlot(k, st, now)
+		o = a.openSlot(k, now)
 	}
-	o.line = st.lines
+	o.line = o.stream.lines
 	o.put(s, v, now)
 	if o.have == v.Total {
 		if o.backwards && !k.grouped {
@@ -139,13 +149,14 @@ func (a *Assembler) expire(now int64) {
 	}
 }
 
-func (a *Assembler) openSlot(k key, st *stream, now int64) *slot {
+func (a *Assembler) openSlot(k key, now int64) *slot {
 	if len(a.open) >= a.cfg.MaxOpen {
 		a.giveUp(a.list.next)
 	}
-	st.groups++
 	o := a.take()
-	o.key, o.stream, o.opened, o.newer = k, st, now, st.groups
+	o.key, o.stream, o.opened = k, a.streamOf(k), now
+	o.stream.groups++
+	o.newer = o.stream.groups
 	for len(o.parts) < int(k.total) {
 		o.parts = append(o.parts, Part{})
 	}
@@ -231,16 +242,40 @@ func (a *Assembler) take() *slot {
 	return &slot{}
 }
 
+// insert makes o, whose stream is set, the open slot of its key.
 func (a *Assembler) insert(o *slot) {
 	a.open[o.key] = o
+	o.stream.slots++
 	o.prev, o.next = a.list.prev, &a.list
 	o.prev.next, o.next.prev = o, o
 }
 
 func (a *Assembler) unlink(o *slot) {
-	delete(a.open, o.key)
+	if a.open[o.key] == o {
+		delete(a.open, o.key)
+	}
 	o.prev.next, o.next.prev = o.next, o.prev
+	if o.stream.slots--; o.stream.slots == 0 {
+		delete(a.streams, o.stream.id)
+		a.idle = append(a.idle, o.stream)
+	}
 	a.retired = append(a.retired, o)
+}
+
+// streamOf gives the stream a key belongs to.
+func (a *Assembler) streamOf(k key) *stream {
+	id := streamID(k.source, k.talker, k.own)
+	st := a.streams[id]
+	if st == nil {
+		if n := len(a.idle); n > 0 {
+			st, a.idle = a.idle[n-1], a.idle[:n-1]
+		} else {
+			st = &stream{}
+		}
+		*st = stream{id: id}
+		a.streams[id] = st
+	}
+	return st
 }
 
 func makeKey(source uint32, s *Sentence, v VDM) key {
@@ -256,10 +291,10 @@ func makeKey(source uint32, s *Sentence, v VDM) key {
 	return k
 }
 
-func streamHash(source uint32, v VDM) uint8 {
-	h := source*2654435761 + uint32(v.Talker[0])*31 + uint32(v.Talker[1])*1009
-	if v.Own {
-		h += 7919
+func streamID(source uint32, talker [2]byte, own bool) uint64 {
+	id := uint64(source)<<17 | uint64(talker[0])<<9 | uint64(talker[1])<<1
+	if own {
+		id |= 1
 	}
-	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
+	return id
 }

@@ -112,8 +112,8 @@ func (a *Assembler) contest(o *slot) {
 		c := a.take()
 		c.key, c.stream, c.opened, c.newer = o.key, o.stream, o.opened, o.newer
 		c.contested = true
+		a.insert(c) // before unlink: the stream stays
 		a.unlink(o)
-		a.insert(c)
 		o = c
 	}
 	o.line = o.stream.lines
