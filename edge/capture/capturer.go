@@ -15,6 +15,14 @@ type Config struct {
 	// BaseTime is the event time, in a replay, of records before the first time
 	// in the file. record.NoTime: they have none.
 	BaseTime record.Micros
+	// Resends tells whether a source, by its number, gives again after a restart
+	// what was not durable; nil: none does. What of it waits for partners is
+	// kept over a restart as it was, see Restore.
+	Resends func(source uint32) bool
+	// StallMicros bounds how much time may seem to pass, for fragments of sources
+	// that resend, between two calls: the longest silence while capture is at
+	// work. 0: 500,000.
+	StallMicros int64
 	// Emit takes each record, in the log's order; required. The record and its
 	// Raw are valid during the call.
 	Emit func(*record.Record)
@@ -40,21 +48,24 @@ type Receipt struct {
 // Stream is one sender's lines; fragments are joined only within one. It is
 // made and used by one Capturer.
 type Stream struct {
-	id     uint32
-	source uint32
-	name   string
-	held   []*fragment // waiting for partners, in order of arrival
+	id      uint32
+	source  uint32
+	name    string
+	resends bool
+	held    []*fragment // waiting for partners, in order of arrival
 }
 
 // Capturer makes records of lines.
 type Capturer struct {
-	cfg       Config
-	assembler *nmea.Assembler
-	streams   map[streamKey]*Stream
-	byID      map[uint32]*Stream
-	nextID    uint32
-	replay    replayClock
-	counts    Counts
+	cfg     Config
+	live    *nmea.Assembler // of streams heard once; its clock is monotonic time
+	resent  *nmea.Assembler // of streams that resend; its clock is steady
+	steady  steadyClock
+	streams map[streamKey]*Stream
+	byID    map[uint32]*Stream
+	nextID  uint32
+	replay  replayClock
+	counts  Counts
 
 	pieces  []nmea.Sentence // reused
 	raw     []byte          // reused: a message's lines joined
@@ -62,9 +73,8 @@ type Capturer struct {
 	free    []*fragment     // reused
 	holders []*Stream       // those with fragments held
 
-	waiting      int    // fragments held in all streams
-	waitingBytes int    // of them
-	changes      uint64 // of the set of them
+	waiting      int // fragments held in all streams
+	waitingBytes int // of them
 }
 
 type streamKey struct {
@@ -74,8 +84,12 @@ type streamKey struct {
 
 // New makes a Capturer. It touches nothing.
 func New(cfg Config) *Capturer {
+	if cfg.StallMicros <= 0 {
+		cfg.StallMicros = 500_000
+	}
 	return &Capturer{
-		cfg: cfg, assembler: nmea.NewAssembler(cfg.Assembler),
+		cfg: cfg, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
+		steady:  steadyClock{step: cfg.StallMicros},
 		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{},
 		replay: replayClock{base: cfg.BaseTime, newest: record.NoTime},
 	}
@@ -102,6 +116,7 @@ func (c *Capturer) Stream(source uint32, name string) *Stream {
 	}
 	c.nextID++
 	s := &Stream{id: c.nextID, source: source, name: name}
+	s.resends = c.cfg.Resends != nil && c.cfg.Resends(source)
 	c.streams[k], c.byID[s.id] = s, s
 	return s
 }
@@ -112,9 +127,6 @@ func (c *Capturer) Counts() Counts { return c.counts }
 // Waiting is the number of fragments that wait for partners.
 func (c *Capturer) Waiting() int { return c.waiting }
 
-// Changes counts the changes of what Snapshot would give.
-func (c *Capturer) Changes() uint64 { return c.changes }
-
 // Feed takes one line without its line end; truncated says that it is only part
 // of one. The line is not kept.
 func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
@@ -122,6 +134,7 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 		return
 	}
 	c.counts.Lines++
+	c.tick(at.Monotonic)
 	c.pieces = nmea.Split(line, c.pieces[:0])
 	for i := range c.pieces {
 		c.piece(s, &c.pieces[i], truncated, at)
@@ -130,13 +143,27 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 
 // Expire gives up fragments that waited too long as of a monotonic time.
 func (c *Capturer) Expire(monotonic int64) {
-	if c.waiting > 0 {
-		c.groups(c.assembler.Expire(monotonic))
+	c.tick(monotonic)
+	if c.live.Open() > 0 {
+		c.groups(c.live.Expire(monotonic))
+	}
+}
+
+// tick lets the steady clock go on.
+func (c *Capturer) tick(monotonic int64) {
+	if now := c.steady.tick(monotonic); c.resent.Open() > 0 {
+		c.groups(c.resent.Expire(now))
 	}
 }
 
 // Flush gives up all waiting fragments: nothing more will come.
-func (c *Capturer) Flush() { c.groups(c.assembler.Flush()) }
+func (c *Capturer) Flush() {
+	c.FlushLive()
+	c.groups(c.resent.Flush())
+}
+
+// FlushLive gives up the waiting fragments of sources that do not resend.
+func (c *Capturer) FlushLive() { c.groups(c.live.Flush()) }
 
 // piece takes one sentence, or a line without one.
 func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt) {
@@ -145,7 +172,10 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		m.flags |= record.FlagTruncated
 	}
 	own, hasOwn := ownTime(p)
-	now := at.Monotonic
+	now, assembler := at.Monotonic, c.live
+	if s.resends {
+		now, assembler = c.steady.now, c.resent
+	}
 	if c.cfg.Replay {
 		now = c.replay.tick(own, hasOwn)
 		m.at = Receipt{At: c.replay.time()}
@@ -173,12 +203,12 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 	}
 	if v.Total > 1 {
 		c.hold(s, p, &m, now)
-		c.groups(c.assembler.Add(s.id, p, v, now))
+		c.groups(assembler.Add(s.id, p, v, now))
 		return
 	}
 	// A single sentence comes back at once, last; before it what it made the
 	// assembler give up.
-	if groups := c.assembler.Add(s.id, p, v, now); len(groups) > 1 {
+	if groups := assembler.Add(s.id, p, v, now); len(groups) > 1 {
 		c.groups(groups[:len(groups)-1])
 	}
 	c.emit(record.KindAIS, &m, p.Raw)

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
 	"landfall/decoders/nmea"
-	"landfall/edge/clock"
 	"landfall/edge/record"
 	"landfall/edge/source"
 )
@@ -211,77 +209,6 @@ func TestReplayTimes(t *testing.T) {
 			t.Errorf("base %d: %+v", base, out)
 		}
 	}
-}
-
-// TestRestoreAnywhere cuts a feed after each line: what was emitted before, and
-// what a Capturer restored from the snapshot emits of the rest, is every
-// sentence once; nothing that was waiting is lost or doubled.
-func TestRestoreAnywhere(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 9))
-	lines := dirtyLines(rng, 150)
-	want := map[string]int{}
-	for _, l := range lines {
-		pieces(want, l)
-	}
-	names := []string{"zero", "one"}
-	boot := clock.BootID{1}
-	for cut := range len(lines) + 1 {
-		var out []kept
-		feed := func(c *Capturer, from, to int) {
-			for i := from; i < to; i++ {
-				c.Feed(c.Stream(uint32(i/3%2), "s"), []byte(lines[i]), false, Receipt{At: record.Micros(i), Monotonic: int64(i)})
-			}
-		}
-		first := New(Config{Emit: keep(&out)})
-		feed(first, 0, cut)
-		snapshot := first.Snapshot(boot, func(i uint32) string { return names[i] })
-		second := New(Config{Emit: keep(&out)})
-		err := second.Restore(snapshot, boot, int64(cut), func(n string) uint32 { return uint32(slices.Index(names, n)) })
-		if err != nil || second.Waiting() != first.Waiting() {
-			t.Fatalf("cut %d: %d waiting, want %d; %v", cut, second.Waiting(), first.Waiting(), err)
-		}
-		if again := second.Snapshot(boot, func(i uint32) string { return names[i] }); len(again) != len(snapshot) {
-			t.Fatalf("cut %d: a snapshot of %d bytes became %d", cut, len(snapshot), len(again))
-		}
-		feed(second, cut, len(lines))
-		second.Flush()
-		if !maps.Equal(recorded(out), want) {
-			t.Fatalf("cut %d: not every sentence once", cut)
-		}
-	}
-}
-
-func TestWaitingIsBounded(t *testing.T) {
-	c := New(Config{Emit: func(*record.Record) {}, Assembler: nmea.AssemblerConfig{MaxOpen: 1 << 20, TimeoutMicros: 1 << 50}})
-	for i := range 3000 {
-		c.Feed(c.Stream(0, fmt.Sprint(i%6000)), []byte(sentence("AIVDM,2,1,1,A,"+strings.Repeat("5", 100)+",0")), false, Receipt{})
-		if n := len(c.Snapshot(clock.BootID{}, func(uint32) string { return "s" })); n > 2*maxWaitingBytes {
-			t.Fatalf("snapshot of %d bytes", n)
-		}
-	}
-	if len(c.streams) > maxStreams {
-		t.Errorf("%d streams remembered", len(c.streams))
-	}
-}
-
-func FuzzRestore(f *testing.F) {
-	c := New(Config{Emit: func(*record.Record) {}})
-	c.Feed(c.Stream(0, "s"), []byte(sentence("AIVDM,2,1,1,A,55,0")), true, Receipt{At: 5, Monotonic: 6})
-	f.Add(c.Snapshot(clock.BootID{1}, func(uint32) string { return "src" }))
-	f.Add([]byte{1})
-	f.Fuzz(func(t *testing.T, p []byte) {
-		var out []kept
-		c := New(Config{Emit: keep(&out)})
-		_ = c.Restore(p, clock.BootID{1}, 1, func(string) uint32 { return 0 })
-		c.Flush()
-		lines := 0
-		for _, n := range recorded(out) {
-			lines += n
-		}
-		if n := c.Counts(); n.Lines > uint64(lines) || c.Waiting() != 0 {
-			t.Fatalf("counts %+v, %d lines in records", n, lines)
-		}
-	})
 }
 
 // TestDamagedCopyContestsNothing: a fragment whose checksum is wrong or missing

@@ -19,7 +19,9 @@
 //     are either in records of this block or an earlier one, or among the
 //     waiting fragments of the mark WaitingMark. A restart restores those and
 //     reads on from the positions, so nothing is captured twice and nothing is
-//     left out, wherever it was cut.
+//     left out, wherever it was cut; and of a source that resends the records
+//     are those of a run without restarts: what is joined does not depend on
+//     when the process ended, nor on how long it was gone.
 //  4. A sender is acknowledged after C1 of the block that covers its line.
 //  5. When the log takes nothing, capture waits, and the sources with it;
 //     it goes on by itself when there is room.
@@ -29,4 +31,4 @@
 package capture
 
 // Version changes whenever the same bytes would give other records.
-const Version = 1
+const Version = 2

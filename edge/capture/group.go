@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"landfall/edge/clock"
 	"landfall/edge/record"
@@ -25,8 +26,8 @@ type group struct {
 	at      map[string][]byte // positions not yet in a block, by mark
 	waiters []func()          // to be told after C1
 	urgent  bool              // somebody waits for them
-	written uint64            // capturer.Changes that the log has
-	pending uint64            // capturer.Changes that builder has
+	kept    bool              // the log's last WaitingMark has entries
+	keeping bool              // the builder's has
 	err     error             // a record or annotation did not fit: cannot happen within the bounds
 }
 
@@ -37,7 +38,15 @@ func newGroup(l *Live) (*group, error) {
 		groupSize: l.cfg.GroupBytes, numbers: map[string]uint32{}, at: map[string][]byte{},
 	}
 	g.builder.Reset()
-	g.capturer = New(Config{Assembler: l.cfg.Assembler, Emit: g.add})
+	resends := make([]bool, len(l.cfg.Sources))
+	for i, s := range l.cfg.Sources {
+		resends[i] = s.Resend()
+	}
+	g.kept = len(l.marks[WaitingMark]) > 0
+	g.capturer = New(Config{
+		Assembler: l.cfg.Assembler, Emit: g.add, StallMicros: max(2*l.cfg.GroupInterval, 100*time.Millisecond).Microseconds(),
+		Resends: func(i uint32) bool { return int(i) < len(resends) && resends[i] },
+	})
 	_, now := g.clock.Now()
 	for _, s := range l.cfg.Sources {
 		g.know(s.Name(), now)
@@ -112,14 +121,11 @@ func (g *group) due(idle bool) bool {
 	return g.err != nil || g.builder.Size() >= g.groupSize || g.urgent && idle
 }
 
-func (g *group) waitingChanged() bool { return g.capturer.Changes() != g.written }
-
 // annotate puts into the block what else it says. It is called once a group.
 func (g *group) annotate() error {
 	if g.err != nil {
 		return fmt.Errorf("add a record: %w", g.err)
 	}
-	g.pending = g.capturer.Changes()
 	var all []record.Annotation
 	if boot := g.clock.Boot(); boot != (clock.BootID{}) {
 		all = append(all, record.Annotation{Type: record.AnnBoot, Body: boot[:]})
@@ -134,7 +140,8 @@ func (g *group) annotate() error {
 	for name, position := range g.at {
 		all = append(all, record.Mark{Name: name, Value: position}.Annotation())
 	}
-	if g.waitingChanged() {
+	// What waits grows older with every line, so each block says it anew.
+	if g.keeping = g.capturer.Remembers(); g.keeping || g.kept {
 		waiting := g.capturer.Snapshot(g.clock.Boot(), func(i uint32) string { return g.names[i] })
 		all = append(all, record.Mark{Name: WaitingMark, Value: waiting}.Annotation())
 	}
@@ -148,7 +155,7 @@ func (g *group) annotate() error {
 
 // committed tells everybody and starts the next group.
 func (g *group) committed() {
-	g.written = g.pending
+	g.kept = g.keeping
 	clear(g.at)
 	clear(g.used)
 	g.builder.Reset()

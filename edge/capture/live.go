@@ -269,11 +269,15 @@ func (l *Live) drain(ended chan struct{}) error {
 	}
 }
 
-// finish commits what there is when nothing more comes. Fragments wait for the
-// next start where a block keeps them; where no block would, they are given up.
+// finish commits what there is when nothing more comes. When all sources have
+// ended, what waits for partners is given up. Else that of sources that resend
+// waits on: in this block or, when there is none, in the source itself, which
+// gives again what no block has.
 func (l *Live) finish(ctx context.Context) error {
-	if ctx.Err() == nil || l.group.builder.Count() == 0 && l.group.waitingChanged() {
+	if ctx.Err() == nil {
 		l.group.capturer.Flush()
+	} else {
+		l.group.capturer.FlushLive()
 	}
 	return l.commit()
 }
