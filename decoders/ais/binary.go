@@ -1,79 +1,47 @@
 package ais
 
-import goais "github.com/BertoldVdb/go-ais"
+// The binary messages (ITU-R M.1371-5, annex 8, 3.4, 3.6, 3.23, 3.24): whose
+// application they are of, the application's bits, and, for the applications
+// that are in open use, their fields.
+
+// Where the application's bits begin in types 6 and 8.
+const (
+	addressedData = 88
+	broadcastData = 56
+)
 
 // addressedBinary: type 6.
-func (r *Rows) addressedBinary(m *goais.AddressedBinaryMessage) {
-	r.setBinary(m.BinaryData)
+func (r *Rows) addressedBinary(b *bits) {
+	r.setBinary(b, addressedData)
 	x := &r.Binary
-	x.DestMMSI = Some(m.DestinationID)
-	x.Sequence = Some(m.SequenceNumber)
-	x.Retransmit = Some(m.Retransmission)
-	x.setApplication(m.ApplicationID)
+	x.Sequence = Some(uint8(b.uint(38, 2)))
+	x.DestMMSI = Some(b.uint(40, 30))
+	x.Retransmit = Some(b.flag(70))
+	dac, fid := b.uint(72, 10), b.uint(82, 6)
+	x.DAC, x.FID = Some(uint16(dac)), Some(uint8(fid))
+	switch {
+	case (dac == 235 || dac == 250) && fid == 10:
+		x.Monitor.read(b)
+	}
 }
 
 // broadcastBinary: type 8.
-func (r *Rows) broadcastBinary(m *goais.BinaryBroadcastMessage) {
-	r.setBinary(m.BinaryData)
-	r.Binary.setApplication(m.ApplicationID)
-}
-
-// singleSlot: type 25.
-func (r *Rows) singleSlot(m *goais.SingleSlotBinaryMessage) {
-	r.setBinary(m.Payload)
-	r.Binary.DestMMSI = optional(m.DestinationID, m.DestinationIDValid)
-	if m.ApplicationIDValid {
-		r.Binary.setApplication(m.ApplicationID)
+func (r *Rows) broadcastBinary(b *bits) {
+	r.setBinary(b, broadcastData)
+	dac, fid := b.uint(40, 10), b.uint(50, 6)
+	r.Binary.DAC, r.Binary.FID = Some(uint16(dac)), Some(uint8(fid))
+	switch {
+	case dac == 1 && fid == 31:
+		r.Binary.Weather.read289(b)
+	case dac == 1 && fid == 11:
+		r.Binary.Weather.read236(b)
+	case dac == 200 && fid == 10:
+		r.inlandShip(b)
 	}
 }
 
-// multiSlot: type 26.
-func (r *Rows) multiSlot(m *goais.MultiSlotBinaryMessage) {
-	r.setBinary(m.Payload)
-	r.Binary.DestMMSI = optional(m.DestinationID, m.DestinationIDValid)
-	if m.ApplicationIDValid {
-		r.Binary.setApplication(m.ApplicationID)
-	}
-	state := m.CommunicationState
-	if m.CommunicationStateIsItdma {
-		state |= 1 << 19
-	}
-	r.Binary.CommState = Some(state)
-}
-
-func (x *Binary) setApplication(id goais.FieldApplicationIdentifier) {
-	x.DAC, x.FID = Some(id.DesignatedAreaCode), Some(id.FunctionIdentifier)
-}
-
-// setBinary begins a Binary row with the data, one byte a bit, packed.
-func (r *Rows) setBinary(data []byte) {
-	r.data = r.data[:0]
-	var acc byte
-	for i, bit := range data {
-		acc |= bit << (7 - i&7)
-		if i&7 == 7 || i == len(data)-1 {
-			r.data = append(r.data, acc)
-			acc = 0
-		}
-	}
-	r.Binary = Binary{Header: r.Header, Data: r.data, DataBits: len(data)}
+// setBinary begins a Binary row with the bits from offset, which is whole bytes.
+func (r *Rows) setBinary(b *bits, offset int) {
+	r.Binary = Binary{Header: r.Header, Data: b.buf[offset/8 : b.end], DataBits: b.n - offset}
 	r.HasBinary = true
-}
-
-// addressedSafety: type 12.
-func (r *Rows) addressedSafety(m *goais.AddessedSafetyMessage) {
-	r.Safety = Safety{
-		Header:     r.Header,
-		DestMMSI:   Some(m.DestinationID),
-		Sequence:   Some(m.SequenceNumber),
-		Retransmit: Some(m.Retransmission),
-		Text:       text(m.Text),
-	}
-	r.HasSafety = true
-}
-
-// safety: type 14.
-func (r *Rows) safety(m *goais.SafetyBroadcastMessage) {
-	r.Safety = Safety{Header: r.Header, Text: text(m.Text)}
-	r.HasSafety = true
 }

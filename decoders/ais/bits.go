@@ -6,9 +6,13 @@ import "encoding/binary"
 // of 82. The longest message, five slots, has 1,064 bits or 178 characters.
 const MaxPayload = 738
 
-// bits is a message's bits, first bit highest. Bits past n are zero.
+// margin is how many zero bytes follow a message's bits, so that a field that
+// the message is too short for reads as zeros.
+const margin = 8
+
+// bits is a message's bits, first bit highest. The 64 bits past n are zero.
 type bits struct {
-	buf [MaxPayload*6/8 + 1 + 8]byte // 8 more, so that field may load past the end
+	buf [MaxPayload*6/8 + 1 + 2*margin]byte // the second margin is for uint's load
 	n   int
 	end int // bytes of buf in use
 }
@@ -27,7 +31,7 @@ var sixbit = func() (t [256]byte) {
 	return t
 }()
 
-// load unarmours a payload.
+// load unarmours a payload (IEC 61162-1, 8.3.92; six bits a character).
 func (b *bits) load(payload []byte, fill int) error {
 	b.n = 0
 	switch {
@@ -39,54 +43,51 @@ func (b *bits) load(payload []byte, fill int) error {
 		return ErrFill
 	}
 	var bad byte
-	o, i := 0, 0
-	for ; i+4 <= len(payload); i += 4 {
-		p := payload[i : i+4 : i+4]
+	o := 0
+	p := payload
+	for ; len(p) >= 4; p = p[4:] {
 		c0, c1, c2, c3 := sixbit[p[0]], sixbit[p[1]], sixbit[p[2]], sixbit[p[3]]
 		bad |= c0 | c1 | c2 | c3
 		v := uint32(c0)<<18 | uint32(c1&63)<<12 | uint32(c2&63)<<6 | uint32(c3&63)
-		b.buf[o], b.buf[o+1], b.buf[o+2] = byte(v>>16), byte(v>>8), byte(v)
+		binary.BigEndian.PutUint32(b.buf[o:], v<<8)
 		o += 3
 	}
-	if i < len(payload) {
+	if len(p) > 0 {
 		var v uint32
-		for j := range 4 {
+		for j := range 3 {
 			v <<= 6
-			if i+j < len(payload) {
-				c := sixbit[payload[i+j]]
+			if j < len(p) {
+				c := sixbit[p[j]]
 				bad |= c
 				v |= uint32(c & 63)
 			}
 		}
-		b.buf[o], b.buf[o+1], b.buf[o+2] = byte(v>>16), byte(v>>8), byte(v)
+		binary.BigEndian.PutUint32(b.buf[o:], v<<14)
 		o += 3
 	}
 	if bad&0xC0 != 0 {
 		return ErrArmour
 	}
 	b.n = max(6*len(payload)-fill, 0)
-	b.trim(o)
+	b.trim()
 	return nil
 }
 
-// trim zeroes what lies past n, up to the written bytes and the load margin.
-func (b *bits) trim(written int) {
+// trim zeroes what lies past n, up to the end of the margin.
+func (b *bits) trim() {
 	full := b.n / 8
 	if rest := b.n % 8; rest > 0 {
 		b.buf[full] &= 0xFF << (8 - rest)
 		full++
 	}
 	b.end = full
-	clear(b.buf[full:min(max(written, full+8), len(b.buf))])
+	binary.BigEndian.PutUint64(b.buf[full:], 0)
 }
 
-// uint returns width bits (at most 32) from offset; bits past the end are zero.
+// uint returns width bits (at most 32) from offset, which may not lie more than
+// 64-width bits past the end; bits past the end are zero.
 func (b *bits) uint(offset, width int) uint32 {
-	if offset >= b.n {
-		return 0
-	}
-	v := binary.BigEndian.Uint64(b.buf[offset>>3:])
-	return uint32(v << (offset & 7) >> (64 - width))
+	return uint32(binary.BigEndian.Uint64(b.buf[offset>>3:]) << (offset & 7) >> (64 - width))
 }
 
 // int returns width bits from offset as two's complement.
@@ -96,3 +97,19 @@ func (b *bits) int(offset, width int) int32 {
 
 // flag returns the bit at offset.
 func (b *bits) flag(offset int) bool { return b.uint(offset, 1) == 1 }
+
+// some returns width bits from offset, or nothing when the message ends before.
+func (b *bits) some(offset, width int) Opt[uint32] {
+	if b.n < offset+width {
+		return Opt[uint32]{}
+	}
+	return Some(b.uint(offset, width))
+}
+
+// someFlag returns the bit at offset, or nothing when the message ends before.
+func (b *bits) someFlag(offset int) Opt[bool] {
+	if b.n <= offset {
+		return Opt[bool]{}
+	}
+	return Some(b.flag(offset))
+}

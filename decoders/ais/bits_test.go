@@ -24,6 +24,9 @@ func TestBits(t *testing.T) {
 			}
 			for offset := 0; offset < b.n+40; offset++ {
 				for _, width := range []int{1, 6, 19, 30, 32} {
+					if offset+width > b.n+8*margin {
+						continue // the caller's mistake
+					}
 					inside := min(max(b.n-offset, 0), width)
 					want := uint32((1<<inside - 1) << (width - inside))
 					if got := b.uint(offset, width); got != want {

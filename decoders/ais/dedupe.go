@@ -18,25 +18,25 @@ const (
 	lane4 = 0xA54FF53A5F1D36F1
 )
 
-// DedupeKey hashes a message's bits without the repeat indicator. Zero bits at
-// the end do not count, because receivers disagree about fill bits. The value
-// is stable between versions. A payload that cannot be unarmoured is hashed as
-// its characters.
-func DedupeKey(payload []byte, fill int) Key {
-	var b bits
-	if b.load(payload, fill) != nil {
-		return hash(payload, 1)
-	}
+// Key hashes the bits of the message that the last Decode read, without the
+// repeat indicator. Zero bits at the end do not count, because receivers
+// disagree about fill bits. The value is stable between versions. After an
+// error it means nothing.
+func (r *Rows) Key() Key {
+	b := &r.bits
+	first := b.buf[0]
 	b.buf[0] &^= 3 // bits 6 and 7
-	return hash(b.buf[:b.end], 0)
+	k := hash(b.buf[:b.end])
+	b.buf[0] = first
+	return k
 }
 
 // hash runs two lanes of 64×64→128-bit multiplications over 8-byte words.
-func hash(p []byte, seed uint64) Key {
+func hash(p []byte) Key {
 	for len(p) > 0 && p[len(p)-1] == 0 {
 		p = p[:len(p)-1]
 	}
-	x, y := lane1^seed, lane2+seed
+	x, y := uint64(lane1), uint64(lane2)
 	for len(p) >= 8 {
 		x, y = round(x, y, binary.BigEndian.Uint64(p))
 		p = p[8:]

@@ -7,7 +7,7 @@ import (
 	goais "github.com/BertoldVdb/go-ais"
 )
 
-// other: types 7, 10, 13, 15, 16, 17, 20, 22, 23. The names of the JSON fields
+// other: types 7, 10, 13, 15, 16, 17, 22, 23. The names of the JSON fields
 // follow gpsd's; positions are degrees, absent when not available.
 func (r *Rows) other(packet goais.Packet) {
 	r.Other = Other{Header: r.Header}
@@ -26,8 +26,6 @@ func (r *Rows) other(packet goais.Packet) {
 		o.corner("lon", longitudeCoarse(int32(m.Longitude)))
 		o.corner("lat", latitudeCoarse(int32(m.Latitude)))
 		o.data(m.Data)
-	case goais.DataLinkManagementMessage:
-		dataLink(&m, &o)
 	case goais.ChannelManagement:
 		r.Other.channels(&m, &o)
 	case goais.GroupAssignmentCommand:
@@ -87,17 +85,23 @@ func (x *Other) assignment(m *goais.AssignedModeCommand, o *object) {
 	}
 }
 
-// dataLink: type 20.
-func dataLink(m *goais.DataLinkManagementMessage, o *object) {
-	for i, d := range m.Data {
-		if d.Valid {
-			n := strconv.Itoa(i + 1)
-			o.int("offset"+n, uint32(d.Offset))
-			o.int("number"+n, uint32(d.NumberOfSlots))
-			o.int("timeout"+n, uint32(d.TimeOut))
-			o.int("increment"+n, uint32(d.Increment))
+// dataLink: type 20, up to four reservations of which one is there when all of
+// it is.
+func (r *Rows) dataLink(b *bits) {
+	r.Other = Other{Header: r.Header}
+	r.HasOther = true
+	var o object
+	for i, n := range [...]string{"1", "2", "3", "4"} {
+		at := 40 + 30*i
+		if b.n < at+30 {
+			break
 		}
+		o.int("offset"+n, b.uint(at, 12))
+		o.int("number"+n, b.uint(at+12, 4))
+		o.int("timeout"+n, b.uint(at+16, 3))
+		o.int("increment"+n, b.uint(at+19, 11))
 	}
+	r.Other.Fields = o.close()
 }
 
 // channels: type 22.
@@ -157,15 +161,11 @@ func (o *object) corner(k string, v Opt[float64]) {
 
 // data writes bits as "count:hex", the last digits filled with zeros.
 func (o *object) data(bits []byte) {
-	packed := make([]byte, (len(bits)+7)/8)
-	for i, bit := range bits {
-		packed[i/8] |= bit << (7 - i%8)
-	}
 	o.key("data")
 	o.buf = append(o.buf, '"')
 	o.buf = strconv.AppendInt(o.buf, int64(len(bits)), 10)
 	o.buf = append(o.buf, ':')
-	o.buf = hex.AppendEncode(o.buf, packed)
+	o.buf = hex.AppendEncode(o.buf, pack(nil, bits))
 	o.buf = append(o.buf, '"')
 }
 

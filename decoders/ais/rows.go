@@ -50,9 +50,24 @@ type Position struct {
 	ROTRaw Opt[int8]
 	// Altitude is in metres; 4094 is that or more (9).
 	Altitude Opt[uint16]
+	// AltitudeBarometric is true for a barometric altitude, false for GNSS (9).
+	AltitudeBarometric Opt[bool]
 	// UTCSecond is the second of the fix, 0..59; 61 manual input, 62 dead
 	// reckoning, 63 positioning inoperative.
 	UTCSecond Opt[uint8]
+	// Maneuver is 1 not engaged in, 2 engaged in a special manoeuvre (1, 2, 3).
+	Maneuver Opt[uint8]
+	// PositionStale is true for a position older than five seconds (27).
+	PositionStale Opt[bool]
+	// ClassBCS … are what a class B unit is: carrier sense rather than SOTDMA,
+	// with a display, with DSC, over the whole marine band, obeying message 22
+	// (18).
+	ClassBCS, ClassBDisplay, ClassBDSC, ClassBBand, ClassBMsg22 Opt[bool]
+	// Assigned is true in assigned mode, false in autonomous (9, 18, 19).
+	Assigned Opt[bool]
+	// DTEReady is true when the data terminal is ready: the flag in the message
+	// is 0 (9, 19).
+	DTEReady Opt[bool]
 	// RAIM tells whether receiver autonomous integrity monitoring is in use.
 	RAIM Opt[bool]
 	// CommState is the communication state: 19 bits (1, 2, 3), or 20 with the
@@ -60,11 +75,14 @@ type Position struct {
 	CommState Opt[uint32]
 }
 
-// Static is a row of ais_static: types 5 and 19, and each half of type 24.
+// Static is a row of ais_static: types 5 and 19, and each part of type 24.
 type Static struct {
 	Header
-	// Part is 'A' or 'B' for type 24, else 0.
+	// Part is 'A', 'B', or '2' or '3', which are not defined, for type 24, else 0.
 	Part byte
+	// AISVersion is the edition of ITU-R M.1371 the station complies with: 0 is
+	// edition 1, 1 is 3, 2 is 5, 3 is a later one (5).
+	AISVersion Opt[uint8]
 	// IMO is the IMO ship number (5).
 	IMO Opt[uint32]
 	// Callsign is the radio call sign (5, 24B).
@@ -78,12 +96,20 @@ type Static struct {
 	ToBow, ToStern, ToPort, ToStarboard Opt[uint16]
 	// EPFD is the code of the positioning device; 0 is undefined (5, 19, 24B).
 	EPFD Opt[uint8]
+	// VendorID is the manufacturer's three letters, UnitModel and UnitSerial its
+	// unit's model code and serial number (24B). Units made before ITU-R
+	// M.1371-4 have seven letters in the bits of all three.
+	VendorID   Opt[string]
+	UnitModel  Opt[uint8]
+	UnitSerial Opt[uint32]
 	// Draught is the maximum present static draught in metres (5).
 	Draught Opt[float64]
 	// Destination is free text (5).
 	Destination Opt[string]
 	// ETAMonth … ETAMinute are the estimated time of arrival, UTC (5).
 	ETAMonth, ETADay, ETAHour, ETAMinute Opt[uint8]
+	// DTEReady is as in Position (5, 19).
+	DTEReady Opt[bool]
 	// MothershipMMSI is set instead of dimensions in type 24B of an auxiliary
 	// craft (MMSI 98xxxxxxx).
 	MothershipMMSI Opt[uint32]
@@ -104,6 +130,9 @@ type BaseStation struct {
 	PositionAccuracy bool
 	// EPFD is the code of the positioning device; 0 is undefined.
 	EPFD Opt[uint8]
+	// LongRangeControl is true when the station asks class A ships for message
+	// 27 within its coverage.
+	LongRangeControl bool
 	// RAIM tells whether integrity monitoring is in use.
 	RAIM bool
 	// CommState is the 19-bit SOTDMA communication state.
@@ -159,6 +188,11 @@ type Binary struct {
 	DataBits int
 	// CommState is the 20-bit communication state with its selector (26).
 	CommState Opt[uint32]
+	// The fields of the applications that are read; all nothing for others, and
+	// for a message too short for its application.
+	Inland
+	Weather
+	Monitor
 }
 
 // Safety is a row of ais_safety: types 12 and 14.
@@ -198,11 +232,17 @@ type Rows struct {
 	Safety      Safety
 	Other       Other
 
-	HasPosition, HasStatic, HasBaseStation, HasAtoN, HasBinary, HasSafety, HasOther bool
+	has
 
-	dec  *decoder // of the types go-ais decodes, made at first use
-	bits bits
-	data []byte // backs Binary.Data
+	dec   *decoder // of the types go-ais decodes, made at first use
+	bits  bits     // backs Binary.Data of types 6 and 8
+	data  []byte   // backs Binary.Data of types 25 and 26
+	names names
+}
+
+// has tells which rows the last Decode filled.
+type has struct {
+	HasPosition, HasStatic, HasBaseStation, HasAtoN, HasBinary, HasSafety, HasOther bool
 }
 
 // Count returns how many typed rows the last Decode gave.
@@ -230,7 +270,6 @@ const (
 	ErrArmour Error = "payload_armour" // a character outside the alphabet
 	ErrFill   Error = "payload_fill"   // fill bits not 0..6
 	ErrType   Error = "type_unknown"   // message type 0 or above 27
-	ErrPart   Error = "part_unknown"   // type 24, neither A nor B
 )
 
 // Error returns the reason.

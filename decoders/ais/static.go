@@ -1,115 +1,70 @@
 package ais
 
-import (
-	"time"
+// The static reports of ships (ITU-R M.1371-5, annex 8, 3.3 and 3.22).
 
-	goais "github.com/BertoldVdb/go-ais"
-)
-
-// shipStatic: type 5.
-func (r *Rows) shipStatic(m *goais.ShipStaticData) {
+// shipStatic: type 5. Its last character and bits may be missing; a character
+// that is there in part is read as if zeros followed, as other decoders do.
+func (r *Rows) shipStatic(b *bits) {
+	imo := b.uint(40, 30)
 	s := &r.Static
 	*s = Static{
 		Header:      r.Header,
-		IMO:         optional(m.ImoNumber, m.ImoNumber != 0),
-		Callsign:    text(m.CallSign),
-		Shipname:    text(m.Name),
-		ShipType:    optional(m.Type, m.Type != 0),
-		EPFD:        Some(m.FixType),
-		Draught:     optional(float64(m.MaximumStaticDraught)/10, m.MaximumStaticDraught != 0),
-		Destination: text(m.Destination),
-		ETAMonth:    optional(m.Eta.Month, m.Eta.Month != 0),
-		ETADay:      optional(m.Eta.Day, m.Eta.Day != 0),
-		ETAHour:     optional(m.Eta.Hour, m.Eta.Hour != 24),
-		ETAMinute:   optional(m.Eta.Minute, m.Eta.Minute != 60),
+		AISVersion:  Some(uint8(b.uint(38, 2))),
+		IMO:         optional(imo, imo != 0),
+		Callsign:    r.text(b, 70, 7),
+		Shipname:    r.text(b, 112, 20),
+		ShipType:    code8(b.uint(232, 8), 0),
+		EPFD:        Some(uint8(b.uint(270, 4))),
+		ETAMonth:    code8(b.uint(274, 4), 0),
+		ETADay:      code8(b.uint(278, 5), 0),
+		ETAHour:     code8(b.uint(283, 5), 24),
+		ETAMinute:   code8(b.uint(288, 6), 60),
+		Draught:     tenths(b.uint(294, 8), 0),
+		Destination: r.text(b, 302, 20),
 	}
-	s.setDimensions(m.Dimension)
+	s.ToBow, s.ToStern, s.ToPort, s.ToStarboard = dimensions(b, 240)
+	if b.n > 422 {
+		s.DTEReady = Some(!b.flag(422))
+	}
 	r.HasStatic = true
 }
 
-// staticHalf: type 24, part A or B. Part B of an auxiliary craft has its
-// mother ship's MMSI where the dimensions would be.
-func (r *Rows) staticHalf(m *goais.StaticDataReport, b *bits) {
+// staticPart: type 24. Parts 2 and 3 are not defined: a row with nothing but
+// the header and the part says that the station sent one.
+func (r *Rows) staticPart(b *bits) {
 	s := &r.Static
-	*s = Static{Header: r.Header, Part: 'A'}
+	*s = Static{Header: r.Header}
 	r.HasStatic = true
-	if !m.PartNumber {
-		s.Shipname = text(m.ReportA.Name)
-		return
+	switch b.uint(38, 2) {
+	case 0:
+		s.Part = 'A'
+		s.Shipname = r.text(b, 40, 20)
+	case 1:
+		s.Part = 'B'
+		r.staticB(b)
+	case 2:
+		s.Part = '2'
+	case 3:
+		s.Part = '3'
 	}
-	s.Part = 'B'
-	s.Callsign = text(m.ReportB.CallSign)
-	s.ShipType = optional(m.ReportB.ShipType, m.ReportB.ShipType != 0)
-	s.EPFD = optional(m.ReportB.FixType, b.n >= 166)
+}
+
+// staticB: part B. An auxiliary craft's has its mother ship's MMSI where the
+// dimensions would be. Its end may be missing.
+func (r *Rows) staticB(b *bits) {
+	s := &r.Static
+	s.ShipType = code8(b.uint(40, 8), 0)
+	s.VendorID = r.text(b, 48, 3)
+	s.UnitModel, s.UnitSerial = Some(uint8(b.uint(66, 4))), Some(b.uint(70, 20))
+	s.Callsign = r.text(b, 90, 7)
+	s.EPFD = optional(uint8(b.uint(162, 4)), b.n >= 166)
 	if r.Header.MMSI/10_000_000 == 98 {
 		mothership := b.uint(132, 30)
 		s.MothershipMMSI = optional(mothership, mothership != 0 && b.n >= 162)
 		return
 	}
-	s.setDimensions(m.ReportB.Dimension)
+	s.ToBow, s.ToStern, s.ToPort, s.ToStarboard = dimensions(b, 132)
 	if b.n < 162 {
 		s.ToStarboard = Opt[uint16]{} // its last bits are missing
 	}
-}
-
-func (s *Static) setDimensions(d goais.FieldDimension) {
-	s.ToBow, s.ToStern, s.ToPort, s.ToStarboard = dimensions(d.A, d.B, d.C, d.D)
-}
-
-// baseStation: types 4 and 11.
-func (r *Rows) baseStation(m *goais.BaseStationReport) {
-	r.BaseStation = BaseStation{
-		Header:           r.Header,
-		UTC:              dateMicros(m),
-		Year:             optional(m.UtcYear, m.UtcYear != 0),
-		Month:            optional(m.UtcMonth, m.UtcMonth != 0),
-		Day:              optional(m.UtcDay, m.UtcDay != 0),
-		Hour:             optional(m.UtcHour, m.UtcHour != 24),
-		Minute:           optional(m.UtcMinute, m.UtcMinute != 60),
-		Second:           optional(m.UtcSecond, m.UtcSecond != 60),
-		Lat:              latitude(int32(m.Latitude)),
-		Lon:              longitude(int32(m.Longitude)),
-		PositionAccuracy: m.PositionAccuracy,
-		EPFD:             Some(m.FixType),
-		RAIM:             m.Raim,
-		CommState:        Some(m.CommunicationState),
-	}
-	r.HasBaseStation = true
-}
-
-// dateMicros is the station's time when it is a date: no 30 February.
-func dateMicros(m *goais.BaseStationReport) Opt[int64] {
-	if m.UtcYear < 1 || m.UtcYear > 9999 || m.UtcMonth < 1 || m.UtcMonth > 12 || m.UtcDay < 1 ||
-		m.UtcHour > 23 || m.UtcMinute > 59 || m.UtcSecond > 59 {
-		return Opt[int64]{}
-	}
-	t := time.Date(int(m.UtcYear), time.Month(m.UtcMonth), int(m.UtcDay),
-		int(m.UtcHour), int(m.UtcMinute), int(m.UtcSecond), 0, time.UTC)
-	return optional(t.UnixMicro(), t.Day() == int(m.UtcDay))
-}
-
-// aton: type 21. The name's extension counts only when the name fills its
-// twenty characters.
-func (r *Rows) aton(m *goais.AidsToNavigationReport) {
-	a := &r.AtoN
-	*a = AtoN{
-		Header:           r.Header,
-		AidType:          m.Type,
-		Name:             text(m.Name),
-		Lat:              latitude(int32(m.Latitude)),
-		Lon:              longitude(int32(m.Longitude)),
-		PositionAccuracy: m.PositionAccuracy,
-		EPFD:             Some(m.Fixtype),
-		UTCSecond:        utcSecond(uint32(m.Timestamp)),
-		OffPosition:      m.OffPosition,
-		Status:           m.AtoN,
-		RAIM:             m.Raim,
-		Virtual:          m.VirtualAtoN,
-		Assigned:         m.AssignedMode,
-	}
-	if len(m.Name) == 20 {
-		a.Name = text(m.Name + m.NameExtension)
-	}
-	a.ToBow, a.ToStern, a.ToPort, a.ToStarboard = dimensions(m.Dimension.A, m.Dimension.B, m.Dimension.C, m.Dimension.D)
-	r.HasAtoN = true
 }

@@ -11,7 +11,7 @@ import (
 
 // DecoderVersion changes whenever the same record would give other rows. It
 // stands in every manifest.
-const DecoderVersion = 1
+const DecoderVersion = 2
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
 // decoders/ais.
@@ -80,7 +80,7 @@ func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *
 	}
 	lineage.Rows = int32(d.rows.Count())
 	reception := d.reception(c, times, r)
-	d.dedupe.mark(c, lineage.Offset, times, ais.DedupeKey(d.message.Payload, d.message.Fill), &reception)
+	d.dedupe.mark(c, lineage.Offset, times, d.rows.Key(), &reception)
 	d.append(c, lineage, times, reception, out)
 	return ""
 }

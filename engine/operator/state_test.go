@@ -1,9 +1,13 @@
 package operator
 
 import (
+	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"landfall/decoders/ais"
@@ -175,8 +179,9 @@ func TestStaticFillsTheOtherHalf(t *testing.T) {
 func TestCodecsRoundTrip(t *testing.T) {
 	h := halves{SeenAt: -5, Name: ais.Some("A"), HasB: true, B: partB{
 		Callsign: ais.Some(""), ShipType: ais.Some[uint8](255), ToPort: ais.Some[uint16](63), MothershipMMSI: ais.Some[uint32](999999999),
+		VendorID: ais.Some("SRT"), UnitModel: ais.Some[uint8](15), UnitSerial: ais.Some[uint32](1<<20 - 1),
 	}}
-	got, err := halvesCodec{}.DecodeValue(1, halvesCodec{}.AppendValue(nil, h))
+	got, err := halvesCodec{}.DecodeValue(2, halvesCodec{}.AppendValue(nil, h))
 	if err != nil || !reflect.DeepEqual(got, h) {
 		t.Errorf("halves: got %+v, %v", got, err)
 	}
@@ -192,16 +197,47 @@ func TestCodecsRoundTrip(t *testing.T) {
 	}
 }
 
+// TestStaticValueVersions: the frozen bytes of each version are read, and the
+// newest is written. Version 1 knew nothing of the unit's maker.
+func TestStaticValueVersions(t *testing.T) {
+	want := halves{SeenAt: 1_780_000_000_000_000, Name: ais.Some("SIM ONE"), HasB: true, B: partB{
+		Callsign: ais.Some("SIM1"), ShipType: ais.Some[uint8](37), EPFD: ais.Some[uint8](1),
+		ToBow: ais.Some[uint16](300), ToStern: ais.Some[uint16](9), ToPort: ais.Some[uint16](0), ToStarboard: ais.Some[uint16](63),
+	}}
+	for version := uint16(1); version <= (halvesCodec{}).Version(); version++ {
+		if version == 2 {
+			want.B.VendorID, want.B.UnitModel, want.B.UnitSerial = ais.Some("SRT"), ais.Some[uint8](3), ais.Some[uint32](70_000)
+		}
+		frozen, err := os.ReadFile(fmt.Sprintf("testdata/formats/static-v%d.hex", version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := hex.DecodeString(strings.TrimSpace(string(frozen)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := (halvesCodec{}).DecodeValue(version, p); err != nil || got != want {
+			t.Errorf("version %d: got %+v, %v", version, got, err)
+		}
+		if newest := (halvesCodec{}).AppendValue(nil, want); version == (halvesCodec{}).Version() && !bytes.Equal(newest, p) {
+			t.Errorf("version %d writes %x", version, newest)
+		}
+	}
+}
+
 // FuzzStaticValue: no bytes make decoding panic; what is read is written back
 // in a form that reads the same.
 func FuzzStaticValue(f *testing.F) {
 	f.Add(halvesCodec{}.AppendValue(nil, halves{Name: ais.Some("X"), HasB: true}))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		v, err := halvesCodec{}.DecodeValue(1, p)
+		for version := range halvesCodec.Version(halvesCodec{}) {
+			_, _ = halvesCodec{}.DecodeValue(version, p)
+		}
+		v, err := halvesCodec{}.DecodeValue(2, p)
 		if err != nil {
 			return
 		}
-		again, err := halvesCodec{}.DecodeValue(1, halvesCodec{}.AppendValue(nil, v))
+		again, err := halvesCodec{}.DecodeValue(2, halvesCodec{}.AppendValue(nil, v))
 		if err != nil || again != v {
 			t.Fatalf("%+v became %+v, %v", v, again, err)
 		}

@@ -35,6 +35,9 @@ type partB struct {
 	ShipType, EPFD                      ais.Opt[uint8]
 	ToBow, ToStern, ToPort, ToStarboard ais.Opt[uint16]
 	MothershipMMSI                      ais.Opt[uint32]
+	VendorID                            ais.Opt[string]
+	UnitModel                           ais.Opt[uint8]
+	UnitSerial                          ais.Opt[uint32]
 }
 
 // Static fills each half of type 24 with what is known of the other half. A
@@ -65,7 +68,7 @@ func (s *Static) Restored() {
 // fill completes one half and remembers it. A half whose event time does not
 // lie within the horizon is neither: it could not be forgotten in time.
 func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {
-	if row.Part == 0 || !c.remembers(t.EventTime, StaticHorizon) {
+	if row.Part != 'A' && row.Part != 'B' || !c.remembers(t.EventTime, StaticHorizon) {
 		return
 	}
 	key := halfKey{Gateway: s.gateways.of(c.Gateway), MMSI: row.MMSI}
@@ -108,6 +111,7 @@ func readPartB(row *ais.Static) partB {
 		Callsign: row.Callsign, ShipType: row.ShipType, EPFD: row.EPFD,
 		ToBow: row.ToBow, ToStern: row.ToStern, ToPort: row.ToPort, ToStarboard: row.ToStarboard,
 		MothershipMMSI: row.MothershipMMSI,
+		VendorID:       row.VendorID, UnitModel: row.UnitModel, UnitSerial: row.UnitSerial,
 	}
 }
 
@@ -115,16 +119,18 @@ func (b *partB) write(row *ais.Static) {
 	row.Callsign, row.ShipType, row.EPFD = b.Callsign, b.ShipType, b.EPFD
 	row.ToBow, row.ToStern, row.ToPort, row.ToStarboard = b.ToBow, b.ToStern, b.ToPort, b.ToStarboard
 	row.MothershipMMSI = b.MothershipMMSI
+	row.VendorID, row.UnitModel, row.UnitSerial = b.VendorID, b.UnitModel, b.UnitSerial
 }
 
-// halvesCodec writes version 1. Key: 8 bytes gateway, 4 bytes MMSI, big-endian.
-// Value: varint event time, then name, callsign (each: 0, or 1, uvarint length,
-// bytes), then ship type, EPFD, the four dimensions and the mothership (each:
-// 0, or 1 and a uvarint), then 1 if half B was heard.
+// halvesCodec writes version 2 and reads 1 too. Key: 8 bytes gateway, 4 bytes
+// MMSI, big-endian. Value: varint event time, then name, callsign (each: 0, or
+// 1, uvarint length, bytes), then ship type, EPFD, the four dimensions and the
+// mothership (each: 0, or 1 and a uvarint), then 1 if half B was heard. Behind
+// that, version 2 only: vendor (as name), model, serial number (as ship type).
 type halvesCodec struct{}
 
 // Version implements state.Codec.
-func (halvesCodec) Version() uint16 { return 1 }
+func (halvesCodec) Version() uint16 { return 2 }
 
 // AppendKey implements state.Codec.
 func (halvesCodec) AppendKey(dst []byte, k halfKey) []byte {
@@ -147,14 +153,16 @@ func (halvesCodec) AppendValue(dst []byte, v halves) []byte {
 	dst = appendNumber(appendNumber(dst, v.B.ToBow), v.B.ToStern)
 	dst = appendNumber(appendNumber(dst, v.B.ToPort), v.B.ToStarboard)
 	dst = appendNumber(dst, v.B.MothershipMMSI)
+	hasB := byte(0)
 	if v.HasB {
-		return append(dst, 1)
+		hasB = 1
 	}
-	return append(dst, 0)
+	dst = appendText(append(dst, hasB), v.B.VendorID)
+	return appendNumber(appendNumber(dst, v.B.UnitModel), v.B.UnitSerial)
 }
 
 // DecodeValue implements state.Codec.
-func (halvesCodec) DecodeValue(_ uint16, p []byte) (halves, error) {
+func (halvesCodec) DecodeValue(version uint16, p []byte) (halves, error) {
 	f := record.NewFields(p)
 	v := halves{SeenAt: record.Micros(f.Varint()), Name: text(&f)}
 	v.B.Callsign = text(&f)
@@ -163,6 +171,10 @@ func (halvesCodec) DecodeValue(_ uint16, p []byte) (halves, error) {
 	v.B.ToPort, v.B.ToStarboard = number[uint16](&f), number[uint16](&f)
 	v.B.MothershipMMSI = number[uint32](&f)
 	v.HasB = f.Byte() == 1
+	if version >= 2 {
+		v.B.VendorID = text(&f)
+		v.B.UnitModel, v.B.UnitSerial = number[uint8](&f), number[uint32](&f)
+	}
 	if f.Bad() || len(f.Rest()) > 0 {
 		return halves{}, fmt.Errorf("decode static of %d bytes: %w", len(p), record.ErrCorrupt)
 	}

@@ -3,6 +3,7 @@ package parquet
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 
 	"landfall/decoders/ais"
 	"landfall/edge/record"
@@ -56,6 +57,14 @@ func position(rng *rand.Rand, head ais.Header, ship int) ais.Position {
 	if ship%5 != 0 {
 		p.TrueHeading = ais.Some(uint16(rng.IntN(360)))
 	}
+	switch ship % 7 {
+	case 0:
+		p.Maneuver = ais.Some(uint8(1 + rng.IntN(2)))
+	case 1:
+		for _, o := range []*ais.Opt[bool]{&p.Assigned, &p.ClassBCS, &p.ClassBDisplay, &p.ClassBDSC, &p.ClassBBand, &p.ClassBMsg22, &p.DTEReady, &p.AltitudeBarometric, &p.PositionStale} {
+			*o = ais.Some(rng.IntN(2) == 0)
+		}
+	}
 	if ship != 399 {
 		p.Lat, p.Lon = ais.Some(float64(lat)/600_000), ais.Some(float64(lon)/600_000)
 	}
@@ -64,12 +73,39 @@ func position(rng *rand.Rand, head ais.Header, ship int) ais.Position {
 
 func addOthers(b *table.Batch, line table.Lineage, times table.Times, rec table.Reception, head ais.Header) {
 	b.Statics = append(b.Statics, table.StaticRow{Lineage: line, Times: times, Reception: rec, Static: ais.Static{Header: head, Part: 'A', IMO: ais.Some(uint32(9_000_000)),
-		Shipname: ais.Some(fmt.Sprint("SHIP ", head.MMSI)), Draught: ais.Some(7.5), ToBow: ais.Some(uint16(120)), ETAMonth: ais.Some(uint8(7))}})
-	b.BaseStations = append(b.BaseStations, table.BaseStationRow{Lineage: line, Times: times, Reception: rec, BaseStation: ais.BaseStation{Header: head, UTC: ais.Some(int64(1_700_000_000_000_000)), Year: ais.Some(uint16(2023))}})
+		Shipname: ais.Some(fmt.Sprint("SHIP ", head.MMSI)), Draught: ais.Some(7.5), ToBow: ais.Some(uint16(120)), ETAMonth: ais.Some(uint8(7)), DTEReady: ais.Some(line.Offset%100 == 0), VendorID: ais.Some("SRT"),
+		AISVersion: ais.Some(uint8(line.Offset % 3)), UnitModel: ais.Some(uint8(3)), UnitSerial: ais.Some(uint32(line.Offset))}})
+	b.BaseStations = append(b.BaseStations, table.BaseStationRow{Lineage: line, Times: times, Reception: rec, BaseStation: ais.BaseStation{Header: head, UTC: ais.Some(int64(1_700_000_000_000_000)), Year: ais.Some(uint16(2023)), LongRangeControl: line.Offset%100 == 0}})
 	b.AtoNs = append(b.AtoNs, table.AtoNRow{Lineage: line, Times: times, Reception: rec, AtoN: ais.AtoN{Header: head, Name: ais.Some("BUOY \"7\""), Virtual: true, Status: 3}})
-	b.Binaries = append(b.Binaries, table.BinaryRow{Lineage: line, Times: times, Reception: rec, Binary: ais.Binary{Header: head, DAC: ais.Some(uint16(200)), FID: ais.Some(uint8(10)), Data: []byte{1, 2, byte(line.Offset)}, DataBits: 23}})
+	binary := ais.Binary{Header: head, DAC: ais.Some(uint16(200)), FID: ais.Some(uint8(10)), Data: []byte{1, 2, byte(line.Offset)}, DataBits: 23}
+	fillEvery(reflect.ValueOf(&binary.Inland).Elem(), uint64(line.Offset))
+	fillEvery(reflect.ValueOf(&binary.Weather).Elem(), uint64(line.Offset)+1)
+	fillEvery(reflect.ValueOf(&binary.Monitor).Elem(), uint64(line.Offset)+2)
+	b.Binaries = append(b.Binaries, table.BinaryRow{Lineage: line, Times: times, Reception: rec, Binary: binary})
 	b.Safeties = append(b.Safeties, table.SafetyRow{Lineage: line, Times: times, Reception: rec, Safety: ais.Safety{Header: head, Text: ais.Some("GOOD WATCH")}})
 	b.Others = append(b.Others, table.OtherRow{Lineage: line, Times: times, Reception: rec, Other: ais.Other{Header: head, DestMMSI: [4]ais.Opt[uint32]{ais.Some(uint32(2_190_000))}, Fields: fmt.Sprintf(`{"ack":%d}`, line.Offset)}})
 	b.Losses = append(b.Losses, table.LossRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "shed", LandedAt: times.ReceivedAt})
 	b.Conflicts = append(b.Conflicts, table.ConflictRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "hash", Block: []byte("block"), LandedAt: times.ReceivedAt, LandingOffset: int64(line.Offset)})
+}
+
+// fillEvery sets all optional fields of a struct but every fifth, to values that
+// differ from field to field and from seed to seed.
+func fillEvery(v reflect.Value, seed uint64) {
+	for i := range v.NumField() {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		if seed>>33%5 == 0 {
+			continue
+		}
+		v.Field(i).FieldByName("Valid").SetBool(true)
+		switch o := v.Field(i).FieldByName("Value"); o.Kind() {
+		case reflect.Bool:
+			o.SetBool(seed>>40%2 == 0)
+		case reflect.Float64:
+			o.SetFloat(float64(seed>>50) / 10)
+		case reflect.String:
+			o.SetString(fmt.Sprint(seed >> 50))
+		default:
+			o.SetUint(seed >> 40 % 255)
+		}
+	}
 }

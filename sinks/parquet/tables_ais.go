@@ -40,7 +40,9 @@ type positionCols struct {
 	placeCols
 	tailCols
 	nav, heading, rotRaw, altitude, second, comm ints[int32]
-	accuracy, raim                               bools
+	maneuver                                     ints[int32]
+	accuracy, raim, barometric, stale            bools
+	cs, display, dsc, band, msg22, assigned, dte bools
 	sog, cog, rot                                floats
 }
 
@@ -57,7 +59,17 @@ func (c *positionCols) declare(d *declaration) {
 	d.int32(&c.altitude, "altitude", "m", true, "altitude, 4094 is that or more (type 9); NULL: not available (4095) or the type has none")
 	d.int32(&c.second, "utc_second", "s", true, "second of the fix, 0..59; 61 manual, 62 dead reckoning, 63 inoperative; NULL: not available (60) or the type has none")
 	d.bool(&c.raim, "raim", true, "receiver autonomous integrity monitoring in use; NULL: the type has none")
-	d.int32(&c.comm, "comm_state", "", true, "communication state, 19 bits, with its selector first in types 9 and 18; NULL: the type has none")
+	d.int32(&c.comm, "comm_state", "", true, "communication state, 19 bits, with its selector first in types 9 and 18; see below; NULL: cut off or the type has none")
+	d.int32(&c.maneuver, "maneuver", "", true, "special manoeuvre: 1 not engaged, 2 engaged (types 1, 2, 3); NULL: not available (0) or the type has none")
+	d.bool(&c.assigned, "assigned", true, "assigned mode (types 9, 18, 19); NULL: the type has none")
+	d.bool(&c.cs, "class_b_cs", true, "true: a carrier-sense unit, false: SOTDMA (type 18); NULL: the type has none")
+	d.bool(&c.display, "class_b_display", true, "the unit has a display for messages 12 and 14 (type 18); NULL: the type has none")
+	d.bool(&c.dsc, "class_b_dsc", true, "the unit has a DSC function (type 18); NULL: the type has none")
+	d.bool(&c.band, "class_b_band", true, "the unit works over the whole marine band (type 18); NULL: the type has none")
+	d.bool(&c.msg22, "class_b_msg22", true, "the unit obeys message 22 (type 18); NULL: the type has none")
+	d.bool(&c.dte, "dte_ready", true, "data terminal ready: the flag in the message is 0 (types 9, 19); NULL: the type has none")
+	d.bool(&c.barometric, "altitude_barometric", true, "true: barometric altitude, false: GNSS (type 9); NULL: the type has none")
+	d.bool(&c.stale, "position_stale", true, "the position is older than 5 s (type 27); NULL: the type has none")
 	c.tailCols.declare(d)
 }
 
@@ -75,6 +87,16 @@ func (c *positionCols) add(r *table.PositionRow) {
 	addOpt(&c.second, r.UTCSecond)
 	c.raim.addOpt(r.RAIM)
 	addOpt(&c.comm, r.CommState)
+	addOpt(&c.maneuver, r.Maneuver)
+	c.assigned.addOpt(r.Assigned)
+	c.cs.addOpt(r.ClassBCS)
+	c.display.addOpt(r.ClassBDisplay)
+	c.dsc.addOpt(r.ClassBDSC)
+	c.band.addOpt(r.ClassBBand)
+	c.msg22.addOpt(r.ClassBMsg22)
+	c.dte.addOpt(r.DTEReady)
+	c.barometric.addOpt(r.AltitudeBarometric)
+	c.stale.addOpt(r.PositionStale)
 	c.tailCols.add(&r.Reception)
 }
 
@@ -85,13 +107,16 @@ type staticCols struct {
 	part                                 codes
 	imo, shipType, epfd, mother          ints[int32]
 	etaMonth, etaDay, etaHour, etaMinute ints[int32]
+	version, model, serial               ints[int32]
 	callsign, shipname, destination      strs
+	vendor                               strs
 	draught                              floats
+	dte                                  bools
 }
 
 func (c *staticCols) declare(d *declaration) {
 	c.headCols.declare(d)
-	d.code(&c.part, "part", true, "half of type 24, A or B; NULL: another type")
+	d.code(&c.part, "part", true, "part of type 24: A, B, or 2 or 3, which are not defined and have no other columns; NULL: another type")
 	d.int32(&c.imo, "imo", "", true, "IMO ship number; NULL: not available (0) or the type has none")
 	d.string(&c.callsign, "callsign", true, "radio call sign; NULL: not available or the type has none")
 	d.string(&c.shipname, "shipname", true, "ship's name; NULL: not available or the type has none")
@@ -105,6 +130,11 @@ func (c *staticCols) declare(d *declaration) {
 	d.int32(&c.etaHour, "eta_hour", "h", true, "UTC hour 0..23; NULL: not available (24)")
 	d.int32(&c.etaMinute, "eta_minute", "min", true, "UTC minute 0..59; NULL: not available (60)")
 	d.int32(&c.mother, "mothership_mmsi", "", true, "ship that an auxiliary craft belongs to; NULL: not an auxiliary craft")
+	d.int32(&c.version, "ais_version", "", true, "edition of ITU-R M.1371 complied with: 0 edition 1, 1 edition 3, 2 edition 5, 3 later (type 5); NULL: the type has none")
+	d.bool(&c.dte, "dte_ready", true, "data terminal ready: the flag in the message is 0 (types 5, 19); NULL: cut off or the type has none")
+	d.string(&c.vendor, "vendor_id", true, "manufacturer's letters (type 24B); NULL: not available or the type has none")
+	d.int32(&c.model, "unit_model", "", true, "manufacturer's code of the unit's model (type 24B); NULL: the type has none")
+	d.int32(&c.serial, "unit_serial", "", true, "unit's serial number (type 24B); NULL: the type has none")
 	c.tailCols.declare(d)
 }
 
@@ -128,6 +158,11 @@ func (c *staticCols) add(r *table.StaticRow) {
 	addOpt(&c.etaHour, r.ETAHour)
 	addOpt(&c.etaMinute, r.ETAMinute)
 	addOpt(&c.mother, r.MothershipMMSI)
+	addOpt(&c.version, r.AISVersion)
+	c.dte.addOpt(r.DTEReady)
+	addOptString(&c.vendor, r.VendorID)
+	addOpt(&c.model, r.UnitModel)
+	addOpt(&c.serial, r.UnitSerial)
 	c.tailCols.add(&r.Reception)
 }
 
@@ -138,7 +173,7 @@ type baseCols struct {
 	utc                                    ints[int64]
 	year, month, day, hour, minute, second ints[int32]
 	epfd, comm                             ints[int32]
-	accuracy, raim                         bools
+	accuracy, raim, longRange              bools
 }
 
 func (c *baseCols) declare(d *declaration) {
@@ -154,7 +189,8 @@ func (c *baseCols) declare(d *declaration) {
 	d.bool(&c.accuracy, "position_accuracy", false, "true: better than 10 m")
 	d.int32(&c.epfd, "epfd", "", true, "kind of positioning device, 0 undefined; NULL: not sent")
 	d.bool(&c.raim, "raim", false, "receiver autonomous integrity monitoring in use")
-	d.int32(&c.comm, "comm_state", "", true, "SOTDMA communication state, 19 bits; NULL: not sent")
+	d.int32(&c.comm, "comm_state", "", true, "SOTDMA communication state, 19 bits; see below ais_position; NULL: not sent")
+	d.bool(&c.longRange, "long_range_control", false, "the station asks class A ships for message 27 within its coverage")
 	c.tailCols.declare(d)
 }
 
@@ -176,6 +212,7 @@ func (c *baseCols) add(r *table.BaseStationRow) {
 	addOpt(&c.epfd, r.EPFD)
 	c.raim.set(r.RAIM)
 	addOpt(&c.comm, r.CommState)
+	c.longRange.set(r.LongRangeControl)
 	c.tailCols.add(&r.Reception)
 }
 
@@ -220,40 +257,6 @@ func (c *atonCols) add(r *table.AtoNRow) {
 	c.raim.set(r.RAIM)
 	c.virtual.set(r.Virtual)
 	c.assigned.set(r.Assigned)
-	c.tailCols.add(&r.Reception)
-}
-
-type binaryCols struct {
-	headCols
-	tailCols
-	dest, sequence, dac, fid, bits, comm ints[int32]
-	retransmit                           bools
-	data                                 blobs
-}
-
-func (c *binaryCols) declare(d *declaration) {
-	c.headCols.declare(d)
-	d.int32(&c.dest, "dest_mmsi", "", true, "addressee; NULL: broadcast")
-	d.int32(&c.sequence, "sequence", "", true, "sequence number 0..3 (type 6); NULL: the type has none")
-	d.bool(&c.retransmit, "retransmit", true, "sent again (type 6); NULL: the type has none")
-	d.int32(&c.dac, "dac", "", true, "designated area code; NULL: unstructured")
-	d.int32(&c.fid, "fid", "", true, "function identifier; NULL: unstructured")
-	d.blob(&c.data, "data", Blob, false, "the application's bits, first bit highest, last byte filled with zeros")
-	d.int32(&c.bits, "data_bits", "bit", false, "length of data")
-	d.int32(&c.comm, "comm_state", "", true, "communication state with its selector (type 26); NULL: the type has none")
-	c.tailCols.declare(d)
-}
-
-func (c *binaryCols) add(r *table.BinaryRow) {
-	c.headCols.add(&r.Lineage, &r.Times, r.OwnShip, &r.Header)
-	addOpt(&c.dest, r.DestMMSI)
-	addOpt(&c.sequence, r.Sequence)
-	c.retransmit.addOpt(r.Retransmit)
-	addOpt(&c.dac, r.DAC)
-	addOpt(&c.fid, r.FID)
-	c.data.add(r.Data)
-	c.bits.add(int32(r.DataBits))
-	addOpt(&c.comm, r.CommState)
 	c.tailCols.add(&r.Reception)
 }
 
