@@ -28,6 +28,7 @@ func (a *Agent) metrics(m *page.Metrics) {
 	m.Count("log_syncs_total", "fsyncs of groups.", s.Log.Syncs)
 	m.Count("log_corrupt_blocks_total", "Damaged places met.", s.Log.CorruptBlocks)
 	m.Count("log_corrupt_bytes_total", "Bytes of damaged places.", s.Log.CorruptBytes)
+	m.Count("log_beheaded_total", "Logs whose newest segment was not there at the start.", s.Log.Beheaded)
 	m.Count("log_shed_offsets_total", "Records given up by the policy.", s.Log.ShedOffsets)
 	m.Gauge("forward_pending_records", "Records captured and not acknowledged.", float64(s.Forward.Pending))
 	m.Count("forward_requests_total", "Requests with blocks.", s.Forward.Requests)

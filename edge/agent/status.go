@@ -134,6 +134,9 @@ func (a *Agent) logged(s *Status) {
 	if st.CorruptBlocks > 0 {
 		s.red("%d damaged places in the log, %d bytes", st.CorruptBlocks, st.CorruptBytes)
 	}
+	if st.Beheaded > 0 {
+		s.red("%d logs have lost their newest segment", st.Beheaded)
+	}
 	if st.FailedSegments > 0 {
 		s.red("%d segments given up after a failed write", st.FailedSegments)
 	}

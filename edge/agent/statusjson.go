@@ -32,6 +32,7 @@ type StoreStats struct {
 	CutTailBytes     uint64 `json:"cut_tail_bytes"`
 	Quarantined      uint64 `json:"quarantined"`
 	Truncated        uint64 `json:"truncated"`
+	Beheaded         uint64 `json:"beheaded"`
 	UnreadableMeta   uint64 `json:"unreadable_meta"`
 	Orphans          uint64 `json:"orphans"`
 	ShedSegments     uint64 `json:"shed_segments"`

@@ -121,13 +121,20 @@ type Opening struct {
 	PrevLastAt   Micros // ReceivedAt of Prev's last durable record; NoTime when none
 	OpenedAt     Micros // the wall clock when this log was opened
 	CutTailBytes uint64 // bytes after Prev's last valid block that were no block
+	// PrevEndUnproven: Prev's newest segment is gone; it ended at PrevEnd or
+	// after it.
+	PrevEndUnproven bool
 }
 
 // Encode gives the opening's bytes, the Raw of a KindLogOpen record:
-// 1 byte version (1), 16 bytes Prev, uvarint PrevEnd, varint PrevLastAt, varint
-// OpenedAt, uvarint CutTailBytes.
+// 1 byte version, 16 bytes Prev, uvarint PrevEnd, varint PrevLastAt, varint
+// OpenedAt, uvarint CutTailBytes. Version 1, or, when PrevEndUnproven, 2.
 func (o Opening) Encode() []byte {
-	p := append([]byte{1}, o.Prev[:]...)
+	p := []byte{1}
+	if o.PrevEndUnproven {
+		p[0] = 2
+	}
+	p = append(p, o.Prev[:]...)
 	p = binary.AppendUvarint(p, uint64(o.PrevEnd))
 	p = binary.AppendVarint(p, int64(o.PrevLastAt))
 	p = binary.AppendVarint(p, int64(o.OpenedAt))
@@ -139,11 +146,11 @@ func DecodeOpening(p []byte) (Opening, error) {
 	if len(p) < 17 {
 		return Opening{}, fmt.Errorf("decode log opening of %d bytes: %w", len(p), ErrCorrupt)
 	}
-	if p[0] != 1 {
+	if p[0] != 1 && p[0] != 2 {
 		return Opening{}, fmt.Errorf("decode log opening version %d: %w", p[0], ErrVersion)
 	}
 	d := NewFields(p[17:])
-	o := Opening{Prev: LogID(p[1:17])}
+	o := Opening{Prev: LogID(p[1:17]), PrevEndUnproven: p[0] == 2}
 	o.PrevEnd = Offset(d.Uvarint())
 	o.PrevLastAt = Micros(d.Varint())
 	o.OpenedAt = Micros(d.Varint())

@@ -230,9 +230,13 @@ func TestOpening(t *testing.T) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
-	p[0] = 2
+	p[0] = 3
 	if _, err := DecodeOpening(p); !errors.Is(err, ErrVersion) {
-		t.Errorf("version 2: %v", err)
+		t.Errorf("version 3: %v", err)
+	}
+	want.PrevEndUnproven = true
+	if got, err := DecodeOpening(want.Encode()); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -26,8 +26,12 @@ type appender struct {
 	segment *segment
 	at      int64 // where the next frame goes
 
-	codec   frameCodec
-	cutTail uint64 // bytes cut off the newest log at Open
+	noted   uint64 // number of the segment that the log's note names
+	unnoted uint64 // the one whose note failed last
+
+	codec    frameCodec
+	cutTail  uint64 // bytes cut off the newest log at Open
+	unproven bool   // the newest log at Open may have been longer
 }
 
 func (a *appender) close() error {
@@ -61,7 +65,9 @@ type target struct {
 //     or not at all; nobody was told that it is there;
 //  3. fsync; for a new segment then rename it to its name and fsync the
 //     directory. C1. The group comes back whole;
-//  4. tell Readers, waiters and marks: the same.
+//  4. tell Readers, waiters and marks: the same;
+//  5. for a new segment note that it is the newest: the same, and from then on
+//     its file cannot vanish unnoticed.
 //
 // After a failed step 2 or 3 the file is dead. The same bytes go to a new
 // segment, which ends the dead one where the group begins, so that a copy found
@@ -109,6 +115,7 @@ func (s *Store) commit(b *record.Builder, framed []byte) error {
 		if err == nil {
 			failpoint.Hit("c1.after-sync")
 			s.publish(t, b, framed)
+			s.noteNewest(false)
 			return nil
 		}
 		failed = errors.Join(failed, err)

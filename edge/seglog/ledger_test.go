@@ -87,6 +87,9 @@ func (l *ledger) mean(at place, text string) error {
 // read reads every log to its end and judges what comes. An error that is not
 // a fatalError comes from the file system.
 func (l *ledger) read(s *Store) error {
+	if n := s.Stats().Beheaded; n > 0 {
+		return fatalError{fmt.Errorf("%d logs are said to have lost their newest segment", n)}
+	}
 	served, kept := map[string]bool{}, map[record.LogID]bool{}
 	for _, in := range s.Logs() {
 		kept[in.ID] = true

@@ -15,12 +15,14 @@ import (
 //	lock                                            held while a Store is open
 //	<ordinal 10>-<LogID>-<first 20>-<number 8>.seg  a segment
 //	<ordinal 10>-<LogID>.shed                       ranges of a log given up
+//	<ordinal 10>-<LogID>.last                       which segment of a log is the newest
 //	spare-<number 10>                               a file ready to become a segment
 //	quarantine/<segment's name>-<position 12>.bad   damaged bytes, kept for people
 const (
 	lockName       = "lock"
 	segmentSuffix  = ".seg"
 	shedSuffix     = ".shed"
+	newestSuffix   = ".last"
 	sparePrefix    = "spare-"
 	quarantineName = "quarantine"
 )
@@ -45,6 +47,10 @@ func parseSegmentName(name string) (ordinal uint64, id segmentID, first record.O
 
 func shedName(ordinal uint64, log record.LogID) string {
 	return fmt.Sprintf("%010d-%s%s", ordinal, log, shedSuffix)
+}
+
+func newestName(ordinal uint64, log record.LogID) string {
+	return fmt.Sprintf("%010d-%s%s", ordinal, log, newestSuffix)
 }
 
 func spareName(n uint64) string { return fmt.Sprintf("%s%010d", sparePrefix, n) }

@@ -24,7 +24,7 @@ func (s *Store) openLog() error {
 	a.ordinal = 1
 	if n := len(s.logs); n > 0 {
 		last := s.logs[n-1]
-		o.Prev, o.PrevEnd, o.PrevLastAt = last.id, last.end, last.lastAt
+		o.Prev, o.PrevEnd, o.PrevLastAt, o.PrevEndUnproven = last.id, last.end, last.lastAt, a.unproven
 		a.ordinal = last.ordinal + 1
 	}
 	id := s.cfg.NewLogID()

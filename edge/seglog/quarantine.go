@@ -42,6 +42,20 @@ func (s *Store) noteDamage(g *segment, d span, file io.ReaderAt) {
 	}
 }
 
+// quarantineMeta takes a damaged tombstone or note out of the way. Error: err,
+// when it is a newer version's.
+func (s *Store) quarantineMeta(name string, err error) error {
+	if isVersion(err) {
+		return err
+	}
+	s.stats.UnreadableMeta++
+	s.cfg.Logger.Warn("file of the log directory damaged", "name", name, "error", err)
+	if err := s.quarantineFile(name); err != nil {
+		s.cfg.Logger.Warn("damaged file stays", "name", name, "error", err)
+	}
+	return nil
+}
+
 // quarantine keeps a copy of damaged bytes, once.
 func (s *Store) quarantine(name string, p []byte) error {
 	dir := s.path(quarantineName)

@@ -13,7 +13,7 @@ import (
 
 // recover builds the Store's state from the directory. It runs before any
 // other goroutine knows the Store. Steps: make the names durable that are
-// relied on; read names, tombstones and headers; cut each segment where the
+// relied on; read names, tombstones, notes and headers; cut each segment where the
 // next one of its log begins; fsync and scan the newest segment; learn where
 // older logs ended; finish sheds that a crash interrupted.
 func (s *Store) recover() error {
@@ -70,6 +70,8 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 	switch {
 	case hasShedSuffix(name):
 		return s.recoverTombstone(name)
+	case hasNewestSuffix(name):
+		return s.recoverNewest(name)
 	case isTemp(name):
 		s.removeLeftover(name)
 	case name == lockName || name == quarantineName:
@@ -152,8 +154,9 @@ func readHeader(f durable.File) (*header, error) {
 	return &h, nil
 }
 
-// cutSegments sorts a log's segments and ends each where the next begins. A
-// segment left with nothing was superseded after a failed fsync, and goes.
+// cutSegments sorts a log's segments and ends each where the next begins, be it
+// there or noted. A segment left with nothing was superseded after a failed
+// fsync, and goes.
 func (s *Store) cutSegments(l *logState) {
 	slices.SortFunc(l.segments, func(a, b *segment) int { return cmp.Compare(a.id.number, b.id.number) })
 	kept := l.segments[:0]
@@ -161,6 +164,9 @@ func (s *Store) cutSegments(l *logState) {
 		g.end = record.Offset(1<<64 - 1)
 		for _, later := range l.segments[i+1:] {
 			g.end = min(g.end, later.first)
+		}
+		if l.newest != nil && g.id.number < l.newest.number {
+			g.end = min(g.end, l.newest.first)
 		}
 		if g.end > g.first {
 			kept = append(kept, g)
@@ -207,7 +213,15 @@ func (s *Store) recoverEnds(headers map[*segment]header) error {
 				return err
 			}
 		}
-		if n := len(l.segments); n > 0 {
+		n := len(l.segments)
+		if l.beheaded() {
+			s.noteBeheaded(l)
+			l.end = max(l.end, l.newest.end)
+			s.app.unproven = !known && !l.newest.closed && l == s.logs[len(s.logs)-1]
+			if n > 0 {
+				l.segments[n-1].end = l.newest.first
+			}
+		} else if n > 0 {
 			l.segments[n-1].end = l.end
 		}
 	}
@@ -342,6 +356,6 @@ func (s *Store) takeMark(a record.Annotation) {
 // forgetEmptyLogs drops logs of which nothing is left but the name.
 func (s *Store) forgetEmptyLogs() {
 	s.logs = slices.DeleteFunc(s.logs, func(l *logState) bool {
-		return !l.active && len(l.segments) == 0 && len(l.shed) == 0
+		return !l.active && len(l.segments) == 0 && len(l.shed) == 0 && l.newest == nil
 	})
 }

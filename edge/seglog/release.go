@@ -73,13 +73,22 @@ func (s *Store) releasable() (*logState, *segment) {
 	return nil, nil
 }
 
-// sweepTombstones drops released ranges, and logs of which nothing is left.
+// sweepTombstones drops notes and ranges that are released, and logs of which
+// nothing is left.
 // Caller holds dirMu.
 func (s *Store) sweepTombstones() error {
 	s.mu.Lock()
 	logs := slices.Clone(s.logs)
 	s.mu.Unlock()
 	for _, l := range logs {
+		s.mu.Lock()
+		noted := !l.active && len(l.segments) == 0 && l.newest != nil && l.released >= l.end
+		s.mu.Unlock()
+		if noted {
+			if err := s.forgetNewest(l); err != nil {
+				return err
+			}
+		}
 		s.mu.Lock()
 		left := slices.Clone(l.shed)
 		released, had := l.released, len(l.shed)
@@ -102,11 +111,15 @@ func (s *Store) sweepTombstones() error {
 }
 
 func (s *Store) rewriteTombstone(l *logState, left []offsetRange) error {
-	name := s.path(shedName(l.ordinal, l.id))
 	if len(left) > 0 {
-		return durable.WriteFileAtomic(s.fs, name, encodeShed(l.id, l.ordinal, left))
+		return durable.WriteFileAtomic(s.fs, s.path(shedName(l.ordinal, l.id)), encodeShed(l.id, l.ordinal, left))
 	}
-	if err := s.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return s.removeSynced(shedName(l.ordinal, l.id))
+}
+
+// removeSynced removes a file, durably; one that is not there is no error.
+func (s *Store) removeSynced(name string) error {
+	if err := s.fs.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return s.fs.SyncDir(s.cfg.Dir)
@@ -117,6 +130,14 @@ func (s *Store) rewriteTombstone(l *logState, left []offsetRange) error {
 // enough. The file is written again only after its old name is durably gone.
 // Caller holds dirMu.
 func (s *Store) drop(l *logState, g *segment) error {
+	s.mu.Lock()
+	noted := l.newest != nil && l.newest.number <= g.id.number
+	s.mu.Unlock()
+	if noted {
+		if err := s.forgetNewest(l); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	recycle := g.readers == 0 && g.size == s.cfg.SegmentBytes && len(s.spares) < maxSpares
 	l.segments = slices.DeleteFunc(l.segments, func(o *segment) bool { return o == g })
@@ -137,10 +158,7 @@ func (s *Store) drop(l *logState, g *segment) error {
 		}
 	}
 	if !recycle {
-		if err := s.fs.Remove(s.path(g.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return s.fs.SyncDir(s.cfg.Dir)
+		return s.removeSynced(g.name)
 	}
 	if err := s.fs.Rename(s.path(g.name), s.path(spareName)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

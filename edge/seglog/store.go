@@ -54,6 +54,7 @@ type logState struct {
 	ordinal  uint64
 	segments []*segment    // by number; ranges ascend without overlap
 	shed     []offsetRange // given up and not yet released, ascending
+	newest   *newest       // as noted; nil: not, or no more
 	end      record.Offset
 	active   bool
 	released record.Offset // nobody needs anything below
@@ -117,7 +118,8 @@ type Stats struct {
 	CutTailBytes   uint64 // those bytes, and those cut off the file
 	Quarantined    uint64 // damaged places copied to quarantine
 	Truncated      uint64 // segments whose file is shorter than it was
-	UnreadableMeta uint64 // segment headers and tombstones that could not be read
+	Beheaded       uint64 // logs whose newest segment was not there at Open
+	UnreadableMeta uint64 // segment headers, tombstones and notes that could not be read
 	Orphans        uint64 // names in Dir that are none of ours
 
 	ShedSegments     uint64 // segments given up by the policy
@@ -174,6 +176,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.notify()
 	s.mu.Unlock()
+	s.noteNewest(true)
 	close(s.stop)
 	s.background.Wait()
 	err := s.app.close()
@@ -225,8 +228,11 @@ func (l *logState) info(storeClosed bool) LogInfo {
 		ID: l.id, Ordinal: l.ordinal, First: l.end, End: l.end, Closed: !l.active || storeClosed,
 		FirstAt: record.NoTime, LastAt: l.lastAt, Prev: l.prev, PrevEnd: l.prevEnd,
 	}
-	if len(l.segments) > 0 {
+	switch {
+	case len(l.segments) > 0:
 		in.First, in.FirstAt = l.segments[0].first, l.segments[0].firstAt
+	case l.newest != nil:
+		in.First = 0 // whatever was not released is gone
 	}
 	if len(l.shed) > 0 {
 		in.First = min(in.First, l.shed[0].from)

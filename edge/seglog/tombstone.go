@@ -75,15 +75,7 @@ func (s *Store) recoverTombstone(name string) error {
 		err = fmt.Errorf("tombstone %s is named %s: %w", shedName(ordinal, id), name, record.ErrCorrupt)
 	}
 	if err != nil {
-		if isVersion(err) {
-			return err
-		}
-		s.stats.UnreadableMeta++
-		s.cfg.Logger.Warn("tombstone damaged", "name", name, "error", err)
-		if err := s.quarantineFile(name); err != nil {
-			s.cfg.Logger.Warn("damaged tombstone stays", "name", name, "error", err)
-		}
-		return nil
+		return s.quarantineMeta(name, err)
 	}
 	s.logOf(id, ordinal).shed = ranges
 	return nil

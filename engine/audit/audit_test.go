@@ -74,7 +74,15 @@ func TestEveryCorruptionIsSeen(t *testing.T) {
 			*e[0], e[1].Records, e[1].Positions, e[1].Statics = table.Batch{}, e[1].Records[60:], slices.DeleteFunc(e[1].Positions, ofLog(1)), nil
 			e[1].Statics = epochOf("gw", logID(2), logID(1), 100, 0, 20).Statics
 		},
-		"end contradicts":    func(e []*table.Batch) { e[1].Records[60].Raw = record.Opening{Prev: logID(1), PrevEnd: 98}.Encode() },
+		"end contradicts": func(e []*table.Batch) { e[1].Records[60].Raw = record.Opening{Prev: logID(1), PrevEnd: 98}.Encode() },
+		"end unproven": func(e []*table.Batch) {
+			o, err := record.DecodeOpening(e[1].Records[60].Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.PrevEndUnproven = true
+			e[1].Records[60].Raw = o.Encode()
+		},
 		"opening unreadable": func(e []*table.Batch) { e[1].Records[60].Raw = []byte("x") },
 	}
 	for name, corrupt := range rows {

@@ -130,7 +130,9 @@ func (a *audit) close() map[logKey]int {
 			a.problem("log %s of %s is said to end at %s and at %s", prev.log, prev.gateway, *l.closedAt, end)
 		}
 		l.closedAt = &end
-		if l.end > uint64(end) {
+		if a.logs[k].opening.PrevEndUnproven {
+			a.problem("log %s of %s lost its newest segment on the gateway's disk: it ended at %s or after it", prev.log, prev.gateway, end)
+		} else if l.end > uint64(end) {
 			a.problem("log %s of %s has offset %d beyond its end %s", prev.log, prev.gateway, l.end-1, end)
 		}
 	}

@@ -34,6 +34,7 @@ type ackedOutlet struct {
 	last    uint64     // newest number given out; guarded by mu
 	acked   uint64     // highest number acknowledged; guarded by mu
 	broken  error      // the first breach; guarded by mu
+	damaged bool       // the gateway's log was damaged: it may have forgotten lines; guarded by mu
 }
 
 type numbered struct {
@@ -67,6 +68,13 @@ func (o *ackedOutlet) send(lines [][]byte) fate {
 		}
 	}
 	return sent
+}
+
+// expectDamage has the next gateway excused for what it has forgotten.
+func (o *ackedOutlet) expectDamage() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.damaged = true
 }
 
 func (o *ackedOutlet) close() {} // it goes on until everything is acknowledged
@@ -161,6 +169,9 @@ func answer(r *bufio.Reader, verb string) (uint64, error) {
 func (o *ackedOutlet) take(n uint64, hello bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if hello && o.damaged {
+		n = max(n, o.acked)
+	}
 	if n < o.acked || n > o.last {
 		if o.broken == nil {
 			o.broken = fmt.Errorf("%w: sender %s: %d (first answer: %t) after %d was acknowledged and %d sent", errProtocol, o.id, n, hello, o.acked, o.last)

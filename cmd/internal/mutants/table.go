@@ -27,8 +27,18 @@ func edgeMutants() []mutant {
 			"if err := fsys.SyncDir(filepath.Dir(name)); err != nil {\n\t\treturn fmt.Errorf(\"write %s: %w\", name, err)\n\t}\n\treturn nil", "return nil", []string{"./edge/durable/..."}},
 		{"a source is told after C1 only", "edge/capture/live.go",
 			"Append(g.builder)\n\t\tif err == nil {", "Append(g.builder)\n\t\tif err == nil || g.urgent {", capture},
-		{"fragments that wait ride in the block", "edge/capture/waiting.go",
-			"\tc.waitingBytes += len(f.raw)\n\tc.changes++", "\tc.waitingBytes += len(f.raw)", capture},
+		{"fragments that wait ride in the block", "edge/capture/group.go",
+			"; g.keeping || g.kept {", "; false {", capture},
+		{"a restart remembers contested keys and counts", "edge/capture/snapshot.go",
+			"if !s.resends || m.Total == 0 {", "if m.Total >= 0 {", capture},
+		{"a stall is not held against a source that resends", "edge/capture/waiting.go",
+			"min(d, s.step)", "d", capture},
+		{"the newest segment is noted", "edge/seglog/append.go",
+			"\t\t\ts.noteNewest(false)\n", "", seglog},
+		{"a note is gone before its segment is released", "edge/seglog/release.go",
+			"noted := l.newest != nil && l.newest.number <= g.id.number", "noted := false", seglog},
+		{"the end of a log without its newest segment is unproven", "edge/seglog/recover.go",
+			"s.app.unproven = !known", "s.app.unproven = false && !known", seglog},
 	}
 }
 
