@@ -10,6 +10,14 @@ import (
 
 var writeFormats = flag.Bool("write-formats", false, "write frozen files of a format version that has none yet")
 
+// openings are the openings of each version.
+func openings() map[string]Opening {
+	o := Opening{Prev: LogID{1, 2, 3}, PrevEnd: 40, PrevLastAt: 1_700_000_000_000_000, OpenedAt: 1_700_000_100_000_000, CutTailBytes: 5}
+	open := o
+	open.PrevEndUnproven = true
+	return map[string]Opening{"opening-v1.bin": o, "opening-v2.bin": open}
+}
+
 // frozen are the blocks of version 1. Their files never change: every later
 // reader must read them.
 func frozen(t *testing.T) map[string][]byte {
@@ -19,22 +27,37 @@ func frozen(t *testing.T) map[string][]byte {
 	}
 }
 
-func TestFrozenFormats(t *testing.T) {
-	for name, want := range frozen(t) {
-		path := filepath.Join("testdata", "formats", name)
-		got, err := os.ReadFile(path)
-		if os.IsNotExist(err) && *writeFormats {
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			got, err = want, os.WriteFile(path, want, 0o644)
-		}
-		if err != nil {
+// readFrozen gives a frozen file, which must be what this version writes.
+func readFrozen(t *testing.T, name string, want []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", "formats", name)
+	got, err := os.ReadFile(path)
+	if os.IsNotExist(err) && *writeFormats {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s: this version writes other bytes than the frozen file", name)
+		got, err = want, os.WriteFile(path, want, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: this version writes other bytes than the frozen file", name)
+	}
+	return got
+}
+
+func TestFrozenOpenings(t *testing.T) {
+	for name, want := range openings() {
+		if got, err := DecodeOpening(readFrozen(t, name, want.Encode())); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+}
+
+func TestFrozenFormats(t *testing.T) {
+	for name, want := range frozen(t) {
+		got := readFrozen(t, name, want)
 		block, err := Parse(got)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -84,7 +84,7 @@ func afterwards(cfg Config, fsys *faultfs.FS, l *ledger) error {
 		if err := l.read(s); err != nil {
 			return err
 		}
-		if st := s.Stats(); st.UnreadableMeta+st.CorruptBlocks > 0 {
+		if st := s.Stats(); st.UnreadableMeta+st.CorruptBlocks+st.Beheaded > 0 {
 			return fatalError{fmt.Errorf("damage where there is none: %+v", st)}
 		}
 		for range 2 {

@@ -172,7 +172,11 @@ func describe(b *record.Block, off record.Offset, payload []byte, o Options) (st
 	}
 	if r.Kind == record.KindLogOpen {
 		if op, err := record.DecodeOpening(r.Raw); err == nil {
-			return fmt.Sprintf("%d opening: previous log %s ended at %d, opened %s, cut %d bytes", off, op.Prev, op.PrevEnd, cli.Time(op.OpenedAt), op.CutTailBytes), nil
+			later := ""
+			if op.PrevEndUnproven {
+				later = " or later"
+			}
+			return fmt.Sprintf("%d opening: previous log %s ended at %d%s, opened %s, cut %d bytes", off, op.Prev, op.PrevEnd, later, cli.Time(op.OpenedAt), op.CutTailBytes), nil
 		}
 	}
 	return fmt.Sprintf("%d %s source %d received %s event %s (%s, %s) [%s] %q", off, r.Kind, r.Source, cli.Time(r.ReceivedAt),
