@@ -133,22 +133,22 @@ func modelApplication(bits []byte, offset int, x ais.Binary) *ais.Binary {
 	switch {
 	case x.MsgType == 8 && dac == 200 && fid == 10 && n >= 160 && n <= 168:
 		fields = inlandLayout
-	case x.MsgType == 8 && dac == 1 && fid == 31 && n >= 350:
+	case x.MsgType == 8 && dac == 1 && fid == 31 && n >= 348:
 		fields = layout289
-	case x.MsgType == 8 && dac == 1 && fid == 11 && n >= 346:
+	case x.MsgType == 8 && dac == 1 && fid == 11 && n >= 344:
 		fields = layout236
 	case x.MsgType == 6 && (dac == 235 || dac == 250) && fid == 10 && n >= 132 && n <= 136:
 		fields = monitorLayout
 	}
 	for _, f := range fields {
+		if offset+max(f.width, -f.width) > n {
+			break // the ice
+		}
 		f.set(&x, bits[offset:offset+max(f.width, -f.width)])
 		offset += max(f.width, -f.width)
 	}
 	if fid == 11 && x.MetDay.Value == 31 && !x.MetHour.Valid && !x.MetMinute.Valid {
 		x.MetDay = ais.Opt[uint8]{}
-	}
-	if !x.MetVisibility.Valid {
-		x.MetVisibilityGreater = ais.Opt[bool]{}
 	}
 	return &x
 }

@@ -23,12 +23,21 @@ func (r *Rows) decodeRest(b *bits) error {
 		r.dec = &decoder{codec: codec}
 	}
 	packet := r.dec.codec.DecodePacket(r.dec.expand(b, int(fullBits[r.Header.MsgType])))
-	if packet == nil {
+	switch {
+	case packet != nil:
+		r.fill(packet, b)
+	case r.Header.MsgType == 25 || r.Header.MsgType == 26:
+		r.setBinary(b, undeclaredData)
+	default:
 		return ErrShort
 	}
-	r.fill(packet, b)
 	return nil
 }
+
+// undeclaredData is where the data begins in a type 25 or 26 that is too short
+// for the addressee, application and communication state it announces: all of
+// it is kept as bits.
+const undeclaredData = 40
 
 // expand gives the bits one a byte, at least full of them.
 func (d *decoder) expand(b *bits, full int) []byte {

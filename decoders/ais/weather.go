@@ -28,7 +28,7 @@ type Weather struct {
 	// MetVisibility is horizontal, in nautical miles.
 	MetVisibility Opt[float64]
 	// MetVisibilityGreater is true when MetVisibility is as far as the sensor
-	// sees (1/31).
+	// sees (1/31); it is as sent without a visibility too.
 	MetVisibilityGreater Opt[bool]
 	// MetWaterLevel is the deviation from the chart datum in metres, tide
 	// included.
@@ -58,11 +58,11 @@ type Weather struct {
 	MetIce Opt[uint8]
 }
 
-// The last bit of the fields of 1/31 and of 1/11; spare bits follow. gpsd and
-// AIS-catcher set no upper limit, and neither do we.
+// The shortest messages taken, in bits: up to the salinity. Some stations cut at
+// a whole byte and lose the ice; spare bits follow it.
 const (
-	min289 = 350
-	min236 = 346
+	min289 = 348
+	min236 = 344
 )
 
 // read289 reads application 1/31.
@@ -85,7 +85,7 @@ func (w *Weather) read289(b *bits) {
 		MetPressure:          optional(uint16(pressure+799), pressure != 511),
 		MetPressureTendency:  code8(b.uint(191, 2), 3),
 		MetVisibility:        tenths(visibility, 127),
-		MetVisibilityGreater: optional(b.flag(193), visibility != 127),
+		MetVisibilityGreater: Some(b.flag(193)),
 		MetWaterLevel:        optional(float64(int32(level)-1000)/100, level != 4001),
 		MetWaterTemperature:  optional(float64(water)/10, water != 501),
 	}
@@ -160,7 +160,10 @@ func (w *Weather) setWater(b *bits, offset int, none uint32) {
 
 // setEnd reads the codes of precipitation and ice.
 func (w *Weather) setEnd(b *bits, precipitation, ice int) {
-	w.MetPrecipitation, w.MetIce = code8(b.uint(precipitation, 3), 7), code8(b.uint(ice, 2), 3)
+	w.MetPrecipitation = code8(b.uint(precipitation, 3), 7)
+	if b.n >= ice+2 {
+		w.MetIce = code8(b.uint(ice, 2), 3)
+	}
 }
 
 // thousandths: 1/1,000 minute; none is not available.
