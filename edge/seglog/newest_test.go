@@ -120,6 +120,69 @@ func TestNewestSegmentsGone(t *testing.T) {
 	}
 }
 
+// TestZeroedEnd zeroes the pages of the last blocks of a log that was closed, in
+// a fresh segment and in a recycled one: they read as a gap, though nothing in
+// the segment tells that they were ever there.
+func TestZeroedEnd(t *testing.T) {
+	for _, recycled := range []bool{false, true} {
+		fsys := faultfs.New()
+		cfg := testConfig(fsys, "/log")
+		l, s := newLedger(), mustOpen(t, cfg)
+		for i := 0; i < 60 || s.app.at > 8192; i++ {
+			if err := l.append(s, 3, 500); err != nil {
+				t.Fatal(err)
+			}
+			if id, _ := s.Active(); recycled {
+				if err := s.Release(id, s.Logs()[0].End); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := s.Stats().Recycled; recycled == (n == 0) {
+			t.Fatalf("%d segments recycled", n)
+		}
+		begin := s.Logs()[0].End
+		for range 6 {
+			if err := l.append(s, 3, 500); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in := s.Logs()[0]
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		names := segmentNames(t, fsys, cfg.Dir)
+		name := names[len(names)-1]
+		p := readBytes(t, fsys, name)
+		frames, offsets := framesOf(t, name, p)
+		from := int64(0)
+		for i, f := range frames {
+			if offsets[i].from == begin {
+				from = f.at
+			}
+		}
+		clear(p[from:])
+		writeBytes(t, fsys, name, p)
+		for start := range 2 {
+			s = mustOpen(t, cfg)
+			_, gaps := readLog(t, s, in.ID, s.Logs()[0].First)
+			if n := len(gaps); n != 1 || gaps[0].From != begin || gaps[0].To != in.End || start == 0 && s.Stats().CutTails == 0 {
+				t.Fatalf("recycled %t: gaps %+v, want %d to %d; %+v", recycled, gaps, begin, in.End, s.Stats())
+			}
+			if err := l.append(s, 1, 10); err != nil {
+				t.Fatal(err)
+			}
+			id, _ := s.Active()
+			if o := opening(t, s, id); start == 0 && (o.Prev != in.ID || o.PrevEnd != in.End) {
+				t.Errorf("recycled %t: opening %+v", recycled, o)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestWithoutNote: directories of before notes, and those whose note is damaged,
 // open as ever.
 func TestWithoutNote(t *testing.T) {

@@ -222,6 +222,7 @@ func (s *Store) recoverEnds(headers map[*segment]header) error {
 				l.segments[n-1].end = l.newest.first
 			}
 		} else if n > 0 {
+			s.reachNoted(l)
 			l.segments[n-1].end = l.end
 		}
 	}
