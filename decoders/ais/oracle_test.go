@@ -147,13 +147,14 @@ func (c *comparison) withCatcher(r *recording, theirs []catcherMessage) (left ma
 }
 
 // ownMessages accounts for those of ours that an oracle has not: a rule, or at
-// least the other oracle must vouch for each.
+// least the other oracle must vouch for each. noCatcher is nil when AIS-catcher
+// was not asked.
 func (c *comparison) ownMessages(r *recording, noGpsd, noCatcher map[*message]bool) {
 	for _, m := range r.messages {
 		example := m.view.String() + " of " + m.key()
 		if noGpsd[m] {
 			why := r.gpsdLacks(m)
-			if why == "" && !noCatcher[m] {
+			if why == "" && noCatcher != nil && !noCatcher[m] {
 				why = whyOther
 			}
 			c.note("gpsd", onlyOurs, m.header.MsgType, why, example)

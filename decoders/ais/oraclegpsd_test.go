@@ -107,6 +107,9 @@ func (f fields) oneCode() {
 			f[c.key] = c.same
 		}
 	}
+	if rest, ok := strings.CutPrefix(f["timestamp"], "00T"); ok && f["fid"] == "11" {
+		f["timestamp"] = "31T" + rest
+	}
 }
 
 // wholeBits writes "count:hex" with as many digits as the count needs and zeros

@@ -35,6 +35,7 @@ const (
 	whyNotInInput = "not in the oracle's input"
 	whyTalker     = "talker"
 	whyLong       = "longer than five slots"
+	whyUnread     = "application not read"
 	whyOther      = "the other oracle has it"
 )
 
@@ -60,13 +61,14 @@ var reasons = []struct{ name, fault, evidence string }{
 	{whyNotInInput, "was not given the sentence: the expression that cut the sentences out does not find it", "the expression in the corpus's README"},
 	{whyTalker, "does not know the talker", "the talker of one of the message's sentences"},
 	{whyLong, "refuses a message of more than 1,024 bits", "the message's length"},
+	{whyUnread, "keeps the bits of an application that is not of the usual 168 or 136 bits, or of an inland ship with six or seven blue cones", "its data are the message's bits; the message's length or cones"},
 	{whyOther, "has not the message, and no rule says why", "the other oracle has it, field by field"},
 }
 
 // padded is a message filled up with zeros.
 func (m *message) padded() *message {
 	var rows ais.Rows
-	payload := append(bytes.Clone(m.payload), bytes.Repeat([]byte("0"), 30)...)
+	payload := append(bytes.Clone(m.payload), bytes.Repeat([]byte("0"), 70)...)
 	payload[len(m.payload)-1] = clearFill(payload[len(m.payload)-1], m.fill)
 	return decodeMessage(&rows, m.parts, payload, 0)
 }
@@ -106,8 +108,15 @@ func gpsdQuirks(m *message) map[string]fields {
 	if id := m.view["dac"] + "/" + m.view["fid"]; m.header.MsgType == 8 && (id == "1/11" || id == "1/31") {
 		quirks[whyPastEnd] = m.padded().view
 	}
-	if n := m.bits(); m.header.MsgType <= 3 && n > 149 && n < 168 {
+	n := m.bits()
+	if m.header.MsgType <= 3 && n > 149 && n < 168 {
 		quirks[whyRadio] = m.view.with("radio", fmt.Sprint(m.number(149, n-149)))
+	}
+	if _, inland := m.view["vin"]; inland && (n != 168 || m.view["hazard"] > "5") || m.view["ana_int"] != "" && n != 136 {
+		from := map[uint8]int{6: 88, 8: 56}[m.header.MsgType]
+		v := m.view.header().with("data", wholeBits(fmt.Sprintf("%d:%x", n-from, packed(bitsOf(m.payload, m.fill)[from:]))))
+		delete(v, "fields")
+		quirks[whyUnread] = v
 	}
 	if m.header.MsgType == 25 || m.header.MsgType == 26 {
 		quirks[whyEarly] = m.early()
