@@ -63,7 +63,6 @@ func (b *bits) load(payload []byte, fill int) error {
 			}
 		}
 		binary.BigEndian.PutUint32(b.buf[o:], v<<14)
-		o += 3
 	}
 	if bad&0xC0 != 0 {
 		return ErrArmour
@@ -104,12 +103,4 @@ func (b *bits) some(offset, width int) Opt[uint32] {
 		return Opt[uint32]{}
 	}
 	return Some(b.uint(offset, width))
-}
-
-// someFlag returns the bit at offset, or nothing when the message ends before.
-func (b *bits) someFlag(offset int) Opt[bool] {
-	if b.n <= offset {
-		return Opt[bool]{}
-	}
-	return Some(b.flag(offset))
 }

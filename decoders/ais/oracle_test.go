@@ -82,9 +82,9 @@ func (c *comparison) withGpsd(r *recording, theirs []fields) (left map[*message]
 		why, msgType := "", uint8(0)
 		for _, m := range byShip[f["type"]+" "+f["mmsi"]] {
 			for name, view := range gpsdQuirks(m) {
-				if why == "" && left[m] && view.String() == want {
+				// A message of ours that is like m may have stood in for it above.
+				if why == "" && view.String() == want && (take(left, []*message{m}) || take(left, byView[m.view.String()])) {
 					why, msgType = name, m.header.MsgType
-					delete(left, m)
 				}
 			}
 		}

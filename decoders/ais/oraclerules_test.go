@@ -35,6 +35,7 @@ const (
 	whyNotInInput = "not in the oracle's input"
 	whyTalker     = "talker"
 	whyLong       = "longer than five slots"
+	whyFifteen    = "fifteen characters of extension"
 	whyUnread     = "application not read"
 	whyOther      = "the other oracle has it"
 )
@@ -61,6 +62,7 @@ var reasons = []struct{ name, fault, evidence string }{
 	{whyNotInInput, "was not given the sentence: the expression that cut the sentences out does not find it", "the expression in the corpus's README"},
 	{whyTalker, "does not know the talker", "the talker of one of the message's sentences"},
 	{whyLong, "refuses a message of more than 1,024 bits", "the message's length"},
+	{whyFifteen, "reads more of an aid's name than the 34 characters there are", "the message is longer than the standard's 360 bits, and read on they give its name"},
 	{whyUnread, "keeps the bits of an application that is not of the usual 168 or 136 bits, or of an inland ship with six or seven blue cones", "its data are the message's bits; the message's length or cones"},
 	{whyOther, "has not the message, and no rule says why", "the other oracle has it, field by field"},
 }
@@ -111,6 +113,11 @@ func gpsdQuirks(m *message) map[string]fields {
 	n := m.bits()
 	if m.header.MsgType <= 3 && n > 149 && n < 168 {
 		quirks[whyRadio] = m.view.with("radio", fmt.Sprint(m.number(149, n-149)))
+	}
+	if m.header.MsgType == 21 && n >= 272+15*6 {
+		bits := bitsOf(m.payload, m.fill)
+		longer, _, _ := strings.Cut(letters(bits[43:163])+letters(bits[272:272+15*6]), "@")
+		quirks[whyFifteen] = m.view.with("name", strings.TrimRight(longer, " "))
 	}
 	if _, inland := m.view["vin"]; inland && (n != 168 || m.view["hazard"] > "5") || m.view["ana_int"] != "" && n != 136 {
 		from := map[uint8]int{6: 88, 8: 56}[m.header.MsgType]
