@@ -24,8 +24,10 @@ type ledger struct {
 	meaning  map[place]string
 	marks    int // group of the newest acknowledged mark
 	released map[record.LogID]record.Offset
-	served   []place // every place a read gave
-	shed     bool    // gaps of reason shed are expected
+	served   []place     // every place a read gave
+	shed     bool        // gaps of reason shed are expected
+	beheaded bool        // a newest segment was taken away
+	off      func() bool // the power is off; nil: it is on
 	appends  int
 	failed   int
 }
@@ -57,6 +59,9 @@ func (l *ledger) append(s *Store, n, size int) error {
 		l.failed++
 		return err
 	}
+	if l.off != nil && l.off() {
+		return errors.New("nobody is told of it")
+	}
 	l.appends++
 	log, ok := s.Active()
 	if !ok {
@@ -87,7 +92,7 @@ func (l *ledger) mean(at place, text string) error {
 // read reads every log to its end and judges what comes. An error that is not
 // a fatalError comes from the file system.
 func (l *ledger) read(s *Store) error {
-	if n := s.Stats().Beheaded; n > 0 {
+	if n := s.Stats().Beheaded; n > 0 && !l.beheaded {
 		return fatalError{fmt.Errorf("%d logs are said to have lost their newest segment", n)}
 	}
 	served, kept := map[string]bool{}, map[record.LogID]bool{}

@@ -2,8 +2,10 @@ package seglog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"strings"
 
 	"landfall/edge/durable"
@@ -145,10 +147,18 @@ func (s *Store) noteBeheaded(l *logState) {
 	s.cfg.Logger.Error("newest segment is gone", "log", l.id, "number", l.newest.number, "from", l.newest.first, "to at least", l.newest.end)
 }
 
-// forgetNewest removes a log's note, durably, before the segment it names goes
-// for good reason. A crash in between leaves the segment without a note.
+// forgetNewest removes a log's note, durably, before the last of its segments
+// goes for good reason. A crash in between leaves the segment without a note.
+// Where an earlier attempt removed it and its fsync failed, another fsync would
+// prove nothing: so the note is written anew, to be removed again.
 func (s *Store) forgetNewest(l *logState) error {
-	if err := s.removeSynced(newestName(l.ordinal, l.id)); err != nil {
+	name := newestName(l.ordinal, l.id)
+	if _, err := s.fs.Stat(s.path(name)); errors.Is(err, fs.ErrNotExist) {
+		if err := durable.WriteFileAtomic(s.fs, s.path(name), l.newest.encode(l.id, l.ordinal)); err != nil {
+			return err
+		}
+	}
+	if err := s.removeSynced(name); err != nil {
 		return err
 	}
 	s.mu.Lock()

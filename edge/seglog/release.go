@@ -74,15 +74,15 @@ func (s *Store) releasable() (*logState, *segment) {
 }
 
 // sweepTombstones drops notes and ranges that are released, and logs of which
-// nothing is left.
-// Caller holds dirMu.
+// nothing is left. The newest log stays, whatever is left of it, because the next
+// one names it. Caller holds dirMu.
 func (s *Store) sweepTombstones() error {
 	s.mu.Lock()
 	logs := slices.Clone(s.logs)
 	s.mu.Unlock()
 	for _, l := range logs {
 		s.mu.Lock()
-		noted := !l.active && len(l.segments) == 0 && l.newest != nil && l.released >= l.end
+		noted := l != s.logs[len(s.logs)-1] && len(l.segments) == 0 && l.newest != nil && l.released >= l.end
 		s.mu.Unlock()
 		if noted {
 			if err := s.forgetNewest(l); err != nil {
@@ -131,7 +131,7 @@ func (s *Store) removeSynced(name string) error {
 // Caller holds dirMu.
 func (s *Store) drop(l *logState, g *segment) error {
 	s.mu.Lock()
-	noted := l.newest != nil && l.newest.number <= g.id.number
+	noted := l.newest != nil && g == l.segments[len(l.segments)-1] // a later one would speak for itself
 	s.mu.Unlock()
 	if noted {
 		if err := s.forgetNewest(l); err != nil {

@@ -36,7 +36,11 @@ func edgeMutants() []mutant {
 		{"the newest segment is noted", "edge/seglog/append.go",
 			"\t\t\ts.noteNewest(false)\n", "", seglog},
 		{"a note is gone before its segment is released", "edge/seglog/release.go",
-			"noted := l.newest != nil && l.newest.number <= g.id.number", "noted := false", seglog},
+			"noted := l.newest != nil && g ==", "noted := false && g ==", seglog},
+		{"a note that came back is removed again", "edge/seglog/newest.go",
+			"; errors.Is(err, fs.ErrNotExist) {\n\t\tif err := durable.WriteFileAtomic", "; errors.Is(err, fs.ErrNotExist) && l == nil {\n\t\tif err := durable.WriteFileAtomic", seglog},
+		{"the newest log stays until the next one names it", "edge/seglog/release.go",
+			"noted := l != s.logs[len(s.logs)-1] && ", "noted := !l.active && ", seglog},
 		{"the end of a log without its newest segment is unproven", "edge/seglog/recover.go",
 			"s.app.unproven = !known", "s.app.unproven = false && !known", seglog},
 	}
