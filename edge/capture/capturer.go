@@ -53,6 +53,8 @@ type Stream struct {
 	name    string
 	resends bool
 	held    []*fragment // waiting for partners, in order of arrival
+
+	announced announcement // of the AIS sentence to come
 }
 
 // Capturer makes records of lines.
@@ -72,6 +74,8 @@ type Capturer struct {
 	rec     record.Record   // reused
 	free    []*fragment     // reused
 	holders []*Stream       // those with fragments held
+	// announced are the streams that resend with an announcement.
+	announced map[*Stream]struct{}
 
 	waiting      int // fragments held in all streams
 	waitingBytes int // of them
@@ -90,7 +94,7 @@ func New(cfg Config) *Capturer {
 	return &Capturer{
 		cfg: cfg, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
 		steady:  steadyClock{step: cfg.StallMicros},
-		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{},
+		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{}, announced: map[*Stream]struct{}{},
 		replay: replayClock{base: cfg.BaseTime, newest: record.NoTime},
 	}
 }
@@ -108,7 +112,7 @@ func (c *Capturer) Stream(source uint32, name string) *Stream {
 	}
 	if len(c.streams) >= maxStreams {
 		for k, s := range c.streams {
-			if len(s.held) == 0 {
+			if _, announced := c.announced[s]; len(s.held) == 0 && !announced {
 				delete(c.streams, k)
 				delete(c.byID, s.id)
 			}
@@ -160,6 +164,9 @@ func (c *Capturer) tick(monotonic int64) {
 func (c *Capturer) Flush() {
 	c.FlushLive()
 	c.groups(c.resent.Flush())
+	for s := range c.announced {
+		c.announce(s, announcement{})
+	}
 }
 
 // FlushLive gives up the waiting fragments of sources that do not resend.
@@ -171,16 +178,15 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 	if truncated {
 		m.flags |= record.FlagTruncated
 	}
-	own, hasOwn := ownTime(p)
+	m.own = c.ownTime(s, p)
 	now, assembler := at.Monotonic, c.live
 	if s.resends {
 		now, assembler = c.steady.now, c.resent
 	}
 	if c.cfg.Replay {
-		now = c.replay.tick(own, hasOwn)
+		now = c.replay.tick(m.own)
 		m.at = Receipt{At: c.replay.time()}
 	}
-	m.own, m.hasOwn = own, hasOwn
 	if p.Kind != nmea.KindVDM {
 		kind := record.KindSentence
 		if p.Kind == nmea.KindText {
@@ -243,8 +249,7 @@ type meta struct {
 	source uint32
 	flags  record.Flags
 	at     Receipt
-	own    record.Micros // the line's own time, when hasOwn
-	hasOwn bool
+	own    stated // the time that came with the line
 }
 
 // join adds a further part, in order of number: a message was received when the
@@ -259,8 +264,8 @@ func (m *meta) join(part *meta, first bool) {
 	if part.at.Monotonic < m.at.Monotonic {
 		m.at = part.at
 	}
-	if !m.hasOwn {
-		m.own, m.hasOwn = part.own, part.hasOwn
+	if !m.own.is() {
+		m.own = part.own
 	}
 }
 
@@ -270,8 +275,8 @@ func (c *Capturer) emit(kind record.Kind, m *meta, raw []byte) {
 		ReceivedAt: m.at.At, Monotonic: m.at.Monotonic, Raw: raw,
 	}
 	switch {
-	case m.hasOwn:
-		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.own, record.TimeTag, record.QualityAsserted
+	case m.own.is():
+		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.own.at, m.own.source, record.QualityAsserted
 	case !c.cfg.Replay:
 		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.at.At, record.TimeReceipt, record.QualityUnsynchronised
 	case m.at.At != record.NoTime:

@@ -50,7 +50,10 @@ func recorded(records []kept) map[string]int {
 func dirtyLines(rng *rand.Rand, n int) (lines []string) {
 	for len(lines) < n {
 		seq, ch := rng.IntN(10), "AB"[rng.IntN(2)]
-		switch rng.IntN(8) {
+		switch rng.IntN(9) {
+		case 8:
+			l := sentence(fmt.Sprintf("AIVDM,1,1,,%c,15M%05d,0", ch, rng.IntN(1e5)))
+			lines = append(lines, pghp(rng.IntN(60), l[len(l)-2:]), l)
 		case 0:
 			lines = append(lines, "noise "+string([]byte{byte(1 + rng.IntN(9)), 0xff}))
 		case 1:
@@ -75,6 +78,55 @@ func dirtyLines(rng *rand.Rand, n int) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// pghp announces an AIS sentence with the given checksum, received in the given
+// second of 2020.
+func pghp(second int, sum string) string {
+	return "$" + sentence(fmt.Sprintf("PGHP,1,2020,1,1,0,0,%d,250,219,,2190074,1,%s", second, sum))[1:]
+}
+
+// TestTimeThatCameWithALine: which of the times around a sentence is its event
+// time.
+func TestTimeThatCameWithALine(t *testing.T) {
+	vdm := sentence("AIVDM,1,1,,A,15M00001,0")
+	sum := vdm[len(vdm)-2:]
+	two := sentence("AIVDM,2,1,1,A,55,0") + "\n" + sentence("AIVDM,2,2,1,A,66,0")
+	const announced = 1_577_836_807_250_000
+	for _, c := range []struct {
+		name   string
+		lines  string
+		at     record.Micros // of the last record; 0: receipt
+		source record.TimeSource
+	}{
+		{"nothing", vdm, 0, record.TimeReceipt},
+		{"TAG", `\c:1700000000*5f\` + vdm + ",1600000000", 1_700_000_000_000_000, record.TimeTag},
+		{"TAG of 1970", `\c:17*00\` + vdm, 0, record.TimeReceipt},
+		{"suffix", vdm + ",rST,1600000000", 1_600_000_000_000_000, record.TimeEnvelope},
+		{"prefix", "1600000000.5 " + vdm, 1_600_000_000_500_000, record.TimeEnvelope},
+		{"suffix before prefix", "1500000000 " + vdm + ",1600000000", 1_600_000_000_000_000, record.TimeEnvelope},
+		{"$PGHP", pghp(7, sum) + "\n" + vdm, announced, record.TimeEnvelope},
+		{"$PGHP before suffix", pghp(7, sum) + "\n" + vdm + ",1600000000", announced, record.TimeEnvelope},
+		{"$PGHP itself", pghp(7, sum), announced, record.TimeEnvelope},
+		{"$PGHP of another", pghp(7, "00") + "\n" + vdm, 0, record.TimeReceipt},
+		{"$PGHP used up", pghp(7, sum) + "\n" + vdm + "\n" + vdm, 0, record.TimeReceipt},
+		{"$PGHP, another, and it", pghp(7, sum) + "\n" + sentence("AIVDM,1,1,,A,15M00002,0") + "\n" + vdm, 0, record.TimeReceipt},
+		{"$PGHP, text between", pghp(7, sum) + "\n\\si:IALA*25\\\n" + vdm, announced, record.TimeEnvelope},
+		{"$PGHP of a message of two", pghp(7, "99") + "\n" + two, announced, record.TimeEnvelope},
+		{"suffix of the second part only", two + ",1600000000", 1_600_000_000_000_000, record.TimeEnvelope},
+	} {
+		var out []kept
+		capturer := New(Config{Emit: keep(&out)})
+		for _, l := range strings.Split(c.lines, "\n") {
+			capturer.Feed(capturer.Stream(0, "s"), []byte(l), false, Receipt{At: 7e15, Monotonic: 9})
+		}
+		if c.at == 0 {
+			c.at = 7e15
+		}
+		if r := out[len(out)-1]; r.EventTime != c.at || r.TimeSource != c.source {
+			t.Errorf("%s: %d from %s, want %d from %s", c.name, r.EventTime, r.TimeSource, c.at, c.source)
+		}
+	}
 }
 
 // TestEveryLineOnce: with several streams, losses and expiry, the multiset of

@@ -102,7 +102,7 @@ func (g *group) add(r *record.Record) {
 	}
 	g.used[r.Source] = true
 	g.perSrc[r.Source].add(r.Kind, r.Flags)
-	g.marks.Observe(int(r.Source), r.EventTime, r.TimeSource == record.TimeTag, r.ReceivedAt)
+	g.marks.Observe(int(r.Source), r.EventTime, r.TimeSource == record.TimeTag || r.TimeSource == record.TimeEnvelope, r.ReceivedAt)
 }
 
 // ended says that a source will give nothing more.

@@ -18,8 +18,9 @@ const snapshotVersion = 2
 
 // The entries of a snapshot.
 const (
-	entryFragment = 0 // of a source that does not resend
-	entryMessage  = 1 // incomplete, of a source that resends; contested: no parts
+	entryFragment     = 0 // of a source that does not resend
+	entryMessage      = 1 // incomplete, of a source that resends; contested: no parts
+	entryAnnouncement = 2 // the time of the AIS sentence to come, of a source that resends
 )
 
 // The bits of an entryMessage.
@@ -40,14 +41,16 @@ const (
 //	    2 bytes talker | 1 byte channel | uvarint sequence id + 1 | uvarint total
 //	    uvarint group | uvarint station | varint age | uvarint lines | uvarint newer
 //	    uvarint number of parts, each: varint age | a fragment
+//	entry 2: varint time, microseconds since 1970 UTC | 1 byte checksum
 //	a fragment:
 //	uvarint nmea flags | uvarint record flags
 //	varint receipt, wall | varint receipt, monotonic
 //	uvarint length, bytes of the sentence
+//	1 byte source of the time that came with it; when not 0: varint that time
 //
 // Ages are in microseconds of capture at work. Version 1 held, after the boot
-// id, source name, stream name and fragment of each fragment. sources gives each
-// source's name by its number.
+// id, source name, stream name and fragment, up to its bytes, of each fragment.
+// sources gives each source's name by its number.
 func (c *Capturer) Snapshot(boot clock.BootID, sources func(uint32) string) []byte {
 	p := append([]byte{snapshotVersion}, boot[:]...)
 	for m := range c.resent.Saved(c.steady.now) {
@@ -62,6 +65,10 @@ func (c *Capturer) Snapshot(boot clock.BootID, sources func(uint32) string) []by
 			p = f.append(binary.AppendVarint(p, c.steady.now-f.now))
 		}
 	}
+	for s := range c.announced {
+		p = appendEntry(p, entryAnnouncement, sources(s.source), s.name)
+		p = append(binary.AppendVarint(p, int64(s.announced.at)), s.announced.sum)
+	}
 	for _, s := range c.holders {
 		if s.resends {
 			continue
@@ -74,7 +81,9 @@ func (c *Capturer) Snapshot(boot clock.BootID, sources func(uint32) string) []by
 }
 
 // Remembers tells whether Snapshot would give any entry.
-func (c *Capturer) Remembers() bool { return c.waiting > 0 || c.resent.Open() > 0 }
+func (c *Capturer) Remembers() bool {
+	return c.waiting > 0 || c.resent.Open() > 0 || len(c.announced) > 0
+}
 
 func appendEntry(p []byte, entry byte, source, stream string) []byte {
 	return appendString(appendString(append(p, entry), source), stream)
@@ -109,7 +118,11 @@ func (f *fragment) append(p []byte) []byte {
 	p = binary.AppendUvarint(p, uint64(f.meta.flags))
 	p = binary.AppendVarint(p, int64(f.at.At))
 	p = binary.AppendVarint(p, f.at.Monotonic)
-	return appendString(p, string(f.raw))
+	p = append(appendString(p, string(f.raw)), byte(f.own.source))
+	if f.own.is() {
+		p = binary.AppendVarint(p, int64(f.own.at))
+	}
+	return p
 }
 
 // Restore gives an empty Capturer what a snapshot holds. Of a source that
@@ -128,7 +141,7 @@ func (c *Capturer) Restore(snapshot []byte, boot clock.BootID, now int64, source
 	if version != 1 && version != snapshotVersion {
 		return fmt.Errorf("restore waiting fragments, version %d: %w", version, record.ErrVersion)
 	}
-	r := restoring{c: c, f: record.NewFields(snapshot[1:]), now: now}
+	r := restoring{c: c, version: version, f: record.NewFields(snapshot[1:]), now: now}
 	copy(r.boot[:], r.f.Take(uint64(len(boot))))
 	r.sameBoot = r.boot == boot
 	c.steady.tick(now)
@@ -138,16 +151,18 @@ func (c *Capturer) Restore(snapshot []byte, boot clock.BootID, now int64, source
 			entry = r.f.Byte()
 		}
 		sourceName, streamName := string(r.f.Bytes()), string(r.f.Bytes())
-		if r.f.Bad() || entry > entryMessage {
+		if r.f.Bad() || entry > entryAnnouncement {
 			return fmt.Errorf("restore waiting fragments: %w", record.ErrCorrupt)
 		}
 		s := c.Stream(source(sourceName), streamName)
 		switch {
 		case entry == entryMessage:
 			r.message(s)
+		case entry == entryAnnouncement:
+			r.announcement(s)
 		default:
 			if f := r.fragment(s); f != nil {
-				r.alone(s, f, version == 1)
+				r.alone(s, f)
 			}
 		}
 	}
@@ -161,6 +176,7 @@ func (c *Capturer) Restore(snapshot []byte, boot clock.BootID, now int64, source
 type restoring struct {
 	c        *Capturer
 	f        record.Fields
+	version  byte
 	now      int64
 	boot     clock.BootID
 	sameBoot bool
@@ -170,7 +186,12 @@ type restoring struct {
 func (r *restoring) fragment(s *Stream) *fragment {
 	flags, recFlags := nmea.Flags(r.f.Uvarint()), record.Flags(r.f.Uvarint())
 	at := Receipt{At: record.Micros(r.f.Varint()), Monotonic: r.f.Varint()}
-	raw := r.f.Bytes()
+	raw, own := r.f.Bytes(), stated{}
+	if r.version > 1 {
+		if own.source = record.TimeSource(r.f.Byte()); own.is() {
+			own.at = record.Micros(r.f.Varint())
+		}
+	}
 	if r.f.Bad() {
 		return nil
 	}
@@ -178,22 +199,31 @@ func (r *restoring) fragment(s *Stream) *fragment {
 		at.Monotonic = r.now
 	}
 	r.c.counts.Lines++
-	return &fragment{meta: meta{source: s.source, flags: recFlags, at: at}, flags: flags, raw: raw}
+	f := &fragment{meta: meta{source: s.source, flags: recFlags, at: at, own: own}, flags: flags, raw: raw}
+	if p, _ := f.sentence(); p != nil && r.version == 1 {
+		f.own = r.c.ownTime(s, p)
+	}
+	return f
 }
 
-// alone takes a fragment as a record of its own, or, again, as if it came now
-// from a source that resends.
-func (r *restoring) alone(s *Stream, f *fragment, again bool) {
-	if p, v := f.sentence(); p != nil && again && s.resends {
+// alone takes a fragment as a record of its own; one of a source that resends,
+// from version 1, as if it came now.
+func (r *restoring) alone(s *Stream, f *fragment) {
+	if p, v := f.sentence(); p != nil && r.version == 1 && s.resends {
 		now := r.c.steady.now
-		f.own, f.hasOwn = ownTime(p)
 		r.c.hold(s, p, &f.meta, now)
 		r.c.groups(r.c.resent.Add(s.id, p, v, now))
 		return
-	} else if p != nil {
-		f.own, f.hasOwn = ownTime(p)
 	}
 	r.c.emit(record.KindFragment, &f.meta, f.raw)
+}
+
+// announcement reads the time of the AIS sentence to come.
+func (r *restoring) announcement(s *Stream) {
+	a := announcement{record.Micros(r.f.Varint()), r.f.Byte()}
+	if s.resends && !r.f.Bad() {
+		r.c.announce(s, a)
+	}
 }
 
 // sentence gives the AIS sentence a fragment is; nil: it is none.
@@ -214,12 +244,11 @@ func (r *restoring) message(s *Stream) {
 	m, parts := r.saved(s)
 	if !s.resends || m.Total == 0 {
 		for _, f := range parts {
-			r.alone(s, f, false)
+			r.alone(s, f)
 		}
 		return
 	}
 	for i, f := range parts {
-		f.own, f.hasOwn = ownTime(&m.Parts[i].Sentence)
 		r.c.hold(s, &m.Parts[i].Sentence, &f.meta, m.Parts[i].At)
 	}
 	if r.c.resent.Restore(m, r.c.steady.now) {
@@ -248,6 +277,9 @@ func (r *restoring) saved(s *Stream) (*nmea.Saved, []*fragment) {
 		f := r.fragment(s)
 		if f == nil {
 			break
+		}
+		if !r.sameBoot {
+			f.at.Monotonic -= age // in the order in which they came
 		}
 		parts = append(parts, f)
 		if p, _ := f.sentence(); p != nil {

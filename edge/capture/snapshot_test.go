@@ -34,7 +34,7 @@ func firstResends(i uint32) bool {
 // texts is what records hold, in their order.
 func texts(records []kept) (all []string) {
 	for _, r := range records {
-		all = append(all, fmt.Sprintf("%s %s %q", r.Kind, r.Flags, r.raw))
+		all = append(all, fmt.Sprintf("%s %s %s %d %q", r.Kind, r.Flags, r.TimeSource, r.EventTime, r.raw))
 	}
 	return all
 }
@@ -167,7 +167,7 @@ func waitingOfAllKinds() *Capturer {
 		sentence("AIVDM,2,1,1,A,55,0"), `\s:st,c:1700000000*00\` + sentence("BSVDM,3,1,4,A,88,0"),
 		sentence("AIVDM,2,2,2,B,77,2"), sentence("AIVDM,2,1,2,B,7,0"), // whole, backwards
 		sentence("AIVDM,2,1,3,A,55,0"), sentence("AIVDM,2,1,3,A,66,0"), // contested
-		`\g:1-2-77*00\` + sentence("AIVDO,2,1,5,,99,0"),
+		`\g:1-2-77*00\` + sentence("AIVDO,2,1,5,,99,0"), pghp(7, "14"),
 	} {
 		for source := range uint32(2) {
 			c.Feed(c.Stream(source, "s"), []byte(l), i == 1, Receipt{At: record.Micros(1e15 + i), Monotonic: int64(5e6 + 100*i)})
@@ -208,6 +208,7 @@ func TestFrozenSnapshots(t *testing.T) {
 		if err := c.Restore(frozen, boot, 9e6, numberOf); err != nil {
 			t.Fatal(err)
 		}
+		waiting := c.Waiting()
 		var emitted []string
 		for _, r := range out {
 			emitted = append(emitted, r.raw)
@@ -215,8 +216,13 @@ func TestFrozenSnapshots(t *testing.T) {
 				t.Errorf("version %d: %+v", version, r)
 			}
 		}
-		if c.Waiting() != want.waiting || !slices.Equal(emitted, want.emitted) {
-			t.Errorf("version %d: %d waiting, want %d; emitted %q, want %q", version, c.Waiting(), want.waiting, emitted, want.emitted)
+		c.Feed(c.Stream(0, "s"), []byte(sentence("AIVDM,2,1,7,A,55,0")), false, Receipt{At: 9e15, Monotonic: 9e6})
+		c.Flush()
+		if last := out[len(out)-1]; version > 1 && (last.EventTime != 1_577_836_807_250_000 || last.TimeSource != record.TimeEnvelope) {
+			t.Errorf("version %d: the announcement is forgotten: %+v", version, last)
+		}
+		if waiting != want.waiting || !slices.Equal(emitted, want.emitted) {
+			t.Errorf("version %d: %d waiting, want %d; emitted %q, want %q", version, waiting, want.waiting, emitted, want.emitted)
 		}
 		if err := c.Restore(append([]byte{9}, frozen[1:]...), boot, 0, numberOf); !errors.Is(err, record.ErrVersion) {
 			t.Errorf("version 9: %v", err)
