@@ -225,7 +225,8 @@ func (a *Assembler) emitOrphans(o *slot) {
 
 // emitAlone hands the sentence just given straight back, uncopied.
 func (a *Assembler) emitAlone(source uint32, s *Sentence, v VDM, now int64, complete bool) {
-	a.single[0] = Part{Sentence: *s, VDM: v, At: now}
+	p := &a.single[0] // field by field: a Part is large
+	p.Sentence, p.VDM, p.At = *s, v, now
 	a.out = append(a.out, Group{
 		Source: source, Complete: complete, Parts: a.single[:], Payload: v.Payload, Fill: v.Fill,
 	})

@@ -3,6 +3,7 @@ package nmea
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // Kind is what a piece of a line is.
@@ -228,13 +229,12 @@ func addressEnd(line []byte, i int) int {
 // character and '*'. A body without '*' ends where a sentence or TAG block
 // begins, or with the line.
 func endOfBody(line []byte, body, address int) (end int, sum byte) {
+	if end, sum = firstSpecial(line[body+1:]); end >= 0 && line[body+1+end] == '*' {
+		return body + 1 + end, sum
+	}
 	end = len(line)
 	if n := bytes.IndexByte(line[address:], '*'); n >= 0 {
 		end = address + n
-	}
-	if rest := line[address:end]; bytes.IndexByte(rest, '!') < 0 && bytes.IndexByte(rest, '$') < 0 &&
-		bytes.IndexByte(rest, '\\') < 0 {
-		return end, xor(line[body+1 : end])
 	}
 	for i := address; i < end; i++ {
 		c := line[i]
@@ -245,15 +245,51 @@ func endOfBody(line []byte, body, address int) (end int, sum byte) {
 	return end, xor(line[body+1 : end])
 }
 
+// firstSpecial gives the index of the first byte that is '\\' or at most '*',
+// which '!' and '$' are too, and the XOR of what stands before it; -1 for none.
+// It looks at eight bytes at a time: subtracting c from each byte of a word sets
+// the highest bit of those below c, exactly so up to the first of them.
+func firstSpecial(p []byte) (at int, sum byte) {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	var folded uint64
+	i := 0
+	for ; i+8 <= len(p); i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		slash := w ^ '\\'*ones
+		found := ((w-('*'+1)*ones)&^w | (slash-ones)&^slash) & highs
+		if found != 0 {
+			n := bits.TrailingZeros64(found) &^ 7
+			return i + n/8, fold(folded ^ w&(1<<n-1))
+		}
+		folded ^= w
+	}
+	sum = fold(folded)
+	for ; i < len(p); i++ {
+		if c := p[i]; c <= '*' || c == '\\' {
+			return i, sum
+		}
+		sum ^= p[i]
+	}
+	return -1, sum
+}
+
+// fold is the XOR of the bytes of a word.
+func fold(w uint64) byte {
+	w ^= w >> 32
+	w ^= w >> 16
+	return byte(w ^ w>>8)
+}
+
 // xor folds bytes together, eight at a time.
 func xor(b []byte) byte {
 	var words uint64
 	for ; len(b) >= 8; b = b[8:] {
 		words ^= binary.LittleEndian.Uint64(b)
 	}
-	words ^= words >> 32
-	words ^= words >> 16
-	sum := byte(words ^ words>>8)
+	sum := fold(words)
 	for _, c := range b {
 		sum ^= c
 	}
@@ -265,7 +301,10 @@ func xor(b []byte) byte {
 func knownAISTalker(a, b byte) bool {
 	switch a {
 	case 'A':
-		return bytes.IndexByte([]byte("BDINRSTX"), b) >= 0
+		switch b {
+		case 'B', 'D', 'I', 'N', 'R', 'S', 'T', 'X':
+			return true
+		}
 	case 'B':
 		return b == 'S'
 	case 'S':

@@ -34,11 +34,58 @@ func ParseVDM(body []byte) (VDM, error) {
 	}
 	v.Talker = [2]byte{body[1], body[2]}
 	v.Own = body[5] == 'O'
-	var fields [7][]byte // after the address; the seventh is the one too many
-	n, rest := 0, body[7:]
+	if v.usual(body[7:]) {
+		return v, nil
+	}
+	return v, v.fields(body[7:])
+}
+
+// usual reads the fields after the address when they are written as nearly all
+// are: one digit each for total, number and fill bits, one character at most for
+// the others. It tells whether they are; if not, v is as it was.
+func (v *VDM) usual(p []byte) bool {
+	if len(p) < 8 || p[1] != ',' || p[3] != ',' {
+		return false
+	}
+	total, number := int(p[0])-'0', int(p[2])-'0'
+	if total < 1 || total > 9 || number < 1 || number > total {
+		return false
+	}
+	seq, channel := -1, byte(0)
+	if p = p[4:]; p[0] != ',' {
+		if !isDigit(p[0]) || p[1] != ',' {
+			return false
+		}
+		seq = int(p[0] - '0')
+		p = p[1:]
+	}
+	if p = p[1:]; len(p) < 3 {
+		return false
+	}
+	if p[0] != ',' {
+		if p[1] != ',' {
+			return false
+		}
+		channel = p[0]
+		p = p[1:]
+	}
+	p = p[1:]
+	end := len(p) - 2
+	if end < 0 || p[end] != ',' || p[end+1] < '0' || p[end+1] > '6' || bytes.IndexByte(p[:end], ',') >= 0 {
+		return false
+	}
+	v.Total, v.Number, v.Seq, v.Channel = total, number, seq, channel
+	v.Payload, v.Fill = p[:end], int(p[end+1]-'0')
+	return true
+}
+
+// fields reads the fields after the address, however they are written.
+func (v *VDM) fields(rest []byte) error {
+	var fields [7][]byte // the seventh is the one too many
+	n := 0
 	for more := true; more; n++ {
 		if n == len(fields) {
-			return v, ErrFields
+			return ErrFields
 		}
 		end := bytes.IndexByte(rest, ',')
 		if more = end >= 0; !more {
@@ -48,18 +95,18 @@ func ParseVDM(body []byte) (VDM, error) {
 		rest = rest[min(end+1, len(rest)):]
 	}
 	if n < 6 {
-		return v, ErrFields
+		return ErrFields
 	}
 	if v.Total = number(fields[0]); v.Total < 1 || v.Total > 9 {
-		return v, ErrTotal
+		return ErrTotal
 	}
 	if v.Number = number(fields[1]); v.Number < 1 || v.Number > v.Total {
-		return v, ErrNumber
+		return ErrNumber
 	}
 	v.Seq = -1
 	if len(fields[2]) > 0 {
 		if v.Seq = number(fields[2]); v.Seq < 0 {
-			return v, ErrSeq
+			return ErrSeq
 		}
 	}
 	switch len(fields[3]) {
@@ -67,13 +114,13 @@ func ParseVDM(body []byte) (VDM, error) {
 	case 1:
 		v.Channel = fields[3][0]
 	default:
-		return v, ErrChannel
+		return ErrChannel
 	}
 	v.Payload = fields[4]
 	if v.Fill = number(fields[5]); v.Fill < 0 || v.Fill > 6 {
-		return v, ErrFill
+		return ErrFill
 	}
-	return v, nil
+	return nil
 }
 
 // number reads one or two decimal digits; -1 for anything else.
