@@ -14,6 +14,7 @@ SHELL        := /usr/bin/env bash
 .SHELLFLAGS  := -eu -o pipefail -c
 GO           ?= go
 FUZZ_SECONDS ?= 60
+RECORDING    ?= $(or $(LANDFALL_CORPUS),../shared/data/ais)/gpsd-contrib-ais-nmea-sample.log.gz
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION)
@@ -67,7 +68,7 @@ crash:
 	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest
 
 bench:
-	$(GO) run ./cmd/landfall bench
+	$(GO) run ./cmd/landfall bench $(if $(wildcard $(RECORDING)),--recording $(RECORDING))
 	$(GO) test -run '^$$' -bench . -benchmem -p 1 ./...
 
 soak:

@@ -17,6 +17,7 @@ func benchCommand() *cobra.Command {
 	dir := c.Flags().String("dir", ".", "`DIR` on the disk to be measured; a folder is made in it and removed")
 	cfg := bench.Config{}
 	c.Flags().IntVar(&cfg.Sentences, "sentences", 0, "how many are replayed; 0: a million")
+	c.Flags().StringVar(&cfg.Recording, "recording", "", "`FILE` of NMEA sentences, plain or .gz, to be decoded in place of simulated ones")
 	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
 	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at 100 sentences/s; 0: the default")
 	c.RunE = func(c *cobra.Command, _ []string) error {

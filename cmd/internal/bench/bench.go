@@ -41,6 +41,9 @@ type Config struct {
 	Edge, Engine []string
 	// Sentences is how many are replayed. 0: 1,000,000.
 	Sentences int
+	// Recording is a file of NMEA sentences to be decoded, plain or .gz; empty:
+	// simulated ones.
+	Recording string
 	// Rounds is how often ours and the limit are measured in turn. 0: 7.
 	Rounds int
 	// IdleSeconds is how long the edge runs at 100 sentences/s. 0: 20.
@@ -68,7 +71,7 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 	}
 	fmt.Fprintf(out, "%s/%s, %d cores, Go %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly))
 	var rows []row
-	for _, part := range []func(context.Context, Config) ([]row, error){capturing, replaying, recovering, idling} {
+	for _, part := range []func(context.Context, Config) ([]row, error){decoding, capturing, replaying, recovering, idling} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
 		if err != nil {
 			return fmt.Errorf("make a folder to measure in: %w", err)

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -23,6 +25,23 @@ func TestFiguresOfTheLogAndState(t *testing.T) {
 	}
 	if n, err := simulate(t.TempDir()+"/f", 1000); err != nil || n != 1000 {
 		t.Errorf("simulated %d, %v", n, err)
+	}
+}
+
+// TestFiguresOfDecoding measures a moment's traffic; a recording without any is
+// refused.
+func TestFiguresOfDecoding(t *testing.T) {
+	rows, err := decoding(t.Context(), Config{Dir: t.TempDir(), Rounds: 1, Sentences: 1000})
+	if err != nil || len(rows) != 2 || !strings.HasSuffix(rows[0].ours, "sentences/s") {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	t.Logf("%+v", rows)
+	empty := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(empty, []byte("nothing\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decoding(t.Context(), Config{Dir: t.TempDir(), Recording: empty}); err == nil {
+		t.Error("a figure for nothing")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,8 +19,7 @@ import (
 const start = 1_780_000_000_000_000
 
 // replaying measures a recorded file to published Parquet, in a process of its
-// own, against writing and syncing the bytes that come out; and gpsdecode, where
-// it is installed, on the same file.
+// own, against writing and syncing the bytes that come out.
 func replaying(ctx context.Context, cfg Config) ([]row, error) {
 	path := filepath.Join(cfg.Dir, "harbour.nmea")
 	n, err := simulate(path, cfg.Sentences)
@@ -53,11 +51,7 @@ func replaying(ctx context.Context, cfg Config) ([]row, error) {
 		},
 		{what: "the same, memory at most", ours: fmt.Sprintf("%.0f MiB", median(memory)), aim: "512 MiB"},
 	}
-	peer, err := gpsdecode(ctx, path, n)
-	if err != nil {
-		return nil, err
-	}
-	return append(rows, peer), nil
+	return rows, nil
 }
 
 // simulate writes about n sentences of a harbour with two receivers.
@@ -135,33 +129,4 @@ func writeAndSync(path string, n int64) (time.Duration, error) {
 	}
 	err = errors.Join(f.Sync(), f.Close())
 	return time.Since(begin), errors.Join(err, os.Remove(path))
-}
-
-// gpsdecode decodes the same file to JSON with gpsd's decoder. It does not read
-// TAG blocks, so they are cut off first.
-func gpsdecode(ctx context.Context, path string, n int) (row, error) {
-	r := row{what: "peer: gpsdecode on one core, the same sentences to JSON", limit: "not installed (Debian gpsd-clients)"}
-	tool, err := exec.LookPath("gpsdecode")
-	if err != nil {
-		return r, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return r, fmt.Errorf("run the peer: %w", err)
-	}
-	var bare strings.Builder
-	for line := range strings.SplitSeq(string(data), "\n") {
-		if i := strings.IndexByte(line, '!'); i >= 0 {
-			bare.WriteString(line[i:])
-			bare.WriteByte('\n')
-		}
-	}
-	cmd := exec.CommandContext(ctx, tool, "-u", "-j")
-	cmd.Stdin = strings.NewReader(bare.String())
-	begin := time.Now()
-	if err := cmd.Run(); err != nil {
-		return r, fmt.Errorf("run %s: %w", tool, err)
-	}
-	r.limit = rate(float64(n)/time.Since(begin).Seconds(), "sentences")
-	return r, nil
 }
