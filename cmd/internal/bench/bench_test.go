@@ -11,7 +11,7 @@ import (
 // each: the benchmark must not rot unseen.
 func TestFiguresOfTheLogAndState(t *testing.T) {
 	rows, err := capturing(t.Context(), Config{Dir: t.TempDir(), Rounds: 1})
-	if err != nil || len(rows) != 3 {
+	if err != nil || len(rows) != 4 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	for _, r := range rows {
