@@ -36,6 +36,7 @@ type Counts struct {
 	Fragments uint64 // records of kind fragment: partners that did not come
 	Sentences uint64 // records of kind sentence
 	Texts     uint64 // records of kind text
+	Readings  uint64 // records of kind reading
 	Flagged   uint64 // records with any flag
 }
 
@@ -143,6 +144,21 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 	for i := range c.pieces {
 		c.piece(s, &c.pieces[i], truncated, at)
 	}
+}
+
+// Reading takes one report of sensor readings, which becomes a record as it is;
+// own is the report's own time, 0: it has none. The report is not kept.
+func (c *Capturer) Reading(s *Stream, report []byte, own record.Micros, truncated bool, at Receipt) {
+	c.counts.Lines++
+	c.tick(at.Monotonic)
+	m := meta{source: s.source, at: at}
+	if truncated {
+		m.flags = record.FlagTruncated
+	}
+	if t, ok := sane(int64(own), own != 0); ok {
+		m.own = stated{t, record.TimePayload}
+	}
+	c.emit(record.KindReading, &m, report)
 }
 
 // Expire gives up fragments that waited too long as of a monotonic time.
@@ -297,6 +313,8 @@ func (n *Counts) add(kind record.Kind, flags record.Flags) {
 		n.Fragments++
 	case record.KindSentence:
 		n.Sentences++
+	case record.KindReading:
+		n.Readings++
 	default:
 		n.Texts++
 	}

@@ -1,8 +1,9 @@
 // Package capture makes records of lines and brings them to C1: it takes lines
 // apart into sentences, puts multi-sentence AIS messages together, finds each
-// record's event time, and commits records in groups.
+// record's event time, and commits records in groups. A report of sensor
+// readings is a record as it comes.
 //
-// In:  lines. Live takes them from sources (edge/source); a replay feeds a
+// In:  lines and reports. Live takes them from sources (edge/source); a replay feeds a
 // Capturer itself.
 // Out: records, through Config.Emit; Live packs them into blocks, with the
 // marks of resendable sources and the watermarks, and appends them to the log.

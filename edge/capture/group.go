@@ -83,7 +83,11 @@ func (g *group) take(i uint32, b *source.Batch) {
 	s := g.capturer.Stream(i, b.Stream)
 	at := Receipt{At: b.ReceivedAt, Monotonic: b.Monotonic}
 	for j := range b.Lines {
-		g.capturer.Feed(s, b.Lines[j].Data, b.Lines[j].Truncated, at)
+		if l := &b.Lines[j]; l.Reading {
+			g.capturer.Reading(s, l.Data, l.Time, l.Truncated, at)
+		} else {
+			g.capturer.Feed(s, l.Data, l.Truncated, at)
+		}
 	}
 	g.perSrc[i].Lines += uint64(len(b.Lines))
 	if b.Mark != "" {
@@ -102,7 +106,12 @@ func (g *group) add(r *record.Record) {
 	}
 	g.used[r.Source] = true
 	g.perSrc[r.Source].add(r.Kind, r.Flags)
-	g.marks.Observe(int(r.Source), r.EventTime, r.TimeSource == record.TimeTag || r.TimeSource == record.TimeEnvelope, r.ReceivedAt)
+	g.marks.Observe(int(r.Source), r.EventTime, ownTime(r.TimeSource), r.ReceivedAt)
+}
+
+// ownTime says that the source itself gave the time.
+func ownTime(s record.TimeSource) bool {
+	return s == record.TimeTag || s == record.TimeEnvelope || s == record.TimePayload
 }
 
 // ended says that a source will give nothing more.

@@ -49,10 +49,17 @@ const MaxLineBytes = 4 << 10
 // readBytes is the size of one read, which bounds a batch.
 const readBytes = 64 << 10
 
-// Line is one line as received, without its line end; never empty.
+// Line is one line as received, without its line end, or one report of sensor
+// readings; never empty.
 type Line struct {
 	Data      []byte
 	Truncated bool // a piece of a longer line, or the stream ended inside it
+	// Reading says that Data is a whole report (decoders/sensor), which becomes
+	// one record of kind reading as it is: no sentence is looked for in it.
+	Reading bool
+	// Time is the report's own time, when it has one: that of its first reading
+	// with one. 0: none. Only with Reading.
+	Time record.Micros
 }
 
 // Batch is a run of lines of one stream that were read at one moment. Whoever

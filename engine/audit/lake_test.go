@@ -20,7 +20,8 @@ var testTask = stream.TaskID{Landing: "test", Partition: 0}
 func logID(n int) record.LogID { return record.LogID{0xaa, byte(n)} }
 
 // epochOf makes the rows of offsets [from, to) of one log. Offset 0 opens it;
-// every seventh record is rejected, every fifth gives two rows.
+// every seventh record is rejected, every fifth gives two rows,
+// every eleventh three readings.
 func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Offset) *table.Batch {
 	b := new(table.Batch)
 	for o := from; o < to; o++ {
@@ -34,6 +35,8 @@ func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Off
 			r.Kind, r.Raw = record.KindLogOpen, record.Opening{Prev: prev, PrevEnd: prevEnd, PrevLastAt: record.NoTime}.Encode()
 		case o%7 == 0:
 			r.RejectReason = "payload_short"
+		case o%11 == 0:
+			r.Kind, r.Rows = record.KindReading, 3
 		case o%5 == 0:
 			r.Rows = 2
 		default:
@@ -44,7 +47,9 @@ func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Off
 			line := r.Lineage
 			line.Row = i
 			head := ais.Header{MsgType: 1, MMSI: uint32(o%13) + 200_000_000}
-			if i == 0 {
+			if r.Kind == record.KindReading {
+				b.Readings = append(b.Readings, table.ReadingRow{Lineage: line, Times: r.Times, Sensor: "s", Metric: fmt.Sprint(i)})
+			} else if i == 0 {
 				b.Positions = append(b.Positions, table.PositionRow{Lineage: line, Times: r.Times, Position: ais.Position{Header: head}})
 			} else {
 				b.Statics = append(b.Statics, table.StaticRow{Lineage: line, Times: r.Times, Static: ais.Static{Header: head}})
@@ -109,6 +114,7 @@ func add(a, b *table.Batch) {
 	a.Records = append(a.Records, b.Records...)
 	a.Positions = append(a.Positions, b.Positions...)
 	a.Statics = append(a.Statics, b.Statics...)
+	a.Readings = append(a.Readings, b.Readings...)
 	a.Losses = append(a.Losses, b.Losses...)
 	a.Conflicts = append(a.Conflicts, b.Conflicts...)
 }

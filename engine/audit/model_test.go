@@ -50,6 +50,9 @@ func slow(e []*table.Batch, log string, end uint64) slowAccount {
 		for _, r := range b.Statics {
 			take(r.Lineage)
 		}
+		for _, r := range b.Readings {
+			take(r.Lineage)
+		}
 		for _, r := range b.Losses {
 			if r.Log == log {
 				for o := r.Offset; o < r.Offset+record.Offset(r.Count); o++ {
@@ -111,7 +114,7 @@ func damage(rng *rand.Rand, b *table.Batch) {
 		return
 	}
 	i, j := rng.IntN(len(b.Records)), rng.IntN(len(b.Positions))
-	switch rng.IntN(8) {
+	switch rng.IntN(9) {
 	case 0:
 		b.Records = slices.Delete(b.Records, i, min(i+1+rng.IntN(5), len(b.Records)))
 	case 1:
@@ -128,5 +131,9 @@ func damage(rng *rand.Rand, b *table.Batch) {
 		addLoss(b, record.Offset(rng.IntN(100)), uint64(rng.IntN(20)))
 	case 7:
 		b.Statics = b.Statics[1:]
+	case 8:
+		if len(b.Readings) > 0 {
+			b.Readings = b.Readings[1:]
+		}
 	}
 }

@@ -88,9 +88,9 @@ func (a *audit) loss(l *logState, row []pq.Value) {
 	l.end = max(l.end, from+n)
 }
 
-// maxRows bounds how many typed rows one record may declare: a message gives
-// one or two.
-const maxRows = 64
+// maxRows bounds how many typed rows one record may declare: an AIS message
+// gives one or two, a report of sensor readings up to this many.
+const maxRows = 4096
 
 // record takes one row of record.
 func (a *audit) record(l *logState, row []pq.Value) {

@@ -5,13 +5,14 @@ import (
 
 	"landfall/decoders/ais"
 	"landfall/decoders/nmea"
+	"landfall/decoders/sensor"
 	"landfall/edge/record"
 	"landfall/engine/table"
 )
 
 // DecoderVersion changes whenever the same record would give other rows. It
 // stands in every manifest.
-const DecoderVersion = 2
+const DecoderVersion = 3
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
 // decoders/ais.
@@ -27,6 +28,7 @@ const (
 type Decode struct {
 	message nmea.Message
 	rows    ais.Rows
+	report  sensor.Report
 	dedupe  *Dedupe
 	static  *Static
 	names   interner
@@ -42,47 +44,52 @@ func NewDecode(dedupe *Dedupe, static *Static) *Decode {
 func (d *Decode) Record(c *Context, offset record.Offset, r *record.Record, out *table.Batch) {
 	lineage := table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset}
 	times := table.Times{EventTime: r.EventTime, TimeSource: r.TimeSource, TimeQuality: r.TimeQuality, ReceivedAt: r.ReceivedAt}
-	reason := d.typed(c, lineage, times, r, out)
-	lineage.Rows = 0
-	if reason == "" && r.Kind == record.KindAIS {
-		lineage.Rows = int32(d.rows.Count())
-	}
+	var reason string
+	lineage.Rows, reason = d.typed(c, lineage, times, r, out)
 	out.Records = append(out.Records, table.RecordRow{
 		Lineage: lineage, Times: times, LandedAt: c.LandedAt, Kind: r.Kind, Source: c.source(r.Source), Flags: r.Flags,
 		BootID: c.BootID, Monotonic: r.Monotonic, Raw: r.Raw, RejectReason: reason,
 	})
 }
 
-// typed appends a record's typed rows and gives the reason when it has none.
-func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) string {
+// typed appends a record's typed rows and gives their number, and the reason
+// when it has none.
+func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
 	switch r.Kind {
 	case record.KindLogOpen:
-		return ""
+		return 0, ""
 	case record.KindText:
-		return RejectNoSentence
+		return 0, RejectNoSentence
 	case record.KindFragment:
-		return rejectFragment(r.Flags)
+		return 0, rejectFragment(r.Flags)
 	case record.KindAIS:
+		return d.ais(c, lineage, times, r, out)
+	case record.KindReading:
+		return d.readings(c, lineage, times, r, out)
 	default:
-		return RejectNoDecoder
+		return 0, RejectNoDecoder
 	}
+}
+
+// ais appends the rows of an AIS message.
+func (d *Decode) ais(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
 	err := d.message.Parse(r.Raw)
 	switch {
 	case err != nil:
-		return rejectReason(err)
+		return 0, rejectReason(err)
 	case d.message.Flags&nmea.FlagBadChecksum != 0:
-		return RejectBadChecksum
+		return 0, RejectBadChecksum
 	case d.message.Flags&nmea.FlagNoChecksum != 0:
-		return RejectNoChecksum
+		return 0, RejectNoChecksum
 	}
 	if err := ais.Decode(d.message.Payload, d.message.Fill, &d.rows); err != nil {
-		return rejectReason(err)
+		return 0, rejectReason(err)
 	}
 	lineage.Rows = int32(d.rows.Count())
 	reception := d.reception(c, times, r)
 	d.dedupe.mark(c, lineage.Offset, times, d.rows.Key(), &reception)
 	d.append(c, lineage, times, reception, out)
-	return ""
+	return lineage.Rows, ""
 }
 
 // rejectFragment is why a fragment found no partners.
@@ -105,7 +112,7 @@ func (d *Decode) reception(c *Context, times table.Times, r *record.Record) tabl
 		Source:  c.source(r.Source),
 		Station: d.names.of(m.Station),
 		OwnShip: m.First.Own,
-		IsLate:  times.EventTime != record.NoTime && c.Watermark != record.NoTime && times.EventTime < c.Watermark,
+		IsLate:  c.late(times.EventTime),
 	}
 }
 

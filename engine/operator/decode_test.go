@@ -146,6 +146,9 @@ func typedRows(t *testing.T, b *table.Batch) int {
 	for i := range b.Others {
 		note(&b.Others[i].Lineage)
 	}
+	for i := range b.Readings {
+		note(&b.Readings[i].Lineage)
+	}
 	for _, r := range b.Records {
 		rows := seen[r.Offset]
 		slices.Sort(rows)

@@ -1,6 +1,7 @@
 // Package operator turns captured records into rows, one operator a file.
 //
-//	record ──► Decode ──► Dedupe ──► Static ──► table.Batch
+//	AIS message ──► Decode ──► Dedupe ──► Static ──► table.Batch
+//	report      ──► Decode ────────────────────────► table.Batch
 //
 // In:  engine/task hands over each taken block's records in landing order,
 // with what the block says of them (Context).
@@ -43,6 +44,11 @@ func (c *Context) source(i uint32) string {
 		return c.Sources[i]
 	}
 	return ""
+}
+
+// late says whether an event time is behind the gateway's watermark.
+func (c *Context) late(at record.Micros) bool {
+	return at != record.NoTime && c.Watermark != record.NoTime && at < c.Watermark
 }
 
 // maxAhead is how far beyond the watermark an event time may lie to enter

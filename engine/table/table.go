@@ -17,13 +17,14 @@ package table
 
 import (
 	"landfall/decoders/ais"
+	"landfall/decoders/sensor"
 	"landfall/edge/record"
 )
 
 // Name is a table's name, which is also its folder in the lake.
 type Name string
 
-// The tables. The first seven typed ones are counted in a record's Rows.
+// The tables. The eight typed ones are counted in a record's Rows.
 const (
 	Record         Name = "record"
 	AISPosition    Name = "ais_position"
@@ -33,6 +34,7 @@ const (
 	AISBinary      Name = "ais_binary"
 	AISSafety      Name = "ais_safety"
 	AISOther       Name = "ais_other"
+	SensorReading  Name = "sensor_reading"
 	Loss           Name = "loss"
 	Conflict       Name = "conflict"
 )
@@ -40,12 +42,12 @@ const (
 // Names lists the tables in the order in which they are staged and published:
 // typed rows first, record and the exceptions last.
 func Names() []Name {
-	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, Loss, Conflict, Record}
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading, Loss, Conflict, Record}
 }
 
 // TypedNames lists the tables whose rows count in a record's Rows.
 func TypedNames() []Name {
-	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther}
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading}
 }
 
 // Lineage says where a row comes from: columns _gateway, _log, _offset, _row,
@@ -152,6 +154,21 @@ type OtherRow struct {
 	ais.Other
 }
 
+// ReadingRow is a row of sensor_reading: one value of one metric of one sensor.
+type ReadingRow struct {
+	Lineage
+	Times        // the reading's own time where it has one, else its record's
+	Source       string
+	Sensor       string
+	Metric       string
+	Value        ais.Opt[float64] // finite
+	ValueText    ais.Opt[string]
+	Unit         string // empty: NULL
+	Quality      sensor.Quality
+	IsHistorical bool
+	IsLate       bool
+}
+
 // LossRow is a row of loss: the offsets [Offset, Offset+Count) of a log will
 // never come.
 type LossRow struct {
@@ -189,6 +206,7 @@ type Batch struct {
 	Binaries     []BinaryRow
 	Safeties     []SafetyRow
 	Others       []OtherRow
+	Readings     []ReadingRow
 	Losses       []LossRow
 	Conflicts    []ConflictRow
 
@@ -207,6 +225,7 @@ func (b *Batch) Reset() {
 	b.Records, b.Positions, b.Statics = b.Records[:0], b.Positions[:0], b.Statics[:0]
 	b.BaseStations, b.AtoNs, b.Binaries = b.BaseStations[:0], b.AtoNs[:0], b.Binaries[:0]
 	b.Safeties, b.Others = b.Safeties[:0], b.Others[:0]
+	b.Readings = b.Readings[:0]
 	b.Losses, b.Conflicts = b.Losses[:0], b.Conflicts[:0]
 	b.kept = b.kept[:0]
 }

@@ -12,7 +12,7 @@ import (
 
 // SchemaVersion is the version of the tables' columns; it stands in every
 // manifest, and a checkpoint of a newer one is refused.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // The bounds of an epoch where the configuration says zero.
 const (

@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"landfall/decoders/ais"
+	"landfall/decoders/sensor"
 	"landfall/edge/record"
 	"landfall/engine/table"
 )
@@ -84,8 +85,21 @@ func addOthers(b *table.Batch, line table.Lineage, times table.Times, rec table.
 	b.Binaries = append(b.Binaries, table.BinaryRow{Lineage: line, Times: times, Reception: rec, Binary: binary})
 	b.Safeties = append(b.Safeties, table.SafetyRow{Lineage: line, Times: times, Reception: rec, Safety: ais.Safety{Header: head, Text: ais.Some("GOOD WATCH")}})
 	b.Others = append(b.Others, table.OtherRow{Lineage: line, Times: times, Reception: rec, Other: ais.Other{Header: head, DestMMSI: [4]ais.Opt[uint32]{ais.Some(uint32(2_190_000))}, Fields: fmt.Sprintf(`{"ack":%d}`, line.Offset)}})
+	addReadings(b, line, times)
 	b.Losses = append(b.Losses, table.LossRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "shed", LandedAt: times.ReceivedAt})
 	b.Conflicts = append(b.Conflicts, table.ConflictRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "hash", Block: []byte("block"), LandedAt: times.ReceivedAt, LandingOffset: int64(line.Offset)})
+}
+
+// addReadings adds three readings of one record: numbers, texts, and none.
+func addReadings(b *table.Batch, line table.Lineage, times table.Times) {
+	line.Rows = 3
+	number := table.ReadingRow{Lineage: line, Times: times, Source: "mqtt", Sensor: fmt.Sprint("pump ", line.Offset%7), Metric: "temperature",
+		Value: ais.Some(float64(line.Offset) / 8), Unit: "Cel", Quality: sensor.QualityGood}
+	text, none := number, number
+	text.Row, text.Metric, text.Value, text.ValueText, text.Unit = 1, "state", ais.Opt[float64]{}, ais.Some(fmt.Sprint("run ", line.Offset)), ""
+	text.IsHistorical, text.Sensor = true, "Å pump"
+	none.Row, none.Metric, none.Value, none.Quality, none.IsLate, none.EventTime = 2, "pressure", ais.Opt[float64]{}, sensor.QualityBadTimeout, true, record.NoTime
+	b.Readings = append(b.Readings, number, text, none)
 }
 
 // fillEvery sets all optional fields of a struct but every fifth, to values that

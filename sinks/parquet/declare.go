@@ -129,7 +129,7 @@ type rowCols struct{ row, rows ints[int32] }
 
 func (c *rowCols) declare(d *declaration) {
 	d.int32(&c.row, "_row", "", false, "number of this row among the typed rows of its record, from 0; 0 in record")
-	d.int32(&c.rows, "_rows", "", false, "typed rows that the record gave, in all ais_* tables together")
+	d.int32(&c.rows, "_rows", "", false, "typed rows that the record gave, in the ais_* tables and sensor_reading together")
 }
 
 func (c *rowCols) add(l *table.Lineage) {

@@ -61,7 +61,7 @@ func land(t testing.TB, s *Sink, epoch stream.Epoch, batches ...*table.Batch) []
 }
 
 // readScript reads, with the reader argv[1], the files argv[2:] given as
-// table=path, sorts each table by _offset, and prints the hash of every
+// table=path, sorts each table by _offset and _row, and prints the hash of every
 // column's canonical text. Bounds are used: the filter on _offset takes every
 // row.
 const readScript = `
@@ -89,7 +89,8 @@ def canonical(v):
     return str(v)
 out = {}
 for table, files in tables.items():
-    t = {"duckdb": duck, "polars": pola, "pyarrow": arrow}[sys.argv[1]](files).sort_by([("_offset", "ascending")])
+    t = {"duckdb": duck, "polars": pola, "pyarrow": arrow}[sys.argv[1]](files)
+    t = t.sort_by([(c, "ascending") for c in ("_offset", "_row") if c in t.column_names])
     out[table] = {}
     for name in t.column_names:
         c = t.column(name)

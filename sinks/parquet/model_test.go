@@ -87,7 +87,7 @@ func batchTables(b *table.Batch) map[table.Name]reflect.Value {
 		table.Record: reflect.ValueOf(b.Records), table.AISPosition: reflect.ValueOf(b.Positions), table.AISStatic: reflect.ValueOf(b.Statics),
 		table.AISBaseStation: reflect.ValueOf(b.BaseStations), table.AISAtoN: reflect.ValueOf(b.AtoNs), table.AISBinary: reflect.ValueOf(b.Binaries),
 		table.AISSafety: reflect.ValueOf(b.Safeties), table.AISOther: reflect.ValueOf(b.Others), table.Loss: reflect.ValueOf(b.Losses),
-		table.Conflict: reflect.ValueOf(b.Conflicts),
+		table.SensorReading: reflect.ValueOf(b.Readings), table.Conflict: reflect.ValueOf(b.Conflicts),
 	}
 }
 

@@ -32,7 +32,7 @@ var errEnded = errors.New("stage has ended")
 // bytes of blobs come on top.
 const (
 	recordRowBytes = 120
-	aisRowBytes    = 180
+	typedRowBytes  = 180
 	dateBytes      = 24 << 10
 )
 
@@ -55,6 +55,7 @@ func (s *Stage) Write(b *table.Batch) error {
 	t.binaries.add(b.Binaries, func(r *table.BinaryRow) record.Micros { return r.EventTime }, landed)
 	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return r.EventTime }, landed)
 	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return r.EventTime }, landed)
+	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return r.EventTime }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
 	t.records.add(b.Records, recordTime, landed)
@@ -72,10 +73,10 @@ func recordTime(r *table.RecordRow) record.Micros {
 
 // count keeps Rows and Bytes.
 func (s *Stage) count(b *table.Batch) {
-	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others)
+	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others) + len(b.Readings)
 	rare := len(b.Losses) + len(b.Conflicts)
 	s.rows += typed + rare + len(b.Records)
-	s.bytes += int64(typed)*aisRowBytes + int64(rare+len(b.Records))*recordRowBytes
+	s.bytes += int64(typed)*typedRowBytes + int64(rare+len(b.Records))*recordRowBytes
 	for i := range b.Records {
 		s.bytes += int64(len(b.Records[i].Raw))
 	}
@@ -87,6 +88,9 @@ func (s *Stage) count(b *table.Batch) {
 	}
 	for i := range b.Others {
 		s.bytes += int64(len(b.Others[i].Fields))
+	}
+	for i := range b.Readings {
+		s.bytes += int64(len(b.Readings[i].ValueText.Value))
 	}
 	for i := range b.Conflicts {
 		s.bytes += int64(len(b.Conflicts[i].Block))

@@ -35,7 +35,7 @@ func (c *recordCols) declare(d *declaration) {
 	d.time(&c.landed, "landed_at", "the cloud's clock when the record was durable there; NULL: unknown")
 	d.string(&c.boot, "boot_id", true, "boot that monotonic counts from, 32 hexadecimal digits; NULL: unknown")
 	d.int64(&c.monotonic, "monotonic", "us", false, "gateway's monotonic clock at receipt")
-	d.blob(&c.raw, "raw", Blob, false, "bytes as received, without line ends; lines of one message joined by a newline")
+	d.blob(&c.raw, "raw", Blob, false, "bytes as received, without line ends; lines of one message joined by a newline; kind reading: the payload with what was read in it, see below sensor_reading")
 	d.string(&c.flags, "flags", false, "what was unusual about the envelope, joined by '|'; empty: nothing")
 	d.string(&c.why, "reject_reason", true, "why no typed row was made of it; NULL: nothing to say")
 	d.int32(&c.rows, "rows", "", false, "typed rows it gave, the same as _rows")

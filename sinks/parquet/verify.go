@@ -14,8 +14,9 @@ import (
 	"landfall/sinks/object"
 )
 
-// schemaVersion stands in every file's footer; it changes with a column.
-const schemaVersion = "1"
+// schemaVersion stands in every file's footer; it changes with a column, like
+// the schema of manifests.
+const schemaVersion = "3"
 
 // errVerify says that a staged file does not read back as it was written.
 var errVerify = errors.New("staged file reads back differently")

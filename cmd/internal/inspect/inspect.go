@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"landfall/cmd/internal/cli"
+	"landfall/decoders/sensor"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 )
@@ -179,8 +181,45 @@ func describe(b *record.Block, off record.Offset, payload []byte, o Options) (st
 			return fmt.Sprintf("%d opening: previous log %s ended at %d%s, opened %s, cut %d bytes", off, op.Prev, op.PrevEnd, later, cli.Time(op.OpenedAt), op.CutTailBytes), nil
 		}
 	}
-	return fmt.Sprintf("%d %s source %d received %s event %s (%s, %s) [%s] %q", off, r.Kind, r.Source, cli.Time(r.ReceivedAt),
-		cli.Time(r.EventTime), r.TimeSource, r.TimeQuality, r.Flags, r.Raw), nil
+	content := fmt.Sprintf("%q", r.Raw)
+	if r.Kind == record.KindReading {
+		content = describeReport(r.Raw)
+	}
+	return fmt.Sprintf("%d %s source %d received %s event %s (%s, %s) [%s] %s", off, r.Kind, r.Source, cli.Time(r.ReceivedAt),
+		cli.Time(r.EventTime), r.TimeSource, r.TimeQuality, r.Flags, content), nil
+}
+
+// describeReport shows a report of sensor readings.
+func describeReport(raw []byte) string {
+	var r sensor.Report
+	if err := r.Decode(raw, nil); err != nil {
+		return fmt.Sprintf("%v: %q", err, raw)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %q payload %q", r.Origin, r.Address, r.Payload)
+	if r.Cut {
+		b.WriteString(" (cut)")
+	}
+	if r.Reason != "" {
+		fmt.Fprintf(&b, " rejected: %s", r.Reason)
+	}
+	for _, g := range r.Readings {
+		fmt.Fprintf(&b, "\n        %s %s", g.Sensor, g.Metric)
+		switch g.Kind {
+		case sensor.Number:
+			fmt.Fprintf(&b, " %v %s", g.Number, g.Unit)
+		case sensor.Text:
+			fmt.Fprintf(&b, " %q", g.Text)
+		}
+		fmt.Fprintf(&b, " (%s)", g.Quality)
+		if g.HasTime {
+			fmt.Fprintf(&b, " at %s", cli.Time(record.Micros(g.Time)))
+		}
+		if g.Historical {
+			b.WriteString(" historical")
+		}
+	}
+	return b.String()
 }
 
 func annotation(a record.Annotation) string {

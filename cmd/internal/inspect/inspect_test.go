@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/decoders/sensor"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 )
@@ -53,5 +54,25 @@ func TestPrintsGoodBlocksAndCountsTheRest(t *testing.T) {
 	out.Reset()
 	if err := File(durable.OS{}, name, &out, Options{JSON: true}); err != nil || strings.Count(out.String(), "\n") != 3 {
 		t.Errorf("JSON: %v\n%s", err, out.String())
+	}
+}
+
+func TestReportsAreShown(t *testing.T) {
+	report := sensor.Report{Origin: sensor.OriginMQTT, Address: "plant/7", Payload: []byte("21.5"), Cut: true, Readings: []sensor.Reading{
+		{Sensor: "pump", Metric: "temperature", Unit: "Cel", Kind: sensor.Number, Number: 21.5, Quality: sensor.QualityGood, HasTime: true, Time: 1, Historical: true},
+		{Sensor: "pump", Metric: "state", Kind: sensor.Text, Text: "on"},
+	}}
+	shown := describeReport(report.Append(nil))
+	for _, want := range []string{`mqtt "plant/7" payload "21.5" (cut)`, "pump temperature 21.5 Cel (good) at 1970-01-01", " historical", `pump state "on" (unknown)`} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("no %q in %s", want, shown)
+		}
+	}
+	rejected := sensor.Report{Reason: "no_json"}
+	if got := describeReport(rejected.Append(nil)); !strings.Contains(got, "rejected: no_json") {
+		t.Error(got)
+	}
+	if got := describeReport([]byte("noise")); !strings.Contains(got, `"noise"`) {
+		t.Error(got)
 	}
 }

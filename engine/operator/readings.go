@@ -1,0 +1,67 @@
+package operator
+
+import (
+	"errors"
+	"math"
+
+	"landfall/decoders/ais"
+	"landfall/decoders/sensor"
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// Reasons why a record of kind reading gave no row, beside those that its
+// report states.
+const (
+	RejectReportCorrupt = "report_corrupt" // the record holds no report
+	RejectReportVersion = "report_version" // of a newer format: decode again with a newer engine
+	RejectNoReadings    = "no_readings"    // a report without any
+)
+
+// readings appends the rows of a report, in its order.
+func (d *Decode) readings(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
+	err := d.report.Decode(r.Raw, d.names.of)
+	switch {
+	case errors.Is(err, sensor.ErrVersion):
+		return 0, RejectReportVersion
+	case err != nil:
+		return 0, RejectReportCorrupt
+	case d.report.Reason != "":
+		return 0, d.report.Reason
+	case len(d.report.Readings) == 0:
+		return 0, RejectNoReadings
+	}
+	return appendReadings(c, lineage, times, r, d.report.Readings, out), ""
+}
+
+// appendReadings appends one row for each reading, numbered from 0, and gives
+// their number.
+func appendReadings(c *Context, lineage table.Lineage, times table.Times, r *record.Record, readings []sensor.Reading, out *table.Batch) int32 {
+	lineage.Rows = int32(len(readings))
+	for i := range readings {
+		g := &readings[i]
+		lineage.Row = int32(i)
+		row := table.ReadingRow{
+			Lineage: lineage, Times: readingTimes(times, g), Source: c.source(r.Source),
+			Sensor: g.Sensor, Metric: g.Metric, Unit: g.Unit, Quality: g.Quality, IsHistorical: g.Historical,
+		}
+		row.IsLate = c.late(row.EventTime)
+		switch {
+		case g.Kind == sensor.Number && !math.IsNaN(g.Number) && !math.IsInf(g.Number, 0):
+			row.Value = ais.Some(g.Number)
+		case g.Kind == sensor.Text:
+			row.ValueText = ais.Some(g.Text)
+		}
+		out.Readings = append(out.Readings, row)
+	}
+	return lineage.Rows
+}
+
+// readingTimes gives a reading its own time where it has one that can be.
+func readingTimes(times table.Times, g *sensor.Reading) table.Times {
+	if g.HasTime && sensor.Believable(g.Time) {
+		times.EventTime, times.TimeSource = record.Micros(g.Time), record.TimePayload
+		times.TimeQuality = record.QualityAsserted
+	}
+	return times
+}
