@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/BertoldVdb/go-ais v0.4.0
+	github.com/adrianmo/go-nmea v1.10.0
 	github.com/klauspost/compress v1.20.3
 	github.com/parquet-go/parquet-go v0.32.0
 	github.com/prometheus/client_golang v1.25.0

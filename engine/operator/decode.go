@@ -6,19 +6,20 @@ import (
 	"landfall/decoders/ais"
 	"landfall/decoders/nmea"
 	"landfall/decoders/sensor"
+	"landfall/decoders/sensor/instrument"
 	"landfall/edge/record"
 	"landfall/engine/table"
 )
 
 // DecoderVersion changes whenever the same record would give other rows. It
 // stands in every manifest.
-const DecoderVersion = 3
+const DecoderVersion = 4
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
 // decoders/ais.
 const (
 	RejectNoSentence  = "no_sentence"  // a line without any sentence
-	RejectNoDecoder   = "no_decoder"   // a sentence for which there is no table
+	RejectNoDecoder   = "no_decoder"   // a sentence of which no rows are made
 	RejectIncomplete  = "incomplete"   // fragment whose partners never came
 	RejectBadChecksum = "bad_checksum" // bits that are known to be wrong
 	RejectNoChecksum  = "no_checksum"  // bits that nothing vouches for
@@ -29,9 +30,12 @@ type Decode struct {
 	message nmea.Message
 	rows    ais.Rows
 	report  sensor.Report
-	dedupe  *Dedupe
-	static  *Static
-	names   interner
+	// Of instrument sentences.
+	instruments instrument.Decoder
+	pieces      []nmea.Sentence
+	dedupe      *Dedupe
+	static      *Static
+	names       interner
 }
 
 // NewDecode joins the operators of one task.
@@ -64,6 +68,8 @@ func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *
 		return 0, rejectFragment(r.Flags)
 	case record.KindAIS:
 		return d.ais(c, lineage, times, r, out)
+	case record.KindSentence:
+		return d.sentence(c, lineage, times, r, out)
 	case record.KindReading:
 		return d.readings(c, lineage, times, r, out)
 	default:

@@ -92,7 +92,11 @@ func TestEveryRecordIsOneRow(t *testing.T) {
 		{"fragment", record.Record{Kind: record.KindFragment, Raw: []byte("x")}, RejectIncomplete, 0},
 		{"damaged fragment", record.Record{Kind: record.KindFragment, Flags: record.FlagBadChecksum, Raw: []byte("x")}, RejectBadChecksum, 0},
 		{"text", record.Record{Kind: record.KindText, Raw: []byte("# noise")}, RejectNoSentence, 0},
-		{"other sentence", record.Record{Kind: record.KindSentence, Raw: []byte("$GPZDA")}, RejectNoDecoder, 0},
+		{"other sentence", record.Record{Kind: record.KindSentence, Raw: []byte("$GPZDA,201530.00,04,07,2002,00,00*60")}, RejectNoDecoder, 0},
+		{"sentence without checksum", record.Record{Kind: record.KindSentence, Raw: []byte("$SDDPT,0.5,0.5,")}, RejectNoChecksum, 0},
+		{"damaged sentence", record.Record{Kind: record.KindSentence, Raw: []byte("$SDDPT,0.5,0.6,*7B")}, RejectBadChecksum, 0},
+		{"sentence with bad fields", record.Record{Kind: record.KindSentence, Raw: []byte("$SDDPT,x,0.5,*28")}, "instrument_fields", 0},
+		{"two sentences", record.Record{Kind: record.KindSentence, Raw: []byte("$SDDPT,0.5,0.5,*7B$SDDPT,0.5,0.5,*7B")}, RejectNoDecoder, 0},
 		{"log opening", record.Record{Kind: record.KindLogOpen}, "", 0},
 	}
 	for _, tt := range tests {

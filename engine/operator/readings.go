@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"landfall/decoders/ais"
+	"landfall/decoders/nmea"
 	"landfall/decoders/sensor"
 	"landfall/edge/record"
 	"landfall/engine/table"
@@ -30,6 +31,30 @@ func (d *Decode) readings(c *Context, lineage table.Lineage, times table.Times, 
 		return 0, d.report.Reason
 	case len(d.report.Readings) == 0:
 		return 0, RejectNoReadings
+	}
+	return appendReadings(c, lineage, times, r, d.report.Readings, out), ""
+}
+
+// sentence appends the readings of an instrument's sentence.
+func (d *Decode) sentence(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
+	d.pieces = nmea.Split(r.Raw, d.pieces[:0])
+	s := &d.pieces[0]
+	switch {
+	case len(d.pieces) != 1 || s.Kind != nmea.KindOther:
+		return 0, RejectNoDecoder
+	case s.Flags&nmea.FlagBadChecksum != 0:
+		return 0, RejectBadChecksum
+	case s.Flags&nmea.FlagNoChecksum != 0:
+		return 0, RejectNoChecksum
+	}
+	var err error
+	if d.report.Readings, err = d.instruments.Decode(s.Body, d.report.Readings[:0]); err != nil {
+		return 0, rejectReason(err)
+	}
+	for i := range d.report.Readings {
+		g := &d.report.Readings[i]
+		g.Sensor = d.names.of([]byte(g.Sensor)) // not a view of the whole sentence
+		g.Unit = d.names.of([]byte(g.Unit))
 	}
 	return appendReadings(c, lineage, times, r, d.report.Readings, out), ""
 }

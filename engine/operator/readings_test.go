@@ -74,3 +74,20 @@ func TestReportsWithoutRowsSayWhy(t *testing.T) {
 		t.Error("infinity became a value")
 	}
 }
+
+// TestInstrumentSentenceBecomesRows: the sentence stays raw, and its text
+// around it does not matter.
+func TestInstrumentSentenceBecomesRows(t *testing.T) {
+	r := record.Record{Kind: record.KindSentence, EventTime: 5, Raw: []byte(`\s:bus,c:1700000000*00\$SDDPT,0.5,-1.5,*57`)}
+	c := &Context{Gateway: "g", LogName: "l", Sources: []string{"bus"}, Watermark: record.NoTime}
+	var out table.Batch
+	newOperators(t).decode.Record(c, 3, &r, &out)
+	typedRows(t, &out)
+	if len(out.Readings) != 2 || out.Records[0].Rows != 2 || string(out.Records[0].Raw) != string(r.Raw) {
+		t.Fatalf("%+v", out.Records)
+	}
+	g := out.Readings[1]
+	if g.Sensor != "SD" || g.Metric != "transducer_offset" || g.Value != ais.Some(-1.5) || g.Unit != "m" || g.Source != "bus" || g.EventTime != 5 {
+		t.Errorf("%+v", g)
+	}
+}
