@@ -71,7 +71,11 @@ func (c *comparison) withGpsd(r *recording, theirs []fields) (left map[*message]
 	}
 	var unmatched []fields
 	for _, f := range theirs {
-		if !take(left, byView[f.String()]) {
+		same := byView[f.String()]
+		slices.SortStableFunc(same, func(a, b *message) int { // those that gpsd takes first
+			return len(r.gpsdLacks(a)) - len(r.gpsdLacks(b))
+		})
+		if !take(left, same) {
 			unmatched = append(unmatched, f)
 			continue
 		}

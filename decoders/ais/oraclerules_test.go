@@ -62,7 +62,7 @@ var reasons = []struct{ name, fault, evidence string }{
 	{whyNotInInput, "was not given the sentence: the expression that cut the sentences out does not find it", "the expression in the corpus's README"},
 	{whyTalker, "does not know the talker", "the talker of one of the message's sentences"},
 	{whyLong, "refuses a message of more than 1,024 bits", "the message's length"},
-	{whyFifteen, "reads more of an aid's name than the 34 characters there are", "the message is longer than the standard's 360 bits, and read on they give its name"},
+	{whyFifteen, "reads more of an aid's name than the 34 characters there are, and writes what is too much over the accuracy and the longitude", "the message is longer than the standard's 360 bits, and read on they give its name, its accuracy and its longitude"},
 	{whyUnread, "keeps the bits of an application that is not of the usual 168 or 136 bits, or of an inland ship with six or seven blue cones", "its data are the message's bits; the message's length or cones"},
 	{whyOther, "has not the message, and no rule says why", "the other oracle has it, field by field"},
 }
@@ -115,9 +115,7 @@ func gpsdQuirks(m *message) map[string]fields {
 		quirks[whyRadio] = m.view.with("radio", fmt.Sprint(m.number(149, n-149)))
 	}
 	if m.header.MsgType == 21 && n >= 272+15*6 {
-		bits := bitsOf(m.payload, m.fill)
-		longer, _, _ := strings.Cut(letters(bits[43:163])+letters(bits[272:272+15*6]), "@")
-		quirks[whyFifteen] = m.view.with("name", strings.TrimRight(longer, " "))
+		quirks[whyFifteen] = m.overlongName()
 	}
 	if _, inland := m.view["vin"]; inland && (n != 168 || m.view["hazard"] > "5") || m.view["ana_int"] != "" && n != 136 {
 		from := map[uint8]int{6: 88, 8: 56}[m.header.MsgType]
@@ -129,6 +127,25 @@ func gpsdQuirks(m *message) map[string]fields {
 		quirks[whyEarly] = m.early()
 	}
 	return quirks
+}
+
+// overlongName is an aid whose name gpsd reads on past the 34 characters that
+// its memory has room for, onto the accuracy and the longitude behind it.
+func (m *message) overlongName() fields {
+	bits := bitsOf(m.payload, m.fill)
+	more, _, _ := strings.Cut(letters(bits[272:272+(len(bits)-272)/6*6]), "@")
+	more = strings.TrimRight(more, " ")
+	name, _, _ := strings.Cut(letters(bits[43:163])+more, "@")
+	f := m.view.with("name", strings.TrimRight(name, " "))
+	if len(more) >= 15 {
+		f["accuracy"] = fmt.Sprint(len(more) > 15) // the fifteenth's end, or the sixteenth
+	}
+	if len(more) > 15 {
+		var lon int32
+		_, _ = fmt.Sscan(f["lon"], &lon)
+		f["lon"] = fmt.Sprint(lon &^ 0xFF) // the sixteenth's end
+	}
+	return f
 }
 
 func (f fields) with(key, value string) fields {
