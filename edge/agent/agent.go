@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,7 +102,7 @@ func (a *Agent) assemble() error {
 	}
 	var sources []capture.Source
 	for i := range a.cfg.Sources {
-		s, err := newSource(&a.cfg.Sources[i], a.opt.FS, a.opt.Clock, a.opt.Logger)
+		s, err := a.cfg.newSource(i, a.opt.FS, a.opt.Clock, a.opt.Logger)
 		if err != nil {
 			return err
 		}
@@ -132,32 +131,7 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 
 // tlsConfig reads the TLS files; nil without any.
 func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
-	if f.CAFile == "" && f.CertFile == "" && f.ServerName == "" {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName}
-	if f.CAFile != "" {
-		pem, err := config.ReadFiles(fsys, f.CAFile)
-		if err != nil {
-			return nil, &config.FieldError{Key: "forward.ca_file", Got: err.Error(), Want: "a PEM file"}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem[0]) {
-			return nil, &config.FieldError{Key: "forward.ca_file", Got: f.CAFile, Want: "a PEM file with a certificate"}
-		}
-	}
-	if f.CertFile != "" {
-		var cert tls.Certificate
-		pem, err := config.ReadFiles(fsys, f.CertFile, f.KeyFile)
-		if err == nil {
-			cert, err = tls.X509KeyPair(pem[0], pem[1])
-		}
-		if err != nil {
-			return nil, &config.FieldError{Key: "forward.cert_file", Got: err.Error(), Want: "a PEM certificate, and its key in key_file"}
-		}
-		c.Certificates = []tls.Certificate{cert}
-	}
-	return c, nil
+	return tlsFiles{key: "forward", ca: f.CAFile, cert: f.CertFile, private: f.KeyFile, server: f.ServerName}.config(fsys)
 }
 
 // Run captures and forwards until ctx ends, or until all sources have ended and

@@ -71,6 +71,7 @@ type SourceConfig struct {
 	UDP       *UDPConfig       `yaml:"udp"`
 	Serial    *SerialConfig    `yaml:"serial"`
 	Acked     *AckedConfig     `yaml:"acked"`
+	MQTT      *MQTTConfig      `yaml:"mqtt"`
 }
 
 // FileConfig reads a file.

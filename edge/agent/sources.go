@@ -38,6 +38,7 @@ func (s *SourceConfig) kinds() []string {
 	}{
 		{"file", s.File != nil}, {"tcp_client", s.TCPClient != nil}, {"tcp_server", s.TCPServer != nil},
 		{"udp", s.UDP != nil}, {"serial", s.Serial != nil}, {"acked", s.Acked != nil},
+		{"mqtt", s.MQTT != nil},
 	} {
 		if k.set {
 			kinds = append(kinds, k.name)
@@ -47,7 +48,15 @@ func (s *SourceConfig) kinds() []string {
 }
 
 // Resends tells whether the source's sender gives again what was not durable.
-func (s *SourceConfig) Resends() bool { return s.File != nil || s.Acked != nil }
+func (s *SourceConfig) Resends() bool {
+	return s.File != nil || s.Acked != nil || s.MQTT != nil && s.MQTT.qos() > 0
+}
+
+// Identified tells whether everything the source's sender gives again is known
+// again, so that it is captured once.
+func (s *SourceConfig) Identified() bool {
+	return s.File != nil || s.Acked != nil || s.MQTT != nil && s.MQTT.identifies()
+}
 
 // Where gives the address, path or device, for people.
 func (s *SourceConfig) Where() string {
@@ -64,6 +73,8 @@ func (s *SourceConfig) Where() string {
 		return s.Serial.Device
 	case s.Acked != nil:
 		return s.Acked.Listen
+	case s.MQTT != nil:
+		return s.MQTT.Broker.URL
 	}
 	return ""
 }
@@ -73,7 +84,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
 	kinds := s.kinds()
 	if len(kinds) != 1 {
-		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked")
+		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, mqtt")
 		return
 	}
 	key += "." + kinds[0]
@@ -97,6 +108,8 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		checkAddress(p, key+".listen", s.Acked.Listen)
 		p.Add(s.Acked.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.Acked.MaxClients), "a number of 0 (the default) or more")
 		p.Add(s.Acked.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders), "a number of 0 (the default) or more")
+	case s.MQTT != nil:
+		s.MQTT.validate(p, key)
 	}
 }
 
@@ -104,8 +117,9 @@ func checkAddress(p *config.Problems, key, address string) {
 	p.Add(config.IsAddress(address), key, strconv.Quote(address), "host:port with a number for the port")
 }
 
-// newSource makes the source that s describes.
-func newSource(s *SourceConfig, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
+// newSource makes the i-th source.
+func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
+	s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s", i, c.Sources[i].Kind())
 	o := source.Options{Name: s.Name, Clock: clock, Logger: logger}
 	switch {
 	case s.File != nil:
@@ -120,6 +134,8 @@ func newSource(s *SourceConfig, fs durable.FS, clock source.Clock, logger *slog.
 		return source.NewSerial(source.SerialConfig{Options: o, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
 	case s.Acked != nil:
 		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
+	case s.MQTT != nil:
+		return s.MQTT.newMQTT(o, fs, c.Gateway, key)
 	}
 	return nil, fmt.Errorf("source %s: no kind: %w", s.Name, source.ErrConfig)
 }

@@ -12,6 +12,7 @@ type SourceCounters struct {
 	Rotations   uint64 `json:"rotations"`
 	Refused     uint64 `json:"refused"`
 	Lost        uint64 `json:"lost"`
+	Rejected    uint64 `json:"rejected"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

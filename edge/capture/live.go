@@ -256,7 +256,8 @@ func (l *Live) drain(ended chan struct{}) error {
 		select {
 		case d := <-l.queue:
 			l.take(d)
-			if l.group.due(false) {
+			// A source may wait, at its end too, for what it delivered.
+			if l.group.due(len(l.queue) == 0) {
 				if err := l.commit(); err != nil {
 					return err
 				}

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -148,6 +149,8 @@ func wanted(v reflect.Value) string {
 		return "true or false"
 	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list"
 	}
@@ -176,7 +179,7 @@ func (d *decoder) scalar(n *yaml.Node, key string, v reflect.Value) {
 	}
 }
 
-// basic fills a text, a truth value or a whole number.
+// basic fills a text, a truth value or a number.
 func (d *decoder) basic(n *yaml.Node, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.String:
@@ -195,6 +198,13 @@ func (d *decoder) basic(n *yaml.Node, v reflect.Value) error {
 	case reflect.Uint, reflect.Uint32, reflect.Uint64:
 		i, err := strconv.ParseUint(n.Value, 10, v.Type().Bits())
 		v.SetUint(i)
+		return err
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(n.Value, 64)
+		if err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			err = ErrInvalid
+		}
+		v.SetFloat(f)
 		return err
 	}
 	return fmt.Errorf("field of kind %s: %w", v.Kind(), errors.ErrUnsupported)

@@ -104,7 +104,7 @@ func (s *testSink) await(t *testing.T, n int) []string {
 }
 
 // eventually waits for a fact outside the process's own control.
-func eventually(t *testing.T, what string, fact func() bool) {
+func eventually(t testing.TB, what string, fact func() bool) {
 	t.Helper()
 	tick, deadline := time.NewTicker(2*time.Millisecond), time.NewTimer(20*time.Second)
 	defer tick.Stop()

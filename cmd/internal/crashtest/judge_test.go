@@ -49,7 +49,11 @@ func (e evidence) record() string { return e.source(table.Record, noRecord) }
 func (e evidence) typed() string {
 	var parts []string
 	for _, name := range table.TypedNames() {
-		parts = append(parts, fmt.Sprintf("  SELECT '%s' AS tbl, _gateway AS gateway, _log AS log, _offset AS off, _row, _rows, mmsi FROM %s", name,
+		mmsi := "mmsi"
+		if name == table.SensorReading {
+			mmsi = "0 AS mmsi"
+		}
+		parts = append(parts, fmt.Sprintf("  SELECT '%s' AS tbl, _gateway AS gateway, _log AS log, _offset AS off, _row, _rows, %s FROM %s", name, mmsi,
 			e.source(name, noTyped)))
 	}
 	return strings.Join(parts, "\n  UNION ALL\n")

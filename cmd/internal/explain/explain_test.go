@@ -35,6 +35,26 @@ func TestOnlySourcesThatResendAreExact(t *testing.T) {
 	}
 }
 
+// TestMessagesNeedAnIdentity: without one, or at QoS 0, they are not exact.
+func TestMessagesNeedAnIdentity(t *testing.T) {
+	zero := 0
+	with := agent.MQTTTopicConfig{Filter: "a", SequenceField: "n"}
+	for _, tt := range []struct {
+		mqtt agent.MQTTConfig
+		want Guarantee
+	}{
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}}, ExactlyOnce},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with, {Filter: "b"}}}, AtLeastOnce},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}, QoS: &zero}, AtMostOnce},
+	} {
+		c := agent.Default()
+		c.Sources = []agent.SourceConfig{{Name: "m", MQTT: &tt.mqtt}}
+		if h := Edge(&c)[0]; h.Guarantee != tt.want || h.Why == "" || len(h.Limits) == 0 {
+			t.Errorf("%+v: want %s", h, tt.want)
+		}
+	}
+}
+
 func TestSheddingIsALimit(t *testing.T) {
 	sheds := func(policy string) bool {
 		var b bytes.Buffer

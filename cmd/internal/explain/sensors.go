@@ -1,0 +1,25 @@
+package explain
+
+import "landfall/edge/agent"
+
+// explainMQTT explains messages from a broker.
+func explainMQTT(s *agent.SourceConfig, h *Handoff) {
+	switch {
+	case !s.Resends():
+		h.Guarantee = AtMostOnce
+		h.Why = "QoS is 0: the broker forgets a message when it has sent it, and sends none while there is no connection."
+		return
+	case s.Identified():
+		h.Guarantee = ExactlyOnce
+		h.Why = "The broker keeps each message until it is acknowledged, which happens after the fsync. " +
+			"One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
+		h.Limits = append(h.Limits, "a message that lacks the field with its time or number, and one sent again after more than mqtt.remember others, cannot be known again and is taken twice.")
+	default:
+		h.Guarantee = AtLeastOnce
+		h.Why = "The broker keeps each message until it is acknowledged, which happens after the fsync. " +
+			"A topic without time_field and sequence_field has messages without an identity: one that is sent again after a crash or a cut cannot be told from a new one with the same values, so it is taken twice."
+	}
+	h.Limits = append(h.Limits,
+		"it begins where the broker has the message on disk: what a broker forgets when it is killed, its publishers must send again.",
+		"the broker keeps messages for an absent gateway only from the first connection on, and within its own limits (mosquitto: max_queued_messages).")
+}

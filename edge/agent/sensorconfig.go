@@ -1,0 +1,171 @@
+package agent
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"landfall/decoders/sensor"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/edge/source"
+)
+
+// BrokerConfig is what a source needs of an MQTT broker.
+type BrokerConfig struct {
+	URL         string        `yaml:"url"`          // mqtt://host:port, mqtts://, ws://, wss://; required
+	ClientID    string        `yaml:"client_id"`    // empty: landfall-<gateway>-<source>
+	KeepAlive   time.Duration `yaml:"keep_alive"`   // 0: 30 s
+	StatusTopic string        `yaml:"status_topic"` // holds online or offline; empty: none
+	// Files with the name and the password, first line each; empty: none.
+	UsernameFile string `yaml:"username_file"`
+	PasswordFile string `yaml:"password_file"`
+	// TLS files, PEM, only with mqtts and wss, as in ForwardConfig.
+	CAFile     string `yaml:"ca_file"`
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"`
+}
+
+// MQTTConfig takes messages from a broker.
+type MQTTConfig struct {
+	Broker   BrokerConfig      `yaml:"broker"`
+	QoS      *int              `yaml:"qos"`      // 0, 1 or 2; absent: 1
+	Remember int               `yaml:"remember"` // messages known again when sent again; 0: 16384
+	Topics   []MQTTTopicConfig `yaml:"topics"`   // at least one
+}
+
+// MQTTTopicConfig says what the messages of a topic hold.
+type MQTTTopicConfig struct {
+	Filter        string         `yaml:"filter"`         // required
+	Format        string         `yaml:"format"`         // json or value; empty: json
+	Sensor        string         `yaml:"sensor"`         // may contain {topic}, {1}, {2}, …; empty: {topic}
+	SensorField   string         `yaml:"sensor_field"`   // field that names the sensor
+	TimeField     string         `yaml:"time_field"`     // field with the sample's time
+	TimeUnit      string         `yaml:"time_unit"`      // s, ms, us, ns or rfc3339; required with time_field
+	SequenceField string         `yaml:"sequence_field"` // field with the message's own number
+	Metrics       []MetricConfig `yaml:"metrics"`        // none: all fields
+}
+
+// MetricConfig maps a field to a metric.
+type MetricConfig struct {
+	Field  string  `yaml:"field"`  // path, names joined by '.'; none with format value
+	Name   string  `yaml:"name"`   // empty: field
+	Unit   string  `yaml:"unit"`   // may be empty
+	Scale  float64 `yaml:"scale"`  // 0: 1
+	Offset float64 `yaml:"offset"` // added after scaling
+}
+
+func (b *BrokerConfig) validate(p *config.Problems, key string) {
+	u, err := url.Parse(b.URL)
+	good := err == nil && u.Host != "" && strings.Contains(" mqtt mqtts ws wss ", " "+u.Scheme+" ") && u.User == nil
+	p.Add(good, key+".url", strconv.Quote(b.URL), "a URL like mqtt://broker:1883 or mqtts://broker:8883, without user and password")
+	p.Add(b.KeepAlive >= 0 && b.KeepAlive <= 18*time.Hour, key+".keep_alive", b.KeepAlive.String(), "a time from 0s (the default) to 18h")
+	secure := good && (u.Scheme == "mqtts" || u.Scheme == "wss")
+	for _, f := range []struct{ key, value string }{{"ca_file", b.CAFile}, {"cert_file", b.CertFile}, {"key_file", b.KeyFile}, {"server_name", b.ServerName}} {
+		p.Add(f.value == "" || secure, key+"."+f.key, strconv.Quote(f.value), "nothing, because the URL is neither mqtts nor wss")
+	}
+	p.Add((b.CertFile == "") == (b.KeyFile == ""), key+".cert_file", strconv.Quote(b.CertFile), "cert_file and key_file together, or neither")
+	p.Add(b.PasswordFile == "" || b.UsernameFile != "", key+".password_file", strconv.Quote(b.PasswordFile), "username_file beside it")
+}
+
+func (m *MQTTConfig) validate(p *config.Problems, key string) {
+	m.Broker.validate(p, key+".broker")
+	p.Add(m.QoS == nil || *m.QoS >= 0 && *m.QoS <= 2, key+".qos", fmt.Sprint(m.qos()), "0, 1 or 2")
+	p.Add(m.Remember >= 0 && m.Remember <= 1<<17, key+".remember", strconv.Itoa(m.Remember), "a number from 0 (the default) to 131072")
+	p.Add(len(m.Topics) > 0, key+".topics", "none", "at least one topic")
+	for i := range m.Topics {
+		m.Topics[i].validate(p, fmt.Sprintf("%s.topics[%d]", key, i))
+	}
+}
+
+func (m *MQTTConfig) qos() int {
+	if m.QoS == nil {
+		return 1
+	}
+	return *m.QoS
+}
+
+func (t *MQTTTopicConfig) validate(p *config.Problems, key string) {
+	p.Add(t.Filter != "" && !strings.Contains(strings.TrimSuffix(t.Filter, "#"), "#"), key+".filter", strconv.Quote(t.Filter), "a topic filter like plant/+/state")
+	p.Add(t.Format == "" || t.Format == string(sensor.FormatJSON) || t.Format == string(sensor.FormatValue), key+".format", strconv.Quote(t.Format), "json or value")
+	units := " s ms us ns rfc3339 "
+	p.Add((t.TimeField == "") == (t.TimeUnit == "") && strings.Contains(units, " "+t.TimeUnit), key+".time_unit", strconv.Quote(t.TimeUnit), "s, ms, us, ns or rfc3339 together with time_field, or neither")
+	if t.Format == string(sensor.FormatValue) {
+		p.Add(len(t.Metrics) <= 1, key+".metrics", strconv.Itoa(len(t.Metrics)), "one metric at most: the payload is one value")
+		p.Add(t.SensorField == "" && t.TimeField == "" && t.SequenceField == "", key+".format", "value", "json, because fields are named")
+	}
+	for i := range t.Metrics {
+		m := &t.Metrics[i]
+		p.Add((m.Field == "") == (t.Format == string(sensor.FormatValue)), fmt.Sprintf("%s.metrics[%d].field", key, i), strconv.Quote(m.Field), "the path of a field with format json, none with format value")
+	}
+}
+
+// identifies says whether the messages of every topic have an identity.
+func (m *MQTTConfig) identifies() bool {
+	for i := range m.Topics {
+		if m.Topics[i].TimeField == "" && m.Topics[i].SequenceField == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// mapping gives what a source takes of it.
+func (t *MQTTTopicConfig) mapping() sensor.Mapping {
+	m := sensor.Mapping{
+		Format: sensor.Format(t.Format), Sensor: t.Sensor, SensorField: t.SensorField,
+		TimeField: t.TimeField, TimeUnit: sensor.TimeUnit(t.TimeUnit), SequenceField: t.SequenceField,
+	}
+	if m.Format == "" {
+		m.Format = sensor.FormatJSON
+	}
+	if m.Sensor == "" {
+		m.Sensor = "{topic}"
+	}
+	for _, c := range t.Metrics {
+		m.Metrics = append(m.Metrics, sensor.Metric(c))
+	}
+	return m
+}
+
+// broker reads the files that b names. Errors: config.FieldError under key.
+func (b *BrokerConfig) broker(fsys durable.FS, gateway, name, key string) (source.BrokerConfig, error) {
+	c := source.BrokerConfig{URL: b.URL, ClientID: b.ClientID, KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic}
+	if c.ClientID == "" {
+		c.ClientID = "landfall-" + gateway + "-" + name
+	}
+	for _, f := range []struct {
+		key, name string
+		into      *string
+	}{{"username_file", b.UsernameFile, &c.Username}, {"password_file", b.PasswordFile, &c.Password}} {
+		if f.name == "" {
+			continue
+		}
+		data, err := config.ReadFiles(fsys, f.name)
+		if err != nil {
+			return c, &config.FieldError{Key: key + "." + f.key, Got: err.Error(), Want: "a file that this user may read"}
+		}
+		line, _, _ := strings.Cut(string(data[0]), "\n")
+		*f.into = strings.TrimSuffix(line, "\r")
+	}
+	files := tlsFiles{key: key, ca: b.CAFile, cert: b.CertFile, private: b.KeyFile, server: b.ServerName}
+	var err error
+	c.TLS, err = files.config(fsys)
+	return c, err
+}
+
+// newMQTT makes a source of messages.
+func (m *MQTTConfig) newMQTT(o source.Options, fsys durable.FS, gateway, key string) (part, error) {
+	broker, err := m.Broker.broker(fsys, gateway, o.Name, key+".broker")
+	if err != nil {
+		return nil, err
+	}
+	c := source.MQTTConfig{Options: o, Broker: broker, QoS: byte(m.qos()), Remember: m.Remember}
+	for i := range m.Topics {
+		c.Topics = append(c.Topics, source.MQTTTopic{Filter: m.Topics[i].Filter, Mapping: m.Topics[i].mapping()})
+	}
+	return source.NewMQTT(c)
+}

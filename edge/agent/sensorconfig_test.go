@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/clock"
+	"landfall/edge/durable"
+)
+
+// withSource gives a good configuration with another source.
+func withSource(source string) string {
+	return strings.Replace(good, "    serial: {device: /dev/ttyUSB0}\n", "    "+strings.ReplaceAll(strings.TrimSpace(source), "\n", "\n    ")+"\n", 1)
+}
+
+const goodMQTT = `
+mqtt:
+  broker: {url: "mqtts://b:8883", ca_file: /x, cert_file: /x, key_file: /x}
+  topics:
+    - {filter: a/+, sensor: "{2}", time_field: t, time_unit: ms, metrics: [{field: v, scale: 0.5, offset: -1, unit: K}]}
+    - {filter: b, format: value}
+`
+
+func TestMQTTConfiguration(t *testing.T) {
+	c, err := read(withSource(goodMQTT))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &c.Sources[0]
+	if !s.Resends() || s.Identified() || s.Kind() != "mqtt" || s.Where() != "mqtts://b:8883" {
+		t.Errorf("%+v", s)
+	}
+	if m := s.MQTT.Topics[0].mapping(); m.Metrics[0].Scale != 0.5 || m.Metrics[0].Offset != -1 || m.Format != "json" {
+		t.Errorf("%+v", m)
+	}
+	if b, err := (&BrokerConfig{URL: "mqtt://b:1"}).broker(durable.OS{}, "ship-1", "roof", "k"); err != nil || b.ClientID != "landfall-ship-1-roof" {
+		t.Errorf("%+v, %v", b, err)
+	}
+	for _, m := range []struct{ from, to, want string }{
+		{"mqtts://b:8883", "b:8883", "mqtt.broker.url"}, {"mqtts://b:8883", "mqtts://u:p@b:8883", "mqtt.broker.url"}, {"mqtts://", "mqtt://", "mqtt.broker.ca_file"},
+		{", key_file: /x", "", "mqtt.broker.cert_file"}, {"key_file: /x", "key_file: /x, password_file: /p", "mqtt.broker.password_file"},
+		{"topics:", "qos: 3\n      topics:", "mqtt.qos"}, {"topics:", "remember: -1\n      topics:", "mqtt.remember"}, {"filter: a/+", "filter: ''", "mqtt.topics[0].filter"},
+		{"format: value", "format: xml", "mqtt.topics[1].format"}, {", time_unit: ms", "", "mqtt.topics[0].time_unit"}, {"field: v,", "", "mqtt.topics[0].metrics[0].field"},
+		{"format: value", "format: value, sequence_field: n", "mqtt.topics[1].format"}, {"scale: 0.5", "scale: x", "mqtt.topics[0].metrics[0].scale"}, {"time_unit: ms", "time_unit: h", "time_unit"},
+	} {
+		text := strings.Replace(withSource(goodMQTT), m.from, m.to, 1)
+		if _, err := read(text); err == nil || !strings.Contains(err.Error(), m.want) {
+			t.Errorf("%q in place of %q: %v, want %s", m.to, m.from, err, m.want)
+		}
+	}
+}
+
+// TestSecretsComeFromFiles: the first line each; a file that is not there is
+// said with its key.
+func TestSecretsComeFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	user, password := filepath.Join(dir, "user"), filepath.Join(dir, "password")
+	for name, text := range map[string]string{user: "anna\n", password: "s3 cret\r\nnot this"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := BrokerConfig{URL: "mqtt://b:1", UsernameFile: user, PasswordFile: password}
+	got, err := b.broker(durable.OS{}, "g", "n", "k")
+	if err != nil || got.Username != "anna" || got.Password != "s3 cret" {
+		t.Errorf("%q %q %v", got.Username, got.Password, err)
+	}
+	b.PasswordFile = filepath.Join(dir, "gone")
+	if _, err := b.broker(durable.OS{}, "g", "n", "k"); err == nil || !strings.Contains(err.Error(), "k.password_file") {
+		t.Error(err)
+	}
+	c, err := read(withSource(goodMQTT))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "sources[0].mqtt.broker.ca_file") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,255 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"landfall/decoders/sensor"
+	"landfall/edge/record"
+)
+
+// MQTTTopic is a subscription and what its messages hold.
+type MQTTTopic struct {
+	Filter  string // topic filter, with + and #
+	Mapping sensor.Mapping
+}
+
+// BrokerConfig is what any client of an MQTT broker needs.
+type BrokerConfig struct {
+	// URL of the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://.
+	// Required.
+	URL string
+	// ClientID must stay the same, and be no other client's: the broker keeps
+	// under it what was not acknowledged. Required.
+	ClientID string
+	// Username and Password; empty: none.
+	Username, Password string
+	// TLS is for mqtts and wss; nil: the system's roots.
+	TLS *tls.Config
+	// KeepAlive is the longest silence on the connection. 0: 30 s.
+	KeepAlive time.Duration
+	// StatusTopic, when set, holds "online" while the gateway is connected, and
+	// "offline" after, retained: the latter is the last will too.
+	StatusTopic string
+}
+
+func (c *BrokerConfig) validate(name string) error {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || !strings.Contains(" mqtt mqtts ws wss ", " "+u.Scheme+" ") {
+		return fmt.Errorf("url of source %s: %q is none like mqtt://host:1883: %w", name, c.URL, ErrConfig)
+	}
+	if c.ClientID == "" {
+		return fmt.Errorf("client_id of source %s: empty: %w", name, ErrConfig)
+	}
+	if c.KeepAlive < 0 {
+		return fmt.Errorf("keep_alive of source %s: %v is negative: %w", name, c.KeepAlive, ErrConfig)
+	}
+	return nil
+}
+
+// MQTTConfig configures an MQTT.
+type MQTTConfig struct {
+	Options
+	Broker BrokerConfig
+	Topics []MQTTTopic // at least one; the first whose filter takes a topic maps it
+	QoS    byte        // asked for: 0, 1 or 2
+	// Remember is how many messages with an identity of their own are remembered,
+	// to know one that is sent again: more than the broker has in flight. 0: 16384.
+	Remember int
+}
+
+// maxRemember bounds Remember; MQTT has no more than 65,535 in flight.
+const maxRemember = 1 << 17
+
+// Validate names the first field that cannot be used. Error: ErrConfig.
+func (c *MQTTConfig) Validate() error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if err := c.Broker.validate(c.Name); err != nil {
+		return err
+	}
+	if len(c.Topics) == 0 {
+		return fmt.Errorf("topics of source %s: none: %w", c.Name, ErrConfig)
+	}
+	for _, t := range c.Topics {
+		if t.Filter == "" || strings.Contains(strings.TrimSuffix(t.Filter, "#"), "#") {
+			return fmt.Errorf("filter of source %s: %q is no topic filter: %w", c.Name, t.Filter, ErrConfig)
+		}
+	}
+	if c.QoS > 2 {
+		return fmt.Errorf("qos of source %s: %d is not 0, 1 or 2: %w", c.Name, c.QoS, ErrConfig)
+	}
+	if c.Remember < 0 || c.Remember > maxRemember {
+		return fmt.Errorf("remember of source %s: %d is not in 0..%d: %w", c.Name, c.Remember, maxRemember, ErrConfig)
+	}
+	return nil
+}
+
+// MQTT takes messages from a broker as reports of sensor readings. At QoS 1 and
+// 2 the session is persistent and a message is acknowledged after C1 only, so
+// the broker sends again what was not durable. A message sent again although it
+// was taken is known by its topic and bytes, when its payload has a time or a
+// number of its own; when it has none it cannot be told from a new message with
+// the same values, and is taken again.
+//
+// Order: messages are taken in the order in which the broker sends them.
+type MQTT struct {
+	meter
+	cfg     MQTTConfig
+	filters [][]string
+}
+
+// NewMQTT makes an MQTT. Error: ErrConfig.
+func NewMQTT(cfg MQTTConfig) (*MQTT, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Remember == 0 {
+		cfg.Remember = 1 << 14
+	}
+	m := &MQTT{cfg: cfg}
+	for _, t := range cfg.Topics {
+		m.filters = append(m.filters, strings.Split(t.Filter, "/"))
+	}
+	m.init(&m.cfg.Options, "mqtt", cfg.QoS > 0)
+	return m, nil
+}
+
+// Run takes messages until ctx ends. What was taken before is waited for, for
+// a moment, so that it can still be acknowledged. It returns nil.
+func (m *MQTT) Run(ctx context.Context, sink Sink) error {
+	seen, err := openSeen(m.cfg.Name, m.cfg.Remember, sink)
+	if err != nil {
+		return err
+	}
+	filters := map[string]byte{}
+	for _, t := range m.cfg.Topics {
+		filters[t.Filter] = m.cfg.QoS
+	}
+	link := brokerLink{cfg: &m.cfg.Broker, meter: &m.meter, filters: filters, persistent: m.cfg.QoS > 0}
+	return link.run(ctx, func(messages []message, acks *acknowledger) error {
+		return m.take(messages, acks, seen, sink)
+	})
+}
+
+// take delivers messages, in batches of which each touches one chunk of seen.
+func (m *MQTT) take(messages []message, acks *acknowledger, seen *seen, sink Sink) error {
+	wall, mono := m.cfg.Clock.Now()
+	for len(messages) > 0 {
+		b, n := m.batch(messages, seen)
+		b.ReceivedAt, b.Monotonic = wall, mono
+		b.Durable = acks.after(messages[:n])
+		b.Sync = b.Durable != nil
+		messages = messages[n:]
+		if len(b.Lines) == 0 && b.Durable == nil {
+			continue
+		}
+		m.lines(b)
+		if err := sink.Deliver(b); err != nil {
+			return fmt.Errorf("%w: %w", errStopped, err)
+		}
+	}
+	return nil
+}
+
+// batch makes lines of the first messages, as many as go into one batch.
+func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
+	b, bytes, marked, i := &Batch{Stream: "mqtt"}, 0, false, 0
+	for ; i < len(messages) && bytes <= maxBatchBytes && !(marked && seen.full()); i++ {
+		msg := &messages[i]
+		line, identity := m.report(msg)
+		if identity || msg.retained {
+			key := identify(msg.topic, msg.payload)
+			if !identity {
+				key = identify(retainedPrefix+msg.topic, msg.payload)
+			}
+			if seen.has(key) {
+				m.duplicates.Add(1)
+				continue
+			}
+			seen.add(key)
+			marked = true
+		}
+		b.Lines = append(b.Lines, line)
+		bytes += len(line.Data)
+	}
+	if marked {
+		b.Mark, b.Position = seen.mark()
+	}
+	return b, i
+}
+
+// retainedPrefix sets apart retained messages without an identity: each
+// connection brings the same one again, while one that is not retained may
+// have the same bytes and be new.
+const retainedPrefix = "\x00"
+
+// maxBatchBytes ends a batch of reports.
+const maxBatchBytes = 256 << 10
+
+// report makes the report of a message.
+func (m *MQTT) report(msg *message) (Line, bool) {
+	r := sensor.Report{Origin: sensor.OriginMQTT, Address: msg.topic, Payload: msg.payload}
+	mapping := m.mapping(msg.topic)
+	identity := false
+	if mapping == nil {
+		r.Reason = sensor.RejectNoMapping
+	} else {
+		identity = mapping.Read(&r)
+	}
+	if msg.retained {
+		// It was said before this connection: it does not tell of now.
+		for i := range r.Readings {
+			r.Readings[i].Historical = true
+		}
+	}
+	if r.Reason != "" {
+		m.rejected.Add(1)
+	}
+	return reportLine(&r), identity
+}
+
+// reportLine makes a line of a report.
+func reportLine(r *sensor.Report) Line {
+	return Line{
+		Data: r.Append(make([]byte, 0, 2*len(r.Payload)+64)), Reading: true,
+		Truncated: len(r.Payload) > sensor.MaxPayloadBytes, Time: record.Micros(r.ReadingTime()),
+	}
+}
+
+// mapping gives the mapping of a topic; nil: no filter takes it.
+func (m *MQTT) mapping(topic string) *sensor.Mapping {
+	levels := strings.Split(topic, "/")
+	for i, f := range m.filters {
+		if takes(f, levels) {
+			return &m.cfg.Topics[i].Mapping
+		}
+	}
+	return nil
+}
+
+// takes says whether a filter takes a topic (MQTT 3.1.1, 4.7). A shared
+// subscription's own levels are not part of it.
+func takes(filter, topic []string) bool {
+	if len(filter) > 2 && filter[0] == "$share" {
+		filter = filter[2:]
+	}
+	for i, f := range filter {
+		switch {
+		case f == "#":
+			return true
+		case i >= len(topic) || f != "+" && f != topic[i]:
+			return false
+		}
+	}
+	return len(filter) == len(topic)
+}
+
+// errRefused says that the broker does not give what was asked for.
+var errRefused = errors.New("the broker refuses")

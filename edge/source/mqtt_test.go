@@ -1,0 +1,396 @@
+package source
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"landfall/decoders/sensor"
+)
+
+// broker is a mosquitto of the test's own, on one port for its life.
+type broker struct {
+	t    testing.TB
+	conf string
+	addr string
+	cmd  *exec.Cmd
+}
+
+func newBroker(t testing.TB, settings string) *broker {
+	t.Helper()
+	if _, err := exec.LookPath("mosquitto"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("a real broker: %v", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{t: t, addr: ln.Addr().String(), conf: filepath.Join(t.TempDir(), "mosquitto.conf")}
+	_ = ln.Close()
+	_, port, _ := net.SplitHostPort(b.addr)
+	text := fmt.Sprintf("listener %s 127.0.0.1\nuser root\nmax_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n%s", port, settings)
+	if err := os.WriteFile(b.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	t.Cleanup(b.kill)
+	return b
+}
+
+func (b *broker) url() string { return "mqtt://" + b.addr }
+
+func (b *broker) start() {
+	b.t.Helper()
+	b.cmd = exec.Command("mosquitto", "-c", b.conf)
+	if err := b.cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	eventually(b.t, "the broker listens", func() bool {
+		c, err := net.Dial("tcp", b.addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (b *broker) kill() {
+	if b.cmd != nil {
+		_ = b.cmd.Process.Kill()
+		_ = b.cmd.Wait()
+		b.cmd = nil
+	}
+}
+
+// publisher gives a client that publishes at QoS 1.
+func (b *broker) publisher(name string) mqtt.Client {
+	b.t.Helper()
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url()).SetClientID(name).SetAutoReconnect(false))
+	token := c.Connect()
+	if token.Wait(); token.Error() != nil {
+		b.t.Fatal(token.Error())
+	}
+	b.t.Cleanup(func() { c.Disconnect(0) })
+	return c
+}
+
+func publish(t testing.TB, c mqtt.Client, topic, payload string, retained bool) {
+	t.Helper()
+	token := c.Publish(topic, 1, retained, payload)
+	if token.Wait(); token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+}
+
+// durableSink keeps batches and makes them durable when told to.
+type durableSink struct {
+	mu      sync.Mutex
+	reports []sensor.Report
+	marks   map[string][]byte
+	hold    bool // nothing becomes durable
+}
+
+func (s *durableSink) Deliver(b *Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range b.Lines {
+		var r sensor.Report
+		if err := r.Decode(l.Data, nil); err != nil || !l.Reading {
+			return fmt.Errorf("line %q: %v", l.Data, err)
+		}
+		s.reports = append(s.reports, r)
+	}
+	if s.hold {
+		return nil
+	}
+	if b.Mark != "" {
+		s.marks[b.Mark] = b.Position
+	}
+	if b.Durable != nil {
+		b.Durable()
+	}
+	return nil
+}
+
+func (s *durableSink) Position(mark string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.marks[mark]
+}
+
+func (s *durableSink) payloads() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.reports {
+		all = append(all, string(r.Payload))
+	}
+	return all
+}
+
+var numberedJSON = sensor.Mapping{Format: sensor.FormatJSON, Sensor: "{2}", SequenceField: "n"}
+
+func mqttConfig(b *broker, qos byte) MQTTConfig {
+	return MQTTConfig{Options: options("plant"), QoS: qos, Broker: BrokerConfig{URL: b.url(), ClientID: "landfall-test", StatusTopic: "gw/status"},
+		Topics: []MQTTTopic{{"plant/+/numbered", numberedJSON}, {"plant/#", sensor.Mapping{Format: sensor.FormatValue, Sensor: "{2}"}}}}
+}
+
+// runMQTT runs a source until the returned function.
+func runMQTT(t testing.TB, cfg MQTTConfig, sink Sink) (*MQTT, func()) {
+	t.Helper()
+	m, err := NewMQTT(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx, sink) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	eventually(t, "the source is subscribed", func() bool {
+		s := m.Status()
+		return s.State == StateOpen && s.Connects > 0
+	})
+	return m, stop
+}
+
+// TestMessagesWaitForDurability: what is not durable is sent again after a
+// restart, what is durable is not, and what is sent again although it is
+// durable is known by its number.
+func TestMessagesWaitForDurability(t *testing.T) {
+	for _, qos := range []byte{1, 2} {
+		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+			b := newBroker(t, "allow_anonymous true\nmax_inflight_messages 0\n")
+			first := &durableSink{marks: map[string][]byte{}, hold: true}
+			cfg := mqttConfig(b, qos)
+			_, stop := runMQTT(t, cfg, first)
+			p := b.publisher("p")
+			eventually(t, "a subscription", func() bool {
+				publish(t, p, "plant/x/probe", "0", false)
+				return len(first.payloads()) > 0
+			})
+			for i := range 50 {
+				publish(t, p, "plant/a/numbered", fmt.Sprintf(`{"v":1,"n":%d}`, i), false)
+			}
+			eventually(t, "all messages", func() bool { return slices.Contains(first.payloads(), `{"v":1,"n":49}`) })
+			stop()
+			second := &durableSink{marks: map[string][]byte{}}
+			_, stop = runMQTT(t, cfg, second)
+			eventually(t, "all messages again", func() bool { return slices.Contains(second.payloads(), `{"v":1,"n":49}`) })
+			publish(t, p, "plant/a/numbered", `{"v":1,"n":7}`, false) // a publisher that sends again
+			publish(t, p, "plant/a/numbered", `{"v":1,"n":50}`, false)
+			eventually(t, "a new message", func() bool { return slices.Contains(second.payloads(), `{"v":1,"n":50}`) })
+			if n := len(second.payloads()); n != 51+len(first.payloads())-50 {
+				t.Errorf("%d messages, want 51 and the probes: %q", n, second.payloads())
+			}
+			stop()
+			third := &durableSink{marks: second.marks}
+			m, _ := runMQTT(t, cfg, third)
+			publish(t, p, "plant/a/numbered", `{"v":1,"n":7}`, false)
+			publish(t, p, "plant/a/numbered", `{"v":1,"n":51}`, false)
+			eventually(t, "a new message", func() bool { return slices.Contains(third.payloads(), `{"v":1,"n":51}`) })
+			if got := third.payloads(); len(got) != 1 || m.Status().Duplicates != 1 {
+				t.Errorf("after a clean restart: %q, %d duplicates", got, m.Status().Duplicates)
+			}
+		})
+	}
+}
+
+// TestBrokerRestart: the source comes back by itself, retained messages are
+// historical and come once, and the last will says that it is gone.
+func TestBrokerRestart(t *testing.T) {
+	store := t.TempDir()
+	b := newBroker(t, "allow_anonymous true\npersistence true\npersistence_location "+store+"/\nautosave_on_changes true\nautosave_interval 1\n")
+	p := b.publisher("p")
+	publish(t, p, "plant/a/kept", "5", true)
+	sink := &durableSink{marks: map[string][]byte{}}
+	m, stop := runMQTT(t, mqttConfig(b, 1), sink)
+	eventually(t, "the retained message", func() bool { return len(sink.payloads()) == 1 })
+	b.kill()
+	eventually(t, "the loss", func() bool { return m.Status().State == StateAbsent })
+	b.start()
+	eventually(t, "the return", func() bool { return m.Status().State == StateOpen })
+	p = b.publisher("p")
+	status := make(chan string, 8)
+	if token := p.Subscribe("gw/status", 1, func(_ mqtt.Client, m mqtt.Message) { status <- string(m.Payload()) }); token.Wait() && token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+	publish(t, p, "plant/a/temperature", "21.5", false)
+	eventually(t, "a message", func() bool { return slices.Contains(sink.payloads(), "21.5") })
+	if n := len(sink.payloads()); n != 2 {
+		t.Errorf("the retained message came again: %q", sink.payloads())
+	}
+	sink.mu.Lock()
+	if r := sink.reports[0]; !r.Readings[0].Historical || r.Readings[0].Sensor != "a" || r.Readings[0].Metric != "kept" || r.Address != "plant/a/kept" {
+		t.Errorf("retained: %+v", r)
+	}
+	if r := sink.reports[len(sink.reports)-1]; r.Readings[0].Historical || r.Readings[0].Number != 21.5 {
+		t.Errorf("live: %+v", r)
+	}
+	sink.mu.Unlock()
+	stop()
+	for s := range status {
+		if s == "offline" {
+			break
+		}
+	}
+}
+
+// TestBrokerRefuses: a wrong password, a subscription that is not granted and a
+// QoS below the one asked for are said.
+func TestBrokerRefuses(t *testing.T) {
+	passwords := filepath.Join(t.TempDir(), "passwords")
+	if err := os.WriteFile(passwords, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBroker(t, "allow_anonymous false\npassword_file "+passwords+"\n")
+	m, err := NewMQTT(mqttConfig(b, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx, &durableSink{marks: map[string][]byte{}}) }()
+	eventually(t, "a refusal", func() bool { return m.Status().State == StateAbsent && m.Status().Errors > 0 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	m, err := NewMQTT(MQTTConfig{Options: options("x"), Broker: BrokerConfig{URL: "mqtt://h:1", ClientID: "c"}, Topics: []MQTTTopic{{Filter: "a/+/c"}, {Filter: "a/#"}, {Filter: "$share/g/b/+"}, {Filter: "z"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, want := range map[string]int{"a/b/c": 0, "a/b": 1, "a": 1, "a/b/c/d": 1, "b/x": 2, "b": -1, "z": 3, "z/y": -1, "": -1} {
+		got := -1
+		for i := range m.cfg.Topics {
+			if m.mapping(topic) == &m.cfg.Topics[i].Mapping {
+				got = i
+			}
+		}
+		if got != want {
+			t.Errorf("%q is taken by %d, want %d", topic, got, want)
+		}
+	}
+}
+
+func TestMQTTConfigs(t *testing.T) {
+	good := MQTTConfig{Options: options("x"), Broker: BrokerConfig{URL: "mqtts://h:8883", ClientID: "c"}, Topics: []MQTTTopic{{Filter: "a"}}}
+	for name, change := range map[string]func(*MQTTConfig){
+		"url": func(c *MQTTConfig) { c.Broker.URL = "h:1883" }, "scheme": func(c *MQTTConfig) { c.Broker.URL = "http://h" }, "client": func(c *MQTTConfig) { c.Broker.ClientID = "" },
+		"topics": func(c *MQTTConfig) { c.Topics = nil }, "filter": func(c *MQTTConfig) { c.Topics = []MQTTTopic{{Filter: "a/#/b"}} },
+		"qos": func(c *MQTTConfig) { c.QoS = 3 }, "remember": func(c *MQTTConfig) { c.Remember = -1 }, "keep": func(c *MQTTConfig) { c.Broker.KeepAlive = -1 },
+	} {
+		c := good
+		change(&c)
+		if _, err := NewMQTT(c); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, err := NewMQTT(good); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSeenRemembersTheNewest: over restarts, and forgets the oldest chunk only.
+func TestSeenRemembersTheNewest(t *testing.T) {
+	sink := newTestSink()
+	s, err := openSeen("m", 64, sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(1000) {
+		s.add(i + 1)
+		name, value := s.mark()
+		sink.positions[name] = value
+		for back := range min(i, 48) {
+			if !s.has(i + 1 - back) {
+				t.Fatalf("%d forgot %d", i+1, i+1-back)
+			}
+		}
+		if i > 100 && s.has(i-64) {
+			t.Fatalf("%d still has %d", i+1, i-64)
+		}
+		if i%37 == 0 {
+			if s, err = openSeen("m", 64, sink); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sink.positions["m/1"] = []byte{9}
+	if _, err := openSeen("m", 64, sink); err == nil {
+		t.Error("a newer mark was read")
+	}
+}
+
+// TestTLSAndPassword: over TLS with a name and a password that are right.
+func TestTLSAndPassword(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := exec.LookPath("mosquitto_passwd"); err != nil {
+		t.Skip(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, data := range map[string][]byte{"cert": certificate, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), "passwords": nil} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("mosquitto_passwd", "-b", filepath.Join(dir, "passwords"), "anna", "secret").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b := newBroker(t, fmt.Sprintf("allow_anonymous false\npassword_file %s/passwords\ncertfile %s/cert\nkeyfile %s/key\n", dir, dir, dir))
+	cfg := mqttConfig(b, 1)
+	cfg.Broker.URL, cfg.Broker.Username, cfg.Broker.Password = "mqtts://"+b.addr, "anna", "secret"
+	cfg.Broker.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+	cfg.Broker.TLS.RootCAs.AppendCertsFromPEM(certificate)
+	sink := &durableSink{marks: map[string][]byte{}}
+	runMQTT(t, cfg, sink)
+	p := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(cfg.Broker.URL).SetClientID("p").SetTLSConfig(cfg.Broker.TLS).SetUsername("anna").SetPassword("secret"))
+	if token := p.Connect(); token.Wait() && token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+	defer p.Disconnect(0)
+	eventually(t, "a message over TLS", func() bool {
+		publish(t, p, "plant/a/b", "1", false)
+		return len(sink.payloads()) > 0
+	})
+}

@@ -1,0 +1,245 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+// message is one message as the broker sent it.
+type message struct {
+	topic    string
+	payload  []byte
+	qos      byte
+	retained bool
+	ack      func() // sends the acknowledgement, when its connection still stands
+}
+
+// brokerLink keeps a connection to a broker, one paho client after another: a
+// client that connects again by itself would keep what it received before, and
+// handlers of the old connection would mix with those of the new.
+type brokerLink struct {
+	cfg        *BrokerConfig
+	meter      *meter
+	filters    map[string]byte // to QoS
+	persistent bool            // the broker keeps the session
+	// connected, when set, is called once a connection stands, with what
+	// publishes on it; disconnected when it is gone.
+	connected    func(publish func(topic string, payload []byte))
+	disconnected func()
+
+	messages chan message
+}
+
+const (
+	mqttQueue       = 4096 // messages received and not yet taken
+	mqttBatch       = 512  // messages taken at once
+	mqttTimeout     = 20 * time.Second
+	mqttStopTimeout = 3 * time.Second // for acknowledgements at the end
+)
+
+// run connects, again and again, and has take called with messages in their
+// order, until ctx ends or take fails, which ends the gateway.
+func (l *brokerLink) run(ctx context.Context, take func([]message, *acknowledger) error) error {
+	defer l.meter.set(StateStopped, "")
+	l.messages = make(chan message, mqttQueue)
+	acks := newAcknowledger()
+	var workers sync.WaitGroup
+	workers.Go(acks.run)
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	workers.Go(func() {
+		defer stop()
+		l.takeAll(taking, acks, take)
+	})
+	var retry backoff
+	for taking.Err() == nil {
+		began := time.Now()
+		err := l.connection(taking, acks)
+		if taking.Err() != nil {
+			break
+		}
+		if time.Since(began) > maxBackoff {
+			retry.reset()
+		}
+		l.meter.fault(StateAbsent, err)
+		retry.wait(taking)
+	}
+	acks.close()
+	workers.Wait()
+	return nil
+}
+
+// takeAll takes messages as they come.
+func (l *brokerLink) takeAll(ctx context.Context, acks *acknowledger, take func([]message, *acknowledger) error) {
+	for {
+		var all []message
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-l.messages:
+			all = append(all, m)
+		}
+		for len(all) < mqttBatch {
+			select {
+			case m := <-l.messages:
+				all = append(all, m)
+				continue
+			default:
+			}
+			break
+		}
+		if err := take(all, acks); err != nil {
+			return
+		}
+	}
+}
+
+// connection is one connection from its beginning to its end.
+func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
+	lost := make(chan error, 1)
+	live, end := context.WithCancel(ctx)
+	defer end()
+	client := mqtt.NewClient(l.options(live, lost))
+	if err := await(ctx, client.Connect()); err != nil {
+		client.Disconnect(0)
+		return fmt.Errorf("connect: %w", err)
+	}
+	l.meter.connected(l.cfg.URL)
+	defer l.meter.disconnected()
+	if l.disconnected != nil {
+		defer l.disconnected()
+	}
+	publish := func(topic string, payload []byte) { client.Publish(topic, 0, false, payload) }
+	if l.connected != nil {
+		l.connected(publish)
+	}
+	err := l.subscribe(ctx, client)
+	if err == nil && l.cfg.StatusTopic != "" {
+		client.Publish(l.cfg.StatusTopic, 1, true, "online")
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			// Messages are taken no more; what was taken may still become durable.
+			end()
+			acks.settle(mqttStopTimeout)
+			if l.cfg.StatusTopic != "" {
+				client.Publish(l.cfg.StatusTopic, 1, true, "offline").WaitTimeout(time.Second)
+			}
+		case err = <-lost:
+			err = fmt.Errorf("connection lost: %w", err)
+		}
+	}
+	end() // before Disconnect, which waits for handlers
+	client.Disconnect(250)
+	return err
+}
+
+// options are those of one connection. Acknowledging is ours; no store is kept:
+// what is unacknowledged the broker has, and a copy here would come twice.
+func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.ClientOptions {
+	o := mqtt.NewClientOptions().AddBroker(l.cfg.URL).SetClientID(l.cfg.ClientID).
+		SetCleanSession(!l.persistent).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
+		SetAutoAckDisabled(true).SetStore(noStore{}).SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
+		SetProtocolVersion(4).SetUsername(l.cfg.Username).SetPassword(l.cfg.Password)
+	if l.cfg.KeepAlive > 0 {
+		o.SetKeepAlive(l.cfg.KeepAlive)
+	}
+	if l.cfg.TLS != nil {
+		o.SetTLSConfig(l.cfg.TLS)
+	}
+	if l.cfg.StatusTopic != "" {
+		o.SetWill(l.cfg.StatusTopic, "offline", 1, true)
+	}
+	if u, err := url.Parse(l.cfg.URL); err == nil && u.Scheme == "mqtt" {
+		o.SetCustomOpenConnectionFn(openBuffered)
+	}
+	// Before Connect: the broker sends at once what it kept, and a message that no
+	// handler takes is never acknowledged.
+	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+		wall, _ := l.meter.o.Clock.Now()
+		l.meter.received(len(m.Payload()), wall)
+		select {
+		case l.messages <- message{m.Topic(), m.Payload(), m.Qos(), m.Retained(), m.Ack}:
+		case <-live.Done(): // it comes again, on the next connection
+		}
+	})
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		select {
+		case lost <- err:
+		default:
+		}
+	})
+	return o
+}
+
+// subscribe asks for the topics, on each connection: a broker that was killed
+// may have kept the session without its subscriptions. It brings all retained
+// messages again.
+func (l *brokerLink) subscribe(ctx context.Context, client mqtt.Client) error {
+	token := client.SubscribeMultiple(l.filters, nil)
+	if err := await(ctx, token); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	for filter, granted := range token.(*mqtt.SubscribeToken).Result() {
+		if granted > 2 {
+			return fmt.Errorf("subscribe to %s: %w", filter, errRefused)
+		}
+		if granted < l.filters[filter] {
+			return fmt.Errorf("subscribe to %s: QoS %d in place of %d: %w", filter, granted, l.filters[filter], errRefused)
+		}
+	}
+	return nil
+}
+
+// await waits for a token.
+func await(ctx context.Context, token mqtt.Token) error {
+	t := time.NewTimer(mqttTimeout)
+	defer t.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return errors.New("no answer")
+	}
+}
+
+// noStore keeps nothing.
+type noStore struct{}
+
+func (noStore) Open()                             {}
+func (noStore) Put(string, packets.ControlPacket) {}
+func (noStore) Get(string) packets.ControlPacket  { return nil }
+func (noStore) All() []string                     { return nil }
+func (noStore) Del(string)                        {}
+func (noStore) Close()                            {}
+func (noStore) Reset()                            {}
+
+// openBuffered connects over TCP. paho reads a packet in three reads, which a
+// buffer makes one for many packets.
+func openBuffered(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: o.ConnectTimeout}).Dial("tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &bufferedConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
+}
+
+type bufferedConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// Read implements io.Reader.
+func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }

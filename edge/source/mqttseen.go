@@ -1,0 +1,119 @@
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"landfall/edge/record"
+)
+
+// seen remembers the newest messages that were taken, by the hash of topic and
+// payload. It lies in marks of the log, a chunk each, so that a mark that rides
+// in a block is small however many are remembered. The mark <source>/<n> holds
+// chunk c of those with c mod chunks = n. Version 1:
+//
+//	1 byte version (1) | uvarint c | up to 16 hashes of 8 bytes, in order
+type seen struct {
+	name   string
+	chunks uint64
+	taken  map[uint64]uint64 // hash to the chunk it lies in
+	ring   [][]uint64        // chunk c lies at c mod chunks
+	chunk  uint64            // the one being filled
+}
+
+const (
+	seenVersion = 1
+	seenChunk   = 16 // hashes a chunk
+)
+
+// identify hashes a message: equal hashes are equal messages, as far as 64 bits
+// of SHA-256 tell.
+func identify(topic string, payload []byte) uint64 {
+	h := sha256.New()
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(topic)))
+	h.Write(n[:])
+	h.Write([]byte(topic))
+	h.Write(payload)
+	var sum [sha256.Size]byte
+	return binary.LittleEndian.Uint64(h.Sum(sum[:0]))
+}
+
+// openSeen reads the marks of a source. Error: record.ErrVersion; a damaged
+// mark is as if it were not there.
+func openSeen(name string, remember int, sink Sink) (*seen, error) {
+	chunks := max(2, (remember+seenChunk-1)/seenChunk)
+	s := &seen{name: name, chunks: uint64(chunks), taken: map[uint64]uint64{}, ring: make([][]uint64, chunks)}
+	numbers := make([]uint64, chunks)
+	for n := range uint64(chunks) {
+		p := sink.Position(s.markName(n))
+		if len(p) == 0 {
+			continue
+		}
+		if p[0] != seenVersion {
+			return nil, fmt.Errorf("read mark %s, version %d: %w", s.markName(n), p[0], record.ErrVersion)
+		}
+		f := record.NewFields(p[1:])
+		c := f.Uvarint()
+		hashes := f.Rest()
+		if f.Bad() || len(hashes)%8 != 0 || len(hashes) > 8*seenChunk {
+			continue
+		}
+		// Chunks of a larger or smaller ring lie elsewhere and are taken all the
+		// same: what counts is which messages were taken.
+		numbers[n], s.chunk = c, max(s.chunk, c)
+		for ; len(hashes) > 0; hashes = hashes[8:] {
+			s.ring[n] = append(s.ring[n], binary.LittleEndian.Uint64(hashes))
+		}
+	}
+	for n := range uint64(chunks) {
+		for _, h := range s.ring[n] {
+			s.taken[h] = max(s.taken[h], numbers[n])
+		}
+	}
+	if at := s.chunk % s.chunks; numbers[at] != s.chunk || len(s.ring[at]) >= seenChunk {
+		s.next()
+	}
+	return s, nil
+}
+
+func (s *seen) markName(n uint64) string { return fmt.Sprintf("%s/%d", s.name, n) }
+
+// has says whether a message was taken.
+func (s *seen) has(hash uint64) bool {
+	_, ok := s.taken[hash]
+	return ok
+}
+
+// full says that the next add begins a chunk, and so another mark.
+func (s *seen) full() bool { return len(s.ring[s.chunk%s.chunks]) >= seenChunk }
+
+// add remembers a message that is being taken, and forgets the oldest ones.
+func (s *seen) add(hash uint64) {
+	if s.full() {
+		s.next()
+	}
+	at := s.chunk % s.chunks
+	s.ring[at] = append(s.ring[at], hash)
+	s.taken[hash] = s.chunk
+}
+
+// next begins a chunk in the place of the oldest.
+func (s *seen) next() {
+	s.chunk++
+	at := s.chunk % s.chunks
+	for _, h := range s.ring[at] {
+		delete(s.taken, h)
+	}
+	s.ring[at] = s.ring[at][:0]
+}
+
+// mark gives the mark of the chunk that is being filled.
+func (s *seen) mark() (name string, value []byte) {
+	value = binary.AppendUvarint(append(make([]byte, 0, 10+8*seenChunk), seenVersion), s.chunk)
+	for _, h := range s.ring[s.chunk%s.chunks] {
+		value = binary.LittleEndian.AppendUint64(value, h)
+	}
+	return s.markName(s.chunk % s.chunks), value
+}
