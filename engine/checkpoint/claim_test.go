@@ -118,20 +118,24 @@ func TestStateIsVerified(t *testing.T) {
 	if err := commit(t, c, 1); err != nil {
 		t.Fatal(err)
 	}
+	closed(t, c) // it publishes and collects beside us until then
 	name := c.Manifest().State[0].Name
 	store.put(name, []byte("other"))
+	checked := 0
 	for _, err := range c.State(t.Context()) {
-		if !errors.Is(err, ErrCorrupt) {
+		if checked++; !errors.Is(err, ErrCorrupt) {
 			t.Errorf("other content: %v", err)
 		}
 	}
 	delete(store.objects, name)
 	for _, err := range c.State(t.Context()) {
-		if !errors.Is(err, ErrCorrupt) {
+		if checked++; !errors.Is(err, ErrCorrupt) {
 			t.Errorf("missing: %v", err)
 		}
 	}
-	closed(t, c)
+	if checked != 2 {
+		t.Errorf("%d objects were read, want one each time", checked)
+	}
 }
 
 // TestCollectorNeverTakesAClaimInProgress: B lists and collects while C has
