@@ -80,3 +80,39 @@ func TestSecretsComeFromFiles(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+const goodModbus = `
+modbus:
+  url: rtu:///dev/ttyS1
+  devices:
+    - {unit: 3, sensor: pump, interval: 5s, registers: [{address: "40001", type: float32, order: cdab, metric: p}, {address: coil:0, metric: on}]}
+    - {sensor: fan, registers: [{address: 30002, metric: t, scale: 0.1}]}
+`
+
+func TestModbusConfiguration(t *testing.T) {
+	c, err := read(withSource(goodModbus))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &c.Sources[0]
+	if s.Resends() || s.Kind() != "modbus" || s.Where() != "rtu:///dev/ttyS1" || s.Modbus.Devices[1].unit() != 1 {
+		t.Errorf("%+v", s)
+	}
+	if r, err := s.Modbus.Devices[0].Registers[1].register(); err != nil || r.Type != "bool" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+	for _, m := range []struct{ from, to, want string }{
+		{"rtu:///dev/ttyS1", "/dev/ttyS1", "modbus.url"}, {"rtu:///dev/ttyS1", "tcp://plc", "modbus.url"}, {"rtu:///dev/ttyS1", "rtu:///dev/ttyS1\n      parity: mark", "modbus.parity"},
+		{"rtu:///dev/ttyS1", "rtu:///dev/ttyS1\n      stop_bits: 3", "modbus.stop_bits"}, {"rtu:///dev/ttyS1", "rtu:///dev/ttyS1\n      timeout: 1ms", "modbus.timeout"},
+		{"unit: 3", "unit: 256", "devices[0].unit"}, {"sensor: fan", "sensor: ''", "devices[1].sensor"}, {"interval: 5s", "interval: 1ms", "devices[0].interval"},
+		{`"40001"`, `"50001"`, "devices[0].registers[0].address"}, {"type: float32", "type: float", "registers[0].type"}, {"order: cdab", "order: cd", "registers[0].order"},
+		{"coil:0, metric: on", "coil:0, metric: on, type: int16", "registers[1].type"}, {"metric: t", "metric: ''", "devices[1].registers[0].metric"},
+	} {
+		if _, err := read(strings.Replace(withSource(goodModbus), m.from, m.to, 1)); err == nil || !strings.Contains(err.Error(), m.want) {
+			t.Errorf("%q in place of %q: %v, want %s", m.to, m.from, err, m.want)
+		}
+	}
+}

@@ -1,6 +1,10 @@
 package explain
 
-import "landfall/edge/agent"
+import (
+	"fmt"
+
+	"landfall/edge/agent"
+)
 
 // explainMQTT explains messages from a broker.
 func explainMQTT(s *agent.SourceConfig, h *Handoff) {
@@ -22,4 +26,12 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 	h.Limits = append(h.Limits,
 		"it begins where the broker has the message on disk: what a broker forgets when it is killed, its publishers must send again.",
 		"the broker keeps messages for an absent gateway only from the first connection on, and within its own limits (mosquitto: max_queued_messages).")
+}
+
+// explainModbus explains polling.
+func explainModbus(_ *agent.SourceConfig, c *agent.Config, h *Handoff) {
+	h.Guarantee = AtMostOnce
+	h.Why = fmt.Sprintf("A register holds what is so now: what was read and not yet fsynced (at most %s) cannot be read again. "+
+		"What could not be read is a reading without a value, whose quality says why, at every interval: no gap is silent, and no old value has a new time.", c.Capture.GroupInterval)
+	h.Limits = append(h.Limits, "what changes between two polls is not seen.")
 }

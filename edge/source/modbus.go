@@ -1,0 +1,238 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"landfall/decoders/sensor"
+	"landfall/decoders/sensor/modbus"
+)
+
+// ModbusDevice is one device on a bus, and what is read from it.
+type ModbusDevice struct {
+	Unit      uint8  // address on the bus, 1 to 247; over TCP also 0 and 255
+	Sensor    string // name of the sensor; required
+	Interval  time.Duration
+	Registers []modbus.Register
+}
+
+// ModbusConfig configures a Modbus.
+type ModbusConfig struct {
+	Options
+	// URL is tcp://host:port, rtu:///dev/… for a serial line, or
+	// rtuovertcp://host:port for a converter that passes RTU frames. Required.
+	URL      string
+	Baud     int    // of a serial line, bits per second; 0: 19200
+	Parity   string // of a serial line: none, even or odd; empty: even
+	StopBits int    // 1 or 2; 0: 1, without parity 2
+	// Timeout is how long a device may take to answer. 0: 1 s.
+	Timeout time.Duration
+	Devices []ModbusDevice // at least one
+}
+
+// Validate names the first field that cannot be used. Error: ErrConfig.
+func (c *ModbusConfig) Validate() error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || !strings.Contains(" tcp rtu rtuovertcp ", " "+u.Scheme+" ") || u.Host == "" && u.Path == "" {
+		return fmt.Errorf("url of source %s: %q is none like tcp://host:502 or rtu:///dev/ttyUSB0: %w", c.Name, c.URL, ErrConfig)
+	}
+	switch {
+	case c.Baud < 0 || c.StopBits < 0 || c.StopBits > 2 || !strings.Contains(" none even odd ", " "+c.Parity):
+		return fmt.Errorf("line of source %s: %d baud, parity %q, %d stop bits: %w", c.Name, c.Baud, c.Parity, c.StopBits, ErrConfig)
+	case c.Timeout < 0:
+		return fmt.Errorf("timeout of source %s: %v is negative: %w", c.Name, c.Timeout, ErrConfig)
+	case len(c.Devices) == 0:
+		return fmt.Errorf("devices of source %s: none: %w", c.Name, ErrConfig)
+	}
+	for i := range c.Devices {
+		d := &c.Devices[i]
+		if d.Sensor == "" || d.Interval <= 0 || len(d.Registers) == 0 {
+			return fmt.Errorf("device %d of source %s: sensor, interval and registers are required: %w", d.Unit, c.Name, ErrConfig)
+		}
+		for _, r := range d.Registers {
+			if r.Type.Registers() == 0 || !r.Order.Valid() {
+				return fmt.Errorf("register %s:%d of device %d of source %s: type %q, order %q: %w", r.Table, r.Address, d.Unit, c.Name, r.Type, r.Order, ErrConfig)
+			}
+		}
+	}
+	return nil
+}
+
+// Modbus asks the devices of one bus in turn, each at its interval, and makes a
+// report of each answer. A value that could not be read is a reading without a
+// value, whose quality says why, at every interval: never an old value with a
+// new time. So that a late answer is not taken for the answer to a later
+// question, the line is closed after a time-out, and on a serial line a device's
+// first answer after one is thrown away with everything that follows it for
+// Timeout.
+//
+// A device that does not answer is asked less often, in the end for a
+// thirtieth of the bus's time, so that the others are not kept waiting.
+type Modbus struct {
+	meter
+	cfg     ModbusConfig
+	bus     modbusBus
+	devices []*modbusDevice
+}
+
+// modbusDevice is a device with its schedule.
+type modbusDevice struct {
+	ModbusDevice
+	requests []modbus.Request
+	next     time.Time      // when it is due
+	askAt    time.Time      // not asked before, because it did not answer
+	silent   int            // polls in a row without an answer
+	suspect  bool           // a late answer of it may be on the way
+	quality  sensor.Quality // of its last failure
+	split    map[int]bool   // requests of which a part is refused
+}
+
+// NewModbus makes a Modbus. Error: ErrConfig.
+func NewModbus(cfg ModbusConfig) (*Modbus, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = time.Second
+	}
+	m := &Modbus{cfg: cfg, bus: modbusBus{cfg: &cfg}}
+	m.bus.cfg, m.bus.meter = &m.cfg, &m.meter
+	for _, d := range cfg.Devices {
+		m.devices = append(m.devices, &modbusDevice{ModbusDevice: d, requests: modbus.Requests(d.Registers), split: map[int]bool{}})
+	}
+	m.init(&m.cfg.Options, "modbus", false)
+	return m, nil
+}
+
+// Run polls until ctx ends. It returns nil.
+func (m *Modbus) Run(ctx context.Context, sink Sink) error {
+	defer m.set(StateStopped, "")
+	defer m.bus.close()
+	now := time.Now()
+	for _, d := range m.devices {
+		d.next = now
+	}
+	for {
+		d := m.devices[0]
+		for _, other := range m.devices[1:] {
+			if other.next.Before(d.next) {
+				d = other
+			}
+		}
+		if !wait(ctx, time.Until(d.next)) {
+			return nil
+		}
+		for d.next = d.next.Add(d.Interval); time.Until(d.next) < 0; {
+			d.next = time.Now().Add(d.Interval) // the bus is slower than the schedule
+		}
+		if err := m.poll(ctx, d, sink); err != nil || ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// poll reads one device and delivers a report a request.
+func (m *Modbus) poll(ctx context.Context, d *modbusDevice, sink Sink) error {
+	failed := m.prepare(ctx, d)
+	for i := range d.requests {
+		q := &d.requests[i]
+		if failed == sensor.QualityGood && !d.split[i] {
+			data, quality := m.bus.read(d.Unit, q)
+			if quality == sensor.QualityBadException && len(q.Reads) > 1 {
+				d.split[i] = true // one register may be the reason
+			} else {
+				if err := m.deliver(d, q, data, quality, sink); err != nil {
+					return err
+				}
+				failed = m.judge(d, quality)
+				continue
+			}
+		}
+		parts := []modbus.Request{*q}
+		if d.split[i] && failed == sensor.QualityGood {
+			parts = q.Split()
+		}
+		for j := range parts {
+			var data []byte
+			quality := failed
+			if failed == sensor.QualityGood {
+				data, quality = m.bus.read(d.Unit, &parts[j])
+				failed = m.judge(d, quality)
+			}
+			if err := m.deliver(d, &parts[j], data, quality, sink); err != nil {
+				return err
+			}
+		}
+	}
+	if failed == sensor.QualityGood {
+		d.silent = 0
+	}
+	return nil
+}
+
+// prepare makes sure that the device's next answer is the answer to its next
+// question. It gives the quality of all readings of a poll that is not made.
+func (m *Modbus) prepare(ctx context.Context, d *modbusDevice) sensor.Quality {
+	if time.Now().Before(d.askAt) {
+		return d.quality
+	}
+	if !d.suspect || !m.bus.serial() {
+		return sensor.QualityGood
+	}
+	_, quality := m.bus.read(d.Unit, &d.requests[0])
+	if failed := m.judge(d, quality); failed != sensor.QualityGood {
+		return failed
+	}
+	if !wait(ctx, m.cfg.Timeout) {
+		return sensor.QualityBadTimeout
+	}
+	m.bus.close()
+	d.suspect = false
+	return sensor.QualityGood
+}
+
+// judge takes a read's quality into account, and gives the one that ends the
+// poll; QualityGood: it goes on. A refusal is an answer.
+func (m *Modbus) judge(d *modbusDevice, quality sensor.Quality) sensor.Quality {
+	if quality == sensor.QualityGood || quality == sensor.QualityBadException {
+		return sensor.QualityGood
+	}
+	m.errors.Add(1)
+	if quality == sensor.QualityBadTimeout {
+		d.suspect = true
+		d.silent = min(d.silent+1, 6)
+		d.askAt = time.Now().Add(m.cfg.Timeout/2<<d.silent - m.cfg.Timeout/2)
+	}
+	d.quality = quality
+	if quality != sensor.QualityBadConnection {
+		m.set(StateOpen, fmt.Sprintf("%s; unit %d: %s", m.cfg.URL, d.Unit, quality))
+	}
+	return quality
+}
+
+// deliver hands over the report of one request.
+func (m *Modbus) deliver(d *modbusDevice, q *modbus.Request, data []byte, quality sensor.Quality, sink Sink) error {
+	r := sensor.Report{Origin: sensor.OriginModbus, Address: q.Text(d.Unit), Payload: data}
+	if quality == sensor.QualityGood {
+		r.Readings = q.Readings(d.Sensor, data, nil)
+	} else {
+		r.Readings = q.Failed(d.Sensor, quality, nil)
+	}
+	wall, mono := m.cfg.Clock.Now()
+	if quality == sensor.QualityGood {
+		m.received(len(data), wall)
+	}
+	b := &Batch{Stream: "modbus", ReceivedAt: wall, Monotonic: mono, Lines: []Line{reportLine(&r)}}
+	m.lines(b)
+	return sink.Deliver(b)
+}
+
+// errNoBus says that the bus cannot be opened now.
+var errNoBus = errors.New("not open")

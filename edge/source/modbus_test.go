@@ -1,0 +1,349 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"landfall/decoders/sensor"
+	"landfall/decoders/sensor/modbus"
+	"landfall/edge/record"
+)
+
+// modbusServer is a real libmodbus server and what it answered.
+type modbusServer struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+
+	mu     sync.Mutex
+	ready  bool
+	made   map[uint32]int64 // when an answer was made, by its count; guarded by mu
+	doomed map[uint32]bool  // answers that came late; guarded by mu
+}
+
+// needTool skips without a tool; in CI it fails.
+func needTool(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+// buildModbusServer compiles the server.
+func buildModbusServer(t *testing.T) string {
+	t.Helper()
+	needTool(t, "gcc")
+	path := filepath.Join(t.TempDir(), "modbus_server")
+	if out, err := exec.Command("gcc", "-I/usr/include/modbus", "-o", path, "testdata/modbus_server.c", "-lmodbus").CombinedOutput(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%v: %s", err, out)
+		}
+		t.Skipf("libmodbus: %v: %s", err, out)
+	}
+	return path
+}
+
+func startModbusServer(t *testing.T, path string, args ...string) *modbusServer {
+	t.Helper()
+	s := &modbusServer{cmd: exec.Command(path, args...), made: map[uint32]int64{}, doomed: map[uint32]bool{}}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.follow(out)
+	}()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		<-done
+		_ = s.cmd.Wait()
+	})
+	eventually(t, "the server is ready", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.ready
+	})
+	return s
+}
+
+func (s *modbusServer) follow(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		s.mu.Lock()
+		var count uint32
+		var at int64
+		var trouble string
+		if n, _ := fmt.Sscanf(lines.Text(), "%d %d %s", &count, &at, &trouble); n == 3 {
+			s.made[count] = at
+			s.doomed[count] = trouble != "none"
+		}
+		s.ready = true
+		s.mu.Unlock()
+	}
+}
+
+func (s *modbusServer) order(t *testing.T, command string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(s.stdin, command); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// modbusSink notes each reading with the time of its receipt.
+type modbusSink struct {
+	mu  sync.Mutex
+	got []modbusReading
+}
+
+type modbusReading struct {
+	sensor.Reading
+	at record.Micros
+}
+
+func (s *modbusSink) Deliver(b *Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range b.Lines {
+		var r sensor.Report
+		if err := r.Decode(l.Data, nil); err != nil || r.Origin != sensor.OriginModbus || r.Reason != "" {
+			return fmt.Errorf("report %+v, %v", r, err)
+		}
+		for _, g := range r.Readings {
+			s.got = append(s.got, modbusReading{g, b.ReceivedAt})
+		}
+	}
+	return nil
+}
+
+func (s *modbusSink) Position(string) []byte { return nil }
+
+// count counts readings of a sensor's metric with a quality, from the n-th
+// reading on.
+func (s *modbusSink) count(name, metric string, quality sensor.Quality, from int) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.got[from:] {
+		if g.Sensor == name && g.Metric == metric && g.Quality == quality {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *modbusSink) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
+
+var modbusMap = []modbus.Register{
+	{Table: modbus.Holding, Address: 0, Type: modbus.Uint32, Metric: "count"},
+	{Table: modbus.Holding, Address: 2, Type: modbus.Float32, Metric: "temperature", Unit: "Cel"},
+	{Table: modbus.Input, Address: 0, Type: modbus.Int16, Metric: "level", Scale: 0.5},
+	{Table: modbus.Coils, Address: 0, Type: modbus.Bool, Metric: "running"},
+}
+
+func runModbus(t *testing.T, cfg ModbusConfig) (*Modbus, *modbusSink) {
+	t.Helper()
+	cfg.Options = Options{Name: "bus", Clock: realClock{time.Now()}}
+	cfg.Timeout = 300 * time.Millisecond
+	m, err := NewModbus(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &modbusSink{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx, sink) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return m, sink
+}
+
+// TestModbusTroubles: a real server stalls, drops bytes and garbles them, over a
+// serial line with a dead slave and over TCP. Each failure is a bad reading, it
+// goes on by itself, and no value is older than its time says.
+func TestModbusTroubles(t *testing.T) {
+	path := buildModbusServer(t)
+	for _, kind := range []string{"rtu", "tcp"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			cfg := ModbusConfig{Devices: []ModbusDevice{{Unit: 1, Sensor: "pump", Interval: 40 * time.Millisecond, Registers: modbusMap}}}
+			var server *modbusServer
+			if kind == "rtu" {
+				ours, theirs := ptyPair(t)
+				server = startModbusServer(t, path, "rtu", theirs)
+				cfg.URL = "rtu://" + ours
+				cfg.Devices = append(cfg.Devices, ModbusDevice{Unit: 9, Sensor: "dead", Interval: 40 * time.Millisecond, Registers: modbusMap[:1]})
+			} else {
+				address := freeTCPPort(t)
+				_, port, _ := net.SplitHostPort(address)
+				server = startModbusServer(t, path, "tcp", port)
+				cfg.URL = "tcp://" + address
+			}
+			m, sink := runModbus(t, cfg)
+			for _, metric := range []string{"count", "temperature", "level", "running"} {
+				eventually(t, metric, func() bool { return sink.count("pump", metric, sensor.QualityGood, 0) > 2 })
+			}
+			for _, trouble := range []struct {
+				order string
+				want  sensor.Quality
+			}{{"stall 1", sensor.QualityBadTimeout}, {"drop 2", sensor.QualityGood}, {"garble 1", sensor.QualityGood}, {"stall 2", sensor.QualityBadTimeout}} {
+				from := sink.len()
+				server.order(t, trouble.order)
+				eventually(t, fmt.Sprint(trouble.order, ": a reading that is ", trouble.want), func() bool { return sink.count("pump", "count", trouble.want, from) > 0 })
+				after := sink.len()
+				eventually(t, "good readings after "+trouble.order, func() bool { return sink.count("pump", "count", sensor.QualityGood, after) > 3 })
+			}
+			if kind == "rtu" {
+				from := sink.len()
+				eventually(t, "readings of the dead slave", func() bool { return sink.count("dead", "count", sensor.QualityBadTimeout, from) > 20 })
+				if n := sink.count("pump", "count", sensor.QualityGood, from); n < 10 {
+					t.Errorf("beside 20 readings of a dead slave only %d of the live one", n)
+				}
+			}
+			checkModbusAges(t, server, sink)
+			if m.Status().Errors == 0 {
+				t.Error("no error was counted")
+			}
+		})
+	}
+}
+
+// checkModbusAges: no value was made more than a second before its reading: the
+// server stalls for one and a half. The others have the values they must have.
+func checkModbusAges(t *testing.T, server *modbusServer, sink *modbusSink) {
+	t.Helper()
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	for _, g := range sink.got {
+		switch {
+		case g.Quality != sensor.QualityGood:
+			if g.Kind != sensor.NoValue {
+				t.Fatalf("a bad reading with a value: %+v", g)
+			}
+		case g.Metric == "count":
+			count := uint32(g.Number)
+			if made, ok := server.made[count]; !ok || server.doomed[count] || int64(g.at)-made > 1_000_000 {
+				t.Fatalf("answer %d was made %d us before its reading, late %v", count, int64(g.at)-made, server.doomed[count])
+			}
+		default:
+			if want := map[string]float64{"temperature": 21.5, "level": -3.5, "running": 1}[g.Metric]; g.Number != want {
+				t.Fatalf("%+v, want %v", g, want)
+			}
+		}
+	}
+}
+
+// TestModbusRefusals: one register that is refused does not cost its
+// neighbours, and a server that is gone is a reading too.
+func TestModbusRefusals(t *testing.T) {
+	path := buildModbusServer(t)
+	address := freeTCPPort(t)
+	_, port, _ := net.SplitHostPort(address)
+	server := startModbusServer(t, path, "tcp", port)
+	registers := append(append([]modbus.Register{}, modbusMap[:2]...), modbus.Register{Table: modbus.Holding, Address: 4, Type: modbus.Int16, Metric: "beyond"})
+	m, sink := runModbus(t, ModbusConfig{URL: "tcp://" + address, Devices: []ModbusDevice{{Unit: 1, Sensor: "pump", Interval: 20 * time.Millisecond, Registers: registers}}})
+	eventually(t, "a refusal", func() bool { return sink.count("pump", "beyond", sensor.QualityBadException, 0) > 3 })
+	if good, bad := sink.count("pump", "temperature", sensor.QualityGood, 0), sink.count("pump", "temperature", sensor.QualityBadException, 0); good < 3 || bad > 0 {
+		t.Errorf("its neighbour: %d good, %d bad", good, bad)
+	}
+	_ = server.cmd.Process.Kill()
+	from := sink.len()
+	eventually(t, "the server is gone", func() bool {
+		return sink.count("pump", "count", sensor.QualityBadConnection, from) > 2 && m.Status().State == StateAbsent
+	})
+	startModbusServer(t, path, "tcp", port)
+	from = sink.len()
+	eventually(t, "the server is back", func() bool {
+		return sink.count("pump", "count", sensor.QualityGood, from) > 2 && m.Status().State == StateOpen
+	})
+}
+
+// ptyPair makes two serial ports that are each other's other end.
+func ptyPair(t *testing.T) (a, b string) {
+	t.Helper()
+	needTool(t, "socat")
+	dir := t.TempDir()
+	a, b = filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	cmd := exec.Command("socat", "pty,raw,echo=0,link="+a, "pty,raw,echo=0,link="+b)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "a pair of ports", func() bool {
+		_, errA := os.Stat(a)
+		_, errB := os.Stat(b)
+		return errA == nil && errB == nil
+	})
+	for _, name := range []string{a, b} { // socat ends when a port is closed by all
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+	}
+	return a, b
+}
+
+func freeTCPPort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+func TestModbusConfigs(t *testing.T) {
+	good := func() ModbusConfig {
+		return ModbusConfig{Options: options("x"), URL: "tcp://h:502", Devices: []ModbusDevice{{Unit: 1, Sensor: "s", Interval: time.Second, Registers: modbusMap}}}
+	}
+	for name, change := range map[string]func(*ModbusConfig){
+		"url": func(c *ModbusConfig) { c.URL = "h:502" }, "parity": func(c *ModbusConfig) { c.Parity = "mark" }, "stop": func(c *ModbusConfig) { c.StopBits = 3 },
+		"timeout": func(c *ModbusConfig) { c.Timeout = -1 }, "devices": func(c *ModbusConfig) { c.Devices = nil }, "sensor": func(c *ModbusConfig) { c.Devices[0].Sensor = "" },
+		"interval": func(c *ModbusConfig) { c.Devices[0].Interval = 0 }, "registers": func(c *ModbusConfig) { c.Devices[0].Registers = nil },
+		"type": func(c *ModbusConfig) { c.Devices[0].Registers = []modbus.Register{{Type: "int24"}} }, "order": func(c *ModbusConfig) { c.Devices[0].Registers = []modbus.Register{{Type: modbus.Int16, Order: "acbd"}} },
+	} {
+		c := good()
+		change(&c)
+		if _, err := NewModbus(c); err == nil || !strings.Contains(err.Error(), "x") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := NewModbus(good()); err != nil {
+		t.Error(err)
+	}
+}
