@@ -72,6 +72,7 @@ type SourceConfig struct {
 	Serial    *SerialConfig    `yaml:"serial"`
 	Acked     *AckedConfig     `yaml:"acked"`
 	MQTT      *MQTTConfig      `yaml:"mqtt"`
+	Sparkplug *SparkplugConfig `yaml:"sparkplug"`
 	Modbus    *ModbusConfig    `yaml:"modbus"`
 }
 

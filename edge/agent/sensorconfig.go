@@ -37,6 +37,13 @@ type MQTTConfig struct {
 	Topics   []MQTTTopicConfig `yaml:"topics"`   // at least one
 }
 
+// SparkplugConfig takes Sparkplug B messages from a broker.
+type SparkplugConfig struct {
+	Broker  BrokerConfig `yaml:"broker"`
+	Groups  []string     `yaml:"groups"`  // none: all
+	Rebirth *bool        `yaml:"rebirth"` // ask nodes for their births; absent: true
+}
+
 // MQTTTopicConfig says what the messages of a topic hold.
 type MQTTTopicConfig struct {
 	Filter        string         `yaml:"filter"`         // required
@@ -155,6 +162,24 @@ func (b *BrokerConfig) broker(fsys durable.FS, gateway, name, key string) (sourc
 	var err error
 	c.TLS, err = files.config(fsys)
 	return c, err
+}
+
+// newSparkplug makes a source of Sparkplug B messages.
+func (s *SparkplugConfig) newSparkplug(o source.Options, fsys durable.FS, gateway, key string) (part, error) {
+	broker, err := s.Broker.broker(fsys, gateway, o.Name, key+".broker")
+	if err != nil {
+		return nil, err
+	}
+	return source.NewSparkplug(source.SparkplugConfig{Options: o, Broker: broker, Groups: s.Groups, Rebirth: s.asks()})
+}
+
+func (s *SparkplugConfig) asks() bool { return s.Rebirth == nil || *s.Rebirth }
+
+func (s *SparkplugConfig) validate(p *config.Problems, key string) {
+	s.Broker.validate(p, key+".broker")
+	for i, g := range s.Groups {
+		p.Add(g != "" && !strings.ContainsAny(g, "/+#"), fmt.Sprintf("%s.groups[%d]", key, i), strconv.Quote(g), "a group id, without '/', '+' and '#'")
+	}
 }
 
 // newMQTT makes a source of messages.

@@ -116,3 +116,20 @@ func TestModbusConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestSparkplugConfiguration(t *testing.T) {
+	c, err := read(withSource("sparkplug: {broker: {url: mqtt://b:1883}, groups: [plant], rebirth: false}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &c.Sources[0]
+	if s.Resends() || s.Kind() != "sparkplug" || s.Where() != "mqtt://b:1883" || s.Sparkplug.asks() {
+		t.Errorf("%+v", s)
+	}
+	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+	if _, err := read(withSource("sparkplug: {broker: {url: mqtt://b:1883}, groups: [a/b]}")); err == nil || !strings.Contains(err.Error(), "sparkplug.groups[0]") {
+		t.Error(err)
+	}
+}

@@ -38,7 +38,7 @@ func (s *SourceConfig) kinds() []string {
 	}{
 		{"file", s.File != nil}, {"tcp_client", s.TCPClient != nil}, {"tcp_server", s.TCPServer != nil},
 		{"udp", s.UDP != nil}, {"serial", s.Serial != nil}, {"acked", s.Acked != nil},
-		{"mqtt", s.MQTT != nil}, {"modbus", s.Modbus != nil},
+		{"mqtt", s.MQTT != nil}, {"sparkplug", s.Sparkplug != nil}, {"modbus", s.Modbus != nil},
 	} {
 		if k.set {
 			kinds = append(kinds, k.name)
@@ -75,6 +75,8 @@ func (s *SourceConfig) Where() string {
 		return s.Acked.Listen
 	case s.MQTT != nil:
 		return s.MQTT.Broker.URL
+	case s.Sparkplug != nil:
+		return s.Sparkplug.Broker.URL
 	case s.Modbus != nil:
 		return s.Modbus.URL
 	}
@@ -86,7 +88,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
 	kinds := s.kinds()
 	if len(kinds) != 1 {
-		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, mqtt, modbus")
+		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, mqtt, sparkplug, modbus")
 		return
 	}
 	key += "." + kinds[0]
@@ -112,6 +114,8 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		p.Add(s.Acked.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders), "a number of 0 (the default) or more")
 	case s.MQTT != nil:
 		s.MQTT.validate(p, key)
+	case s.Sparkplug != nil:
+		s.Sparkplug.validate(p, key)
 	case s.Modbus != nil:
 		s.Modbus.validate(p, key)
 	}
@@ -140,6 +144,8 @@ func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slo
 		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
 	case s.MQTT != nil:
 		return s.MQTT.newMQTT(o, fs, c.Gateway, key)
+	case s.Sparkplug != nil:
+		return s.Sparkplug.newSparkplug(o, fs, c.Gateway, key)
 	case s.Modbus != nil:
 		return s.Modbus.newModbus(o)
 	}

@@ -46,6 +46,8 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync; its numbers stand in the same block as the records, so a line sent again is known."
 	case s.Modbus != nil:
 		explainModbus(s, c, &h)
+	case s.Sparkplug != nil:
+		explainSparkplug(&h)
 	case s.MQTT != nil:
 		explainMQTT(s, &h)
 	default:

@@ -17,6 +17,7 @@ func gateway(policy string) *agent.Config {
 		{Name: "t", TCPClient: &agent.TCPClientConfig{Address: "h:1"}},
 		{Name: "s", TCPServer: &agent.TCPServerConfig{Listen: ":1"}},
 		{Name: "u", UDP: &agent.UDPConfig{Listen: ":1"}},
+		{Name: "k", Sparkplug: &agent.SparkplugConfig{}},
 		{Name: "b", Modbus: &agent.ModbusConfig{URL: "tcp://h:502"}},
 		{Name: "p", Serial: &agent.SerialConfig{Device: "/dev/ttyUSB0"}},
 	}

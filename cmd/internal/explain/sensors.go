@@ -28,6 +28,14 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 		"the broker keeps messages for an absent gateway only from the first connection on, and within its own limits (mosquitto: max_queued_messages).")
 }
 
+// explainSparkplug explains Sparkplug B.
+func explainSparkplug(h *Handoff) {
+	h.Guarantee = AtMostOnce
+	h.Why = "Sparkplug B is QoS 0 in clean sessions by its specification: nothing is sent again. Each message of a node has a number, so what is missing is counted (lost in status), " +
+		"and the node is asked for its births, because one may be among it."
+	h.Limits = append(h.Limits, "a number runs from 0 to 255: of a longer gap only what is beyond a multiple of 256 is counted.")
+}
+
 // explainModbus explains polling.
 func explainModbus(_ *agent.SourceConfig, c *agent.Config, h *Handoff) {
 	h.Guarantee = AtMostOnce
