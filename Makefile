@@ -1,6 +1,7 @@
 # What a change is judged by. `make test` is what CI runs (.ci/run).
 #
 #   make build     static binaries in bin/
+#   make firmware  the sensor node's image in bin/firmware/, and how large it is
 #   make test      everything CI runs: format, vet, staticcheck, rules of the tree, tests with -race, fuzzing, crash matrix
 #   make bench     the figures of docs, with this machine's own limits beside them
 #   make soak      the heavy counts of the tests and the crash matrix; hours
@@ -19,10 +20,13 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
+.PHONY: build firmware test deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
+
+firmware:
+	@$(MAKE) --no-print-directory -C firmware BUILD=$(CURDIR)/bin/firmware
 
 # One step after the other: each prints what it found, and the cheap ones come first.
 test:
