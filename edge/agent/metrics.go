@@ -15,10 +15,11 @@ func (a *Agent) metrics(m *page.Metrics) {
 		m.Count("source_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
 		m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
 		m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
-		m.Count("source_lost_total", "Datagrams the kernel had no room for, and messages missing by their numbers.", src.Lost, "source", src.Name)
+		m.Count("source_lost_total", "Datagrams the kernel had no room for, readings a node had none for, and messages missing by their numbers.", src.Lost, "source", src.Name)
 		m.Count("source_errors_total", "Errors of the transport.", src.Errors, "source", src.Name)
-		m.Count("source_duplicates_total", "Lines or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
+		m.Count("source_duplicates_total", "Lines, readings or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
 		m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
+		m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
 		m.Gauge("source_open", "Connections or senders now.", float64(src.Open), "source", src.Name)
 	}
 	m.Count("capture_groups_total", "Groups made durable (C1).", s.Capture.Groups)
