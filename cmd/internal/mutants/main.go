@@ -135,6 +135,9 @@ func try(ctx context.Context, dir string, m *mutant) (string, error) {
 	}
 	defer func() { _ = os.WriteFile(path, whole, 0o644) }()
 	build := exec.CommandContext(ctx, "go", "vet", "./"+filepath.Dir(m.file))
+	if strings.HasPrefix(m.file, "firmware/") {
+		build = exec.CommandContext(ctx, "make", "-C", "firmware", "host")
+	}
 	build.Dir = dir
 	if text, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile, so no test can judge it: %s", text)

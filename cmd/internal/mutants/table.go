@@ -2,10 +2,38 @@ package main
 
 import "slices"
 
-// table lists the places, in data's way: what holds C1, the link, C2, the task's
+// table lists the places, in data's way: what holds a sensor node's readings, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
+	return slices.Concat(nodeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
+}
+
+func nodeMutants() []mutant {
+	firmware, node := []string{"-run", "TestHost", "./firmware"}, []string{"-run", "Node", "./edge/source"}
+	return []mutant{
+		{"a slot is read back before its reading has a number", "firmware/src/store.c",
+			"return memcmp(p, back, len) == 0;", "return memcmp(p, back, 0) == 0;", firmware},
+		{"a slot of an earlier lap is none", "firmware/src/flash.h",
+			"return (uint32_t)format ^ generation;", "return (uint32_t)format + 0 * generation;", firmware},
+		{"a gateway is believed only as far as the flash reached", "firmware/src/link.c",
+			"if (p[6] != 0 && durable <= own)", "if (p[6] != 0 && own <= s->last)", firmware},
+		{"a node takes its own acknowledgements only", "firmware/src/link.c",
+			"if (len < FRAME_HEAD || get32(p + 1) != (uint32_t)l->store->format) return;", "if (len < FRAME_HEAD) return;", firmware},
+		{"a node is acknowledged after C1", "edge/source/node.go",
+			"	n.lines(b)\n", "	n.lines(b)\n\tb.Durable()\n", node},
+		{"a node's mark rides with its readings", "edge/source/node.go",
+			"state.history.encode()\n", "new(nodeHistory).encode()\n", node},
+		{"a node's repeats are compared by content", "edge/source/nodemark.go",
+			"slices.Contains(h.recent, nodeContent{sequence, crc})", "slices.ContainsFunc(h.recent, func(c nodeContent) bool { return c.sequence == sequence })", node},
+		{"a node's repeats beyond what is remembered are kept", "edge/source/nodemark.go",
+			"fate = nodeConflict\n", "if fate = nodeConflict; sequence+nodeRecent <= h.high {\n\t\t\treturn nodeRepeat\n\t\t}\n", node},
+		{"a node's readings are taken in turn", "edge/source/nodesession.go",
+			"	if r.sequence > s.expected {", "	if r.sequence > s.expected+1<<40 {", node},
+		{"what of a lost range is known is not told again", "edge/source/nodesession.go",
+			"first = max(first, s.state.history.high+1); first > last", "first = max(first, 1); first > last", node},
+		{"nothing of a node is taken for another's", "edge/source/nodesession.go",
+			"s.state == nil || tag != s.hello.id.tag()", "s.state == nil || tag == 0", node},
+	}
 }
 
 func edgeMutants() []mutant {
