@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -52,11 +53,25 @@ func IsLoopback(address string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
+// credential begins the name of a file that the service manager hands over.
+const credential = "credential:"
+
+// Path gives the path of a file that a configuration names: itself, or for
+// "credential:NAME" the credential that systemd hands the service under that
+// name (LoadCredential= and SetCredentialEncrypted= of systemd.exec(5)).
+func Path(name string) string {
+	if id, ok := strings.CutPrefix(name, credential); ok {
+		return filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), filepath.Base(id))
+	}
+	return name
+}
+
 // ReadFiles gives the contents of files of at most MaxFileBytes each, for
-// certificates and keys.
+// certificates and keys. Names are as in Path.
 func ReadFiles(fsys durable.FS, names ...string) ([][]byte, error) {
 	var out [][]byte
 	for _, name := range names {
+		name = Path(name)
 		info, err := fsys.Stat(name)
 		if err != nil {
 			return nil, err

@@ -14,7 +14,8 @@
 //     not only the first.
 //  2. A key that is absent leaves its field alone, so the struct is filled with
 //     defaults before.
-//  3. Nothing is read but the one file; no environment, no expansion.
+//  3. Nothing is read but the one file; no environment, no expansion. Only the
+//     name of a secret's file may refer to a credential of the service manager.
 //
 // Everything is pure but Load, which reads one file. No goroutines.
 package config

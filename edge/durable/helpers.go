@@ -26,6 +26,11 @@ func WriteFileAtomic(fsys FS, name string, data []byte) error {
 	if err := fsys.Rename(temp, name); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	return syncParent(fsys, name)
+}
+
+// syncParent makes the name of a file that was written durable.
+func syncParent(fsys FS, name string) error {
 	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -43,6 +48,10 @@ func writeTemp(fsys FS, temp string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	return writeAndClose(f, data)
+}
+
+func writeAndClose(f File, data []byte) error {
 	if _, err := f.Write(data); err != nil {
 		return errors.Join(err, f.Close())
 	}
