@@ -2,16 +2,17 @@ package agent
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landfall/decoders/nmea"
 	"landfall/edge/capture"
+	"landfall/edge/certs"
 	"landfall/edge/clock"
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -27,6 +28,12 @@ type Options struct {
 	Clock   clock.Clock  // nil: the machine's
 	Logger  *slog.Logger // nil: silence
 	Version string       // of the program, for status
+	Ready   func()       // called once by Run, when the gateway works; nil: nobody waits
+
+	// CertTime is the clock that certificates are judged by; nil: time.Now.
+	// CertFloor is a time that is surely past, like that of the build.
+	CertTime  func() time.Time
+	CertFloor time.Time
 }
 
 // Agent is a gateway's daemon.
@@ -37,6 +44,9 @@ type Agent struct {
 	store   *seglog.Store
 	session *forward.Session
 	live    *capture.Live
+	certs   *certs.Keeper // nil: the link is plain HTTP
+	pulses  pulses
+	warning atomic.Pointer[string] // stays in Status; nil: none
 }
 
 // stopTimeout bounds how long capture may take to make its last group durable.
@@ -74,6 +84,9 @@ func (o *Options) setDefaults() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
 	if o.Clock == nil {
 		boot, err := clock.ReadBootID(o.FS)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -86,13 +99,13 @@ func (o *Options) setDefaults() error {
 
 // assemble makes forwarding, sources and capture, in this order.
 func (a *Agent) assemble() error {
-	tlsConfig, err := a.cfg.Forward.tlsConfig(a.opt.FS)
+	tlsConfig, err := a.openCerts()
 	if err != nil {
 		return err
 	}
 	a.session, err = forward.New(forward.Config{
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
-		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Logger: a.opt.Logger,
+		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
 	if errors.Is(err, forward.ErrRenamed) {
 		return fmt.Errorf("%w: %w", err, &config.FieldError{Key: "gateway", Got: a.cfg.Gateway, Want: "the name under which the log's records were captured, until they are forwarded"})
@@ -109,7 +122,7 @@ func (a *Agent) assemble() error {
 		sources = append(sources, s)
 	}
 	a.live, err = capture.NewLive(capture.LiveConfig{
-		Log: a.store, Clock: a.opt.Clock, Sources: sources, Logger: a.opt.Logger,
+		Log: a.store, Clock: a.opt.Clock, Sources: sources, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
 		GroupInterval: a.cfg.Capture.GroupInterval, GroupBytes: int(a.cfg.Capture.GroupSize), StopTimeout: stopTimeout,
 		Assembler: nmea.AssemblerConfig{TimeoutMicros: a.cfg.Capture.FragmentLimit.Microseconds()},
 		Watermarks: clock.WatermarkConfig{
@@ -129,11 +142,6 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 	}
 }
 
-// tlsConfig reads the TLS files; nil without any.
-func (f *ForwardConfig) tlsConfig(fsys durable.FS) (*tls.Config, error) {
-	return tlsFiles{key: "forward", ca: f.CAFile, cert: f.CertFile, private: f.KeyFile, server: f.ServerName}.config(fsys)
-}
-
 // Run captures and forwards until ctx ends, or until all sources have ended and
 // what they gave is forwarded. Steps of a stop, and what is left when each takes
 // too long: sources end and the last group is made durable (5 s; what a sender
@@ -143,6 +151,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	local, err := page.Serve(page.Config{
 		Address: a.cfg.Status, Prefix: "landfall_edge_", Metrics: a.metrics,
 		Status: func() any { return a.Status() }, Reasons: func() []string { return a.Status().Reasons },
+		Unready: a.unready, Tap: tap{a},
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
@@ -152,6 +161,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = a.session.Run(forwarding) }) // its error is forwarding's
 	a.opt.Logger.Info("gateway runs", "gateway", a.cfg.Gateway, "version", a.opt.Version, "sources", len(a.cfg.Sources), "ingest", a.cfg.Forward.URL)
+	a.opt.Ready()
 	err = a.live.Run(ctx)
 	a.drain(ctx)
 	stopForwarding()
@@ -164,9 +174,16 @@ func (a *Agent) Run(ctx context.Context) error {
 // drainPoll is how often drain looks.
 const drainPoll = 20 * time.Millisecond
 
+// ErrNoDrain is the cause of a context that ends because another Agent takes
+// over at once: what is captured is forwarded by that one.
+var ErrNoDrain = errors.New("another agent takes over")
+
 // drain waits until everything captured is forwarded: for drain_timeout when
 // ctx ended, else until it ends and for drain_timeout then.
 func (a *Agent) drain(ctx context.Context) {
+	if errors.Is(context.Cause(ctx), ErrNoDrain) {
+		return
+	}
 	limit, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(a.cfg.DrainTimeout, cancel) })()
@@ -183,9 +200,3 @@ func (a *Agent) drain(ctx context.Context) {
 
 // pending is the number of records captured and not acknowledged.
 func (a *Agent) pending() uint64 { return a.session.Status().Pending }
-
-// Check reads the files that f names. Errors: config.FieldErrors.
-func (f *ForwardConfig) Check(fsys durable.FS) error {
-	_, err := f.tlsConfig(fsys)
-	return err
-}

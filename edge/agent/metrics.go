@@ -1,43 +1,109 @@
 package agent
 
-import "landfall/edge/page"
+import (
+	"time"
 
-// metrics gives Status as metrics; each name begins with landfall_edge_.
+	"landfall/edge/page"
+	"landfall/edge/source"
+)
+
+// metrics gives Status as metrics; each name begins with landfall_edge_. What
+// each means stands, word for word, in docs/metrics.md.
 func (a *Agent) metrics(m *page.Metrics) {
 	s := a.Status()
-	healthy := 0.0
-	if s.Healthy {
-		healthy = 1
+	m.Gauge("build_info", "1, with the version that runs.", 1, "version", s.Version)
+	m.Gauge("healthy", "1 when nothing is complained of.", flag(s.Healthy))
+	m.Gauge("ready", "1 while data flows.", flag(len(a.unready()) == 0))
+	for i := range s.Sources {
+		sourceMetrics(m, &s.Sources[i])
 	}
-	m.Gauge("healthy", "1 when data flows as it should.", healthy)
-	for _, src := range s.Sources {
-		m.Count("source_lines_total", "Lines received.", src.Lines, "source", src.Name)
-		m.Count("source_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
-		m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
-		m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
-		m.Count("source_lost_total", "Datagrams the kernel had no room for, readings a node had none for, and messages missing by their numbers.", src.Lost, "source", src.Name)
-		m.Count("source_errors_total", "Errors of the transport.", src.Errors, "source", src.Name)
-		m.Count("source_duplicates_total", "Lines, readings or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
-		m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
-		m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
-		m.Gauge("source_open", "Connections or senders now.", float64(src.Open), "source", src.Name)
+	captureMetrics(m, &s)
+	logMetrics(m, &s.Log)
+	a.forwardMetrics(m, &s)
+	if s.Certs != nil {
+		a.certMetrics(m)
 	}
+}
+
+func sourceMetrics(m *page.Metrics, src *SourceStatus) {
+	m.Gauge("source_up", "1 while the source is open, or has given all it had.", flag(src.State == source.StateOpen || src.State == source.StateFinished), "source", src.Name)
+	m.Gauge("source_open", "Connections or senders now.", float64(src.Open), "source", src.Name)
+	stamp(m, "source_last_receipt_timestamp_seconds", "When the last byte came, by the gateway's clock.", src.LastReceipt, "source", src.Name)
+	stamp(m, "source_watermark_timestamp_seconds", "Event time that the source is complete through.", src.Watermark, "source", src.Name)
+	m.Count("source_lines_total", "Lines received.", src.Lines, "source", src.Name)
+	m.Count("source_received_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
+	m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
+	m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
+	m.Count("source_truncated_total", "Lines that were cut: too long, or the stream ended inside them.", src.Truncated, "source", src.Name)
+	m.Count("source_lost_total", "Datagrams the kernel had no room for, and messages missing by their numbers.", src.Lost, "source", src.Name)
+	m.Count("source_refused_total", "Clients and senders beyond the bound.", src.Refused, "source", src.Name)
+	m.Count("source_errors_total", "Errors of the transport.", src.Errors, "source", src.Name)
+	m.Count("source_connects_total", "Opens, connections or accepted clients.", src.Connects, "source", src.Name)
+	m.Count("source_duplicates_total", "Lines or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
+	m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
+}
+
+func captureMetrics(m *page.Metrics, s *Status) {
 	m.Count("capture_groups_total", "Groups made durable (C1).", s.Capture.Groups)
 	m.Count("capture_append_errors_total", "Groups the log refused; each is tried again.", s.Capture.AppendErrors)
-	m.Gauge("log_bytes", "Bytes of the log's files.", float64(s.Log.Bytes))
-	m.Count("log_appended_bytes_total", "Bytes of blocks made durable.", s.Log.AppendedBytes)
-	m.Count("log_written_bytes_total", "Bytes handed to the file system.", s.Log.WrittenBytes)
-	m.Count("log_syncs_total", "fsyncs of groups.", s.Log.Syncs)
-	m.Count("log_corrupt_blocks_total", "Damaged places met.", s.Log.CorruptBlocks)
-	m.Count("log_corrupt_bytes_total", "Bytes of damaged places.", s.Log.CorruptBytes)
-	m.Count("log_beheaded_total", "Logs whose newest segment was not there at the start.", s.Log.Beheaded)
-	m.Count("log_shed_offsets_total", "Records given up by the policy.", s.Log.ShedOffsets)
-	m.Gauge("forward_pending_records", "Records captured and not acknowledged.", float64(s.Forward.Pending))
-	m.Count("forward_requests_total", "Requests with blocks.", s.Forward.Requests)
-	m.Count("forward_failures_total", "Requests that ended without an answer.", s.Forward.Failures)
-	m.Count("forward_refusals_total", "Answers with an error.", s.Forward.Refusals)
-	m.Count("forward_block_bytes_total", "Bytes of blocks handed to the link.", s.Forward.BlockBytes)
-	m.Count("forward_resent_bytes_total", "Of these, bytes sent before.", s.Forward.ResentBytes)
-	m.Count("forward_wire_bytes_total", "Compressed bytes handed to the link.", s.Forward.WireBytes)
-	m.Count("forward_acked_records_total", "Records acknowledged by the cloud.", s.Forward.AckedRecords)
+	m.Gauge("capture_blocked", "1 while the log takes nothing and the sources wait.", flag(s.Capture.Blocked != ""))
+	m.Gauge("capture_waiting_fragments", "Fragments that wait for their partners.", float64(s.Capture.Waiting))
+	stamp(m, "capture_watermark_timestamp_seconds", "Event time that the gateway is complete through.", s.Capture.Watermark)
+}
+
+func logMetrics(m *page.Metrics, l *LogStatus) {
+	m.Gauge("log_bytes", "Bytes of the log's files.", float64(l.Bytes))
+	m.Count("log_appended_bytes_total", "Bytes of blocks made durable.", l.AppendedBytes)
+	m.Count("log_written_bytes_total", "Bytes handed to the file system; over appended bytes it is the wear of the flash.", l.WrittenBytes)
+	m.Count("log_syncs_total", "Syncs of groups to the disk.", l.Syncs)
+	m.Count("log_failed_segments_total", "Segments given up after a failed write; what was in them was written anew.", l.FailedSegments)
+	m.Count("log_corrupt_blocks_total", "Damaged places met.", l.CorruptBlocks)
+	m.Count("log_corrupt_bytes_total", "Bytes of damaged places.", l.CorruptBytes)
+	m.Count("log_beheaded_total", "Logs whose newest segment was not there at the start.", l.Beheaded)
+	m.Count("log_shed_offsets_total", "Records given up by the policy.", l.ShedOffsets)
+}
+
+func (a *Agent) forwardMetrics(m *page.Metrics, s *Status) {
+	f := &s.Forward
+	m.Gauge("forward_pending_records", "Records captured and not acknowledged.", float64(f.Pending))
+	oldest := 0.0
+	if d, err := time.ParseDuration(f.OldestAge); err == nil {
+		oldest = d.Seconds()
+	}
+	m.Gauge("forward_oldest_pending_seconds", "Age of the oldest record that is not acknowledged; 0: none waits.", oldest)
+	stamp(m, "forward_last_transfer_timestamp_seconds", "When the cloud last answered.", f.LastTransfer)
+	m.Gauge("forward_stopped_logs", "Logs that are not forwarded until a person has looked.", float64(len(f.Reds)))
+	m.Gauge("forward_round_trip_seconds", "Time of a small request and its answer, smoothed.", f.RoundTripMS/1e3)
+	m.Count("forward_requests_total", "Requests with blocks.", f.Requests)
+	m.Count("forward_failures_total", "Requests that ended without an answer.", f.Failures)
+	m.Count("forward_refusals_total", "Answers with an error.", f.Refusals)
+	m.Count("forward_block_bytes_total", "Bytes of blocks handed to the link.", f.BlockBytes)
+	m.Count("forward_resent_bytes_total", "Of these, bytes sent before.", f.ResentBytes)
+	m.Count("forward_wire_bytes_total", "Compressed bytes handed to the link.", f.WireBytes)
+	m.Count("forward_acked_records_total", "Records acknowledged by the cloud.", f.AckedRecords)
+}
+
+func (a *Agent) certMetrics(m *page.Metrics) {
+	st := a.certs.Status()
+	if !st.NotAfter.IsZero() {
+		m.Gauge("certificate_expiry_timestamp_seconds", "When the own certificate expires.", float64(st.NotAfter.Unix()))
+	}
+	if !st.CANotAfter.IsZero() {
+		m.Gauge("ca_expiry_timestamp_seconds", "When the first of the trusted signers expires.", float64(st.CANotAfter.Unix()))
+	}
+	m.Gauge("certificate_reload_failed", "1 while new certificate files cannot be used and the old ones are.", flag(st.Problem != ""))
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// stamp gives a time of Status as seconds since 1970; nothing for none.
+func stamp(m *page.Metrics, name, help, at string, labels ...string) {
+	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		m.Gauge(name, help, float64(t.UnixMicro())/1e6, labels...)
+	}
 }

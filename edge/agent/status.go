@@ -23,6 +23,7 @@ type Status struct {
 	Capture CaptureStatus  `json:"capture"`
 	Log     LogStatus      `json:"log"`
 	Forward ForwardStatus  `json:"forward"`
+	Certs   *CertsStatus   `json:"certs,omitempty"`
 }
 
 // SourceStatus is one source.
@@ -91,6 +92,10 @@ func (a *Agent) Status() Status {
 	a.captured(&s, wall)
 	a.logged(&s)
 	a.forwarded(&s, wall)
+	a.certified(&s)
+	if w := a.warning.Load(); w != nil && *w != "" {
+		s.red("%s", *w)
+	}
 	s.Healthy = len(s.Reasons) == 0
 	return s
 }
@@ -118,12 +123,6 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		})
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
-		}
-		if src.Conflicts > 0 {
-			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
-		}
-		if src.Kind == "node" && src.Lost > 0 {
-			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
 		}
 	}
 }

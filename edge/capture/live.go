@@ -10,6 +10,7 @@ import (
 
 	"landfall/decoders/nmea"
 	"landfall/edge/clock"
+	"landfall/edge/pulse"
 	"landfall/edge/record"
 	"landfall/edge/source"
 )
@@ -56,6 +57,7 @@ type LiveConfig struct {
 	// Fatal tells whether an error of Append cannot pass by itself; nil: none
 	// is. Others are tried again for ever.
 	Fatal  func(error) bool
+	Pulse  *pulse.Pulse // of Run; nil: nobody asks
 	Logger *slog.Logger // nil: none
 }
 
@@ -140,6 +142,8 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 // is durable when it returns nil. Errors: what Fatal says is fatal, a mark that
 // cannot be understood, and records that could not be committed at the end.
 func (l *Live) Run(ctx context.Context) error {
+	l.cfg.Pulse.Begin()
+	defer l.cfg.Pulse.End()
 	l.marks = l.cfg.Log.Marks()
 	g, err := newGroup(l)
 	if err != nil {
@@ -214,6 +218,7 @@ func (l *Live) loop(ctx context.Context, ended chan struct{}) error {
 	timer := time.NewTimer(l.cfg.GroupInterval)
 	defer timer.Stop()
 	for {
+		l.cfg.Pulse.Beat() // at least once in GroupInterval, whether or not anything comes
 		select {
 		case <-ctx.Done():
 			return nil
@@ -296,6 +301,7 @@ func (l *Live) commit() error {
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		_, err := l.cfg.Log.Append(g.builder)
+		l.cfg.Pulse.Beat()
 		if err == nil {
 			// Append passed C1: the group is durable; only now is anybody told.
 			l.stats.committed(l.cfg.Clock, g.builder.Size())

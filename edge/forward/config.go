@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"landfall/edge/durable"
+	"landfall/edge/pulse"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/wire"
@@ -57,6 +58,7 @@ type Config struct {
 	Tuning Tuning
 	Now    func() time.Time // nil: time.Now
 	Rand   func() float64   // in [0,1), for jitter; nil: math/rand
+	Pulse  *pulse.Pulse     // of Run, but for its waits; nil: nobody asks
 	Logger *slog.Logger     // nil: silence
 }
 

@@ -101,8 +101,11 @@ func checkName(was string, cfg Config, marks map[record.LogID]Mark) error {
 // Release alone, for sending again is safe and releasing too much is not.
 func (s *Session) Run(ctx context.Context) error {
 	defer s.link.client.CloseIdleConnections()
+	s.cfg.Pulse.Begin()
+	defer s.cfg.Pulse.End()
 	s.settle() // the name, before anything is sent under it, if the disk lets us
 	for ctx.Err() == nil {
+		s.cfg.Pulse.Beat()
 		if s.dirty {
 			s.settle()
 		}
@@ -132,6 +135,8 @@ func (s *Session) logs() []Log {
 // wait returns when the store holds more than logs, at until if that is set, or
 // when ctx ends. During a backoff it waits for until alone.
 func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
+	s.cfg.Pulse.End()
+	defer s.cfg.Pulse.Begin()
 	if !until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, until.Sub(s.cfg.Now()))
@@ -167,11 +172,13 @@ func (s *Session) act(ctx context.Context, action Action) {
 	begin := s.cfg.Now()
 	var did sums
 	var err error
+	s.cfg.Pulse.End() // the link may be slow; its own watchdog ends a request that stalls
 	if action.Kind == ActAsk {
 		e.Answer, err = s.link.exchange(ctx, h, w, nil)
 	} else {
 		e.Answer, did, err = s.send(ctx, action, h, w)
 	}
+	s.cfg.Pulse.Begin()
 	now := s.cfg.Now()
 	e.Took, e.Sent, e.Whole, e.Records = now.Sub(begin), did.sent, did.whole, int64(did.end-did.from)
 	s.count(action, did, e.Answer, err)

@@ -2,7 +2,7 @@
 // its metrics. The daemons of both ends use it.
 //
 // In:  functions that give a picture of now.
-// Out: HTTP on one address: /status, /healthz, /readyz, /metrics.
+// Out: HTTP on one address: /status, /healthz, /readyz, /metrics, /tap.
 //
 // Invariants
 //
@@ -37,6 +37,7 @@ type Config struct {
 	Unready func() []string // why not ready; nil: Reasons
 	Metrics func(*Metrics)  // called for each scrape
 	Prefix  string          // of metric names, with its '_'
+	Tap     http.Handler    // a stream of what passes; nil: none
 }
 
 // Page is a page being served. The zero value is no page.
@@ -70,6 +71,9 @@ func Serve(c Config) (*Page, error) {
 	mux.HandleFunc("GET /healthz", light(c.Reasons))
 	mux.HandleFunc("GET /readyz", light(c.Unready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if c.Tap != nil {
+		mux.Handle("GET /tap", c.Tap)
+	}
 	p := &Page{server: &http.Server{Handler: mux, ReadHeaderTimeout: timeout, WriteTimeout: timeout}}
 	p.done.Go(func() { _ = p.server.Serve(ln) }) // ends with Close
 	return p, nil

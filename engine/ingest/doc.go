@@ -19,13 +19,17 @@
 //     landed once, marked, for the table conflict.
 //  5. Requests of one gateway run one after the other: a newer one ends the
 //     older one, and waits until that has landed what had arrived of it.
-//  6. A block is checked (length, CRC, structure) and never decoded further.
+//  6. What one gateway may ask for (bytes and requests a second, requests at a
+//     time) is bounded, so that a flood of one slows the others little. A
+//     gateway's bound is touched only by who proved to be it.
+//  7. A block is checked (length, CRC, structure) and never decoded further.
 //
 // A Handler may be called from any goroutine. Each request runs on its own; the
 // state of a gateway belongs to the request that holds its turn.
 package ingest
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +52,16 @@ type Config struct {
 	// MaxSessions bounds the requests at a time, each of which may hold some
 	// 20 MiB. Default 256.
 	MaxSessions int
+	// GatewayBytes bounds the blocks of one gateway, bytes a second before
+	// compression, by reading on later: the link's own flow control holds it
+	// back. 0: no bound. It is at least MinGatewayBytes.
+	GatewayBytes int64
+	// GatewayRequests bounds the requests of one gateway a second; twice as
+	// many may come at once. More are refused as busy. 0: no bound.
+	GatewayRequests int
+	// GatewaySessions bounds the requests of one gateway that run or wait for
+	// their turn; more are refused as busy. 0: no bound.
+	GatewaySessions int
 	// StallTimeout is how long a body may bring no byte. Default 60 s.
 	StallTimeout time.Duration
 	// CutGrace is how long a request that is ended by a newer one of its gateway
@@ -64,6 +78,9 @@ type Identity struct {
 	// ClientCertificate takes the name from the verified client certificate: it
 	// must be the common name or a DNS name of it.
 	ClientCertificate bool
+	// VerifyClient judges the chain that was shown; its error is a
+	// certs.Refusal. Nil: TLS has judged it.
+	VerifyClient func(chain []*x509.Certificate) error
 	// TrustedHeader is a header in which a TLS-ending proxy names the gateway. It
 	// is believed from TrustedProxies only.
 	TrustedHeader  string
@@ -83,6 +100,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("ingest: Identity.TrustedHeader %q without TrustedProxies would believe everybody", id.TrustedHeader)
 	case !id.ClientCertificate && id.TrustedHeader == "" && !id.AllowUnauthenticated:
 		return errors.New("ingest: Identity names no way to tell gateways apart")
+	case c.GatewayBytes != 0 && c.GatewayBytes < MinGatewayBytes || c.GatewayRequests < 0 || c.GatewaySessions < 0:
+		return fmt.Errorf("ingest: GatewayBytes must be 0 or at least %d, GatewayRequests and GatewaySessions not negative", MinGatewayBytes)
 	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.StallTimeout < 0 || c.CutGrace < 0:
 		return errors.New("ingest: MaxRequestBytes, MaxSessions, StallTimeout and CutGrace must not be negative")
 	}

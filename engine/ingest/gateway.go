@@ -18,7 +18,8 @@ const (
 // gateway is what one ingest remembers of a gateway: all of it a help, none of
 // it needed. Fields below turn belong to the request that holds turn.
 type gateway struct {
-	turn chan struct{} // holds one token
+	turn   chan struct{} // holds one token
+	limits limits
 
 	mu      sync.Mutex
 	running *session // holds turn
@@ -39,8 +40,8 @@ type boundary struct {
 	hash record.Hash
 }
 
-func newGateway() *gateway {
-	g := &gateway{turn: make(chan struct{}, 1), conflicts: map[record.Hash]bool{}}
+func newGateway(c *Config) *gateway {
+	g := &gateway{turn: make(chan struct{}, 1), limits: newLimits(c), conflicts: map[record.Hash]bool{}}
 	g.turn <- struct{}{}
 	return g
 }

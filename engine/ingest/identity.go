@@ -1,32 +1,54 @@
 package ingest
 
 import (
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 
+	"landfall/edge/certs"
 	"landfall/edge/wire"
 )
 
-// check says whether the request comes from the gateway it names.
+// check says whether the request comes from the gateway it names. Error: a
+// certs.Refusal.
 func (id Identity) check(r *http.Request, gateway string) error {
-	if id.ClientCertificate && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return certificateNames(r, gateway)
+	if chain, ok := id.chain(r); ok {
+		return id.certificateNames(chain, gateway)
 	}
 	if id.TrustedHeader != "" && id.trusts(r.RemoteAddr) {
 		if got := r.Header.Get(id.TrustedHeader); got != gateway {
-			return fmt.Errorf("header %s says %q", id.TrustedHeader, got)
+			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %q", id.TrustedHeader, got)}
 		}
 		return nil
 	}
 	if id.AllowUnauthenticated {
 		return wire.CheckGateway(gateway)
 	}
-	return fmt.Errorf("nothing proves that this is %q", gateway)
+	return &certs.Refusal{Reason: certs.Unauthenticated, Err: fmt.Errorf("nothing proves that this is %q", gateway)}
 }
 
-func certificateNames(r *http.Request, gateway string) error {
-	leaf := r.TLS.VerifiedChains[0][0]
+// chain gives the certificates that the client has shown, where they count.
+func (id Identity) chain(r *http.Request) ([]*x509.Certificate, bool) {
+	switch {
+	case !id.ClientCertificate || r.TLS == nil:
+		return nil, false
+	case id.VerifyClient != nil:
+		return r.TLS.PeerCertificates, len(r.TLS.PeerCertificates) > 0
+	case len(r.TLS.VerifiedChains) > 0:
+		return r.TLS.VerifiedChains[0], true
+	}
+	return nil, false
+}
+
+func (id Identity) certificateNames(chain []*x509.Certificate, gateway string) error {
+	if id.VerifyClient != nil {
+		if err := id.VerifyClient(chain); err != nil {
+			return err
+		}
+	}
+	leaf := chain[0]
 	if leaf.Subject.CommonName == gateway {
 		return nil
 	}
@@ -35,7 +57,16 @@ func certificateNames(r *http.Request, gateway string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the certificate is of %q", leaf.Subject.CommonName)
+	return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("the certificate is of %q", leaf.Subject.CommonName)}
+}
+
+// reasonOf gives the reason of a refused identity, for counters.
+func reasonOf(err error) certs.Reason {
+	var r *certs.Refusal
+	if errors.As(err, &r) {
+		return r.Reason
+	}
+	return certs.Unusable
 }
 
 func (id Identity) trusts(remote string) bool {

@@ -2,11 +2,13 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
+	"landfall/edge/certs"
 	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 	"landfall/edge/wire"
@@ -23,6 +25,7 @@ type Handler struct {
 	gateways map[string]*gateway
 	sessions int
 	refused  map[wire.Code]uint64
+	nobody   map[certs.Reason]uint64 // of refused: why the name was not proved
 
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
@@ -34,7 +37,10 @@ func New(cfg Config) (*Handler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Handler{cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, refused: map[wire.Code]uint64{}}, nil
+	return &Handler{
+		cfg: cfg.withDefaults(), gateways: map[string]*gateway{},
+		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
+	}, nil
 }
 
 // Stats counts what a Handler did.
@@ -51,6 +57,7 @@ type Stats struct {
 	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
 	Refused      map[wire.Code]uint64
+	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
 
 // Stats gives the counters. It may be called from any goroutine.
@@ -61,7 +68,10 @@ func (h *Handler) Stats() Stats {
 		Sessions: h.sessions, Requests: h.requests.Load(), Questions: h.questions.Load(),
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
-		UnknownLogs: h.unknown.Load(), Refused: map[wire.Code]uint64{},
+		UnknownLogs: h.unknown.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
+	}
+	for _, r := range certs.Reasons() {
+		st.Unproven[r] = h.nobody[r]
 	}
 	for _, c := range wire.Refusals() {
 		st.Refused[c] = h.refused[c]
@@ -161,24 +171,35 @@ func codeOf(err error) wire.Code {
 	return wire.CodeMalformed
 }
 
-// admit counts a session in and gives its gateway; nil when there are too many.
-func (h *Handler) admit(name string) *gateway {
+// unproven counts a request whose gateway's name was not proved.
+func (h *Handler) unproven(r certs.Reason) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.nobody[r]++
+}
+
+// admit counts a session in and gives its gateway. Error: there are too many,
+// or this gateway asks for too much.
+func (h *Handler) admit(name string) (*gateway, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sessions >= h.cfg.MaxSessions {
-		return nil
+		return nil, fmt.Errorf("%d requests are being served", h.cfg.MaxSessions)
 	}
-	h.sessions++
 	g := h.gateways[name]
 	if g == nil {
 		h.evict()
-		g = newGateway()
+		g = newGateway(&h.cfg)
 		h.gateways[name] = g
 	}
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.bounded(&h.cfg); err != nil {
+		return nil, err
+	}
+	h.sessions++
 	g.users++
-	g.mu.Unlock()
-	return g
+	return g, nil
 }
 
 // evict forgets some gateway that is not connected when there are too many.

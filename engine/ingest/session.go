@@ -52,11 +52,12 @@ func (s *session) run() error {
 		return err
 	}
 	if err := s.h.cfg.Identity.check(s.r, s.head.Gateway); err != nil {
+		s.h.unproven(reasonOf(err))
 		return refusal{wire.CodeForbidden, fmt.Errorf("request of gateway %q: %w", s.head.Gateway, err)}
 	}
-	g := s.h.admit(s.head.Gateway)
-	if g == nil {
-		return refusal{wire.CodeBusy, fmt.Errorf("%d requests are being served", s.h.cfg.MaxSessions)}
+	g, err := s.h.admit(s.head.Gateway)
+	if err != nil {
+		return refusal{wire.CodeBusy, err}
 	}
 	defer s.h.dismiss(g)
 	g.enter(s, s.h.cfg.CutGrace)
@@ -164,6 +165,7 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
+	s.gw.pace(s.r.Context(), len(b.Bytes))
 	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes}); err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"landfall/edge/config"
-	"landfall/edge/durable"
 	"landfall/edge/seglog"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
@@ -43,6 +40,9 @@ type TLSConfig struct {
 	// ClientCAFile holds who signs the gateways' certificates. A gateway
 	// without one is then refused, unless another identity is configured.
 	ClientCAFile string `yaml:"client_ca_file"`
+	// CRLFile holds lists of the certificates that were revoked, signed by who
+	// is in ClientCAFile.
+	CRLFile string `yaml:"crl_file"`
 }
 
 // IdentityConfig says how a gateway proves its name. At least one way is
@@ -91,7 +91,12 @@ type EpochConfig struct {
 // LimitsConfig bounds what one gateway may ask for.
 type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
-	Sessions    int          `yaml:"sessions"`     // requests at a time
+	Sessions    int          `yaml:"sessions"`     // requests at a time, of all gateways
+	// Of one gateway: bytes of blocks a second before compression, requests a
+	// second, and requests that run or wait at a time. 0: no bound.
+	GatewayBytes    config.Bytes `yaml:"gateway_bytes"`
+	GatewayRequests int          `yaml:"gateway_requests"`
+	GatewaySessions int          `yaml:"gateway_sessions"`
 }
 
 // Default gives the configuration that absent keys mean.
@@ -99,7 +104,7 @@ func Default() Config {
 	return Config{
 		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
-		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256},
+		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 32 << 20, GatewayRequests: 100, GatewaySessions: 4},
 		DrainTimeout: 30 * time.Second,
 	}
 }
@@ -120,6 +125,7 @@ func (c *Config) Validate() error {
 	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8481, or nothing")
 	p.Add((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.cert_file", strconv.Quote(c.TLS.CertFile), "cert_file and key_file together, or neither")
 	p.Add(c.TLS.ClientCAFile == "" || c.TLS.CertFile != "", "tls.client_ca_file", strconv.Quote(c.TLS.ClientCAFile), "nothing, because without cert_file there is no TLS")
+	p.Add(c.TLS.CRLFile == "" || c.TLS.ClientCAFile != "", "tls.crl_file", strconv.Quote(c.TLS.CRLFile), "nothing, because without client_ca_file no certificate is asked for")
 	c.Identity.validate(&p, c.TLS.ClientCAFile != "")
 	c.directories(&p)
 	l := &c.Landing
@@ -131,10 +137,18 @@ func (c *Config) Validate() error {
 	p.Add(e.Records >= 1, "epoch.records", strconv.Itoa(e.Records), "a number of 1 or more")
 	p.Add(e.Size >= 1<<20 && e.Size <= 16<<30, "epoch.size", e.Size.String(), "a size from 1MiB to 16GiB")
 	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= 100, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), "a number from 1 to 100")
-	p.Add(c.Limits.RequestSize >= 16<<20, "limits.request_size", c.Limits.RequestSize.String(), "a size of at least 16MiB")
-	p.Add(c.Limits.Sessions >= 1, "limits.sessions", strconv.Itoa(c.Limits.Sessions), "a number of 1 or more")
+	c.Limits.validate(&p)
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
 	return p.Err()
+}
+
+func (l *LimitsConfig) validate(p *config.Problems) {
+	p.Add(l.RequestSize >= 16<<20, "limits.request_size", l.RequestSize.String(), "a size of at least 16MiB")
+	p.Add(l.Sessions >= 1, "limits.sessions", strconv.Itoa(l.Sessions), "a number of 1 or more")
+	p.Add(l.GatewayBytes == 0 || l.GatewayBytes >= ingest.MinGatewayBytes, "limits.gateway_bytes", l.GatewayBytes.String(),
+		fmt.Sprintf("0B for none, or at least %s", config.Bytes(ingest.MinGatewayBytes)))
+	p.Add(l.GatewayRequests >= 0, "limits.gateway_requests", strconv.Itoa(l.GatewayRequests), "a number of 0 (none) or more")
+	p.Add(l.GatewaySessions >= 0, "limits.gateway_sessions", strconv.Itoa(l.GatewaySessions), "a number of 0 (none) or more")
 }
 
 func (c *Config) directories(p *config.Problems) {
@@ -174,35 +188,4 @@ func (c *Config) identity() ingest.Identity {
 		}
 	}
 	return id
-}
-
-// Load reads the files that t names; nil without any. Errors:
-// config.FieldErrors.
-func (t *TLSConfig) Load(fsys durable.FS, optional bool) (*tls.Config, error) {
-	if t.CertFile == "" {
-		return nil, nil
-	}
-	var cert tls.Certificate
-	pem, err := config.ReadFiles(fsys, t.CertFile, t.KeyFile)
-	if err == nil {
-		cert, err = tls.X509KeyPair(pem[0], pem[1])
-	}
-	if err != nil {
-		return nil, &config.FieldError{Key: "tls.cert_file", Got: err.Error(), Want: "a PEM certificate, and its key in key_file"}
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-	if t.ClientCAFile == "" {
-		return out, nil
-	}
-	if pem, err = config.ReadFiles(fsys, t.ClientCAFile); err != nil {
-		return nil, &config.FieldError{Key: "tls.client_ca_file", Got: err.Error(), Want: "a PEM file"}
-	}
-	out.ClientCAs, out.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if optional { // another way of identity is configured beside certificates
-		out.ClientAuth = tls.VerifyClientCertIfGiven
-	}
-	if !out.ClientCAs.AppendCertsFromPEM(pem[0]) {
-		return nil, &config.FieldError{Key: "tls.client_ca_file", Got: t.ClientCAFile, Want: "a PEM file with a certificate"}
-	}
-	return out, nil
 }

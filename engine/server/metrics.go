@@ -2,45 +2,92 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"landfall/edge/page"
 )
 
-// metrics gives Status as metrics; each name begins with landfall_engine_.
+// metrics gives Status as metrics; each name begins with landfall_engine_. What
+// each means stands, word for word, in docs/metrics.md.
 func (s *Server) metrics(m *page.Metrics) {
 	st := s.Status()
-	healthy := 0.0
-	if st.Healthy {
-		healthy = 1
+	m.Gauge("build_info", "1, with the version that runs.", 1, "version", st.Version)
+	m.Gauge("healthy", "1 when nothing is complained of.", flag(st.Healthy))
+	m.Gauge("ready", "1 while blocks are landed and committed.", flag(len(s.unready()) == 0))
+	ingestMetrics(m, &st.Ingest)
+	for i := range st.Gateways {
+		g := &st.Gateways[i]
+		stamp(m, "gateway_seen_timestamp_seconds", "When the gateway was last heard.", g.SeenAt, "gateway", g.Gateway)
+		stamp(m, "gateway_watermark_timestamp_seconds", "Event time that the tables are complete through for the gateway.", g.Watermark, "gateway", g.Gateway)
 	}
-	m.Gauge("healthy", "1 when data flows as it should.", healthy)
-	m.Gauge("ingest_sessions", "Requests being served.", float64(st.Ingest.Sessions))
-	m.Count("ingest_requests_total", "Requests with blocks.", st.Ingest.Requests)
-	m.Count("ingest_questions_total", "Requests without blocks.", st.Ingest.Questions)
-	m.Count("ingest_blocks_total", "Blocks landed (C2).", st.Ingest.Blocks)
-	m.Count("ingest_records_total", "Records landed.", st.Ingest.Records)
-	m.Count("ingest_block_bytes_total", "Bytes landed, before compression.", st.Ingest.BlockBytes)
-	m.Count("ingest_wire_bytes_total", "Compressed bytes received.", st.Ingest.WireBytes)
-	m.Count("ingest_duplicates_total", "Blocks passed over because they are landed.", st.Ingest.Duplicates)
-	m.Count("ingest_conflicts_total", "Blocks that contradict what is landed.", st.Ingest.Conflicts)
-	for code, n := range st.Ingest.Refused {
+	m.Count("landing_commits_total", "Commits of the landing log (C2).", st.Store.Commits)
+	m.Count("landing_full_total", "Blocks refused because free space is under the reserve.", st.Store.Full)
+	m.Count("landing_failed_total", "Blocks the landing log could not write.", st.Store.Failed)
+	m.Count("landing_damaged_total", "Landed blocks that could not be read back.", st.Store.DamagedOffsets)
+	for i := range st.Tasks {
+		taskMetrics(m, &st.Tasks[i])
+	}
+	if s.certs != nil {
+		s.certMetrics(m)
+	}
+}
+
+func ingestMetrics(m *page.Metrics, in *IngestStatus) {
+	m.Gauge("ingest_sessions", "Requests being served.", float64(in.Sessions))
+	m.Count("ingest_requests_total", "Requests with blocks.", in.Requests)
+	m.Count("ingest_questions_total", "Requests without blocks.", in.Questions)
+	m.Count("ingest_blocks_total", "Blocks landed (C2).", in.Blocks)
+	m.Count("ingest_records_total", "Records landed.", in.Records)
+	m.Count("ingest_block_bytes_total", "Bytes landed, before compression.", in.BlockBytes)
+	m.Count("ingest_wire_bytes_total", "Compressed bytes received.", in.WireBytes)
+	m.Count("ingest_duplicates_total", "Blocks passed over because they are landed.", in.Duplicates)
+	m.Count("ingest_conflicts_total", "Blocks that contradict what is landed.", in.Conflicts)
+	for code, n := range in.Refused {
 		m.Count("ingest_refused_total", "Requests refused, by code.", n, "code", string(code))
 	}
-	for _, t := range st.Tasks {
-		p := strconv.Itoa(t.Partition)
-		running := 0.0
-		if t.State == TaskRunning {
-			running = 1
-		}
-		m.Gauge("task_running", "1 while the partition's task runs.", running, "partition", p)
-		m.Gauge("task_epoch", "Newest committed epoch (C4).", float64(t.Epoch), "partition", p)
-		m.Gauge("task_behind_blocks", "Landed blocks not committed yet.", float64(t.Behind), "partition", p)
-		m.Gauge("task_state_bytes", "Bytes of keyed state in the checkpoint.", float64(t.StateBytes), "partition", p)
-		m.Count("task_restarts_total", "Runs of the task that failed.", t.Restarts, "partition", p)
-		m.Count("task_records_total", "Records taken.", t.Records, "partition", p)
-		m.Count("task_rows_total", "Rows staged, all tables.", t.Rows, "partition", p)
-		m.Count("task_duplicates_total", "Offsets taken before and dropped.", t.Duplicates, "partition", p)
-		m.Count("task_lost_total", "Offsets given up by gateways.", t.Lost, "partition", p)
-		m.Count("task_conflicts_total", "Blocks kept in conflict.", t.Conflicts, "partition", p)
+	for reason, n := range in.Unproven {
+		m.Count("ingest_unproven_total", "Requests refused because the gateway's name was not proved, by reason.", n, "reason", string(reason))
+	}
+}
+
+func taskMetrics(m *page.Metrics, t *TaskStatus) {
+	p := strconv.Itoa(t.Partition)
+	m.Gauge("task_running", "1 while the partition's task runs.", flag(t.State == TaskRunning), "partition", p)
+	m.Gauge("task_epoch", "Newest committed epoch (C4).", float64(t.Epoch), "partition", p)
+	m.Gauge("task_published_epoch", "Newest epoch that is wholly visible (C5).", float64(t.Published), "partition", p)
+	stamp(m, "task_commit_timestamp_seconds", "When the newest epoch was committed.", t.CommitAt, "partition", p)
+	m.Gauge("task_behind_blocks", "Landed blocks not committed yet.", float64(t.Behind), "partition", p)
+	m.Gauge("task_state_bytes", "Bytes of keyed state in the checkpoint.", float64(t.StateBytes), "partition", p)
+	m.Count("task_restarts_total", "Runs of the task that failed.", t.Restarts, "partition", p)
+	m.Count("task_records_total", "Records taken.", t.Records, "partition", p)
+	m.Count("task_rows_total", "Rows staged, all tables.", t.Rows, "partition", p)
+	m.Count("task_duplicates_total", "Offsets taken before and dropped.", t.Duplicates, "partition", p)
+	m.Count("task_lost_total", "Offsets given up by gateways.", t.Lost, "partition", p)
+	m.Count("task_conflicts_total", "Blocks kept in conflict.", t.Conflicts, "partition", p)
+	m.Count("task_gaps_total", "Of these, blocks beyond the next expected offset.", t.Gaps, "partition", p)
+}
+
+func (s *Server) certMetrics(m *page.Metrics) {
+	st := s.certs.Status()
+	if !st.NotAfter.IsZero() {
+		m.Gauge("certificate_expiry_timestamp_seconds", "When the own certificate expires.", float64(st.NotAfter.Unix()))
+	}
+	if !st.CANotAfter.IsZero() {
+		m.Gauge("ca_expiry_timestamp_seconds", "When the first of the trusted signers expires.", float64(st.CANotAfter.Unix()))
+	}
+	m.Gauge("certificate_reload_failed", "1 while new certificate files cannot be used and the old ones are.", flag(st.Problem != ""))
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// stamp gives a time of Status as seconds since 1970; nothing for none.
+func stamp(m *page.Metrics, name, help, at string, labels ...string) {
+	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		m.Gauge(name, help, float64(t.UnixMicro())/1e6, labels...)
 	}
 }

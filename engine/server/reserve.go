@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landfall/edge/durable"
+	"landfall/edge/pulse"
 	"landfall/engine/landing"
 )
 
@@ -18,6 +19,7 @@ type reserved struct {
 	dir   string
 	bytes uint64
 	now   func() time.Time
+	pulse *pulse.Pulse // of the landing log's commits
 
 	mu   sync.Mutex
 	seen time.Time // of free; guarded by mu
@@ -36,6 +38,8 @@ func (r *reserved) Append(ctx context.Context, l landing.Landed) error {
 	if free < r.bytes {
 		return fmt.Errorf("land block: %d bytes free in %s, reserve is %d: %w", free, r.dir, r.bytes, landing.ErrFull)
 	}
+	r.pulse.Begin()
+	defer r.pulse.End()
 	return r.Log.Append(ctx, l)
 }
 

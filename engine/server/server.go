@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/page"
+	"landfall/edge/pulse"
 	"landfall/edge/wire"
 	"landfall/engine/checkpoint"
 	"landfall/engine/ingest"
@@ -32,6 +35,9 @@ type Options struct {
 	FS      durable.FS
 	Logger  *slog.Logger // nil: silence
 	Version string       // of the program, for status and manifests
+	Ready   func()       // called once by Run, when the engine works; nil: nobody waits
+	// CertFloor is a time that is surely past, like that of the build.
+	CertFloor time.Time
 }
 
 // Server is an engine.
@@ -42,6 +48,9 @@ type Server struct {
 	log     *embedded.Log
 	ingest  *ingest.Handler
 	tasks   []*supervisor
+	certs   *certs.Keeper // nil: plain HTTP
+	landing pulse.Pulse
+	warning atomic.Pointer[string] // stays in Status; nil: none
 }
 
 // New makes the engine's parts and takes the landing log's directory; nothing
@@ -59,6 +68,9 @@ func New(cfg Config, opt Options) (*Server, error) {
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Ready == nil {
+		opt.Ready = func() {}
 	}
 	s := &Server{cfg: cfg, opt: opt, started: time.Now()}
 	if err := config.CheckDir(opt.FS, "landing.dir", cfg.Landing.Dir); err != nil {
@@ -83,7 +95,7 @@ func New(cfg Config, opt Options) (*Server, error) {
 func (s *Server) assemble() error {
 	for p := range s.log.Partitions() {
 		s.tasks = append(s.tasks, &supervisor{
-			partition: p, sinks: s.opt.Sinks, run: task.Run, logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
+			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
 			state: TaskStopped,
 			cfg: task.Config{
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
@@ -92,10 +104,19 @@ func (s *Server) assemble() error {
 			},
 		})
 	}
-	var err error
+	err := s.openCerts()
+	if err != nil {
+		return err
+	}
+	identity := s.cfg.identity()
+	if s.certs != nil {
+		identity.VerifyClient = s.certs.VerifyClient
+	}
 	s.ingest, err = ingest.New(ingest.Config{
-		Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.cfg.Lake.Dir, bytes: uint64(s.cfg.Landing.Reserve), now: time.Now}, Identity: s.cfg.identity(),
-		MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions, Logger: s.opt.Logger,
+		Log:      &reserved{Log: s.log, fs: s.opt.FS, dir: s.cfg.Lake.Dir, bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing},
+		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
+		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
+		Logger: s.opt.Logger,
 	})
 	return err
 }
@@ -124,6 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	parts.Go(func() { failed <- web.Serve(listener) })
 	s.opt.Logger.Info("engine runs", "listen", listener.Addr(), "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
+	s.opt.Ready()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -138,18 +160,14 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen opens the ingest's address and the status page.
 func (s *Server) listen() (net.Listener, *page.Page, error) {
-	tlsConfig, err := s.cfg.TLS.Load(s.opt.FS, s.cfg.Identity.TrustedHeader != "" || s.cfg.Identity.Unauthenticated)
-	if err != nil {
-		return nil, nil, err
-	}
 	listener, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
 		return nil, nil, &config.FieldError{Key: "listen", Got: err.Error(), Want: "a free address of this machine"}
 	}
-	listener = secure(listener, tlsConfig)
+	listener = secure(listener, s.tls())
 	local, err := page.Serve(page.Config{
 		Address: s.cfg.Status, Prefix: "landfall_engine_", Metrics: s.metrics,
-		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons },
+		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready,
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"landfall/edge/certs"
 	"landfall/edge/record"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
@@ -35,6 +36,7 @@ type Status struct {
 	Ingest   IngestStatus    `json:"ingest"`
 	Tasks    []TaskStatus    `json:"tasks"`
 	Store    LandingStats    `json:"landing_stats"`
+	Certs    *CertsStatus    `json:"certs,omitempty"`
 }
 
 // GatewayStatus is what ingest last saw of a gateway.
@@ -59,6 +61,8 @@ type IngestStatus struct {
 	Duplicates uint64               `json:"duplicates"`
 	Conflicts  uint64               `json:"conflicts"`
 	Refused    map[wire.Code]uint64 `json:"refused"`
+	// Unproven is why, of the refused, a gateway's name was not proved.
+	Unproven map[certs.Reason]uint64 `json:"unproven"`
 }
 
 // TaskStatus is one partition.
@@ -107,6 +111,10 @@ func (s *Server) Status() Status {
 		out.Gateways = append(out.Gateways, one)
 	}
 	out.Ingest = ingestStatus(s.ingest.Stats())
+	s.certified(&out)
+	if w := s.warning.Load(); w != nil && *w != "" {
+		out.Reasons = append(out.Reasons, *w)
+	}
 	out.Healthy = len(out.Reasons) == 0
 	return out
 }
@@ -132,7 +140,7 @@ func (s *Server) diskReasons(st *LandingStats) []string {
 func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
-		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Refused: st.Refused,
+		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Refused: st.Refused, Unproven: st.Unproven,
 	}
 }
 

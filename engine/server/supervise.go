@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"landfall/edge/pulse"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
@@ -38,6 +39,7 @@ type supervisor struct {
 	sinks     func() ([]stream.Sink, error)
 	run       func(context.Context, task.Config) error
 	cfg       task.Config // without sinks
+	pulse     *pulse.Pulse
 	logger    *slog.Logger
 	counters  *task.Counters
 	wait      func(context.Context, time.Duration) bool // tells whether ctx is alive
@@ -101,7 +103,7 @@ func (s *supervisor) once(ctx context.Context) error {
 		return err
 	}
 	cfg := s.cfg
-	cfg.Sinks, cfg.Counters, cfg.Progress = sinks, s.counters, s.progress
+	cfg.Sinks, cfg.Counters, cfg.Progress, cfg.Pulse = sinks, s.counters, s.progress, s.pulse
 	return s.run(ctx, cfg)
 }
 
@@ -122,6 +124,20 @@ func (s *supervisor) progress(st task.Status) {
 	defer s.mu.Unlock()
 	s.last, s.commitAt = st, time.Now()
 	s.err = nil
+}
+
+// idle tells how long ago the last commit of a running task was.
+func (s *supervisor) idle() (time.Duration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.commitAt), s.state == TaskRunning && !s.commitAt.IsZero()
+}
+
+// position is where the last commit ended.
+func (s *supervisor) position() stream.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.Position
 }
 
 // sleep waits and tells whether ctx is still alive.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"landfall/edge/pulse"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/stream"
@@ -51,6 +52,8 @@ type Config struct {
 	Params map[string]string
 	// Counters is where the task counts; nil: nowhere to be seen.
 	Counters *Counters
+	// Pulse is of decoding and staging; nil: nobody asks.
+	Pulse *pulse.Pulse
 	// Progress is called after each epoch was committed; nil: nobody.
 	Progress func(Status)
 	// Logger takes what is worth a line. Nil: discarded.

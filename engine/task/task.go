@@ -163,6 +163,8 @@ func (l *loop) begin() error {
 
 // take turns one landed block into rows on their way to the stages.
 func (l *loop) take(landed *landing.Landed, after stream.Position) error {
+	l.cfg.Pulse.Begin()
+	defer l.cfg.Pulse.End()
 	batch := l.writer.next()
 	if err := l.processor.block(landed, after, batch); err != nil {
 		return err
@@ -210,6 +212,8 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 // finish takes the stages back from the writer. When staging failed they are
 // abandoned.
 func (l *loop) finish() ([]stream.Stage, error) {
+	l.cfg.Pulse.Begin()
+	defer l.cfg.Pulse.End()
 	stages, err := l.writer.finish()
 	l.writer = nil
 	if err != nil {

@@ -1,0 +1,48 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/time/rate"
+
+	"landfall/edge/record"
+)
+
+// MinGatewayBytes is the least that GatewayBytes may be: a block a second
+// comes through whatever its size.
+const MinGatewayBytes = record.MaxBlockBytes
+
+// limits bound one gateway.
+type limits struct {
+	bytes    *rate.Limiter // of blocks before compression
+	requests *rate.Limiter
+}
+
+func newLimits(c *Config) limits {
+	l := limits{bytes: rate.NewLimiter(rate.Inf, 0), requests: rate.NewLimiter(rate.Inf, 0)}
+	if c.GatewayBytes > 0 {
+		l.bytes = rate.NewLimiter(rate.Limit(c.GatewayBytes), int(c.GatewayBytes))
+	}
+	if c.GatewayRequests > 0 {
+		l.requests = rate.NewLimiter(rate.Limit(c.GatewayRequests), 2*c.GatewayRequests)
+	}
+	return l
+}
+
+// bounded says why one more request is too much. The caller holds mu.
+func (g *gateway) bounded(c *Config) error {
+	if c.GatewaySessions > 0 && g.users >= c.GatewaySessions {
+		return fmt.Errorf("%d requests of this gateway run or wait", g.users)
+	}
+	if !g.limits.requests.Allow() {
+		return fmt.Errorf("more than %d requests of this gateway a second", c.GatewayRequests)
+	}
+	return nil
+}
+
+// pace waits until the gateway may land so many bytes. It does not end with
+// the connection: what has arrived is landed.
+func (g *gateway) pace(ctx context.Context, bytes int) {
+	_ = g.limits.bytes.WaitN(context.WithoutCancel(ctx), bytes) // a block is never larger than the burst
+}
