@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -68,16 +67,6 @@ func Age(at record.Micros, now time.Time) string {
 	return now.Sub(time.UnixMicro(int64(at))).Round(100 * time.Millisecond).String()
 }
 
-// Logger gives a logger to w in logfmt at the level named: debug, info, warn
-// or error. Other names mean info.
-func Logger(w io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
-}
-
 // IsTerminal tells whether w is a terminal, where a progress bar may be drawn.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -86,4 +75,17 @@ func IsTerminal(w io.Writer) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Size prints a number of bytes for people, in the unit that suits it.
+func Size(n int64) string {
+	for _, u := range []struct {
+		name string
+		size int64
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.size), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
 }

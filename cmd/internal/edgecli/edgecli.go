@@ -18,8 +18,6 @@ package edgecli
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,14 +39,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *agent.Config) ([]explain.Handoff, error) { return explain.Edge(c), nil }, Text: explain.Text,
 	}
-	statusVerb := cli.Report[agent.Config, *agent.Status]{
-		Use: "status", Short: "Asks the running gateway how it stands", Config: DefaultConfig, Load: load,
-		Value: func(ctx context.Context, c *agent.Config) (*agent.Status, error) {
-			return cli.AskStatus[agent.Status](ctx, "gateway", c.Status)
-		},
-		Text: printStatus,
-	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusVerb.Command(), inspectCommand())
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusCommand(), topCommand(), tapCommand(), inspectCommand(), setupCommand(), doctorCommand())
 	return root
 }
 
@@ -63,24 +54,6 @@ func load(name string) (*agent.Config, *config.File, error) {
 		return nil, nil, f.Locate(err)
 	}
 	return &c, f, nil
-}
-
-func runCommand(version string) *cobra.Command {
-	c := &cobra.Command{Use: "run", Short: "Runs the gateway until SIGTERM", Args: cli.NoArgs}
-	name := cli.ConfigFlag(c, DefaultConfig)
-	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
-		if err != nil {
-			return err
-		}
-		a, err := agent.New(*cfg, agent.Options{Logger: cli.Logger(c.ErrOrStderr(), *level), Version: version})
-		if err != nil {
-			return f.Locate(err)
-		}
-		return f.Locate(a.Run(c.Context()))
-	}
-	return c
 }
 
 func checkCommand() *cobra.Command {
@@ -104,25 +77,6 @@ func checkCommand() *cobra.Command {
 		return err
 	}
 	return c
-}
-
-func printStatus(w io.Writer, s *agent.Status) error {
-	health := "healthy"
-	if !s.Healthy {
-		health = "not healthy: " + strings.Join(s.Reasons, "; ")
-	}
-	_, _ = fmt.Fprintf(w, "gateway %s, version %s, since %s: %s\n\n", s.Gateway, s.Version, s.StartedAt, health)
-	rows := [][]string{{"SOURCE", "KIND", "STATE", "RECORDS", "FLAGGED", "SILENT FOR", "WATERMARK", "DETAIL"}}
-	for _, src := range s.Sources {
-		rows = append(rows, []string{src.Name, src.Kind, string(src.State), fmt.Sprint(src.Records), fmt.Sprint(src.Flagged), cli.Dash(src.SilentFor), cli.Dash(src.Watermark), src.Detail})
-	}
-	if err := cli.Table(w, rows); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
-		s.Capture.Records, s.Capture.Groups, config.Bytes(s.Log.Bytes), s.Log.Logs,
-		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer))
-	return err
 }
 
 func inspectCommand() *cobra.Command {

@@ -22,17 +22,13 @@ package enginecli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
 	"landfall/cmd/internal/explain"
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
@@ -52,14 +48,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *server.Config) ([]explain.Handoff, error) { return Explain(c), nil }, Text: explain.Text,
 	}
-	statusVerb := cli.Report[server.Config, *server.Status]{
-		Use: "status", Short: "Asks the running engine how it stands", Config: DefaultConfig, Load: load,
-		Value: func(ctx context.Context, c *server.Config) (*server.Status, error) {
-			return cli.AskStatus[server.Status](ctx, "engine", c.Status)
-		},
-		Text: printStatus,
-	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusVerb.Command(), inspectCommand(), auditCommand(), replayCommand(version))
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusCommand(), topCommand(), inspectCommand(), auditCommand(), replayCommand(version))
 	return root
 }
 
@@ -110,58 +99,6 @@ func directories(c *server.Config) error {
 	return oneFileSystem(durable.OS{}, c.Lake.Dir)
 }
 
-func runCommand(version string) *cobra.Command {
-	c := &cobra.Command{Use: "run", Short: "Runs the engine until SIGTERM", Args: cli.NoArgs}
-	name := cli.ConfigFlag(c, DefaultConfig)
-	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
-		if err != nil {
-			return err
-		}
-		if err := directories(cfg); err != nil {
-			return f.Locate(err)
-		}
-		s, err := openServer(c.Context(), cfg, cli.Logger(c.ErrOrStderr(), *level), version)
-		if err != nil || s == nil {
-			return f.Locate(err)
-		}
-		return f.Locate(s.Run(c.Context()))
-	}
-	return c
-}
-
-// roomRetry is how often a full disk is looked at again.
-const roomRetry = time.Second
-
-// openServer opens lake and engine. While the disk is full it waits: the
-// self-test of the store needs a few bytes, and without it nothing may be
-// committed. Nil without an error when ctx ended meanwhile.
-func openServer(ctx context.Context, cfg *server.Config, logger *slog.Logger, version string) (*server.Server, error) {
-	for waiting := false; ; waiting = true {
-		store, sinks, err := openLake(ctx, cfg.Lake.Dir, cfg.CheckpointDir())
-		if err == nil {
-			var s *server.Server
-			if s, err = server.New(*cfg, server.Options{Store: store, Sinks: sinks, Logger: logger, Version: version}); err == nil {
-				return s, nil
-			}
-		}
-		if !errors.Is(err, durable.ErrNoSpace) {
-			return nil, err
-		}
-		if !waiting {
-			logger.Warn("the disk is full: waiting for room to start", "error", err)
-		}
-		t := time.NewTimer(roomRetry)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil, nil
-		case <-t.C:
-		}
-	}
-}
-
 func checkCommand() *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
 	name := cli.ConfigFlag(c, DefaultConfig)
@@ -181,33 +118,11 @@ func checkCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", cfg.CheckpointDir())
-		if _, err := cfg.TLS.Load(durable.OS{}, false); err != nil {
+		if _, err := cfg.TLS.Open(durable.OS{}, certs.Config{}); err != nil {
 			return f.Locate(err)
 		}
 		_, err = fmt.Fprintln(out, "certificates: read, where any are named")
 		return err
 	}
 	return c
-}
-
-func printStatus(w io.Writer, s *server.Status) error {
-	health := "healthy"
-	if !s.Healthy {
-		health = "not healthy: " + strings.Join(s.Reasons, "; ")
-	}
-	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
-	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "COMPLETE THROUGH"}}
-	for _, g := range s.Gateways {
-		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
-	}
-	if err := cli.Table(w, rows); err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(w)
-	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
-	for _, t := range s.Tasks {
-		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), cli.Dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
-			fmt.Sprint(t.Duplicates), fmt.Sprint(t.Lost), fmt.Sprint(t.Conflicts), t.Error})
-	}
-	return cli.Table(w, rows)
 }

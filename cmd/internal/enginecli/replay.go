@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,10 +26,12 @@ import (
 
 // replayFlags are replay's settings.
 type replayFlags struct {
-	lake, checkpoints, gateway, baseTime, logLevel string
-	again, asJSON, quiet                           bool
-	epochRecords                                   int
-	version                                        string
+	lake, checkpoints, gateway, baseTime string
+	again, asJSON, quiet                 bool
+	epochRecords                         int
+	version                              string
+	logger                               func(io.Writer) (*slog.Logger, error)
+	log                                  *slog.Logger
 }
 
 // replayed is the result for one file.
@@ -57,7 +60,7 @@ func replayCommand(version string) *cobra.Command {
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object a file")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress bar")
 	c.Flags().IntVar(&f.epochRecords, "epoch-records", 0, "end an epoch after this many records; 0: the engine's default")
-	c.Flags().StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.logger = cli.LogFlags(c, "warn")
 	_ = c.MarkFlagRequired("lake")
 	c.RunE = func(c *cobra.Command, files []string) error { return f.run(c, files) }
 	return c
@@ -66,6 +69,10 @@ func replayCommand(version string) *cobra.Command {
 func (f *replayFlags) run(c *cobra.Command, files []string) error {
 	if err := wire.CheckGateway(f.gateway); err != nil {
 		return cli.Fail(cli.ExitUsage, fmt.Errorf("--gateway: %w", err))
+	}
+	var err error
+	if f.log, err = f.logger(c.ErrOrStderr()); err != nil {
+		return err
 	}
 	base := record.NoTime
 	if f.baseTime != "" {
@@ -124,7 +131,7 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	stop := f.bar(c.ErrOrStderr(), name, watched, &counters)
 	err = task.Run(c.Context(), task.Config{
 		Log: watched, Store: store, Sinks: made, Params: log.Params(), Counters: &counters, EpochRecords: f.epochRecords,
-		Writer: "landfall-engine replay " + f.version, Logger: cli.Logger(c.ErrOrStderr(), f.logLevel),
+		Writer: "landfall-engine replay " + f.version, Logger: f.log,
 	})
 	stop()
 	if err != nil {

@@ -1,0 +1,285 @@
+// Package ca is a small private certificate authority for one fleet: it signs
+// the certificates of gateways and engines, and says which are revoked.
+//
+// In:  a directory; names.
+// Out: PEM files in it: ca.pem and ca.key, NAME.pem and NAME.key, crl.pem; and
+// index.json, which lists what was signed.
+//
+// Invariants
+//
+//  1. A certificate is in the index before its files are there, so that
+//     nothing is valid that cannot be revoked.
+//  2. Keys are readable by their owner only, and a key is never overwritten:
+//     a renewal makes a new key beside a new certificate, each in one rename.
+//  3. One process at a time changes the directory.
+//
+// ECDSA P-256 throughout. An Authority belongs to one goroutine.
+package ca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"net"
+	"path/filepath"
+	"time"
+
+	"landfall/edge/durable"
+)
+
+// The lives of certificates where nobody says otherwise.
+const (
+	AuthorityLife = 20 * 365 * 24 * time.Hour
+	LeafLife      = 2 * 365 * 24 * time.Hour
+)
+
+// Role says what a certificate is for.
+type Role string
+
+// The roles.
+const (
+	Gateway Role = "gateway" // proves a gateway's name to the engine
+	Engine  Role = "engine"  // proves an engine's host names to gateways
+)
+
+// Signed is one certificate that was signed.
+type Signed struct {
+	Serial    string    `json:"serial"` // hexadecimal
+	Name      string    `json:"name"`
+	Role      Role      `json:"role"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
+}
+
+// Authority is an authority in a directory.
+type Authority struct {
+	fs   durable.FS
+	dir  string
+	now  func() time.Time
+	lock io.Closer
+	cert *x509.Certificate
+	key  crypto.Signer
+	list []Signed
+}
+
+// ErrExists says that an authority is there already.
+var ErrExists = errors.New("there is an authority already")
+
+// Init makes an authority in dir, which is made if absent. Error: ErrExists.
+func Init(fsys durable.FS, dir, name string, life time.Duration, now func() time.Time) error {
+	if err := durable.MkdirAllSync(fsys, dir); err != nil {
+		return err
+	}
+	lock, err := fsys.Lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := fsys.Stat(filepath.Join(dir, "ca.key")); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make an authority in %s: %w", dir, errors.Join(err, ErrExists))
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	a := &Authority{fs: fsys, dir: dir, now: now, key: key}
+	t, err := a.template(name, life)
+	if err != nil {
+		return err
+	}
+	t.IsCA, t.BasicConstraintsValid, t.MaxPathLenZero = true, true, true
+	t.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		return err
+	}
+	if err := a.write("ca", der, key); err != nil {
+		return err
+	}
+	return errors.Join(a.save(), a.writeRevoked())
+}
+
+// Open opens the authority in dir. Errors: fs.ErrNotExist, durable.ErrLocked.
+func Open(fsys durable.FS, dir string, now func() time.Time) (*Authority, error) {
+	a := &Authority{fs: fsys, dir: dir, now: now}
+	certPEM, err := durable.ReadFile(fsys, filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	keyPEM, err := durable.ReadFile(fsys, filepath.Join(dir, "ca.key"))
+	if err != nil {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	index, err := durable.ReadFile(fsys, filepath.Join(dir, "index.json"))
+	if err != nil {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	if err := a.parse(certPEM, keyPEM, index); err != nil {
+		return nil, fmt.Errorf("open authority %s: %w", dir, err)
+	}
+	if a.lock, err = fsys.Lock(filepath.Join(dir, "lock")); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Authority) parse(certPEM, keyPEM, index []byte) error {
+	block, _ := pem.Decode(certPEM)
+	if block == nil {
+		return errors.New("ca.pem is no PEM file")
+	}
+	var err error
+	if a.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return err
+	}
+	if block, _ = pem.Decode(keyPEM); block == nil {
+		return errors.New("ca.key is no PEM file")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("ca.key is a %T", key)
+	}
+	a.key = signer
+	return json.Unmarshal(index, &a.list)
+}
+
+// Close lets go of the directory.
+func (a *Authority) Close() error { return a.lock.Close() }
+
+// List gives what was signed, oldest first.
+func (a *Authority) List() []Signed { return a.list }
+
+// template begins a certificate. It is valid from an hour ago, for clocks that
+// are a little behind.
+func (a *Authority) template(name string, life time.Duration) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	return &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)), Subject: pkix.Name{CommonName: name},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(life),
+	}, nil
+}
+
+// Sign signs a certificate for name and writes it and a new key as NAME.pem and
+// NAME.key. An engine's names are all the hosts under which gateways reach it,
+// the first being its file's.
+func (a *Authority) Sign(role Role, life time.Duration, names ...string) (Signed, error) {
+	t, err := a.template(names[0], life)
+	if err != nil {
+		return Signed{}, err
+	}
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if role == Engine {
+		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		for _, n := range names {
+			if ip := net.ParseIP(n); ip != nil {
+				t.IPAddresses = append(t.IPAddresses, ip)
+			} else {
+				t.DNSNames = append(t.DNSNames, n)
+			}
+		}
+	}
+	if t.NotAfter.After(a.cert.NotAfter) {
+		t.NotAfter = a.cert.NotAfter
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Signed{}, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)
+	if err != nil {
+		return Signed{}, err
+	}
+	s := Signed{Serial: t.SerialNumber.Text(16), Name: names[0], Role: role, NotBefore: t.NotBefore, NotAfter: t.NotAfter}
+	a.list = append(a.list, s)
+	if err := a.save(); err != nil {
+		return Signed{}, err
+	}
+	return s, a.write(names[0], der, key)
+}
+
+// Revoke revokes every certificate of a name that is still valid, or the one
+// with a serial number, and writes crl.pem. Error: fs.ErrNotExist when there
+// is none.
+func (a *Authority) Revoke(nameOrSerial string) ([]Signed, error) {
+	var done []Signed
+	for i := range a.list {
+		s := &a.list[i]
+		if (s.Name == nameOrSerial || s.Serial == nameOrSerial) && s.RevokedAt.IsZero() && s.NotAfter.After(a.now()) {
+			s.RevokedAt = a.now().UTC().Truncate(time.Second)
+			done = append(done, *s)
+		}
+	}
+	if len(done) == 0 {
+		return nil, fmt.Errorf("revoke %s: no valid certificate of that name or serial number: %w", nameOrSerial, fs.ErrNotExist)
+	}
+	if err := a.save(); err != nil {
+		return nil, err
+	}
+	return done, a.writeRevoked()
+}
+
+// save writes the index.
+func (a *Authority) save() error {
+	if a.list == nil {
+		a.list = []Signed{}
+	}
+	text, err := json.MarshalIndent(a.list, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.WriteFileAtomic(a.fs, filepath.Join(a.dir, "index.json"), append(text, '\n'))
+}
+
+// writeRevoked writes crl.pem. It is valid as long as the authority: a list
+// that ran out would stop a fleet over a file that nobody renewed.
+func (a *Authority) writeRevoked() error {
+	t := &x509.RevocationList{Number: big.NewInt(a.now().UnixNano()), ThisUpdate: a.now().UTC(), NextUpdate: a.cert.NotAfter}
+	for _, s := range a.list {
+		serial, ok := new(big.Int).SetString(s.Serial, 16)
+		if !ok {
+			return fmt.Errorf("index.json: serial %q is no number", s.Serial)
+		}
+		if !s.RevokedAt.IsZero() {
+			t.RevokedCertificateEntries = append(t.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: s.RevokedAt})
+		}
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, t, a.cert, a.key)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFileAtomic(a.fs, filepath.Join(a.dir, "crl.pem"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+}
+
+// write writes a certificate and its key.
+func (a *Authority) write(name string, der []byte, key *ecdsa.PrivateKey) error {
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteSecret(a.fs, filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
+		return err
+	}
+	return durable.WriteFileAtomic(a.fs, filepath.Join(a.dir, name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}

@@ -1,0 +1,176 @@
+package edgecli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/cmd/internal/cli"
+	"landfall/edge/agent"
+)
+
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	code = cli.Run(ctx, Command("landfall-edge", "test"), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+// lines are one good message, one with a wrong checksum, a half of another, and
+// noise.
+const lines = "!AIVDM,1,1,,A,1000000000000000000000000004,0*23\r\n" +
+	"!AIVDM,1,1,,A,1000000000000000000000000004,0*22\r\n" +
+	"!AIVDM,2,2,3,B,88888888880,2*25\r\n" +
+	"hello\r\n"
+
+// gateway runs one that reads a file, with nobody to forward to.
+func gateway(t *testing.T) (config string) {
+	t.Helper()
+	dir := t.TempDir()
+	config = filepath.Join(dir, "edge.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "in.nmea"), []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("gateway: pier\ndata_dir: %s/data\nstatus: %s\nlog: {reserve: 0B}\ndrain_timeout: 0s\nsources:\n  - {name: file, file: {path: %s/in.nmea, follow: true}}\nforward: {url: \"http://%s/\"}\n",
+		dir, freePort(t), dir, freePort(t))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() {
+		var out, errs bytes.Buffer
+		ended <- cli.Run(ctx, Command("landfall-edge", "test"), []string{"run", "-c", config, "--log-level", "error"}, &out, &errs)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-ended; code != 0 {
+			t.Errorf("run ended with %d", code)
+		}
+	})
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(30 * time.Second); ; {
+		var s standing
+		if code, out, _ := run(t, "status", "-c", config, "--json"); code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.Forward.Pending == 5 {
+			return config
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("the gateway did not capture the file")
+		}
+	}
+}
+
+func TestVerbsOfARunningGateway(t *testing.T) {
+	config := gateway(t)
+	_, out, _ := run(t, "status", "-c", config)
+	for _, want := range []string{"HANDOFF", "file -> edge log", "C1", "edge log -> landing log", "C2", "exactly once", "5 records"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status has no %q:\n%s", want, out)
+		}
+	}
+	if code, out, _ := run(t, "top", "-c", config, "--count", "2", "--interval", "1ms"); code != 0 || strings.Count(out, "HANDOFF") != 2 {
+		t.Errorf("top: %d\n%s", code, out)
+	}
+	if code, out, errs := run(t, "tap", "-c", config, "--oldest", "--count", "4"); code != 0 || strings.ReplaceAll(out, "\n", "\r\n") != lines {
+		t.Errorf("tap: %d %q %s", code, out, errs)
+	}
+	code, out, _ := run(t, "tap", "-c", config, "--oldest", "--count", "3", "--rejects", "--format", "json")
+	var reasons []string
+	for line := range strings.Lines(out) {
+		var x agent.Tapped
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		reasons = append(reasons, x.Reject)
+	}
+	if got := strings.Join(reasons, " "); code != 0 || got != "bad_checksum no_sentence incomplete" && got != "bad_checksum incomplete no_sentence" {
+		t.Errorf("tap --rejects: %d %s", code, got)
+	}
+	code, out, errs := run(t, "doctor", "-c", config)
+	for _, want := range []string{"ok    source file", "bad   engine", "what is captured meanwhile waits on the disk"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("doctor has no %q:\n%s", want, out)
+		}
+	}
+	if code != cli.ExitUnavailable {
+		t.Errorf("doctor: %d %s", code, errs)
+	}
+}
+
+func TestVerbsWithoutAGateway(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "edge.yaml")
+	if code, out, errs := run(t, "doctor", "-c", config); code != cli.ExitNoInput || !strings.Contains(out, "landfall-edge setup") {
+		t.Errorf("doctor: %d\n%s%s", code, out, errs)
+	}
+	code, out, errs := run(t, "setup", "--gateway", "pier", "--listen", "0s", "--data-dir", dir+"/data", "--url", "https://example:1/", "--write", config)
+	if code != 0 || !strings.Contains(errs, "days without a link") || !strings.Contains(errs, "clock: ") {
+		t.Fatalf("setup: %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := run(t, "check", "-c", config); code != 0 {
+		t.Errorf("what setup wrote is refused: %d\n%s%s", code, out, errs)
+	}
+	if code, _, errs := run(t, "setup", "--gateway", "pier", "--listen", "0s", "--data-dir", dir, "--write", config); code != cli.ExitUsage || !strings.Contains(errs, "--force") {
+		t.Errorf("setup over what works: %d %s", code, errs)
+	}
+	if code, _, errs := run(t, "status", "-c", config); code != cli.ExitUnavailable {
+		t.Errorf("status of nobody: %d %s", code, errs)
+	}
+	if code, _, errs := run(t, "tap", "-c", config); code != cli.ExitUnavailable {
+		t.Errorf("tap of nobody: %d %s", code, errs)
+	}
+	if code, _, errs := run(t, "tap", "-c", config, "--format", "xml"); code != cli.ExitUsage {
+		t.Errorf("tap --format xml: %d %s", code, errs)
+	}
+	code, out, errs = run(t, "setup", "--gateway", "pier", "--listen", "1ms", "--data-dir", dir, "--json")
+	var f found
+	if err := json.Unmarshal([]byte(out), &f); err != nil || code != 0 || f.OfflineDays <= 0 || f.Clock == "" {
+		t.Errorf("setup --json: %d %v\n%s%s", code, err, out, errs)
+	}
+}
+
+func TestSetupHearsUDP(t *testing.T) {
+	conn, err := net.Dial("udp", "127.0.0.1"+udpPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan heard, 1)
+	go func() {
+		h, _ := listenUDP(ctx, "127.0.0.1"+udpPort)
+		got <- h
+	}()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 20 {
+		_, _ = conn.Write([]byte(lines)) // nobody listens yet: refused
+		<-tick.C
+	}
+	cancel()
+	if h := <-got; !h.Busy && (h.Sentences == 0 || len(h.Senders) != 1) {
+		t.Errorf("heard %+v", h)
+	}
+}

@@ -1,0 +1,124 @@
+package edgecli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+)
+
+// bytesPerRecord is about what one AIS sentence takes in the log: itself with a
+// TAG block, the record's head, and its share of the block's.
+const bytesPerRecord = 120
+
+// offlineDays gives how many days of records fit into bytes.
+func offlineDays(bytes int64, perSecond float64) float64 {
+	if perSecond <= 0 {
+		return 0
+	}
+	return float64(bytes) / (perSecond * bytesPerRecord) / (24 * 60 * 60)
+}
+
+// serialDevices lists serial lines by names that stay: by id, else by path.
+func serialDevices(fsys durable.FS) []string {
+	for _, dir := range []string{"/dev/serial/by-id", "/dev/serial/by-path"} {
+		entries, err := fsys.ReadDir(dir)
+		if err != nil || len(entries) == 0 {
+			continue
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+		return names
+	}
+	return nil
+}
+
+// heard is what came in on a UDP port for a while.
+type heard struct {
+	Sentences int      `json:"sentences"`
+	Senders   []string `json:"senders"`
+	Busy      bool     `json:"busy"` // another program has the port
+	seconds   float64
+}
+
+// listenUDP counts sentences on a port until ctx ends.
+func listenUDP(ctx context.Context, address string) (heard, error) {
+	var h heard
+	begin := time.Now()
+	conn, err := net.ListenPacket("udp", address)
+	if err != nil {
+		h.Busy = true
+		return h, nil //nolint:nilerr // that it is taken is the answer
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	defer stop()
+	buf := make([]byte, 64<<10)
+	seen := map[string]bool{}
+	for ctx.Err() == nil {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			break
+		}
+		h.Sentences += strings.Count(string(buf[:n]), "!") + strings.Count(string(buf[:n]), "$")
+		if host, _, err := net.SplitHostPort(from.String()); err == nil && !seen[host] {
+			seen[host] = true
+			h.Senders = append(h.Senders, host)
+		}
+	}
+	h.seconds = time.Since(begin).Seconds()
+	return h, conn.Close()
+}
+
+// clockSource says, in words, what keeps this machine's clock.
+func clockSource(fsys durable.FS) (words string, synchronized bool) {
+	there := func(name string) bool { _, err := fsys.Stat(name); return err == nil }
+	var parts []string
+	switch {
+	case there("/run/systemd/timesync/synchronized"):
+		parts, synchronized = append(parts, "set by NTP (systemd-timesyncd)"), true
+	case there("/run/chrony/chronyd.pid"), there("/run/chronyd.pid"):
+		parts, synchronized = append(parts, "kept by chrony; chronyc tracking says how well"), true
+	case there("/run/ntpd.pid"):
+		parts, synchronized = append(parts, "kept by ntpd"), true
+	default:
+		parts = append(parts, "not set by NTP now")
+	}
+	if there("/dev/pps0") {
+		parts = append(parts, "a PPS signal at /dev/pps0")
+	}
+	if there("/dev/rtc0") {
+		parts = append(parts, "a battery clock keeps it while the power is off")
+	} else {
+		parts = append(parts, "no battery clock: after a power cut it is wrong until NTP or the radio corrects it")
+	}
+	return strings.Join(parts, "; "), synchronized
+}
+
+// freeBelow gives the free bytes of the disk that dir lies on or will lie on.
+func freeBelow(fsys durable.FS, dir string) (int64, error) {
+	for {
+		free, err := fsys.Free(dir)
+		if err == nil {
+			return int64(free), nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return 0, fmt.Errorf("free space: %w", errors.Join(err))
+		}
+		dir = parent
+	}
+}
+
+// room gives what a log may take of a disk with so many free bytes: four
+// fifths, in whole MiB.
+func room(free int64) config.Bytes {
+	return config.Bytes(max(free/5*4, 64<<20) >> 20 << 20)
+}

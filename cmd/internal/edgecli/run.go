@@ -1,0 +1,65 @@
+package edgecli
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/service"
+	"landfall/edge/agent"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+)
+
+func runCommand(version string) *cobra.Command {
+	c := &cobra.Command{Use: "run", Short: "Runs the gateway until SIGTERM", Args: cli.NoArgs}
+	name := cli.ConfigFlag(c, DefaultConfig)
+	logger := cli.LogFlags(c, "info")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		log, err := logger(c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return service.Run(c.Context(), service.Config[agent.Config]{
+			File: *name, Load: loadAll, Logger: log, Takeover: agent.ErrNoDrain,
+			New: func(_ context.Context, cfg *agent.Config) (service.Daemon, error) {
+				return newServed(cfg, log, version)
+			},
+		})
+	}
+	return c
+}
+
+// loadAll is load, and reads the certificates too: a reload must know that
+// everything can be used before the old configuration ends.
+func loadAll(name string) (*agent.Config, *config.File, error) {
+	c, f, err := load(name)
+	if err == nil {
+		err = f.Locate(c.Forward.Check(durable.OS{}))
+	}
+	return c, f, err
+}
+
+// served is an Agent as the service sees it.
+type served struct {
+	*agent.Agent
+	ready func()
+}
+
+func newServed(cfg *agent.Config, log *slog.Logger, version string) (service.Daemon, error) {
+	d := &served{}
+	var err error
+	d.Agent, err = agent.New(*cfg, agent.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built()})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Run implements service.Daemon.
+func (d *served) Run(ctx context.Context, ready func()) error {
+	d.ready = ready
+	return d.Agent.Run(ctx)
+}

@@ -1,0 +1,109 @@
+package edgecli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/explain"
+	"landfall/edge/agent"
+	"landfall/edge/config"
+)
+
+// standing is the status of a gateway with a row for each handoff.
+type standing struct {
+	*agent.Status
+	Handoffs []explain.Progress `json:"handoffs"`
+}
+
+// ask asks the running gateway.
+func ask(ctx context.Context, c *agent.Config) (*standing, error) {
+	s, err := cli.AskStatus[agent.Status](ctx, "gateway", c.Status)
+	if err != nil {
+		return nil, err
+	}
+	return &standing{s, handoffs(c, s)}, nil
+}
+
+// handoffs joins what the configuration promises with what the gateway says.
+func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
+	now, err := time.Parse(time.RFC3339Nano, s.Time)
+	if err != nil {
+		now = time.Now()
+	}
+	promised := explain.Edge(c)
+	var all []explain.Progress
+	for i := range c.Sources {
+		p := explain.Progress{From: c.Sources[i].Name, To: "edge log", Commit: "C1", Guarantee: promised[i].Guarantee}
+		for _, src := range s.Sources {
+			if src.Name == p.From {
+				p.Offset, p.Watermark = explain.Number(src.Records), src.Watermark
+				if src.State != "open" && src.State != "finished" {
+					p.LastError = string(src.State) + ": " + src.Detail
+				}
+			}
+		}
+		if s.Capture.Blocked != "" {
+			p.LastError = "the log takes nothing: " + s.Capture.Blocked
+		}
+		all = append(all, p)
+	}
+	link := explain.Progress{
+		From: "edge log", To: "landing log", Commit: "C2", Guarantee: promised[len(c.Sources)].Guarantee,
+		Offset: explain.Number(s.Forward.AckedRecords), Watermark: s.Capture.Watermark, LagRecords: explain.Number(s.Forward.Pending),
+		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now), LastError: s.Forward.LastError,
+	}
+	return append(all, link)
+}
+
+func statusCommand() *cobra.Command {
+	return cli.Report[agent.Config, *standing]{
+		Use: "status", Short: "Asks the running gateway how it stands, handoff by handoff", Config: DefaultConfig, Load: load,
+		Value: ask, Text: printStatus,
+	}.Command()
+}
+
+func topCommand() *cobra.Command {
+	return cli.TopCommand("Shows status again and again", func(c *cobra.Command) func(context.Context, io.Writer) error {
+		name := cli.ConfigFlag(c, DefaultConfig)
+		return func(ctx context.Context, w io.Writer) error {
+			cfg, f, err := load(*name)
+			if err != nil {
+				return err
+			}
+			s, err := ask(ctx, cfg)
+			if err != nil {
+				return f.Locate(err)
+			}
+			return printStatus(w, s)
+		}
+	})
+}
+
+func printStatus(w io.Writer, s *standing) error {
+	health := "healthy"
+	if !s.Healthy {
+		health = "not healthy: " + strings.Join(s.Reasons, "; ")
+	}
+	_, _ = fmt.Fprintf(w, "gateway %s, version %s, since %s: %s\n\n", s.Gateway, s.Version, s.StartedAt, health)
+	rows := [][]string{{"SOURCE", "KIND", "STATE", "RECORDS", "FLAGGED", "SILENT FOR", "WATERMARK", "DETAIL"}}
+	for _, src := range s.Sources {
+		rows = append(rows, []string{src.Name, src.Kind, string(src.State), fmt.Sprint(src.Records), fmt.Sprint(src.Flagged), cli.Dash(src.SilentFor), cli.Dash(src.Watermark), src.Detail})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	if err := explain.ProgressText(w, s.Handoffs); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
+		s.Capture.Records, s.Capture.Groups, config.Bytes(s.Log.Bytes), s.Log.Logs,
+		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer))
+	return err
+}

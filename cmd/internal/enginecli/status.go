@@ -1,0 +1,112 @@
+package enginecli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/explain"
+	"landfall/engine/server"
+)
+
+// standing is the status of an engine with a row for each handoff.
+type standing struct {
+	*server.Status
+	Handoffs []explain.Progress `json:"handoffs"`
+}
+
+// ask asks the running engine.
+func ask(ctx context.Context, c *server.Config) (*standing, error) {
+	s, err := cli.AskStatus[server.Status](ctx, "engine", c.Status)
+	if err != nil {
+		return nil, err
+	}
+	return &standing{s, progress(s)}, nil
+}
+
+// progress gives a row for each gateway's landing, and two for each partition.
+func progress(s *server.Status) []explain.Progress {
+	var all []explain.Progress
+	for _, g := range s.Gateways {
+		all = append(all, explain.Progress{
+			From: g.Gateway, To: "landing log", Commit: "C2", Guarantee: explain.ExactlyOnce, Offset: explain.Number(g.Acked), Watermark: g.Watermark,
+		})
+	}
+	now, err := time.Parse(time.RFC3339Nano, s.Time)
+	if err != nil {
+		now = time.Now()
+	}
+	for _, t := range s.Tasks {
+		commit := explain.Progress{
+			From: fmt.Sprintf("landing log %d", t.Partition), To: "checkpoint", Commit: "C4", Guarantee: explain.ExactlyOnce,
+			Offset: explain.Number(t.Epoch), Unit: "blocks", LastError: t.Error,
+		}
+		if t.Behind >= 0 {
+			commit.LagRecords = explain.Number(uint64(t.Behind))
+		}
+		if t.Behind > 0 {
+			commit.LagSeconds = explain.Lag(t.CommitAt, now)
+		}
+		publish := explain.Progress{
+			From: fmt.Sprintf("staged files %d", t.Partition), To: "tables", Commit: "C5", Guarantee: explain.ExactlyOnce,
+			Offset: explain.Number(t.Published), Unit: "epochs", LagRecords: explain.Number(t.Epoch - min(t.Epoch, t.Published)),
+		}
+		all = append(all, commit, publish)
+	}
+	return all
+}
+
+func statusCommand() *cobra.Command {
+	return cli.Report[server.Config, *standing]{
+		Use: "status", Short: "Asks the running engine how it stands, handoff by handoff", Config: DefaultConfig, Load: load,
+		Value: ask, Text: printStatus,
+	}.Command()
+}
+
+func topCommand() *cobra.Command {
+	return cli.TopCommand("Shows status again and again", func(c *cobra.Command) func(context.Context, io.Writer) error {
+		name := cli.ConfigFlag(c, DefaultConfig)
+		return func(ctx context.Context, w io.Writer) error {
+			cfg, f, err := load(*name)
+			if err != nil {
+				return err
+			}
+			s, err := ask(ctx, cfg)
+			if err != nil {
+				return f.Locate(err)
+			}
+			return printStatus(w, s)
+		}
+	})
+}
+
+func printStatus(w io.Writer, s *standing) error {
+	health := "healthy"
+	if !s.Healthy {
+		health = "not healthy: " + strings.Join(s.Reasons, "; ")
+	}
+	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
+	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "COMPLETE THROUGH"}}
+	for _, g := range s.Gateways {
+		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
+	for _, t := range s.Tasks {
+		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), cli.Dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
+			fmt.Sprint(t.Duplicates), fmt.Sprint(t.Lost), fmt.Sprint(t.Conflicts), t.Error})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	return explain.ProgressText(w, s.Handoffs)
+}
