@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// packages makes the packages of this machine's architecture at a version.
+func packages(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("SOURCE_DATE_EPOCH", "1767225600")
+	t.Chdir("../../..")
+	defer t.Chdir("cmd/internal/pack")
+	if err := run([]string{"-arch", "amd64", "-version", version, "-out", dir}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+const edgeConfig = `gateway: pier
+data_dir: /var/lib/landfall/edge
+status: 127.0.0.1:8471
+log: {reserve: 0B, quota: 64MiB}
+sources:
+  - {name: sim, udp: {listen: "127.0.0.1:10110"}}
+forward: {url: "http://127.0.0.1:8470/"}
+`
+
+const engineConfig = `listen: 127.0.0.1:8470
+status: 127.0.0.1:8481
+identity: {unauthenticated: true}
+landing: {dir: /var/lib/landfall/landing, reserve: 0B}
+lake: {dir: /var/lib/landfall/lake}
+epoch: {interval: 500ms}
+`
+
+// TestInstall takes the packages through their life on a booted Debian:
+// installed, configured, started, killed, hung, reloaded, upgraded, removed,
+// purged; with data flowing from a socket into Parquet.
+func TestInstall(t *testing.T) {
+	if os.Getenv("LANDFALL_INSTALL") != "1" {
+		t.Skip("the packages on a booted Debian: make test-install (LANDFALL_INSTALL=1)")
+	}
+	m := boot(t)
+	old, new := packages(t, "0.1.0"), packages(t, "0.2.0")
+	m.lintian(old)
+	for _, dir := range []struct{ from, to string }{{old, "/old"}, {new, "/new"}} {
+		if err := os.Mkdir(filepath.Join(m.root, dir.to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		files, _ := filepath.Glob(dir.from + "/*.deb")
+		for _, f := range files {
+			m.put(f, filepath.Join(dir.to, filepath.Base(f)))
+		}
+	}
+	m.install()
+	m.killed()
+	m.hung()
+	m.reloaded()
+	m.upgraded()
+	m.removed()
+}
+
+// lintian judges the packages: no error and no warning.
+func (m *machine) lintian(dir string) {
+	files, _ := filepath.Glob(dir + "/*.deb")
+	out, err := exec.Command("lintian", append([]string{"--fail-on", "error,warning", "--allow-root"}, files...)...).CombinedOutput()
+	if err != nil {
+		m.t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
+// install: an empty configuration does not start and says what to do; a filled
+// one starts, and data flows from the socket into a table.
+func (m *machine) install() {
+	out := m.do("dpkg -i /old/*.deb")
+	if !strings.Contains(out, "starts once /etc/landfall/edge.yaml is filled in") {
+		m.t.Errorf("installing says nothing of what to do next:\n%s", out)
+	}
+	if out, err := m.try("systemctl start landfall-edge"); err == nil {
+		m.t.Errorf("started without a configuration: %s", out)
+	}
+	if s := m.property("landfall-edge", "NRestarts"); s != "0" {
+		m.t.Errorf("a configuration that cannot be used was tried %s times again", s)
+	}
+	if log := m.do("journalctl -u landfall-edge -n 20 --no-pager"); !strings.Contains(log, "/etc/landfall/edge.yaml") || !strings.Contains(log, "gateway") {
+		m.t.Errorf("the journal does not name the file and the key:\n%s", log)
+	}
+	m.do("landfall-edge setup --gateway pier --url http://127.0.0.1:8470/ --listen 0s --write /etc/landfall/edge.yaml")
+	m.do("runuser -u landfall -- landfall-edge check")
+	m.write("/etc/landfall/edge.yaml", edgeConfig)
+	m.write("/etc/landfall/engine.yaml", engineConfig)
+	m.do("systemctl reset-failed; systemctl start landfall-engine landfall-edge")
+	m.flows(300)
+	if owner := m.do("stat -c %U:%G /var/lib/landfall/edge/log"); owner != "landfall:landfall" {
+		m.t.Errorf("the log belongs to %s", owner)
+	}
+	if mode := m.do("stat -c %a:%U:%G /etc/landfall/edge.yaml"); mode != "640:root:landfall" {
+		m.t.Errorf("the configuration is %s", mode)
+	}
+	for _, file := range []string{"/usr/share/man/man1/landfall-edge-run.1.gz", "/usr/share/bash-completion/completions/landfall-engine", "/usr/share/man/man1/landfall-demo.1.gz"} {
+		m.do("test -s " + file)
+	}
+}
+
+func (m *machine) write(name, text string) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.root, name), []byte(text), 0o640); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// flows sends lines and waits until they are rows; the audit judges them.
+func (m *machine) flows(lines int) {
+	m.t.Helper()
+	m.wait("the gateway is healthy", func() bool { _, err := m.try("curl -sf http://127.0.0.1:8471/healthz"); return err == nil })
+	before := m.files()
+	m.do(fmt.Sprintf("landfall simulate --to udp://127.0.0.1:10110 --lines %d --rate 300", lines))
+	m.wait("lines are rows", func() bool { return m.files() > before })
+	m.wait("the lake is exact", func() bool { _, err := m.try("landfall-engine audit --lake /var/lib/landfall/lake"); return err == nil })
+}
+
+// files counts the files of the table record.
+func (m *machine) files() int {
+	out, _ := m.try("find /var/lib/landfall/lake/record -name '*.parquet'")
+	return strings.Count(out, ".parquet")
+}
+
+// killed: SIGKILL costs a second, not the service.
+func (m *machine) killed() {
+	for _, unit := range []string{"landfall-edge", "landfall-engine"} {
+		before := m.property(unit, "MainPID")
+		m.do("kill -KILL " + before)
+		m.wait(unit+" runs again", func() bool {
+			now := m.property(unit, "MainPID")
+			return now != before && now != "0" && m.property(unit, "ActiveState") == "active"
+		})
+	}
+	m.flows(100)
+}
+
+// hung: a process that makes no progress is killed by the watchdog and started
+// again; one that is idle is not.
+func (m *machine) hung() {
+	m.do("mkdir -p /etc/systemd/system/landfall-edge.service.d && printf '[Service]\\nWatchdogSec=2s\\n' > /etc/systemd/system/landfall-edge.service.d/test.conf && systemctl daemon-reload && systemctl restart landfall-edge")
+	idle := m.property("landfall-edge", "MainPID")
+	m.do("kill -STOP " + idle)
+	m.wait("the watchdog ends a process that is stopped", func() bool {
+		now := m.property("landfall-edge", "MainPID")
+		return now != idle && now != "0" && m.property("landfall-edge", "ActiveState") == "active"
+	})
+	if log := m.do("journalctl -u landfall-edge --no-pager"); !strings.Contains(log, "Watchdog timeout") {
+		m.t.Errorf("no watchdog timeout in the journal:\n%s", log)
+	}
+	m.do("rm -r /etc/systemd/system/landfall-edge.service.d && systemctl daemon-reload && systemctl restart landfall-edge")
+	m.flows(100)
+}
+
+// reloaded: a bad configuration is refused and the old one runs on; a good one
+// is taken up by the same process.
+func (m *machine) reloaded() {
+	pid := m.property("landfall-edge", "MainPID")
+	m.write("/etc/landfall/edge.yaml", strings.Replace(edgeConfig, "udp:", "upd:", 1))
+	if out, err := m.try("systemctl reload landfall-edge"); err == nil {
+		m.t.Errorf("a bad configuration was reloaded: %s", out)
+	}
+	m.do("kill -HUP " + pid) // past the check of the unit
+	m.wait("the status says why the reload was refused", func() bool {
+		out, _ := m.try("curl -s http://127.0.0.1:8471/healthz")
+		return strings.Contains(out, "reload refused") && strings.Contains(out, "edge.yaml:6")
+	})
+	m.write("/etc/landfall/edge.yaml", strings.Replace(edgeConfig, "gateway: pier", "gateway: pier # as before", 1)+"drain_timeout: 1s\n")
+	m.do("systemctl reload landfall-edge")
+	m.flows(100)
+	if now := m.property("landfall-edge", "MainPID"); now != pid {
+		m.t.Errorf("process %s became %s over a reload", pid, now)
+	}
+	m.write("/etc/landfall/edge.yaml", strings.Replace(edgeConfig, "10110", "10111", 1))
+	m.do("systemctl reload landfall-edge")
+	m.wait("the new source listens", func() bool {
+		out, _ := m.try("landfall-edge status --json")
+		return strings.Contains(out, "10111")
+	})
+	m.write("/etc/landfall/edge.yaml", edgeConfig)
+	m.do("systemctl reload landfall-edge")
+	m.flows(100)
+}
+
+// upgraded: dpkg takes the newer version, the services restart, nothing is lost.
+func (m *machine) upgraded() {
+	m.do("dpkg -i /new/*.deb")
+	if v := m.do("landfall-edge --version"); !strings.Contains(v, "0.2.0") {
+		m.t.Errorf("after the upgrade: %s", v)
+	}
+	m.wait("the new version runs", func() bool { out, _ := m.try("landfall-edge status"); return strings.Contains(out, "0.2.0") })
+	if got := m.do("cat /etc/landfall/edge.yaml"); got != strings.TrimSpace(edgeConfig) {
+		m.t.Errorf("the upgrade changed the configuration:\n%s", got)
+	}
+	m.flows(100)
+}
+
+// removed: the services end in order; the data stays, also over a purge.
+func (m *machine) removed() {
+	m.do("systemctl stop landfall-edge landfall-engine")
+	for _, unit := range []string{"landfall-edge", "landfall-engine"} {
+		if r := m.property(unit, "Result"); r != "success" {
+			m.t.Errorf("%s ended with %s", unit, r)
+		}
+	}
+	m.do("landfall-engine audit --lake /var/lib/landfall/lake --edge-log /var/lib/landfall/edge/log")
+	m.do("dpkg -r landfall-edge landfall-engine landfall")
+	m.do("test -e /etc/landfall/edge.yaml && test -d /var/lib/landfall/lake/record && ! test -e /usr/bin/landfall-edge")
+	m.do("dpkg -P landfall-edge landfall-engine landfall")
+	m.do("! test -e /etc/landfall/edge.yaml && ! systemctl cat landfall-edge 2>/dev/null && test -d /var/lib/landfall/lake/record")
+}
+
+// TestSameSourcesSameBytes makes a package twice.
+func TestSameSourcesSameBytes(t *testing.T) {
+	if os.Getenv("LANDFALL_INSTALL") != "1" {
+		t.Skip("packages are the same bytes each time: make test-install (LANDFALL_INSTALL=1)")
+	}
+	one, two := packages(t, "0.1.0"), packages(t, "0.1.0")
+	files, _ := filepath.Glob(one + "/*.deb")
+	if len(files) != len(parts()) {
+		t.Fatalf("%d packages", len(files))
+	}
+	for _, f := range files {
+		a, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(two, filepath.Base(f)))
+		if err != nil || string(a) != string(b) {
+			t.Errorf("%s: other bytes the second time: %v", filepath.Base(f), err)
+		}
+	}
+}
