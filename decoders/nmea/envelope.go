@@ -185,7 +185,7 @@ func (p *PGHP) setTime(n *[8]int) bool {
 // Sum is the checksum that the sentence states; false when it states none.
 func (s *Sentence) Sum() (sum byte, ok bool) {
 	end := len(s.Raw) - len(s.Suffix)
-	if s.Flags&FlagNoChecksum != 0 || end < 3 {
+	if len(s.Body) == 0 || s.Flags&FlagNoChecksum != 0 || end < 3 {
 		return 0, false
 	}
 	p := s.Raw[end-3 : end]

@@ -185,6 +185,7 @@ func TestCorpusEnvelopes(t *testing.T) {
 func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte(vdm(one) + ",d-109,S2105,t050056.00,T56.13718694,r003669946,1325394060,1325394001"))
 	f.Add([]byte("1452468552.938 " + vdm(one)))
+	f.Add([]byte("*00")) // text that looks like a checksum
 	f.Add([]byte("$PGHP,1,2010,6,11,11,46,11,390,231,45,992190934,1,2B*5B"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		for _, s := range nmea.Split(line, nil) {
