@@ -1,6 +1,7 @@
 # What a change is judged by. `make test` is what CI runs (.ci/run).
 #
 #   make build     static binaries in bin/
+#   make firmware  the sensor node's image in bin/firmware/, and how large it is
 #   make test      everything CI runs: format, vet, staticcheck, rules of the tree, tests with -race, fuzzing, crash matrix
 #   make package   the Debian packages of a release in dist/: amd64, arm64, armhf, the same bytes from the same sources
 #   make test-install  the packages through their life on a booted Debian, and the container; needs root
@@ -21,7 +22,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X landfall/cmd/internal/cli.built=$(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: build package test test-install deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
+.PHONY: build firmware package test test-install deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
@@ -31,6 +32,9 @@ package:
 
 test-install:
 	LANDFALL_INSTALL=1 $(GO) test -count=1 -timeout 30m -v ./cmd/internal/pack
+
+firmware:
+	@$(MAKE) --no-print-directory -C firmware BUILD=$(CURDIR)/bin/firmware
 
 # One step after the other: each prints what it found, and the cheap ones come first.
 test:

@@ -74,6 +74,7 @@ type SourceConfig struct {
 	MQTT      *MQTTConfig      `yaml:"mqtt"`
 	Sparkplug *SparkplugConfig `yaml:"sparkplug"`
 	Modbus    *ModbusConfig    `yaml:"modbus"`
+	Node      *NodeConfig      `yaml:"node"`
 }
 
 // FileConfig reads a file.
@@ -114,6 +115,12 @@ type AckedConfig struct {
 	Listen     string `yaml:"listen"`      // host:port, required
 	MaxClients int    `yaml:"max_clients"` // 0: 256
 	MaxSenders int    `yaml:"max_senders"` // 0: 1024
+}
+
+// NodeConfig takes the readings of a sensor node (firmware/) on a serial line.
+type NodeConfig struct {
+	Device string `yaml:"device"` // required
+	Baud   int    `yaml:"baud"`   // 0: 115200
 }
 
 // ForwardConfig configures the link to the cloud.

@@ -35,12 +35,13 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
 	m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
 	m.Count("source_truncated_total", "Lines that were cut: too long, or the stream ended inside them.", src.Truncated, "source", src.Name)
-	m.Count("source_lost_total", "Datagrams the kernel had no room for, and messages missing by their numbers.", src.Lost, "source", src.Name)
+	m.Count("source_lost_total", "Datagrams the kernel had no room for, readings a node had none for, and messages missing by their numbers.", src.Lost, "source", src.Name)
 	m.Count("source_refused_total", "Clients and senders beyond the bound.", src.Refused, "source", src.Name)
 	m.Count("source_errors_total", "Errors of the transport.", src.Errors, "source", src.Name)
 	m.Count("source_connects_total", "Opens, connections or accepted clients.", src.Connects, "source", src.Name)
-	m.Count("source_duplicates_total", "Lines or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
+	m.Count("source_duplicates_total", "Lines, readings or messages sent again although they were taken.", src.Duplicates, "source", src.Name)
 	m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
+	m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
 }
 
 func captureMetrics(m *page.Metrics, s *Status) {

@@ -39,6 +39,7 @@ func (s *SourceConfig) kinds() []string {
 		{"file", s.File != nil}, {"tcp_client", s.TCPClient != nil}, {"tcp_server", s.TCPServer != nil},
 		{"udp", s.UDP != nil}, {"serial", s.Serial != nil}, {"acked", s.Acked != nil},
 		{"mqtt", s.MQTT != nil}, {"sparkplug", s.Sparkplug != nil}, {"modbus", s.Modbus != nil},
+		{"node", s.Node != nil},
 	} {
 		if k.set {
 			kinds = append(kinds, k.name)
@@ -49,13 +50,13 @@ func (s *SourceConfig) kinds() []string {
 
 // Resends tells whether the source's sender gives again what was not durable.
 func (s *SourceConfig) Resends() bool {
-	return s.File != nil || s.Acked != nil || s.MQTT != nil && s.MQTT.qos() > 0
+	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.qos() > 0
 }
 
 // Identified tells whether everything the source's sender gives again is known
 // again, so that it is captured once.
 func (s *SourceConfig) Identified() bool {
-	return s.File != nil || s.Acked != nil || s.MQTT != nil && s.MQTT.identifies()
+	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.identifies()
 }
 
 // Where gives the address, path or device, for people.
@@ -79,6 +80,8 @@ func (s *SourceConfig) Where() string {
 		return s.Sparkplug.Broker.URL
 	case s.Modbus != nil:
 		return s.Modbus.URL
+	case s.Node != nil:
+		return s.Node.Device
 	}
 	return ""
 }
@@ -88,7 +91,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
 	kinds := s.kinds()
 	if len(kinds) != 1 {
-		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, mqtt, sparkplug, modbus")
+		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, node, mqtt, sparkplug, modbus")
 		return
 	}
 	key += "." + kinds[0]
@@ -118,6 +121,9 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		s.Sparkplug.validate(p, key)
 	case s.Modbus != nil:
 		s.Modbus.validate(p, key)
+	case s.Node != nil:
+		p.Add(s.Node.Device != "", key+".device", "", "the path of a device, like /dev/serial/by-id/…")
+		p.Add(s.Node.Baud >= 0, key+".baud", strconv.Itoa(s.Node.Baud), "a rate like 115200, or 0 for it")
 	}
 }
 
@@ -148,6 +154,8 @@ func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slo
 		return s.Sparkplug.newSparkplug(o, fs, c.Gateway, key)
 	case s.Modbus != nil:
 		return s.Modbus.newModbus(o)
+	case s.Node != nil:
+		return source.NewNode(source.NodeConfig{Options: o, Device: s.Node.Device, Baud: s.Node.Baud})
 	}
 	return nil, fmt.Errorf("source %s: no kind: %w", s.Name, source.ErrConfig)
 }

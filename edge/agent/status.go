@@ -124,6 +124,12 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
 		}
+		if src.Conflicts > 0 {
+			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
+		}
+		if src.Kind == "node" && src.Lost > 0 {
+			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
+		}
 	}
 }
 

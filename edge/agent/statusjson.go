@@ -9,6 +9,7 @@ type SourceCounters struct {
 	Disconnects uint64 `json:"disconnects"`
 	Errors      uint64 `json:"errors"`
 	Duplicates  uint64 `json:"duplicates"`
+	Conflicts   uint64 `json:"conflicts"`
 	Rotations   uint64 `json:"rotations"`
 	Refused     uint64 `json:"refused"`
 	Lost        uint64 `json:"lost"`

@@ -75,7 +75,7 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 	defer s.set(StateStopped, "")
 	var retry backoff
 	for ctx.Err() == nil {
-		port, err := s.open()
+		port, err := openPort(s.cfg.Open, s.cfg.Device, s.cfg.Baud)
 		if err == nil {
 			before := s.bytes.Load()
 			s.connected(s.cfg.Device)
@@ -95,10 +95,11 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 	return nil
 }
 
-// open opens the port. An absent device is a bare ENOENT, a busy one a
-// PortError; neither needs another answer than trying again.
-func (s *Serial) open() (serial.Port, error) {
-	port, err := s.cfg.Open(s.cfg.Device, &serial.Mode{BaudRate: s.cfg.Baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+// openPort opens a serial port, 8N1, whose reads end after serialPoll. An absent
+// device is a bare ENOENT, a busy one a PortError; neither needs another answer
+// than trying again.
+func openPort(open func(string, *serial.Mode) (serial.Port, error), device string, baud int) (serial.Port, error) {
+	port, err := open(device, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}

@@ -31,17 +31,18 @@ type Counters struct {
 	Connects    uint64 // opens, connections or accepted clients
 	Disconnects uint64 // ends of them
 	Errors      uint64 // errors of the transport, and protocol errors of a sender
-	Duplicates  uint64 // lines or messages sent again although they were taken (Acked, MQTT)
+	Duplicates  uint64 // lines, readings or messages sent again although they were taken (Acked, Node, MQTT)
+	Conflicts   uint64 // readings sent again that contradict what was taken (Node)
 	Rotations   uint64 // files replaced or truncated under the reader (File)
 	Refused     uint64 // clients and senders beyond the bound
-	Lost        uint64 // datagrams the kernel had no room for (UDP); messages missing by their numbers (Sparkplug)
-	Rejected    uint64 // reports without readings, captured with the reason (MQTT, Sparkplug)
+	Lost        uint64 // datagrams the kernel had no room for (UDP); readings the node had none for (Node); messages missing by their numbers (Sparkplug)
+	Rejected    uint64 // reports without readings, captured with the reason (MQTT, Sparkplug, Node)
 }
 
 // Status describes a source at one moment.
 type Status struct {
 	Name          string
-	Kind          string // file, tcp-client, tcp-server, udp, serial, acked, mqtt, sparkplug, modbus
+	Kind          string // file, tcp-client, tcp-server, udp, serial, acked, node, mqtt, sparkplug, modbus
 	Resend        bool   // what was not durable is read or sent again
 	State         State
 	Detail        string        // the error or address behind State
@@ -59,7 +60,7 @@ type meter struct {
 
 	bytes, lineCount, truncated, connects, disconnects atomic.Uint64
 	errors, duplicates, rotations, refused, lost       atomic.Uint64
-	rejected                                           atomic.Uint64
+	rejected, conflicts                                atomic.Uint64
 	lastReceipt, open                                  atomic.Int64
 
 	mu     sync.Mutex
@@ -147,7 +148,7 @@ func (m *meter) Status() Status {
 		Bytes: m.bytes.Load(), Lines: m.lineCount.Load(), Truncated: m.truncated.Load(),
 		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
 		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
-		Rejected: m.rejected.Load(),
+		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(),
 	}
 	return s
 }

@@ -20,6 +20,7 @@ func gateway(policy string) *agent.Config {
 		{Name: "k", Sparkplug: &agent.SparkplugConfig{}},
 		{Name: "b", Modbus: &agent.ModbusConfig{URL: "tcp://h:502"}},
 		{Name: "p", Serial: &agent.SerialConfig{Device: "/dev/ttyUSB0"}},
+		{Name: "n", Node: &agent.NodeConfig{Device: "/dev/ttyUSB1"}},
 	}
 	return &c
 }
