@@ -346,3 +346,45 @@ func waitFor(t *testing.T, ok func() bool) {
 		}
 	}
 }
+
+// TestLinesAreServedAgain: a client of serve has what the source receives.
+func TestLinesAreServedAgain(t *testing.T) {
+	c := fileGateway(t, 0, cloud(t))
+	in, out := freeAddress(t), freeAddress(t)
+	c.Sources = []SourceConfig{{Name: "radio", Serve: out, TCPServer: &TCPServerConfig{Listen: in}}}
+	a, err := New(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	var from, to net.Conn
+	waitFor(t, func() bool {
+		from, err = net.Dial("tcp", out)
+		return err == nil
+	})
+	defer from.Close()
+	waitFor(t, func() bool {
+		to, err = net.Dial("tcp", in)
+		return err == nil
+	})
+	defer to.Close()
+	got := make(chan byte, 1)
+	go func() {
+		var b [1]byte
+		_, _ = from.Read(b[:])
+		got <- b[0]
+	}()
+	waitFor(t, func() bool { // until the client is known, lines go past it
+		_, _ = io.WriteString(to, "$GPZDA\r\n")
+		return len(got) > 0
+	})
+	if b := <-got; b != '$' {
+		t.Errorf("got %q", b)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -64,7 +64,8 @@ type WatermarkConfig struct {
 
 // SourceConfig configures one source: a name and exactly one kind.
 type SourceConfig struct {
-	Name      string           `yaml:"name"` // required, unique, never changed
+	Name      string           `yaml:"name"`  // required, unique, never changed
+	Serve     string           `yaml:"serve"` // host:port where its lines are served again; empty: nowhere
 	File      *FileConfig      `yaml:"file"`
 	TCPClient *TCPClientConfig `yaml:"tcp_client"`
 	TCPServer *TCPServerConfig `yaml:"tcp_server"`

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -89,6 +90,8 @@ func (s *SourceConfig) Where() string {
 func (s *SourceConfig) validate(p *config.Problems, key string) {
 	p.Add(s.Name != "" && len(s.Name) <= 64 && !strings.ContainsFunc(s.Name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }),
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
+	p.Add(s.Serve == "" || config.IsAddress(s.Serve), key+".serve", strconv.Quote(s.Serve), "host:port with a number for the port, or nothing")
+	p.Add(s.Serve == "" || s.MQTT == nil && s.Sparkplug == nil && s.Modbus == nil && s.Node == nil, key+".serve", strconv.Quote(s.Serve), "nothing, because the source has no lines")
 	kinds := s.kinds()
 	if len(kinds) != 1 {
 		p.Add(false, key, strings.Join(kinds, " and "), "exactly one of file, tcp_client, tcp_server, udp, serial, acked, node, mqtt, sparkplug, modbus")
@@ -109,7 +112,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		checkAddress(p, key+".listen", s.UDP.Listen)
 		p.Add(s.UDP.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.UDP.MaxSenders), "a number of 0 (the default) or more")
 	case s.Serial != nil:
-		p.Add(s.Serial.Device != "", key+".device", "", "the path of a device, like /dev/serial/by-id/…")
+		p.Add(s.Serial.Device != "", key+".device", "", "the path of a device, like /dev/serial/by-id/… or /dev/ttyUSB*")
 		p.Add(s.Serial.Baud >= 0, key+".baud", strconv.Itoa(s.Serial.Baud), "a rate like 38400, or 0 for it")
 	case s.Acked != nil:
 		checkAddress(p, key+".listen", s.Acked.Listen)
@@ -133,6 +136,40 @@ func checkAddress(p *config.Problems, key, address string) {
 
 // newSource makes the i-th source.
 func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
+	s, err := c.newPart(i, fs, clock, logger)
+	if err != nil || c.Sources[i].Serve == "" {
+		return s, err
+	}
+	r, err := source.NewRelay(source.Options{Name: s.Name(), Clock: clock, Logger: logger}, c.Sources[i].Serve)
+	return served{s, r}, err
+}
+
+// served is a source whose lines are served again.
+type served struct {
+	part
+	relay *source.Relay
+}
+
+// Status describes the source, and what its clients missed.
+func (s served) Status() source.Status {
+	st := s.part.Status()
+	st.Unserved = s.relay.Dropped()
+	return st
+}
+
+// Run runs both until the source has ended.
+func (s served) Run(ctx context.Context, sink source.Sink) error {
+	serving, stop := context.WithCancel(ctx)
+	var relay sync.WaitGroup
+	relay.Go(func() { s.relay.Run(serving) })
+	err := s.part.Run(ctx, s.relay.Sink(sink))
+	stop()
+	relay.Wait()
+	return err
+}
+
+// newPart makes the i-th source without what serves it again.
+func (c *Config) newPart(i int, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
 	s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s", i, c.Sources[i].Kind())
 	o := source.Options{Name: s.Name, Clock: clock, Logger: logger}
 	switch {
@@ -145,7 +182,7 @@ func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slo
 	case s.UDP != nil:
 		return source.NewUDP(source.UDPConfig{Options: o, Listen: s.UDP.Listen, Interface: s.UDP.Interface, MaxSenders: s.UDP.MaxSenders})
 	case s.Serial != nil:
-		return source.NewSerial(source.SerialConfig{Options: o, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
+		return source.NewSerial(source.SerialConfig{Options: o, FS: fs, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
 	case s.Acked != nil:
 		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
 	case s.MQTT != nil:

@@ -13,6 +13,8 @@ type SourceCounters struct {
 	Rotations   uint64 `json:"rotations"`
 	Refused     uint64 `json:"refused"`
 	Lost        uint64 `json:"lost"`
+	LineErrors  uint64 `json:"line_errors"`
+	Unserved    uint64 `json:"unserved"`
 	Rejected    uint64 `json:"rejected"`
 }
 

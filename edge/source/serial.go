@@ -8,15 +8,21 @@ import (
 	"time"
 
 	"go.bug.st/serial"
+
+	"landfall/edge/durable"
 )
 
 // SerialConfig configures a Serial.
 type SerialConfig struct {
 	Options
 	// Device is the port's path, required; /dev/serial/by-id names survive
-	// another port number, by-path names another adapter.
+	// another port number, by-path names another adapter, and are the only ones
+	// to tell apart cheap adapters that all have one id. Its last element may be
+	// a pattern (path.Match): the first match that can be opened is taken.
 	Device string
-	Baud   int // bits per second; 0: 38400, the rate of AIS receivers
+	// FS finds what a pattern matches; nil: the operating system's.
+	FS   durable.FS
+	Baud int // bits per second; 0: 38400, the rate of AIS receivers
 	// StaleAfter opens the port anew when nothing came for that long; 0: ten
 	// minutes; negative: never.
 	StaleAfter time.Duration
@@ -59,6 +65,9 @@ func NewSerial(cfg SerialConfig) (*Serial, error) {
 	if cfg.Open == nil {
 		cfg.Open = serial.Open
 	}
+	if cfg.FS == nil {
+		cfg.FS = durable.OS{}
+	}
 	s := &Serial{cfg: cfg}
 	s.init(&s.cfg.Options, "serial", false)
 	return s, nil
@@ -75,11 +84,14 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 	defer s.set(StateStopped, "")
 	var retry backoff
 	for ctx.Err() == nil {
-		port, err := openPort(s.cfg.Open, s.cfg.Device, s.cfg.Baud)
+		device, counters, port, err := s.open()
 		if err == nil {
 			before := s.bytes.Load()
-			s.connected(s.cfg.Device)
-			err = pump(&portReader{ctx: ctx, port: port, stale: s.cfg.StaleAfter}, s.cfg.Device, s.o, &s.meter, sink)
+			s.connected(device)
+			tally := lineTally{counters: counters, meter: &s.meter}
+			err = pump(&portReader{ctx: ctx, port: port, stale: s.cfg.StaleAfter, each: tally.take}, s.cfg.Device, s.o, &s.meter, sink)
+			tally.take()
+			counters.close()
 			_ = port.Close() // only read from; an unplugged port has nothing to say
 			s.disconnected()
 			if s.bytes.Load() > before {
@@ -89,10 +101,25 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 		if errors.Is(err, errStopped) || ctx.Err() != nil {
 			return nil
 		}
-		s.fault(StateAbsent, fmt.Errorf("serial port %s: %w", s.cfg.Device, err))
+		s.fault(StateAbsent, fmt.Errorf("serial port %s: %w%s", s.cfg.Device, err, serialHint(err)))
 		retry.wait(ctx)
 	}
 	return nil
+}
+
+// open opens the port, or of those that the pattern matches the first that can
+// be opened. The counters are opened before it: it is exclusive.
+func (s *Serial) open() (string, *lineCounters, serial.Port, error) {
+	devices, err := matchDevices(s.cfg.FS, s.cfg.Device)
+	for _, device := range devices {
+		counters := openLineCounters(device)
+		var port serial.Port
+		if port, err = openPort(s.cfg.Open, device, s.cfg.Baud); err == nil {
+			return device, counters, port, nil
+		}
+		counters.close()
+	}
+	return "", nil, nil, err
 }
 
 // openPort opens a serial port, 8N1, whose reads end after serialPoll. An absent
@@ -116,12 +143,16 @@ type portReader struct {
 	port   serial.Port
 	stale  time.Duration
 	silent time.Duration
+	each   func() // called now and then, from Read
 }
 
 // Read implements io.Reader.
 func (r *portReader) Read(p []byte) (int, error) {
 	for {
 		n, err := r.port.Read(p)
+		if r.each != nil {
+			r.each()
+		}
 		switch {
 		case n > 0:
 			r.silent = 0

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,4 +87,64 @@ func TestSerialBusy(t *testing.T) {
 	}}))(t)
 	start(t, s.Run, newTestSink())
 	eventually(t, "open in the end", func() bool { return s.Status().State == StateOpen && s.Status().Errors == 1 })
+}
+
+// TestSerialPattern: of what a pattern matches the first that opens is taken,
+// and what is said of none helps.
+func TestSerialPattern(t *testing.T) {
+	dir := t.TempDir()
+	sink := newTestSink()
+	s := must(NewSerial(SerialConfig{Options: options("s"), Device: filepath.Join(dir, "ttyUSB*")}))(t)
+	start(t, s.Run, sink)
+	eventually(t, "absence is explained", func() bool {
+		return s.Status().State == StateAbsent && strings.Contains(s.Status().Detail, "by-path")
+	})
+	master, slave := openPTY(t)
+	defer master.Close()
+	for name, target := range map[string]string{"ttyUSB0": filepath.Join(dir, "gone"), "ttyUSB1": slave, "other": slave} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "open", func() bool { return s.Status().State == StateOpen })
+	if d := s.Status().Detail; d != filepath.Join(dir, "ttyUSB1") {
+		t.Errorf("opened %s", d)
+	}
+	if _, err := master.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, sink.await(t, 1), "one")
+}
+
+// TestSerialNoise: noise costs no sentence beside it, and no byte of itself.
+func TestSerialNoise(t *testing.T) {
+	master, slave := openPTY(t)
+	defer master.Close()
+	sink := newTestSink()
+	s := must(NewSerial(SerialConfig{Options: options("s"), Device: slave}))(t)
+	start(t, s.Run, sink)
+	eventually(t, "open", func() bool { return s.Status().State == StateOpen })
+	noise := strings.Repeat("\x00\xff\x80\x1b\x7f", 1500)
+	if _, err := master.WriteString("$GPZDA,1\r\n" + noise + "\n$GPZDA,2\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	lines := sink.await(t, 4)
+	if lines[0] != "$GPZDA,1" || lines[3] != "$GPZDA,2" || strings.TrimSuffix(lines[1], "~")+strings.TrimSuffix(lines[2], "~") != noise {
+		t.Errorf("%d lines, the first %q, the last %q", len(lines), lines[0], lines[len(lines)-1])
+	}
+}
+
+// TestDriverCounts: what the driver counted before the port was opened is not
+// counted, and a counter may turn over.
+func TestDriverCounts(t *testing.T) {
+	var m meter
+	tally := lineTally{meter: &m}
+	tally.add(lineCounts{overruns: 1<<32 - 2, errors: 7})
+	tally.add(lineCounts{overruns: 3, errors: 9})
+	if m.lost.Load() != 5 || m.lineErrors.Load() != 2 {
+		t.Errorf("%d overruns, %d errors", m.lost.Load(), m.lineErrors.Load())
+	}
+	if _, slave := openPTY(t); openLineCounters(slave) != nil {
+		t.Error("a pseudo-terminal counts")
+	}
 }

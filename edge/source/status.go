@@ -35,7 +35,9 @@ type Counters struct {
 	Conflicts   uint64 // readings sent again that contradict what was taken (Node)
 	Rotations   uint64 // files replaced or truncated under the reader (File)
 	Refused     uint64 // clients and senders beyond the bound
-	Lost        uint64 // datagrams the kernel had no room for (UDP); readings the node had none for (Node); messages missing by their numbers (Sparkplug)
+	Lost        uint64 // datagrams the kernel had no room for (UDP); characters a port overran (Serial); readings the node had none for (Node); messages missing by their numbers (Sparkplug)
+	LineErrors  uint64 // characters with a framing or parity error, and breaks (Serial, where the driver counts them)
+	Unserved    uint64 // lines that clients of Relay missed because they did not keep up
 	Rejected    uint64 // reports without readings, captured with the reason (MQTT, Sparkplug, Node)
 }
 
@@ -60,7 +62,7 @@ type meter struct {
 
 	bytes, lineCount, truncated, connects, disconnects atomic.Uint64
 	errors, duplicates, rotations, refused, lost       atomic.Uint64
-	rejected, conflicts                                atomic.Uint64
+	rejected, conflicts, lineErrors                    atomic.Uint64
 	lastReceipt, open                                  atomic.Int64
 
 	mu     sync.Mutex
@@ -148,7 +150,7 @@ func (m *meter) Status() Status {
 		Bytes: m.bytes.Load(), Lines: m.lineCount.Load(), Truncated: m.truncated.Load(),
 		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
 		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
-		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(),
+		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
 	}
 	return s
 }
