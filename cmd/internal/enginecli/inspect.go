@@ -1,7 +1,6 @@
 package enginecli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,11 +13,12 @@ import (
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
+	"landfall/engine/state"
 	"landfall/sinks/object"
 )
 
 func inspectCommand() *cobra.Command {
-	c := &cobra.Command{Use: "inspect [FILE…]", Short: "Prints manifests, HEADs and segments of the landing log as text"}
+	c := &cobra.Command{Use: "inspect [FILE…]", Short: "Prints manifests, HEADs, state objects and segments of the landing log as text"}
 	checkpoints := c.Flags().String("checkpoint", "", "print the current manifest of every task in this `DIR`")
 	records := c.Flags().Bool("records", false, "of a segment, print each landed block too")
 	asJSON := c.Flags().Bool("json", false, "of a segment, print a JSON object a block")
@@ -72,17 +72,24 @@ func one(w io.Writer, name string, o inspect.Options) error {
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
-	first := make([]byte, 1)
+	first := make([]byte, 4)
 	_, _ = f.ReadAt(first, 0) // an empty file holds no blocks
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
-	if !bytes.Equal(first, []byte("{")) {
+	if first[0] != '{' && !state.IsObject(first) {
 		return inspect.File(durable.OS{}, name, w, o)
 	}
 	data, err := durable.ReadFile(durable.OS{}, name)
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
+	}
+	if state.IsObject(data) {
+		d, err := state.Describe(data)
+		if err != nil {
+			return fmt.Errorf("inspect %s: %w", name, err)
+		}
+		return cli.JSON(w, d)
 	}
 	if m, err := checkpoint.DecodeManifest(data); err == nil {
 		return cli.JSON(w, m)
