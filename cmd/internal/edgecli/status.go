@@ -107,3 +107,13 @@ func printStatus(w io.Writer, s *standing) error {
 		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer))
 	return err
 }
+
+func healthCommand() *cobra.Command {
+	return cli.HealthCommand(DefaultConfig, func(name string) (string, *config.File, error) {
+		c, f, err := load(name)
+		if err != nil {
+			return "", nil, err
+		}
+		return c.Status, f, nil
+	})
+}

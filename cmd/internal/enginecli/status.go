@@ -11,6 +11,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/cmd/internal/explain"
+	"landfall/edge/config"
 	"landfall/engine/server"
 )
 
@@ -109,4 +110,14 @@ func printStatus(w io.Writer, s *standing) error {
 	}
 	_, _ = fmt.Fprintln(w)
 	return explain.ProgressText(w, s.Handoffs)
+}
+
+func healthCommand() *cobra.Command {
+	return cli.HealthCommand(DefaultConfig, func(name string) (string, *config.File, error) {
+		c, f, err := load(name)
+		if err != nil {
+			return "", nil, err
+		}
+		return c.Status, f, nil
+	})
 }

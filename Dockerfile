@@ -1,0 +1,36 @@
+# The engine and the gateway as one small image: static, without a shell, not root, the root file system read-only.
+#
+#   docker build -t landfall .                                  # or buildx --platform linux/amd64,linux/arm64
+#   docker run --read-only -p 8470:8470 -v landfall:/var/lib/landfall -v ./engine.yaml:/etc/landfall/engine.yaml:ro landfall
+#   docker run --read-only … landfall /usr/bin/landfall-edge run
+#
+# The daemons write below /var/lib/landfall only, as user 65532. In the engine's configuration say status: 127.0.0.1:8481, or
+# the health check has nobody to ask.
+
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+ARG TARGETARCH
+ARG VERSION=container
+ARG SOURCE_DATE_EPOCH=0
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY cmd cmd
+COPY decoders decoders
+COPY edge edge
+COPY engine engine
+COPY sinks sinks
+RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
+      -ldflags "-s -w -buildid= -X main.version=$VERSION -X landfall/cmd/internal/cli.built=$SOURCE_DATE_EPOCH" \
+      -o /out/usr/bin/ ./cmd/landfall-engine ./cmd/landfall-edge && \
+    mkdir -p /out/var/lib/landfall /out/etc/landfall /out/etc/ssl/certs && \
+    cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
+    chown 65532:65532 /out/var/lib/landfall
+
+FROM scratch
+COPY --from=build /out /
+USER 65532:65532
+VOLUME /var/lib/landfall
+EXPOSE 8470
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/usr/bin/landfall-engine", "health", "--ready"]
+CMD ["/usr/bin/landfall-engine", "run"]
