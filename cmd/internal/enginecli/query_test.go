@@ -1,0 +1,52 @@
+package enginecli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"landfall/sinks/sinktest"
+)
+
+// query is a fenced block of docs/query.md that says in what it is run.
+var query = regexp.MustCompile("(?ms)^```(?:sql|python) (duckdb|polars)\n(.*?)^```")
+
+// TestTheQueriesOfTheDocsRun: each gives rows over a simulated lake, and those
+// that look for what is missing or doubled find nothing.
+func TestTheQueriesOfTheDocsRun(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/query.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "in.nmea"), traffic(t, 3000))
+	if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--quiet"); code != 0 {
+		t.Fatalf("replay: %d\n%s%s", code, out, errs)
+	}
+	found := query.FindAllStringSubmatch(string(page), -1)
+	if len(found) < 6 {
+		t.Fatalf("%d queries found", len(found))
+	}
+	for _, q := range found {
+		engine, text := q[1], q[2]
+		var rows string
+		if engine == "duckdb" {
+			var all []string
+			for _, r := range sinktest.DuckDB(t, strings.ReplaceAll(text, "'lake/", "'"+dir+"/lake/")) {
+				all = append(all, strings.Join(r, ","))
+			}
+			rows = strings.Join(all, "\n")
+		} else {
+			rows = sinktest.Python(t, "import os, sys\nos.chdir(sys.argv[1])\n"+text+"\nprint('\\n'.join(','.join(map(str, r)) for r in result.rows()))", dir)
+		}
+		if rows == "" {
+			t.Errorf("no rows:\n%s", text)
+		}
+		if strings.Contains(text, "doubled") && !strings.HasSuffix(rows, ",0,0") {
+			t.Errorf("missing or doubled:\n%s\n%s", text, rows)
+		}
+	}
+}
