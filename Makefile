@@ -8,6 +8,7 @@
 #   make bench     the figures of docs, with this machine's own limits beside them
 #   make soak      the heavy counts of the tests and the crash matrix; hours
 #   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
+#   make vuln      known vulnerabilities of what is linked in; needs the internet
 #   make fmt       formats
 #   make fuzz      fuzzes every target, FUZZ_SECONDS in total
 #
@@ -22,7 +23,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X landfall/cmd/internal/cli.built=$(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: build firmware package test test-install deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants fmt clean
+.PHONY: build firmware package test test-install deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants vuln fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
@@ -89,6 +90,9 @@ soak:
 
 mutants:
 	$(GO) run ./cmd/internal/mutants
+
+vuln:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
