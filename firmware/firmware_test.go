@@ -62,7 +62,7 @@ func TestHost(t *testing.T) {
 	tool(t, "gcc", "make")
 	depend(t)
 	tests := [][]string{
-		{"frames", "testdata/frames.txt"}, {"session", "testdata/session.txt"}, {"tear"}, {"model"}, {"damage"}, {"stuck"}, {"mount"},
+		{"frames", "testdata/frames.txt"}, {"session", "testdata/session.txt"}, {"frozen", "testdata/formats/flash-v1.bin"}, {"tear"}, {"model"}, {"damage"}, {"stuck"}, {"mount"},
 		{"wear"}, {"clock"}, {"schema"}, {"rollback"}, {"noise"},
 	}
 	for flavour, flags := range map[string]string{"plain": "", "sanitized": "-fsanitize=address,undefined -fno-sanitize-recover"} {

@@ -1,7 +1,7 @@
 // Package source is the ways in: it reads bytes from a transport, cuts them into
 // lines and hands them over in batches, with what the transport knows about who
 // sent them and when. One transport a file: File, TCPClient, TCPServer, UDP,
-// Serial and Acked.
+// Serial, Acked, Node and those of sensors.
 //
 // In:  a file, a socket, a serial port.
 // Out: Sink.Deliver, called by the source's own goroutines; edge/capture is

@@ -176,6 +176,18 @@ func TestNodeHistory(t *testing.T) {
 	}
 }
 
+// TestNodeMarkIsFrozen: every later version must read the mark of this one.
+func TestNodeMarkIsFrozen(t *testing.T) {
+	frozen, err := os.ReadFile("testdata/formats/nodemark-v1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := nodeHistory{high: 1_000_000, recent: []nodeContent{{999_998, 0xdeadbeef}, {1_000_000, 7}, {3, 0}}}
+	if got, err := decodeNodeHistory(frozen); err != nil || !reflect.DeepEqual(got, want) || !bytes.Equal(want.encode(), frozen) {
+		t.Errorf("%+v, %v, want %+v, written as %x", got, err, want, want.encode())
+	}
+}
+
 // FuzzNodeLine feeds anything to a session: no panic, and nothing is acknowledged
 // that did not come.
 func FuzzNodeLine(f *testing.F) {

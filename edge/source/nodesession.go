@@ -258,7 +258,7 @@ func (s *nodeSession) lostRange(body []byte, mono int64) {
 // rangeReport tells of numbers that no reading will have: what is "lost", or
 // was taken "elsewhere".
 func (s *nodeSession) rangeReport(body []byte, what string, first, last uint64) {
-	row := sensor.Reading{Sensor: s.name, Kind: sensor.Number, Quality: sensor.QualityBad}
+	row := sensor.Reading{Sensor: s.name, Kind: sensor.Number, Quality: sensor.QualityGood}
 	from, to := row, row
 	from.Metric, from.Number = what+"_first", float64(first)
 	to.Metric, to.Number = what+"_last", float64(last)

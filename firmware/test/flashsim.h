@@ -64,6 +64,7 @@ void test_wear(void);
 void test_clock(void);
 void test_schema(void);
 void test_session(const char *file, bool print);
+void test_frozen(const char *file, bool write);
 void test_rollback(void);
 void test_noise(void);
 

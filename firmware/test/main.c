@@ -20,6 +20,10 @@ int main(int argc, char **argv) {
     test_session(argv[2], argc > 3);
     return 0;
   }
+  if (argc > 2 && strcmp(name, "frozen") == 0) {
+    test_frozen(argv[2], argc > 3);
+    return 0;
+  }
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     if (strcmp(name, tests[i].name) != 0) continue;
     tests[i].run();

@@ -5,6 +5,7 @@
 #include "flash.h"
 #include "flashsim.h"
 #include "store.h"
+#include "store_internal.h"
 
 #define MOST 4096u
 
@@ -306,4 +307,44 @@ void test_schema(void) {
     REQUIRE(len == strlen(want) && memcmp(text, want, len) == 0, "schema of reading %lu: %.*s", (unsigned long)n, (int)len, (const char *)text);
   }
   printf("schema: each reading has its own\n");
+}
+
+/* A life whose flash is frozen: notes of every type, two boots, a lap, a torn
+ * slot. */
+static void frozen_life(void) {
+  fresh(4, 256 * 3);
+  mount();
+  for (int32_t i = 0; i < 8; i++) append(i * 100 + 1);
+  store_set_clock(&store, 1700000000000000);
+  for (int32_t i = 8; i < 30; i++) append(i * 100 + 1);
+  model.acked = 25;
+  store_acknowledge(&store, model.acked);
+  sim.flash[slot_address(&store, store.head, store.free) + 9] = 0x5a;
+  mount();
+  for (int32_t i = 30; i < 33; i++) append(i * 100 + 1);
+}
+
+/* test_frozen: a flash that this version has written reads for ever, and this
+ * version still writes it so. */
+void test_frozen(const char *file, bool write) {
+  frozen_life();
+  uint32_t bytes = sim.sectors * sim.sector_bytes;
+  FILE *f = fopen(file, write ? "wb" : "rb");
+  REQUIRE(f != NULL, "open %s", file);
+  if (write) {
+    REQUIRE(fwrite(sim.flash, 1, bytes, f) == bytes && fclose(f) == 0, "write %s", file);
+    return;
+  }
+  uint8_t *image = malloc(bytes);
+  REQUIRE(image != NULL && fread(image, 1, bytes, f) == bytes, "read %s", file);
+  fclose(f);
+  REQUIRE(memcmp(image, sim.flash, bytes) == 0, "this version writes another flash");
+  memcpy(sim.flash, image, bytes);
+  free(image);
+  mount();
+  recovered();
+  REQUIRE(store.boot == 3 && store.acked == model.acked && store.node == 7 && store.format == 0x1122334455667788, "boot %u, acknowledged %lu", store.boot,
+          (unsigned long)store.acked);
+  check(8, false);
+  printf("frozen: %u bytes as ever\n", bytes);
 }
