@@ -19,6 +19,7 @@ import (
 	"landfall/edge/forward"
 	"landfall/edge/page"
 	"landfall/edge/seglog"
+	"landfall/edge/source"
 )
 
 // Options are what the daemon gets beside its configuration. Zero fields take
@@ -114,10 +115,14 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	var sources []capture.Source
+	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
 		s, err := a.cfg.newSource(i, a.opt.FS, a.opt.Clock, a.opt.Logger)
 		if err != nil {
 			return err
+		}
+		if n, ok := s.(*source.Node); ok {
+			n.Share(nodes)
 		}
 		sources = append(sources, s)
 	}

@@ -34,8 +34,8 @@ func (c *NodeConfig) Validate() error {
 // Node takes the readings of the sensor node (firmware/) at the other end of a
 // serial line, 8N1. The node keeps each until it is acknowledged, which happens
 // after C1. What it sends again is known by its number and its content: each
-// node has a mark named <source>/node-<number>/<format id>, in the form of
-// nodeHistory, in the block that holds its newest reading.
+// node has a mark named /node-<number>/<format id>, in the form of nodeHistory, in
+// the block that holds its newest reading.
 //
 // Each reading is a report of readings (decoders/sensor): one row with metric
 // "sequence", and one a value. Numbers that the node has to give up become a
@@ -45,15 +45,20 @@ func (c *NodeConfig) Validate() error {
 // sequence_conflict, and counted.
 type Node struct {
 	meter
-	cfg NodeConfig
+	cfg   NodeConfig
+	nodes *Nodes
+}
 
-	mu    sync.Mutex
-	nodes map[nodeID]*nodeState // guarded by mu
+// Nodes is what a gateway knows of nodes, one for all its lines: see Share. The
+// zero value is ready.
+type Nodes struct {
+	turn  sync.Mutex            // held by a line from judging readings to delivering them
+	known map[nodeID]*nodeState // guarded by turn
 }
 
 // nodeState is what is known of one node, across its sessions.
 type nodeState struct {
-	history nodeHistory   // as of what was delivered; Run's goroutine only
+	history nodeHistory   // as of what was delivered; guarded by Nodes.turn
 	durable atomic.Uint64 // highest number after C1
 }
 
@@ -68,10 +73,14 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if cfg.Open == nil {
 		cfg.Open = serial.Open
 	}
-	n := &Node{cfg: cfg, nodes: map[nodeID]*nodeState{}}
+	n := &Node{cfg: cfg, nodes: new(Nodes)}
 	n.init(&n.cfg.Options, "node", true)
 	return n, nil
 }
+
+// Share gives it what other lines of the gateway know of nodes, so that a node may
+// be moved from one to another. It is called before Run.
+func (n *Node) Share(nodes *Nodes) { n.nodes = nodes }
 
 // Run reads until ctx ends. It returns nil.
 func (n *Node) Run(ctx context.Context, sink Sink) error {
@@ -108,7 +117,7 @@ const (
 func (n *Node) line(ctx context.Context, port serial.Port, sink Sink) error {
 	w := newNodeWriter(port, n.o.Clock)
 	defer w.close()
-	s := &nodeSession{open: func(id nodeID) (*nodeState, error) { return n.state(id, sink) }}
+	s := &nodeSession{open: func(id nodeID) (*nodeState, error) { return n.nodes.open(id, sink) }}
 	var r nodeReader
 	_, askedAt := n.o.Clock.Now() // when WHO was sent last, monotonic
 	w.send(whoFrame())
@@ -120,15 +129,8 @@ func (n *Node) line(ctx context.Context, port serial.Port, sink Sink) error {
 		if got > 0 {
 			n.received(got, wall)
 			w.heard.Store(mono)
-			var failed error
-			r.feed(buf[:got], func(body []byte) {
-				if body[0] == frameHello { // what was taken before belongs to the session before
-					failed = errors.Join(failed, n.carryOut(s, &r, w, sink, wall, mono))
-				}
-				s.take(body, wall, mono)
-			})
-			if failed = errors.Join(failed, n.carryOut(s, &r, w, sink, wall, mono)); failed != nil {
-				return failed
+			if err := n.heard(buf[:got], s, &r, w, sink, wall, mono); err != nil {
+				return err
 			}
 		} else if err != nil {
 			return err
@@ -148,6 +150,20 @@ func (n *Node) line(ctx context.Context, port serial.Port, sink Sink) error {
 	}
 }
 
+// heard takes what was read.
+func (n *Node) heard(p []byte, s *nodeSession, r *nodeReader, w *nodeWriter, sink Sink, wall record.Micros, mono int64) error {
+	n.nodes.turn.Lock()
+	defer n.nodes.turn.Unlock()
+	var failed error
+	r.feed(p, func(body []byte) {
+		if body[0] == frameHello { // what was taken before belongs to the session before
+			failed = errors.Join(failed, n.carryOut(s, r, w, sink, wall, mono))
+		}
+		s.take(body, wall, mono)
+	})
+	return errors.Join(failed, n.carryOut(s, r, w, sink, wall, mono))
+}
+
 // carryOut does what the session has decided: delivers, then sends.
 func (n *Node) carryOut(s *nodeSession, r *nodeReader, w *nodeWriter, sink Sink, wall record.Micros, mono int64) error {
 	n.account(s, r)
@@ -160,7 +176,7 @@ func (n *Node) carryOut(s *nodeSession, r *nodeReader, w *nodeWriter, sink Sink,
 	}
 	state, tag, through, high := s.state, s.hello.id.tag(), s.expected-1, s.state.history.high
 	b := &Batch{Stream: s.hello.id.String(), ReceivedAt: wall, Monotonic: mono, Lines: s.lines, Sync: true}
-	b.Mark, b.Position = n.o.Name+"/"+s.hello.id.String(), state.history.encode()
+	b.Mark, b.Position = nodeMark(s.hello.id), state.history.encode()
 	b.Durable = func() {
 		state.durable.Store(high)
 		w.acknowledge(tag, through)
@@ -196,20 +212,24 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 	s.duplicates, s.lost, s.conflicts, s.rejected, s.errors, r.noise, s.problem = 0, 0, 0, 0, 0, 0, ""
 }
 
-// state gives what is known of a node. Error: its mark in the log is of a newer
+// nodeMark names a node's mark. No source's name begins with '/'.
+func nodeMark(id nodeID) string { return "/" + id.String() }
+
+// open gives what is known of a node. Error: its mark in the log is of a newer
 // version, or damaged.
-func (n *Node) state(id nodeID, sink Sink) (*nodeState, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if s := n.nodes[id]; s != nil {
+func (n *Nodes) open(id nodeID, sink Sink) (*nodeState, error) {
+	if s := n.known[id]; s != nil {
 		return s, nil
 	}
-	h, err := decodeNodeHistory(sink.Position(n.o.Name + "/" + id.String()))
+	h, err := decodeNodeHistory(sink.Position(nodeMark(id)))
 	if err != nil {
 		return nil, err
 	}
 	s := &nodeState{history: h}
 	s.durable.Store(h.high)
-	n.nodes[id] = s
+	if n.known == nil {
+		n.known = map[nodeID]*nodeState{}
+	}
+	n.known[id] = s
 	return s, nil
 }

@@ -201,30 +201,60 @@ func (s *holdingSink) took(t *testing.T) string {
 func onLine(t *testing.T, marks map[string][]byte, f func(w *wire, sink *holdingSink, n *Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w, sink := newWire(), &holdingSink{testSink: newTestSink()}
-		for k, v := range marks {
-			sink.positions[k] = v
-		}
-		opened := false
-		n, err := NewNode(NodeConfig{Options: Options{Name: "tank", Clock: realClock{time.Now()}}, Device: "/dev/x", Open: func(string, *serial.Mode) (serial.Port, error) {
-			if opened {
-				return nil, errors.New("pulled out")
-			}
-			opened = true
-			return w, nil
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- n.Run(ctx, sink) }()
+		sink := &holdingSink{testSink: newTestSink()}
+		maps.Copy(sink.positions, marks)
+		w, n, end := lineOf(t, "tank", new(Nodes), sink)
 		f(w, sink, n)
+		end()
+	})
+}
+
+// lineOf runs a Node on a wire until end is called.
+func lineOf(t *testing.T, name string, nodes *Nodes, sink Sink) (w *wire, n *Node, end func()) {
+	t.Helper()
+	w = newWire()
+	opened := false
+	n, err := NewNode(NodeConfig{Options: Options{Name: name, Clock: realClock{time.Now()}}, Device: "/dev/x", Open: func(string, *serial.Mode) (serial.Port, error) {
+		if opened {
+			return nil, errors.New("pulled out")
+		}
+		opened = true
+		return w, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Share(nodes)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx, sink) }()
+	return w, n, func() {
 		cancel()
 		w.poke()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestNodeMovesToAnotherLine: a node that is plugged into another port of its
+// gateway before it heard an acknowledgement repeats nothing there.
+func TestNodeMovesToAnotherLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, nodes := &holdingSink{testSink: newTestSink()}, new(Nodes)
+		a, _, endA := lineOf(t, "a", nodes, sink)
+		b, n, endB := lineOf(t, "b", nodes, sink)
+		a.say(helloOf(testNode, 9, 0), startOf(testNode, 1), schemaOf(testNode, testSchema), readingOf(testNode, 1, 1), readingOf(testNode, 2, 2))
+		a.expect(t, "who, welcome 0")
+		b.say(helloOf(testNode, 9, 0), startOf(testNode, 1), schemaOf(testNode, testSchema), readingOf(testNode, 1, 1), readingOf(testNode, 2, 2), readingOf(testNode, 3, 3))
+		b.expect(t, "who, welcome 0")
+		sink.durable()
+		b.expect(t, "ack 3")
+		if got := sink.took(t); strings.Count(got, "sequence") != 3 || n.Status().Duplicates != 2 {
+			t.Errorf("took %q", got)
+		}
+		endA()
+		endB()
 	})
 }
 
@@ -251,7 +281,7 @@ func TestNodeIsAcknowledgedAfterC1(t *testing.T) {
 		if got := sink.took(t); got != "sequence 1 temperature 20.5Cel level bad_timeout; sequence 2 temperature -0.007Cel level bad_timeout" {
 			t.Errorf("took %q", got)
 		}
-		if b := sink.batches[0]; b.Mark != "tank/node-2a/1122334455667788" || !b.Sync || b.Lines[1].Time != 1_700_000_002_000_000 {
+		if b := sink.batches[0]; b.Mark != "/node-2a/1122334455667788" || !b.Sync || b.Lines[1].Time != 1_700_000_002_000_000 {
 			t.Errorf("batch %+v", b)
 		}
 		w.say(helloOf(testNode, 2, 0))

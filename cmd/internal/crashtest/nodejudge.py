@@ -73,13 +73,14 @@ def say(check, found, figure=False):
 def judge(con, lake, number, image):
     sensor = "node-%x" % int(number)
     held, clocks, last = flash(image)
-    taken, twice, conflicts, wrong, covered, elsewhere = {}, [], [], [], [], []
+    taken, twice, conflicts, wrong, covered, elsewhere, kept = {}, [], [], [], [], [], set()
     for raw, in rows(con, lake, "record", "raw", "kind = 'reading'"):
         address, reason, payload = report(raw)
         if address.split(b"/")[0].decode() != sensor:
             continue
         if reason:
             conflicts.append(reason.decode())
+            kept.add(payload[13:])
         elif payload[0] == 3:
             n = struct.unpack_from("<Q", payload, 16)[0]
             if n in taken:
@@ -95,6 +96,8 @@ def judge(con, lake, number, image):
     for n, content in taken.items():
         if n in held and held[n] != content:
             wrong.append(n)
+    lost = set(covered)
+    nowhere = [n for n, content in held.items() if content != taken.get(n) and content not in kept and n not in lost]
     every = list(taken) + covered
     say(sensor + ": number twice", twice)
     say(sensor + ": number twice in readings and ranges", [n for n in set(every) if every.count(n) > 1] if len(every) != len(set(every)) else [])
@@ -102,6 +105,7 @@ def judge(con, lake, number, image):
     say(sensor + ": number that the node never gave", set(every) - set(range(1, last + 1)))
     say(sensor + ": content that is not the flash's", wrong)
     say(sensor + ": contradiction", conflicts)
+    say(sensor + ": content of the flash that is nowhere", nowhere)
     say(sensor + ": range told as taken elsewhere", elsewhere)
     # The typed rows, by SQL alone: each number once, each value what the flash holds.
     typed = rows(con, lake, "sensor_reading", "_log, _offset, metric, value, quality, epoch_us(event_time)", "sensor = '%s' AND metric NOT LIKE 'lost_%%'" % sensor)
@@ -113,6 +117,8 @@ def judge(con, lake, number, image):
         if n not in held:
             continue
         s = held[n]
+        if s != taken[n]:
+            continue  # told above
         t, p, u = struct.unpack_from("<iii", s, 35)
         want = {"temperature": t / 1000, "pressure": None if p == -2**31 else p, "supply": u / 1000, "sequence": n}[m]
         boot, uptime, clock = struct.unpack_from("<I", s, 11)[0], struct.unpack_from("<Q", s, 19)[0], struct.unpack_from("<q", s, 27)[0]
