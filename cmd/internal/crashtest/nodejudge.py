@@ -117,7 +117,7 @@ def judge(con, lake, number, image):
         if n not in held:
             continue
         s = held[n]
-        if s != taken[n]:
+        if s != taken.get(n):
             continue  # told above
         t, p, u = struct.unpack_from("<iii", s, 35)
         want = {"temperature": t / 1000, "pressure": None if p == -2**31 else p, "supply": u / 1000, "sequence": n}[m]
