@@ -100,7 +100,7 @@ func (n *Node) Run(ctx context.Context, sink Sink) error {
 		if errors.Is(err, errStopped) || ctx.Err() != nil {
 			return nil
 		}
-		n.fault(StateAbsent, fmt.Errorf("serial port %s: %w", n.cfg.Device, err))
+		n.fault(StateAbsent, fmt.Errorf("serial port %s: %w%s", n.cfg.Device, err, serialHint(err)))
 		retry.wait(ctx)
 	}
 	return nil

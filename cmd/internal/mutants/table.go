@@ -54,7 +54,7 @@ func edgeMutants() []mutant {
 		{"an atomic write syncs the directory", "edge/durable/helpers.go",
 			"if err := fsys.SyncDir(filepath.Dir(name)); err != nil {\n\t\treturn fmt.Errorf(\"write %s: %w\", name, err)\n\t}\n\treturn nil", "return nil", []string{"./edge/durable/..."}},
 		{"a source is told after C1 only", "edge/capture/live.go",
-			"Append(g.builder)\n\t\tif err == nil {", "Append(g.builder)\n\t\tif err == nil || g.urgent {", capture},
+			"Pulse.Beat()\n\t\tif err == nil {", "Pulse.Beat()\n\t\tif err == nil || g.urgent {", capture},
 		{"fragments that wait ride in the block", "edge/capture/group.go",
 			"; g.keeping || g.kept {", "; false {", capture},
 		{"a restart remembers contested keys and counts", "edge/capture/snapshot.go",
