@@ -1,7 +1,9 @@
 package capture
 
 import (
+	"landfall/decoders/aistime"
 	"landfall/decoders/nmea"
+	"landfall/edge/clock"
 	"landfall/edge/record"
 )
 
@@ -12,6 +14,9 @@ type Config struct {
 	Assembler nmea.AssemblerConfig
 	// Replay leaves every wall clock aside: see replayClock.
 	Replay bool
+	// Clock takes what is heard of the time, and gives it. Its observers are the
+	// sources, by number. nil: event time is what came with a line, or receipt.
+	Clock *clock.Estimator
 	// BaseTime is the event time, in a replay, of records before the first time
 	// in the file. record.NoTime: they have none.
 	BaseTime record.Micros
@@ -56,6 +61,7 @@ type Stream struct {
 	held    []*fragment // waiting for partners, in order of arrival
 
 	announced announcement // of the AIS sentence to come
+	fix       clock.Fix    // of the GNSS receiver on the same bus
 }
 
 // Capturer makes records of lines.
@@ -195,6 +201,9 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		m.flags |= record.FlagTruncated
 	}
 	m.own = c.ownTime(s, p)
+	if c.cfg.Clock != nil {
+		c.witness(s, p, &m)
+	}
 	now, assembler := at.Monotonic, c.live
 	if s.resends {
 		now, assembler = c.steady.now, c.resent
@@ -228,6 +237,7 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		c.groups(assembler.Add(s.id, p, v, now))
 		return
 	}
+	m.timing = c.hear(s, p, &v, &m)
 	// A single sentence comes back at once, last; before it what it made the
 	// assembler give up.
 	if groups := assembler.Add(s.id, p, v, now); len(groups) > 1 {
@@ -242,6 +252,7 @@ func (c *Capturer) groups(groups []nmea.Group) {
 		g := &groups[i]
 		s := c.byID[g.Source]
 		var m meta
+		bits := 0
 		c.raw = c.raw[:0]
 		for j := range g.Parts {
 			f := c.release(s, &g.Parts[j])
@@ -250,11 +261,13 @@ func (c *Capturer) groups(groups []nmea.Group) {
 			}
 			c.raw = append(c.raw, f.raw...)
 			m.join(&f.meta, j == 0)
+			bits += 6*len(g.Parts[j].VDM.Payload) - g.Parts[j].VDM.Fill
 			c.free = append(c.free, f)
 		}
 		kind := record.KindFragment
 		if g.Complete {
 			kind = record.KindAIS
+			m.timing = timing{slot: aistime.Absent, slots: uint8(aistime.Slots(bits))}
 		}
 		c.emit(kind, &m, c.raw)
 	}
@@ -266,6 +279,7 @@ type meta struct {
 	flags  record.Flags
 	at     Receipt
 	own    stated // the time that came with the line
+	timing timing
 }
 
 // join adds a further part, in order of number: a message was received when the
@@ -290,16 +304,7 @@ func (c *Capturer) emit(kind record.Kind, m *meta, raw []byte) {
 		Kind: kind, Flags: m.flags, Source: m.source,
 		ReceivedAt: m.at.At, Monotonic: m.at.Monotonic, Raw: raw,
 	}
-	switch {
-	case m.own.is():
-		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.own.at, m.own.source, record.QualityAsserted
-	case !c.cfg.Replay:
-		c.rec.EventTime, c.rec.TimeSource, c.rec.TimeQuality = m.at.At, record.TimeReceipt, record.QualityUnsynchronised
-	case m.at.At != record.NoTime:
-		c.rec.EventTime, c.rec.TimeSource = m.at.At, record.TimeBase
-	default:
-		c.rec.EventTime = record.NoTime
-	}
+	c.stamp(&c.rec, m)
 	c.counts.add(kind, m.flags)
 	c.cfg.Emit(&c.rec)
 }

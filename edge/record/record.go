@@ -172,9 +172,10 @@ const (
 	TimeBase     TimeSource = 4 // --base-time of a replayed file without any time
 	TimeRadio    TimeSource = 5 // gateway clock corrected from what the radio hears
 	TimeEnvelope TimeSource = 6 // $PGHP, USCG suffix or another envelope
+	TimeClock    TimeSource = 7 // gateway clock corrected from GNSS, NTP or the ingest's answers
 )
 
-var timeSourceNames = []string{"none", "receipt", "tag", "payload", "base", "radio", "envelope"}
+var timeSourceNames = []string{"none", "receipt", "tag", "payload", "base", "radio", "envelope", "clock"}
 
 // String gives the name used in the column time_source.
 func (s TimeSource) String() string {

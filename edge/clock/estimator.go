@@ -1,0 +1,194 @@
+package clock
+
+import (
+	"time"
+
+	"landfall/edge/record"
+)
+
+// EstimatorConfig bounds what is believed.
+type EstimatorConfig struct {
+	// Floor is a time that is past for sure: when the program was made, or the
+	// last good time. What says less is wrong, or has rolled over.
+	Floor record.Micros
+	// Interval is how often evidence is judged, at most. 0: 1 s.
+	Interval time.Duration
+}
+
+// Estimate is what UTC is believed to be: Mono + Offset at the monotonic time
+// Mono, give or take Uncertainty.
+type Estimate struct {
+	Known       bool
+	Mono        int64
+	Offset      int64 // microseconds
+	Uncertainty int64 // microseconds
+	Quality     record.TimeQuality
+	Radio       bool // AIS traffic settled it
+}
+
+// UTC gives the time at a monotonic time, and how uncertain it is by then.
+func (e *Estimate) UTC(mono int64) (record.Micros, int64) {
+	return record.Micros(mono + e.Offset), e.Uncertainty + drift(mono-e.Mono)
+}
+
+// Estimator finds out what UTC is, from evidence of which any may be wrong. It
+// works on monotonic time, so that steps of the wall clock do not exist for it.
+//
+// Two things go wrong, and they are told apart. A clock lies: it may be any time
+// off, but it is one. A way delays: everything that comes through it is late,
+// and never early. So:
+//
+//  1. Of each clock (a base station, the TAG blocks of a source, …) the samples
+//     of the last minutes are kept, as UTC - Mono. Where most of them lie
+//     (cluster) gives an interval for the offset, by the delays of its kind.
+//  2. In each source its clocks are intersected: the offset that most intervals
+//     contain wins (K. Marzullo, S. Owicki, Maintaining the Time in a Distributed
+//     System, 1983; NTP does so with servers: RFC 5905, section 11.2.1). Clocks
+//     without a date, which repeat every minute or day, vote too. Slots then
+//     give the millisecond: a source whose slots cluster within 80 ms hides no
+//     delay, and is called tight.
+//  3. Between sources, ingest and host, an offset is supported by a tight one
+//     that agrees, and by another that agrees or is later by less than an hour.
+//     Most supporters win; then tight ones count, then clocks, then the latest.
+//     What only one clock says is believed only while nothing else is known.
+//  4. What was found before is held, growing uncertain by maxDrift, until
+//     evidence is better or contradicts.
+//
+// An Estimator is pure and belongs to one goroutine. The same calls give the
+// same estimates.
+type Estimator struct {
+	cfg       EstimatorConfig
+	interval  int64
+	observers []observer
+	cloud     Evidence
+	host      Evidence
+	hasCloud  bool
+	hasHost   bool
+
+	current    Estimate
+	strong     bool // current rests on more than one clock, or an authenticated one
+	judged     int64
+	began      bool
+	candidates []candidate // of the last judgement, for Report
+	chosen     int         // of candidates; -1: the current estimate is held
+	scratch    []int64
+	rolled     uint64
+	refused    uint64
+}
+
+// NewEstimator starts without evidence.
+func NewEstimator(cfg EstimatorConfig) *Estimator {
+	e := &Estimator{cfg: cfg, interval: cfg.Interval.Microseconds(), chosen: -1}
+	if e.interval <= 0 {
+		e.interval = sec
+	}
+	return e
+}
+
+// AddObserver makes a source known and gives its number. live says that what it
+// brings was heard just now; of one that resends a backlog nothing can be
+// learned about the clock.
+func (e *Estimator) AddObserver(name string, live bool) int {
+	e.observers = append(e.observers, observer{name: name, live: live})
+	return len(e.observers) - 1
+}
+
+// Observe takes one piece of evidence. It costs a few nanoseconds; Update
+// judges.
+func (e *Estimator) Observe(v Evidence) {
+	m := &models[v.Kind]
+	if m.period == 0 && v.UTC < e.cfg.Floor {
+		if v.Kind != KindGNSS || !e.unroll(&v) {
+			e.refused++
+			return
+		}
+	}
+	switch v.Kind {
+	case KindCloud:
+		e.cloud, e.hasCloud = v, true
+		return
+	case KindHost:
+		e.host, e.hasHost = v, true
+		return
+	}
+	if v.Observer < 0 || v.Observer >= len(e.observers) {
+		return
+	}
+	if o := &e.observers[v.Observer]; o.live {
+		o.add(&v, m)
+	}
+}
+
+// unroll moves a date of a receiver that counts weeks with ten bits into the
+// 1,024 weeks that begin at the floor.
+func (e *Estimator) unroll(v *Evidence) bool {
+	const gpsEpoch = 315_964_800_000_000 // 1980-01-06
+	if e.cfg.Floor <= 0 || v.UTC < gpsEpoch {
+		return false
+	}
+	for v.UTC < e.cfg.Floor {
+		v.UTC += rollover
+	}
+	e.rolled++
+	return true
+}
+
+// Current gives the estimate as of the last Update.
+func (e *Estimator) Current() Estimate { return e.current }
+
+// Due tells whether Update would judge.
+func (e *Estimator) Due(mono int64) bool { return !e.began || mono-e.judged >= e.interval }
+
+// Update judges the evidence as of mono, when the interval is over. wall is the
+// wall clock then; it gives a date where radio gives none but the time of day.
+func (e *Estimator) Update(mono int64, wall record.Micros) Estimate {
+	if !e.Due(mono) {
+		return e.current
+	}
+	e.began, e.judged = true, mono
+	e.gather(mono, wall)
+	e.choose(mono)
+	return e.current
+}
+
+// Delay is how long after the start of a transmission of one slot its line
+// comes through a source, by the slots heard; the usual where there are none.
+// steady says that it is the same for nearly all.
+func (e *Estimator) Delay(observer int) (d int64, steady bool) {
+	if observer < len(e.observers) && e.current.Known {
+		if o := &e.observers[observer]; o.tight {
+			if d := nearest(e.current.Offset-o.slot.median, 0, minute); d >= 0 && d < 30*sec {
+				return d, true
+			}
+		}
+	}
+	return SlotLatency, false
+}
+
+// gather makes candidates of what there is.
+func (e *Estimator) gather(mono int64, wall record.Micros) {
+	e.candidates = e.candidates[:0]
+	for i := range e.observers {
+		if c, ok := e.observers[i].judge(mono, wall, e.cfg.Floor, &e.scratch); ok {
+			c.observer = i
+			e.candidates = append(e.candidates, c)
+		}
+	}
+	if e.hasCloud && mono-e.cloud.Mono < models[KindCloud].lasts {
+		e.candidates = append(e.candidates, exchange(&e.cloud, mono, e.cloud.Trusted))
+	}
+	if e.hasHost && mono-e.host.Mono < models[KindHost].lasts {
+		e.candidates = append(e.candidates, exchange(&e.host, mono, true))
+	}
+}
+
+// exchange is what an answer says, between question and answer.
+func exchange(v *Evidence, mono int64, trusted bool) candidate {
+	lo, hi := int64(v.UTC)-v.Mono, int64(v.UTC)-v.Before
+	u := (hi-lo)/2 + drift(mono-v.Mono) + milli
+	clocks := 1
+	if trusted {
+		clocks = 2
+	}
+	return candidate{kind: v.Kind, observer: Local, point: (lo + hi) / 2, u: u, clocks: clocks, tight: true, dated: true, samples: 3}
+}
