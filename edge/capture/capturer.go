@@ -62,6 +62,7 @@ type Stream struct {
 
 	announced announcement // of the AIS sentence to come
 	fix       clock.Fix    // of the GNSS receiver on the same bus
+	bias      bias         // of the times stated
 }
 
 // Capturer makes records of lines.
@@ -238,6 +239,7 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		return
 	}
 	m.timing = c.hear(s, p, &v, &m)
+	c.unbias(s, &m)
 	// A single sentence comes back at once, last; before it what it made the
 	// assembler give up.
 	if groups := assembler.Add(s.id, p, v, now); len(groups) > 1 {

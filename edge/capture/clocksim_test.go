@@ -221,3 +221,7 @@ func TestEventTimeOfBadClocks(t *testing.T) {
 		}
 	}
 }
+
+func sortArrivals(all []arrival) {
+	slices.SortStableFunc(all, func(a, b arrival) int { return int(a.at - b.at) })
+}

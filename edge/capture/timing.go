@@ -53,6 +53,9 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 		c.cfg.Clock.Observe(e)
 	}
 	if h.UTC != 0 {
+		if m.own.is() {
+			s.bias.learn(h.UTC - int64(m.own.at))
+		}
 		e.Kind, e.UTC, e.Clock = clock.KindBase, record.Micros(h.UTC), h.MMSI
 		c.cfg.Clock.Observe(e)
 		e.Clock = 0
@@ -67,6 +70,15 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 		c.cfg.Clock.Observe(e)
 	}
 	return t
+}
+
+// unbias corrects a time stated by a clock that base stations in the same feed
+// show to be wrong; by whole seconds, as they do.
+func (c *Capturer) unbias(s *Stream, m *meta) {
+	if s.bias.value != 0 && m.own.is() {
+		m.own.at += record.Micros(s.bias.value)
+		m.own.source = record.TimeRadio
+	}
 }
 
 // witness gives the clock the time that stands with a piece, and that of a GNSS
@@ -123,10 +135,14 @@ func (c *Capturer) stamp(r *record.Record, m *meta) {
 	}
 }
 
-// believes tells whether a stated time may be right, by the clock.
+// believes tells whether a stated time may be right, by the clock. What comes
+// through a source that is shown to delay nothing was not heard long ago.
 func (c *Capturer) believes(m *meta, now record.Micros, uncertain int64) bool {
 	if m.own.at > now+record.Micros(uncertain+aheadOfClock) {
 		return false
+	}
+	if _, steady := c.cfg.Clock.Delay(int(m.source)); steady {
+		return m.own.source != record.TimeRadio && m.own.at >= now-record.Micros(uncertain+agreesWithClock)
 	}
 	resends := c.cfg.Resends != nil && c.cfg.Resends(m.source)
 	return resends || m.own.at >= now-record.Micros(uncertain+behindClock)

@@ -90,9 +90,9 @@ func (e *Estimator) adopt(mono int64, best int) {
 	}
 	next := Estimate{Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: record.QualityAsserted}
 	switch {
-	case !b.dated:
+	case !b.dated && !b.daytime:
 		next.Quality = record.QualityUnsynchronised
-	case b.strong() || b.supporters > 1:
+	case b.strong() || b.dated && b.supporters > 1:
 		next.Quality = record.QualitySynchronised
 	}
 	strong := next.Quality == record.QualitySynchronised
@@ -100,6 +100,9 @@ func (e *Estimator) adopt(mono int64, best int) {
 		_, held := e.current.UTC(mono)
 		d := next.Offset - e.current.Offset
 		agrees := max(d, -d) <= next.Uncertainty+held+agreeSlack
+		if agrees && !b.dated { // it goes on from a date that was known
+			next.Quality, strong = max(next.Quality, e.current.Quality), e.strong
+		}
 		switch {
 		case e.strong && !strong && (!agrees || held < next.Uncertainty):
 			return // a lone clock moves nothing that several agreed on

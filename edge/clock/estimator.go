@@ -140,7 +140,7 @@ func (e *Estimator) Current() Estimate { return e.current }
 func (e *Estimator) Due(mono int64) bool { return !e.began || mono-e.judged >= e.interval }
 
 // Update judges the evidence as of mono, when the interval is over. wall is the
-// wall clock then; it gives a date where radio gives none but the time of day.
+// wall clock then; it gives the date where nothing else ever did.
 func (e *Estimator) Update(mono int64, wall record.Micros) Estimate {
 	if !e.Due(mono) {
 		return e.current
@@ -165,9 +165,14 @@ func (e *Estimator) Delay(observer int) (d int64, steady bool) {
 	return SlotLatency, false
 }
 
-// gather makes candidates of what there is.
+// gather makes candidates of what there is. Where no date is heard, it is that
+// of the estimate so far, else of the wall clock: its later steps count for
+// nothing, for the kernel would say if NTP had made them.
 func (e *Estimator) gather(mono int64, wall record.Micros) {
 	e.candidates = e.candidates[:0]
+	if e.current.Known {
+		wall, _ = e.current.UTC(mono)
+	}
 	for i := range e.observers {
 		if c, ok := e.observers[i].judge(mono, wall, e.cfg.Floor, &e.scratch); ok {
 			c.observer = i

@@ -65,6 +65,7 @@ type candidate struct {
 	clocks   int  // that agree on it
 	tight    bool // it hides no delay
 	dated    bool // a date was heard, not taken from the wall clock
+	daytime  bool // the wall clock gave the date, and agrees with the time of day
 	samples  int
 	radio    bool
 
@@ -81,13 +82,16 @@ func (s span) empty() bool     { return s.lo > s.hi }
 func (o *observer) judge(mono int64, wall, floor record.Micros, scratch *[]int64) (candidate, bool) {
 	o.summarise(mono, scratch)
 	at, clocks, dated := o.intersect()
+	daytime := false
 	if !dated {
 		var ok bool
-		if at, ok = o.undated(mono, wall, floor); !ok {
+		if at, daytime, ok = o.undated(mono, wall, floor); !ok {
 			return candidate{}, false
 		}
 	}
-	return o.refine(at, clocks, dated), true
+	c := o.refine(at, clocks, dated)
+	c.daytime = daytime
+	return c, true
 }
 
 // summarise finds each clock's cluster and the offsets it allows.
@@ -203,13 +207,13 @@ const wallTrust = 10 * minute
 
 // undated takes the date from the wall clock: when it agrees with the time of
 // day, or when there is nothing but seconds and slots, and it is not a clock
-// that was never set.
-func (o *observer) undated(mono int64, wall, floor record.Micros) (span, bool) {
+// that was never set. daytime says that there was a time of day.
+func (o *observer) undated(mono int64, wall, floor record.Micros) (at span, daytime, any bool) {
 	if wall == record.NoTime || wall < floor || wall < 0 {
-		return span{}, false
+		return span{}, false, false
 	}
 	guess := int64(wall) - mono
-	at, any := span{guess - minute/2, guess + minute/2}, false
+	at = span{guess - minute/2, guess + minute/2}
 	for i := range o.clocks {
 		h := &o.clocks[i]
 		m := &models[h.kind]
@@ -218,11 +222,11 @@ func (o *observer) undated(mono int64, wall, floor record.Micros) (span, bool) {
 			continue
 		}
 		if at = h.within(span{guess - wallTrust, guess + wallTrust}, day); at.empty() {
-			return span{}, false
+			return span{}, false, false
 		}
-		any = true
+		daytime, any = true, true
 	}
-	return at, any
+	return at, daytime, any
 }
 
 // refine narrows an offset down, from the coarse kinds to the fine.
