@@ -14,6 +14,7 @@ import (
 // who wants to know when they are durable. It decides; Live carries out.
 type group struct {
 	clock     clock.Clock
+	timing    *timekeeper
 	capturer  *Capturer
 	marks     *clock.Watermarks
 	builder   *record.Builder
@@ -33,8 +34,12 @@ type group struct {
 
 // newGroup restores what waited for partners when the process ended.
 func newGroup(l *Live) (*group, error) {
+	keeper, err := newTimekeeper(l)
+	if err != nil {
+		return nil, err
+	}
 	g := &group{
-		clock: l.cfg.Clock, marks: clock.NewWatermarks(l.cfg.Watermarks), builder: &record.Builder{},
+		clock: l.cfg.Clock, timing: keeper, marks: clock.NewWatermarks(l.cfg.Watermarks), builder: &record.Builder{},
 		groupSize: l.cfg.GroupBytes, numbers: map[string]uint32{}, at: map[string][]byte{},
 	}
 	g.builder.Reset()
@@ -45,13 +50,14 @@ func newGroup(l *Live) (*group, error) {
 	g.kept = len(l.marks[WaitingMark]) > 0
 	g.capturer = New(Config{
 		Assembler: l.cfg.Assembler, Emit: g.add, StallMicros: max(2*l.cfg.GroupInterval, 100*time.Millisecond).Microseconds(),
-		Resends: func(i uint32) bool { return int(i) < len(resends) && resends[i] },
+		Resends: func(i uint32) bool { return int(i) < len(resends) && resends[i] }, Clock: keeper.estimator,
 	})
 	_, now := g.clock.Now()
 	for _, s := range l.cfg.Sources {
 		g.know(s.Name(), now)
+		keeper.estimator.AddObserver(s.Name(), !s.Resend())
 	}
-	err := g.capturer.Restore(l.marks[WaitingMark], g.clock.Boot(), now, func(name string) uint32 {
+	err = g.capturer.Restore(l.marks[WaitingMark], g.clock.Boot(), now, func(name string) uint32 {
 		if i, ok := g.numbers[name]; ok {
 			return i
 		}
@@ -78,6 +84,7 @@ func (g *group) know(name string, now int64) uint32 {
 
 // take makes records of a batch.
 func (g *group) take(i uint32, b *source.Batch) {
+	g.judgeClock(b.ReceivedAt, b.Monotonic)
 	g.marks.Wake(int(i), b.Monotonic)
 	g.marks.Advance(b.Monotonic)
 	s := g.capturer.Stream(i, b.Stream)
@@ -106,7 +113,10 @@ func (g *group) add(r *record.Record) {
 	}
 	g.used[r.Source] = true
 	g.perSrc[r.Source].add(r.Kind, r.Flags)
-	g.marks.Observe(int(r.Source), r.EventTime, ownTime(r.TimeSource), r.ReceivedAt)
+	if r.TimeQuality == record.QualityUnsynchronised {
+		return // an hour or ten years wrong: what it moved could never be taken back
+	}
+	g.marks.Observe(int(r.Source), r.EventTime, ownTime(r.TimeSource), g.timing.bound(r.ReceivedAt, r.Monotonic))
 }
 
 // ownTime says that the source itself gave the time.
@@ -114,12 +124,21 @@ func ownTime(s record.TimeSource) bool {
 	return s == record.TimeTag || s == record.TimeEnvelope || s == record.TimePayload
 }
 
+// judgeClock lets the timekeeper look at its evidence, and keeps what it learned
+// of this boot with the records.
+func (g *group) judgeClock(wall record.Micros, mono int64) {
+	if g.timing.judge(wall, mono) {
+		g.at[ClockMark] = g.timing.mark()
+	}
+}
+
 // ended says that a source will give nothing more.
 func (g *group) ended(i uint32) { g.marks.Finish(int(i)) }
 
 // quiet is called when nothing waits to be taken.
 func (g *group) quiet() {
-	_, now := g.clock.Now()
+	wall, now := g.clock.Now()
+	g.judgeClock(wall, now)
 	g.capturer.Expire(now)
 	g.marks.Advance(now)
 }

@@ -54,6 +54,9 @@ type LiveConfig struct {
 
 	Assembler  nmea.AssemblerConfig
 	Watermarks clock.WatermarkConfig
+	// ClockFloor is a time that is past for sure; see clock.EstimatorConfig. 0:
+	// none.
+	ClockFloor record.Micros
 	// Fatal tells whether an error of Append cannot pass by itself; nil: none
 	// is. Others are tried again for ever.
 	Fatal  func(error) bool
@@ -88,6 +91,9 @@ func (c *LiveConfig) Validate() error {
 		}
 		names[s.Name()] = true
 	}
+	if err := validateFloor(c.ClockFloor); err != nil {
+		return err
+	}
 	if err := c.Watermarks.Validate(); err != nil {
 		return fmt.Errorf("watermarks: %w", err)
 	}
@@ -96,11 +102,12 @@ func (c *LiveConfig) Validate() error {
 
 // Live captures from sources into the log.
 type Live struct {
-	cfg   LiveConfig
-	marks map[string][]byte // as of the start; read only
-	queue chan delivery
-	stop  chan struct{} // closed: nothing more is taken
-	group *group        // Run's goroutine only
+	shared sharedClock
+	cfg    LiveConfig
+	marks  map[string][]byte // as of the start; read only
+	queue  chan delivery
+	stop   chan struct{} // closed: nothing more is taken
+	group  *group        // Run's goroutine only
 	// patience ends StopTimeout after Run's ctx; Run's goroutine only.
 	patience context.Context
 	stats    liveStats

@@ -346,7 +346,12 @@ func TestBlockSaysAll(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
 		_, stop := live(t, log, feeder("a", in), feeder("quiet", make(chan *source.Batch)))
 		for range 2 {
-			in <- batch("one")
+			tag := fmt.Sprintf("c:%d", time.Now().Unix())
+			sum := byte(0)
+			for _, c := range []byte(tag) {
+				sum ^= c
+			}
+			in <- batch(fmt.Sprintf("\\%s*%02X\\!AIVDM,1,1,,A,15N2Wl?P02oRV=nCBrNn3gvJ2@7T,0*1A", tag, sum))
 			pass(2 * time.Minute)
 		}
 		if err := stop(); err != nil {

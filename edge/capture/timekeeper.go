@@ -1,0 +1,156 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"landfall/edge/clock"
+	"landfall/edge/record"
+)
+
+// ClockMark names the mark in which a block keeps what is known of the time of
+// this boot and the ones before (clock.EncodeAnchors).
+const ClockMark = "/clock"
+
+// maxTold bounds the evidence that waits for Run to look at it.
+const maxTold = 16
+
+// timekeeper joins the estimator with where its evidence comes from beside the
+// sources, and with what is kept over restarts. All but told and shown belongs
+// to the goroutine of Run.
+type timekeeper struct {
+	clock     clock.Clock
+	estimator *clock.Estimator
+	anchors   *clock.Anchors
+	started   int64 // wall - monotonic, microseconds, when the process began
+
+	shared *sharedClock
+}
+
+// sharedClock is what other goroutines put in and look at.
+type sharedClock struct {
+	mu      sync.Mutex
+	told    []clock.Evidence
+	report  clock.Report
+	anchors []clock.Anchor
+}
+
+// newTimekeeper goes on from what the last run kept.
+func newTimekeeper(l *Live) (*timekeeper, error) {
+	anchors, err := clock.NewAnchors(l.cfg.Clock.Boot(), l.marks[ClockMark])
+	if errors.Is(err, record.ErrVersion) {
+		return nil, err
+	}
+	if err != nil {
+		l.cfg.Logger.Error("what the last run knew of the time is damaged", "error", err)
+	}
+	wall, mono := l.cfg.Clock.Now()
+	k := &timekeeper{
+		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared,
+		estimator: clock.NewEstimator(clock.EstimatorConfig{Floor: max(l.cfg.ClockFloor, anchors.Latest())}),
+	}
+	if a, ok := anchors.Of(); ok && a.Mono <= mono {
+		k.estimator.Resume(a)
+	}
+	k.show()
+	return k, nil
+}
+
+// judge lets the estimator look at its evidence, at most once in its interval,
+// and tells whether what is to be kept changed.
+func (k *timekeeper) judge(wall record.Micros, mono int64) bool {
+	if !k.estimator.Due(mono) {
+		return false
+	}
+	if d, ok := k.clock.(clock.Disciplined); ok {
+		if bound, ok := d.Discipline(); ok {
+			now, at := k.clock.Now()
+			k.estimator.Observe(clock.Evidence{
+				Kind: clock.KindHost, Observer: clock.Local, Mono: at, UTC: now + record.Micros(bound.Microseconds()), Before: at - 2*bound.Microseconds(),
+			})
+		}
+	}
+	k.shared.mu.Lock()
+	for _, e := range k.shared.told {
+		k.estimator.Observe(e)
+	}
+	k.shared.told = k.shared.told[:0]
+	k.shared.mu.Unlock()
+	changed := k.anchors.Note(k.estimator.Update(mono, wall))
+	k.show()
+	return changed
+}
+
+// bound is the time beyond which no event time moves a watermark: the corrected
+// clock. While only one witness vouches for it, not beyond the wall clock
+// either; of that, steps back count for nothing.
+func (k *timekeeper) bound(wall record.Micros, mono int64) record.Micros {
+	wall = max(wall, record.Micros(k.started+mono))
+	e := k.estimator.Current()
+	if !e.Known {
+		return wall
+	}
+	now, uncertain := e.UTC(mono)
+	if now += record.Micros(uncertain); e.Quality == record.QualitySynchronised {
+		return now
+	}
+	return min(now, wall)
+}
+
+// mark gives what is to be kept.
+func (k *timekeeper) mark() []byte { return clock.EncodeAnchors(k.anchors.All()) }
+
+func (k *timekeeper) show() {
+	report, anchors := k.estimator.Report(), k.anchors.All()
+	k.shared.mu.Lock()
+	defer k.shared.mu.Unlock()
+	k.shared.report, k.shared.anchors = report, anchors
+}
+
+// Tell hands over evidence of the time that did not come through a source. From
+// any goroutine; it does not block. What nobody has looked at gives way to what
+// is newer.
+func (l *Live) Tell(e clock.Evidence) {
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	if len(l.shared.told) == maxTold {
+		l.shared.told = l.shared.told[1:]
+	}
+	l.shared.told = append(l.shared.told, e)
+}
+
+// Clock says what the time is believed to be and why. From any goroutine.
+func (l *Live) Clock() clock.Report {
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	return l.shared.report
+}
+
+// Anchors gives the boots of which the time is known, oldest first. From any
+// goroutine.
+func (l *Live) Anchors() []clock.Anchor {
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	return append([]clock.Anchor(nil), l.shared.anchors...)
+}
+
+// CorrectedTime gives UTC by the estimate at a monotonic time; false while there
+// is none. From any goroutine.
+func (l *Live) CorrectedTime(mono int64) (time.Time, bool) {
+	r := l.Clock()
+	if !r.Estimate.Known {
+		return time.Time{}, false
+	}
+	at, _ := r.Estimate.UTC(mono)
+	return time.UnixMicro(int64(at)), true
+}
+
+// validateFloor checks ClockFloor.
+func validateFloor(at record.Micros) error {
+	if at != 0 && (at < sanestTime || at > latestTime) {
+		return fmt.Errorf("clock_floor: %d is not a time of this century", at)
+	}
+	return nil
+}
