@@ -149,7 +149,7 @@ func TestStart(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add([]byte("402=481uaUcf;OQ55JS9ITi025Jp"), 0)
+	f.Add([]byte("12vg21h024PktHNQ2Jka3G>@2L0i"), 0)
 	f.Add([]byte("X"), 6)
 	f.Fuzz(func(t *testing.T, p []byte, fill int) {
 		h := Read(p, fill)
@@ -160,7 +160,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	p := []byte("15N2Wl?P02oRV=nCBrNn3gvJ2@7T")
+	p := []byte("12vg24002gPm3WtPqina@WJ>2L0i")
 	for b.Loop() {
 		Read(p, 0)
 	}

@@ -104,7 +104,9 @@ func (a *Agent) assemble() error {
 	if err != nil {
 		return err
 	}
+	tlsConfig = a.judgedByClock(tlsConfig)
 	a.session, err = forward.New(forward.Config{
+		Clock: a.anchorsFor, Told: a.told,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
@@ -133,7 +135,8 @@ func (a *Agent) assemble() error {
 		Watermarks: clock.WatermarkConfig{
 			Disorder: a.cfg.Watermark.Disorder, IdleTimeout: a.cfg.Watermark.IdleTimeout, Tolerance: a.cfg.Watermark.Tolerance,
 		},
-		Fatal: func(err error) bool { return errors.Is(err, seglog.ErrClosed) },
+		ClockFloor: clock.Floor,
+		Fatal:      func(err error) bool { return errors.Is(err, seglog.ErrClosed) },
 	})
 	return err
 }

@@ -114,6 +114,7 @@ func (g *group) add(r *record.Record) {
 	g.used[r.Source] = true
 	g.perSrc[r.Source].add(r.Kind, r.Flags)
 	if r.TimeQuality == record.QualityUnsynchronised {
+		g.timing.untimed.Add(1)
 		return // an hour or ten years wrong: what it moved could never be taken back
 	}
 	g.marks.Observe(int(r.Source), r.EventTime, ownTime(r.TimeSource), g.timing.bound(r.ReceivedAt, r.Monotonic))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landfall/decoders/nmea"
@@ -102,12 +103,13 @@ func (c *LiveConfig) Validate() error {
 
 // Live captures from sources into the log.
 type Live struct {
-	shared sharedClock
-	cfg    LiveConfig
-	marks  map[string][]byte // as of the start; read only
-	queue  chan delivery
-	stop   chan struct{} // closed: nothing more is taken
-	group  *group        // Run's goroutine only
+	shared  sharedClock
+	untimed atomic.Uint64
+	cfg     LiveConfig
+	marks   map[string][]byte // as of the start; read only
+	queue   chan delivery
+	stop    chan struct{} // closed: nothing more is taken
+	group   *group        // Run's goroutine only
 	// patience ends StopTimeout after Run's ctx; Run's goroutine only.
 	patience context.Context
 	stats    liveStats

@@ -351,7 +351,7 @@ func TestBlockSaysAll(t *testing.T) {
 			for _, c := range []byte(tag) {
 				sum ^= c
 			}
-			in <- batch(fmt.Sprintf("\\%s*%02X\\!AIVDM,1,1,,A,15N2Wl?P02oRV=nCBrNn3gvJ2@7T,0*1A", tag, sum))
+			in <- batch(fmt.Sprintf("\\%s*%02X\\!AIVDM,1,1,,A,12vg24002gPm3WtPqina@WJ>2L0i,0*49", tag, sum))
 			pass(2 * time.Minute)
 		}
 		if err := stop(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landfall/edge/clock"
@@ -11,7 +12,7 @@ import (
 )
 
 // ClockMark names the mark in which a block keeps what is known of the time of
-// this boot and the ones before (clock.EncodeAnchors).
+// this boot and the ones before (record.EncodeAnchors).
 const ClockMark = "/clock"
 
 // maxTold bounds the evidence that waits for Run to look at it.
@@ -26,7 +27,8 @@ type timekeeper struct {
 	anchors   *clock.Anchors
 	started   int64 // wall - monotonic, microseconds, when the process began
 
-	shared *sharedClock
+	shared  *sharedClock
+	untimed *atomic.Uint64
 }
 
 // sharedClock is what other goroutines put in and look at.
@@ -34,7 +36,7 @@ type sharedClock struct {
 	mu      sync.Mutex
 	told    []clock.Evidence
 	report  clock.Report
-	anchors []clock.Anchor
+	anchors []record.Anchor
 }
 
 // newTimekeeper goes on from what the last run kept.
@@ -48,7 +50,7 @@ func newTimekeeper(l *Live) (*timekeeper, error) {
 	}
 	wall, mono := l.cfg.Clock.Now()
 	k := &timekeeper{
-		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared,
+		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared, untimed: &l.untimed,
 		estimator: clock.NewEstimator(clock.EstimatorConfig{Floor: max(l.cfg.ClockFloor, anchors.Latest())}),
 	}
 	if a, ok := anchors.Of(); ok && a.Mono <= mono {
@@ -100,7 +102,7 @@ func (k *timekeeper) bound(wall record.Micros, mono int64) record.Micros {
 }
 
 // mark gives what is to be kept.
-func (k *timekeeper) mark() []byte { return clock.EncodeAnchors(k.anchors.All()) }
+func (k *timekeeper) mark() []byte { return record.EncodeAnchors(k.anchors.All()) }
 
 func (k *timekeeper) show() {
 	report, anchors := k.estimator.Report(), k.anchors.All()
@@ -130,11 +132,27 @@ func (l *Live) Clock() clock.Report {
 
 // Anchors gives the boots of which the time is known, oldest first. From any
 // goroutine.
-func (l *Live) Anchors() []clock.Anchor {
+func (l *Live) Anchors() []record.Anchor {
 	l.shared.mu.Lock()
 	defer l.shared.mu.Unlock()
-	return append([]clock.Anchor(nil), l.shared.anchors...)
+	return append([]record.Anchor(nil), l.shared.anchors...)
 }
+
+// LatestKnown is the latest time that an anchor shows to be past;
+// record.NoTime: there is none. From any goroutine.
+func (l *Live) LatestKnown() record.Micros {
+	at := record.NoTime
+	for _, a := range l.Anchors() {
+		if a.Quality >= record.QualitySynchronised {
+			at = max(at, a.UTC)
+		}
+	}
+	return at
+}
+
+// Untimed counts the records whose time nothing confirmed when they were
+// captured. From any goroutine.
+func (l *Live) Untimed() uint64 { return l.untimed.Load() }
 
 // CorrectedTime gives UTC by the estimate at a monotonic time; false while there
 // is none. From any goroutine.

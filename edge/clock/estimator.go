@@ -28,7 +28,7 @@ type Estimate struct {
 
 // UTC gives the time at a monotonic time, and how uncertain it is by then.
 func (e *Estimate) UTC(mono int64) (record.Micros, int64) {
-	return record.Micros(mono + e.Offset), e.Uncertainty + drift(mono-e.Mono)
+	return record.Micros(mono + e.Offset), e.Uncertainty + record.Drift(mono-e.Mono)
 }
 
 // Estimator finds out what UTC is, from evidence of which any may be wrong. It
@@ -51,7 +51,7 @@ func (e *Estimate) UTC(mono int64) (record.Micros, int64) {
 //     that agrees, and by another that agrees or is later by less than an hour.
 //     Most supporters win; then tight ones count, then clocks, then the latest.
 //     What only one clock says is believed only while nothing else is known.
-//  4. What was found before is held, growing uncertain by maxDrift, until
+//  4. What was found before is held, growing uncertain by record.MaxDrift, until
 //     evidence is better or contradicts.
 //
 // An Estimator is pure and belongs to one goroutine. The same calls give the
@@ -190,7 +190,7 @@ func (e *Estimator) gather(mono int64, wall record.Micros) {
 // exchange is what an answer says, between question and answer.
 func exchange(v *Evidence, mono int64, trusted bool) candidate {
 	lo, hi := int64(v.UTC)-v.Mono, int64(v.UTC)-v.Before
-	u := (hi-lo)/2 + drift(mono-v.Mono) + milli
+	u := (hi-lo)/2 + record.Drift(mono-v.Mono) + milli
 	clocks := 1
 	if trusted {
 		clocks = 2

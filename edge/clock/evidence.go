@@ -103,16 +103,13 @@ var slotSpreads = [...]struct {
 	share  float64
 }{{80 * milli, 0.3}, {300 * milli, 0.5}, {1500 * milli, 0.5}}
 
-// maxDrift is how far a gateway's clock may run off, in parts per million: ten
-// times a common crystal's ±5, and above the ±30 of the cheapest.
-const maxDrift = 50
-
-// drift is how far the clock may have run off in a time.
-func drift(elapsed int64) int64 { return max(elapsed, -elapsed) * maxDrift / 1_000_000 }
-
 // rollover is the period of the week number of GPS as old receivers count it:
 // ten bits (IS-GPS-200, section 20.3.3.3.1.1).
 const rollover = record.Micros(1024 * 7 * 24 * time.Hour / time.Microsecond)
+
+// Floor is a time before which this program was not written: a clock that says
+// less is wrong.
+const Floor record.Micros = 1_767_225_600_000_000 // 2026-01-01
 
 // mod gives the remainder of x in [0, period).
 func mod(x, period int64) int64 {

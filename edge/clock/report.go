@@ -88,7 +88,7 @@ func (h *heard) witness(source string, now *Estimate, u int64) Witness {
 }
 
 // Resume starts from what an earlier process of the same boot found.
-func (e *Estimator) Resume(a Anchor) {
+func (e *Estimator) Resume(a record.Anchor) {
 	e.current = Estimate{Known: true, Mono: a.Mono, Offset: a.Offset(), Uncertainty: a.Uncertainty, Quality: a.Quality, Radio: a.Radio}
 	e.strong = a.Quality == record.QualitySynchronised
 }

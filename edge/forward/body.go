@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"time"
 
 	"landfall/edge/record"
 	"landfall/edge/seglog"
@@ -39,8 +40,9 @@ type body struct {
 	buf     bytes.Buffer
 	next    record.Offset
 	prev    record.Hash
-	ended   bool // the whole stream is in buf
-	whole   bool // the link took all of it
+	ended   bool      // the whole stream is in buf
+	whole   bool      // the link took all of it
+	taken   time.Time // when it had
 	stopped bool
 	err     error
 
@@ -78,7 +80,7 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 		if b.ended {
-			b.whole = true
+			b.whole, b.taken = true, time.Now()
 			return 0, io.EOF
 		}
 		b.buf.Reset()
@@ -162,6 +164,7 @@ type sums struct {
 	wire         int64
 	losses       uint64
 	whole        bool
+	taken        time.Time // when the link had taken all of it
 	marks        []boundary
 	oldest       record.Micros
 	err          error
@@ -174,6 +177,15 @@ func (b *body) sums() (sums, error) {
 	defer b.mu.Unlock()
 	return sums{
 		from: b.from, end: b.next, sent: b.sent, resent: b.resent, wire: b.wire, losses: b.losses,
-		whole: b.whole, marks: b.marks, oldest: b.oldest, err: b.err,
+		whole: b.whole, taken: b.taken, marks: b.marks, oldest: b.oldest, err: b.err,
 	}, err
+}
+
+// after gives the latest time before which no answer was given: one to a whole
+// body is given when all of it has arrived.
+func (s *sums) after(begin time.Time) time.Time {
+	if s.whole && s.taken.After(begin) {
+		return s.taken
+	}
+	return begin
 }

@@ -55,6 +55,13 @@ type Config struct {
 	// Default 256 KiB.
 	SendBuffer int
 
+	// Clock gives what is known of the time of the gateway's boots, to go along
+	// with the blocks of a log (wire.RequestHeader.Clock); nil: nothing.
+	Clock func(record.LogID) []byte
+	// Told takes the cloud's time from an answer, which was given after and before
+	// these times. From Run's goroutine; nil: nobody is interested.
+	Told func(cloud record.Micros, after, before time.Time)
+
 	Tuning Tuning
 	Now    func() time.Time // nil: time.Now
 	Rand   func() float64   // in [0,1), for jitter; nil: math/rand

@@ -166,6 +166,9 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 func (s *Session) act(ctx context.Context, action Action) {
 	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Log: action.Log, Offset: action.Offset}
 	_, _ = rand.Read(h.Request[:]) // never fails
+	if s.cfg.Clock != nil && action.Kind == ActSend {
+		h.Clock = s.cfg.Clock(action.Log)
+	}
 	e := Exchange{Action: action}
 	w := &watchdog{patient: s.link.patient}
 	defer w.end()
@@ -180,6 +183,9 @@ func (s *Session) act(ctx context.Context, action Action) {
 	}
 	s.cfg.Pulse.Begin()
 	now := s.cfg.Now()
+	if s.cfg.Told != nil && err == nil {
+		s.cfg.Told(e.Answer.LandedAt, did.after(begin), now)
+	}
 	e.Took, e.Sent, e.Whole, e.Records = now.Sub(begin), did.sent, did.whole, int64(did.end-did.from)
 	s.count(action, did, e.Answer, err)
 	if ctx.Err() != nil {

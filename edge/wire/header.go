@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,6 +17,7 @@ const (
 	HeaderLog      = "Landfall-Log"
 	HeaderOffset   = "Landfall-Offset"
 	HeaderRequest  = "Landfall-Request"
+	HeaderClock    = "Landfall-Clock"
 )
 
 // RequestHeader says whose blocks follow, and from where.
@@ -23,6 +26,11 @@ type RequestHeader struct {
 	Log     record.LogID
 	Offset  record.Offset // first offset of the request
 	Request RequestID
+	// Clock is what the gateway knows of the time of its boots
+	// (record.EncodeAnchors); nil: no record of this log needs it. It says of the
+	// blocks of this request when their records were captured, and is no part of
+	// them.
+	Clock []byte
 }
 
 // Write sets the headers of a request. body says whether blocks follow; a
@@ -33,6 +41,9 @@ func (h RequestHeader) Write(to http.Header, body bool) {
 	to.Set(HeaderLog, h.Log.String())
 	to.Set(HeaderOffset, h.Offset.String())
 	to.Set(HeaderRequest, h.Request.String())
+	if len(h.Clock) > 0 {
+		to.Set(HeaderClock, base64.StdEncoding.EncodeToString(h.Clock))
+	}
 	if body {
 		to.Set("Content-Type", ContentType)
 		to.Set("Content-Encoding", ContentEncoding)
@@ -64,7 +75,29 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
 		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)
 	}
-	return h, nil
+	return h, h.parseClock(from.Get(HeaderClock))
+}
+
+// parseClock reads the header with a gateway's anchors. What a newer gateway
+// knows is not read here: its blocks are good without it.
+func (h *RequestHeader) parseClock(text string) error {
+	if text == "" {
+		return nil
+	}
+	p, err := base64.StdEncoding.DecodeString(text)
+	if err == nil && len(p) <= record.MaxAnchorBytes {
+		_, err = record.DecodeAnchors(p)
+	} else {
+		err = record.ErrCorrupt
+	}
+	switch {
+	case errors.Is(err, record.ErrVersion):
+		return nil
+	case err != nil:
+		return fmt.Errorf("header %s: %d bytes: %w", HeaderClock, len(text), ErrMalformed)
+	}
+	h.Clock = p
+	return nil
 }
 
 // CheckContent checks the headers of a request that has a body.

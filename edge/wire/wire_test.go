@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -219,7 +220,7 @@ func TestRequestHeader(t *testing.T) {
 	h := http.Header{}
 	testHeader.Write(h, true)
 	got, err := ParseRequestHeader(h)
-	if err != nil || got != testHeader {
+	if err != nil || !reflect.DeepEqual(got, testHeader) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if err := CheckContent(h); err != nil {

@@ -166,7 +166,7 @@ func (s *session) take(b *record.Block) error {
 		return s.conflict(b, hash, why)
 	}
 	s.gw.pace(s.r.Context(), len(b.Bytes))
-	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes}); err != nil {
+	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
 	}
 	s.tail = landing.Tail{Log: b.Log, Next: b.End(), Hash: hash, AfterLoss: b.Kind == record.BlockLoss}

@@ -62,22 +62,28 @@ type Landed struct {
 	// task finds others by itself.
 	Conflict bool
 	Block    []byte // the block, the same bytes as in the gateway's log
+	// Clock is what the gateway knew of the time of its boots when it sent the
+	// block (record.EncodeAnchors); empty: nothing that this block needs.
+	Clock []byte
 }
 
-// A landed block, version 1:
+// A landed block, version 1, or 2 when it has a Clock:
 //
-//	0  1  version, 1
+//	0  1  version
 //	1  1  flags: bit 0 Conflict
 //	2  8  LandedAt, little-endian
 //	10 1  length of the gateway's name, 1 to 255
-//	11 .  gateway, then the block to the end
+//	11 .  gateway
+//	 .  .  version 2: 2 bytes length, Clock
+//	 .  .  the block, to the end
 const (
 	landedVersion  = 1
+	landedClocked  = 2
 	landedConflict = 1
 	landedFixed    = 11
 
 	// MaxHeadBytes bounds what Encode adds to a block.
-	MaxHeadBytes = landedFixed + 255
+	MaxHeadBytes = landedFixed + 255 + 2 + record.MaxAnchorBytes
 )
 
 // EncodeHead gives what stands before the block; head and block together are
@@ -93,7 +99,16 @@ func (l Landed) EncodeHead() ([]byte, error) {
 	}
 	binary.LittleEndian.PutUint64(head[2:], uint64(l.LandedAt))
 	head[10] = byte(len(l.Gateway))
-	return append(head, l.Gateway...), nil
+	head = append(head, l.Gateway...)
+	if len(l.Clock) == 0 {
+		return head, nil
+	}
+	if len(l.Clock) > record.MaxAnchorBytes {
+		return nil, fmt.Errorf("encode landed block: clock of %d bytes: %w", len(l.Clock), record.ErrTooLarge)
+	}
+	head[0] = landedClocked
+	head = binary.LittleEndian.AppendUint16(head, uint16(len(l.Clock)))
+	return append(head, l.Clock...), nil
 }
 
 // Encode gives the whole encoded form.
@@ -111,19 +126,31 @@ func DecodeLanded(p []byte) (Landed, error) {
 	if len(p) < landedFixed {
 		return Landed{}, fmt.Errorf("decode landed block of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	if p[0] != landedVersion {
+	if p[0] != landedVersion && p[0] != landedClocked {
 		return Landed{}, fmt.Errorf("decode landed block version %d: %w", p[0], record.ErrVersion)
 	}
 	name := int(p[10])
 	if p[1]&^landedConflict != 0 || name == 0 || len(p) < landedFixed+name {
 		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
 	}
-	return Landed{
+	l := Landed{
 		Gateway:  string(p[landedFixed : landedFixed+name]),
 		LandedAt: record.Micros(binary.LittleEndian.Uint64(p[2:])),
 		Conflict: p[1] == landedConflict,
 		Block:    p[landedFixed+name:],
-	}, nil
+	}
+	if p[0] == landedVersion {
+		return l, nil
+	}
+	if len(l.Block) < 2 {
+		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
+	}
+	size := int(binary.LittleEndian.Uint16(l.Block))
+	if size == 0 || size > record.MaxAnchorBytes || len(l.Block) < 2+size {
+		return Landed{}, fmt.Errorf("decode landed block, clock of %d bytes: %w", size, record.ErrCorrupt)
+	}
+	l.Clock, l.Block = l.Block[2:2+size:2+size], l.Block[2+size:]
+	return l, nil
 }
 
 // Partition is the partition of a gateway among p: FNV-1a, 64 bits, of its

@@ -12,6 +12,7 @@ import (
 func TestLandedRoundTrip(t *testing.T) {
 	for _, l := range []Landed{
 		{Gateway: "a", LandedAt: -5, Block: []byte("block")},
+		{Gateway: "gw", LandedAt: 5, Block: []byte("block"), Clock: []byte("clock")},
 		{Gateway: strings.Repeat("g", 255), LandedAt: 1 << 60, Conflict: true, Block: []byte{}},
 	} {
 		p, err := l.Encode()
@@ -22,7 +23,7 @@ func TestLandedRoundTrip(t *testing.T) {
 			t.Fatalf("%d bytes for a block of %d", len(p), len(l.Block))
 		}
 		got, err := DecodeLanded(p)
-		if err != nil || got.Gateway != l.Gateway || got.LandedAt != l.LandedAt || got.Conflict != l.Conflict || !bytes.Equal(got.Block, l.Block) {
+		if err != nil || got.Gateway != l.Gateway || got.LandedAt != l.LandedAt || got.Conflict != l.Conflict || !bytes.Equal(got.Block, l.Block) || !bytes.Equal(got.Clock, l.Clock) {
 			t.Fatalf("%+v, %v, want %+v", got, err, l)
 		}
 	}
@@ -52,7 +53,9 @@ func TestDecodeLandedTellsVersionFromDamage(t *testing.T) {
 		"no name":     {change(10, 0), record.ErrCorrupt},
 		"long name":   {change(10, 200), record.ErrCorrupt},
 		"other flags": {change(1, 4), record.ErrCorrupt},
-		"newer":       {change(0, 2), record.ErrVersion},
+		"newer":       {change(0, 3), record.ErrVersion},
+		"clock cut":   {append(change(0, 2), 9, 0), record.ErrCorrupt},
+		"clock empty": {change(0, 2)[:len(good)-1], record.ErrCorrupt},
 	} {
 		if _, err := DecodeLanded(c.p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

@@ -13,7 +13,7 @@ import (
 
 // DecoderVersion changes whenever the same record would give other rows. It
 // stands in every manifest.
-const DecoderVersion = 4
+const DecoderVersion = 5
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
 // decoders/ais.
@@ -48,6 +48,7 @@ func NewDecode(dedupe *Dedupe, static *Static) *Decode {
 func (d *Decode) Record(c *Context, offset record.Offset, r *record.Record, out *table.Batch) {
 	lineage := table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset}
 	times := table.Times{EventTime: r.EventTime, TimeSource: r.TimeSource, TimeQuality: r.TimeQuality, ReceivedAt: r.ReceivedAt}
+	d.restamp(c, r, &times)
 	var reason string
 	lineage.Rows, reason = d.typed(c, lineage, times, r, out)
 	out.Records = append(out.Records, table.RecordRow{
@@ -118,7 +119,7 @@ func (d *Decode) reception(c *Context, times table.Times, r *record.Record) tabl
 		Source:  c.source(r.Source),
 		Station: d.names.of(m.Station),
 		OwnShip: m.First.Own,
-		IsLate:  c.late(times.EventTime),
+		IsLate:  c.late(times),
 	}
 }
 

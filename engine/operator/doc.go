@@ -22,6 +22,7 @@ package operator
 
 import (
 	"landfall/edge/record"
+	"landfall/engine/table"
 )
 
 // Context is what a block says of the records in it.
@@ -31,6 +32,9 @@ type Context struct {
 	LogName  string // Log.String(), one shared string
 	LandedAt record.Micros
 	BootID   string
+	// Anchor tells the time of the gateway's boot; nil: nobody knew it when the
+	// block was sent.
+	Anchor *record.Anchor
 	// Sources gives names to record.Record.Source; a number beyond it has none.
 	Sources []string
 	// Watermark is the gateway's watermark before this block; record.NoTime
@@ -46,9 +50,10 @@ func (c *Context) source(i uint32) string {
 	return ""
 }
 
-// late says whether an event time is behind the gateway's watermark.
-func (c *Context) late(at record.Micros) bool {
-	return at != record.NoTime && c.Watermark != record.NoTime && at < c.Watermark
+// late says whether an event time is behind the gateway's watermark. One that
+// nothing confirms may be years off, which says nothing of lateness.
+func (c *Context) late(t table.Times) bool {
+	return t.EventTime != record.NoTime && t.TimeQuality != record.QualityUnsynchronised && c.Watermark != record.NoTime && t.EventTime < c.Watermark
 }
 
 // maxAhead is how far beyond the watermark an event time may lie to enter

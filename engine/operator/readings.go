@@ -19,6 +19,10 @@ const (
 	RejectNoReadings    = "no_readings"    // a report without any
 )
 
+// maxReadingAhead is how far ahead of the gateway's corrected clock a reading's
+// own time may be, in microseconds.
+const maxReadingAhead = 10_000_000
+
 // readings appends the rows of a report, in its order.
 func (d *Decode) readings(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
 	err := d.report.Decode(r.Raw, d.names.of)
@@ -70,7 +74,7 @@ func appendReadings(c *Context, lineage table.Lineage, times table.Times, r *rec
 			Lineage: lineage, Times: readingTimes(times, g), Source: c.source(r.Source),
 			Sensor: g.Sensor, Metric: g.Metric, Unit: g.Unit, Quality: g.Quality, IsHistorical: g.Historical,
 		}
-		row.IsLate = c.late(row.EventTime)
+		row.IsLate = c.late(row.Times)
 		switch {
 		case g.Kind == sensor.Number && !math.IsNaN(g.Number) && !math.IsInf(g.Number, 0):
 			row.Value = ais.Some(g.Number)
@@ -82,9 +86,11 @@ func appendReadings(c *Context, lineage table.Lineage, times table.Times, r *rec
 	return lineage.Rows
 }
 
-// readingTimes gives a reading its own time where it has one that can be.
+// readingTimes gives a reading its own time where it has one that can be. One
+// beyond the gateway's corrected clock cannot.
 func readingTimes(times table.Times, g *sensor.Reading) table.Times {
-	if g.HasTime && sensor.Believable(g.Time) {
+	corrected := times.TimeSource == record.TimeClock || times.TimeSource == record.TimeRadio
+	if g.HasTime && sensor.Believable(g.Time) && !(corrected && record.Micros(g.Time) > times.EventTime+maxReadingAhead) {
 		times.EventTime, times.TimeSource = record.Micros(g.Time), record.TimePayload
 		times.TimeQuality = record.QualityAsserted
 	}

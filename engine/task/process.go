@@ -167,6 +167,7 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 	for a := range b.Annotations {
 		p.annotation(c, a)
 	}
+	c.Anchor = p.anchor(l.Clock, c.BootID)
 	var r record.Record
 	for offset, payload := range b.Payloads {
 		if err := b.DecodeRecord(payload, &r); err != nil {
@@ -180,6 +181,25 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		p.decode.Record(c, offset, &r, out)
 	}
 	p.counters.Records.Add(uint64(b.Count))
+}
+
+// anchor finds what the gateway knew of a boot's time when it sent a block; nil:
+// nothing.
+func (p *processor) anchor(clock []byte, boot string) *record.Anchor {
+	if len(clock) == 0 || boot == "" {
+		return nil
+	}
+	all, err := record.DecodeAnchors(clock)
+	if err != nil {
+		p.counters.BadAnnotations.Add(1)
+		return nil
+	}
+	for i := range all {
+		if hex.EncodeToString(all[i].Boot[:]) == boot {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // maxSources bounds the numbers a block may give its sources.

@@ -36,8 +36,8 @@ const (
 	dateBytes      = 24 << 10
 )
 
-// Write implements stream.Stage. A typed row without an event time goes under
-// the date of the batch's first landed record, a record without one under its
+// Write implements stream.Stage. A typed row without a confirmed event time
+// goes under the date of the batch's first landed record, a record without one under its
 // own landing date.
 func (s *Stage) Write(b *table.Batch) error {
 	t := s.tables
@@ -48,14 +48,14 @@ func (s *Stage) Write(b *table.Batch) error {
 	if len(b.Records) > 0 {
 		landed = b.Records[0].LandedAt
 	}
-	t.positions.add(b.Positions, func(r *table.PositionRow) record.Micros { return r.EventTime }, landed)
-	t.statics.add(b.Statics, func(r *table.StaticRow) record.Micros { return r.EventTime }, landed)
-	t.baseStations.add(b.BaseStations, func(r *table.BaseStationRow) record.Micros { return r.EventTime }, landed)
-	t.atons.add(b.AtoNs, func(r *table.AtoNRow) record.Micros { return r.EventTime }, landed)
-	t.binaries.add(b.Binaries, func(r *table.BinaryRow) record.Micros { return r.EventTime }, landed)
-	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return r.EventTime }, landed)
-	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return r.EventTime }, landed)
-	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return r.EventTime }, landed)
+	t.positions.add(b.Positions, func(r *table.PositionRow) record.Micros { return filed(&r.Times) }, landed)
+	t.statics.add(b.Statics, func(r *table.StaticRow) record.Micros { return filed(&r.Times) }, landed)
+	t.baseStations.add(b.BaseStations, func(r *table.BaseStationRow) record.Micros { return filed(&r.Times) }, landed)
+	t.atons.add(b.AtoNs, func(r *table.AtoNRow) record.Micros { return filed(&r.Times) }, landed)
+	t.binaries.add(b.Binaries, func(r *table.BinaryRow) record.Micros { return filed(&r.Times) }, landed)
+	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return filed(&r.Times) }, landed)
+	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return filed(&r.Times) }, landed)
+	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return filed(&r.Times) }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
 	t.records.add(b.Records, recordTime, landed)
@@ -65,10 +65,20 @@ func (s *Stage) Write(b *table.Batch) error {
 
 // recordTime gives the time whose date a record goes under.
 func recordTime(r *table.RecordRow) record.Micros {
-	if _, ok := dayOf(r.EventTime); !ok {
+	at := filed(&r.Times)
+	if _, ok := dayOf(at); !ok {
 		return r.LandedAt
 	}
-	return r.EventTime
+	return at
+}
+
+// filed gives the event time that a row goes under, none where nothing confirms
+// it: such rows lie under the day they landed, not under one of 1970.
+func filed(t *table.Times) record.Micros {
+	if t.TimeQuality == record.QualityUnsynchronised {
+		return record.NoTime
+	}
+	return t.EventTime
 }
 
 // count keeps Rows and Bytes.
