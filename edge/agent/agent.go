@@ -31,7 +31,8 @@ type Options struct {
 	Version string       // of the program, for status
 	Ready   func()       // called once by Run, when the gateway works; nil: nobody waits
 
-	// CertTime is the clock that certificates are judged by; nil: time.Now.
+	// CertTime is the clock that certificates are judged by; nil: the corrected
+	// one.
 	// CertFloor is a time that is surely past, like that of the build.
 	CertTime  func() time.Time
 	CertFloor time.Time
@@ -104,7 +105,6 @@ func (a *Agent) assemble() error {
 	if err != nil {
 		return err
 	}
-	tlsConfig = a.judgedByClock(tlsConfig)
 	a.session, err = forward.New(forward.Config{
 		Clock: a.anchorsFor, Told: a.told,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),

@@ -41,6 +41,9 @@ func (a *Agent) openCerts() (*tls.Config, error) {
 	}
 	c := a.cfg.Forward.certs(a.opt.FS)
 	c.Now, c.Floor, c.Logger = a.opt.CertTime, a.opt.CertFloor, a.opt.Logger
+	if c.Now == nil {
+		c.Now = a.certificateTime
+	}
 	var err error
 	if a.certs, err = certs.Open(c); err != nil {
 		return nil, err

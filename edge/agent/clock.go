@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"crypto/tls"
 	"strings"
 	"time"
 
@@ -9,23 +8,14 @@ import (
 	"landfall/edge/record"
 )
 
-// judgedByClock makes the link judge certificates by the corrected clock.
-func (a *Agent) judgedByClock(c *tls.Config) *tls.Config {
-	if !strings.HasPrefix(a.cfg.Forward.URL, "https:") {
-		return c
-	}
-	if c == nil {
-		c = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c.Time = a.certificateTime
-	return c
-}
-
 // certificateTime is the time by which certificates are judged: the corrected
 // clock, and never one before this program was written, or a gateway without a
 // battery would never connect.
 func (a *Agent) certificateTime() time.Time {
 	wall, mono := a.opt.Clock.Now()
+	if a.live == nil {
+		return time.UnixMicro(int64(max(wall, clock.Floor)))
+	}
 	if at, ok := a.live.CorrectedTime(mono); ok {
 		return at
 	}
