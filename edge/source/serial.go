@@ -110,7 +110,7 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 // open opens the port, or of those that the pattern matches the first that can
 // be opened. The counters are opened before it: it is exclusive.
 func (s *Serial) open() (string, *lineCounters, serial.Port, error) {
-	devices, err := matchDevices(s.cfg.FS, s.cfg.Device)
+	devices, err := Devices(s.cfg.FS, s.cfg.Device)
 	for _, device := range devices {
 		counters := openLineCounters(device)
 		var port serial.Port

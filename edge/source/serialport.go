@@ -13,9 +13,9 @@ import (
 	"landfall/edge/durable"
 )
 
-// matchDevices gives the devices of a pattern, in the order of their names; a
-// path without a pattern is itself.
-func matchDevices(fsys durable.FS, pattern string) ([]string, error) {
+// Devices gives the devices that a serial port's path matches, in the order of
+// their names; a path without a pattern is itself.
+func Devices(fsys durable.FS, pattern string) ([]string, error) {
 	dir, last := path.Split(pattern)
 	if !strings.ContainsAny(last, "*?[") {
 		return []string{pattern}, nil

@@ -20,6 +20,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/edge/source"
 	"landfall/edge/wire"
 )
 
@@ -168,7 +169,11 @@ func examineSource(ctx context.Context, src *agent.SourceConfig, s *standing) fi
 func try(ctx context.Context, src *agent.SourceConfig) error {
 	switch {
 	case src.Serial != nil:
-		return unix.Access(src.Serial.Device, unix.R_OK|unix.W_OK)
+		devices, err := source.Devices(durable.OS{}, src.Serial.Device)
+		if err != nil {
+			return err
+		}
+		return unix.Access(devices[0], unix.R_OK|unix.W_OK)
 	case src.File != nil:
 		return unix.Access(src.File.Path, unix.R_OK)
 	case src.TCPClient != nil:

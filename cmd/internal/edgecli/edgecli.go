@@ -18,6 +18,7 @@ package edgecli
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +60,8 @@ func load(name string) (*agent.Config, *config.File, error) {
 func checkCommand() *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
 	name := cli.ConfigFlag(c, DefaultConfig)
+	connect := c.Flags().Bool("connect", false, "try each source too, and say what it saw; nothing is taken from it")
+	patience := c.Flags().Duration("for", 5*time.Second, "how long each is tried")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, f, err := load(*name)
 		if err != nil {
@@ -73,7 +76,11 @@ func checkCommand() *cobra.Command {
 		if err := cfg.Forward.Check(durable.OS{}); err != nil {
 			return f.Locate(err)
 		}
-		_, err = fmt.Fprintln(out, "certificates: read, where any are named\nsources and the ingest were not tried")
+		_, _ = fmt.Fprintln(out, "certificates: read, where any are named")
+		if *connect {
+			return f.Locate(tryAll(c.Context(), out, cfg, *patience))
+		}
+		_, err = fmt.Fprintln(out, "sources and the ingest were not tried; check --connect and doctor do")
 		return err
 	}
 	return c
