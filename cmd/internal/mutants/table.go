@@ -90,7 +90,7 @@ func linkMutants() []mutant {
 		{"ingest checks the chain", "engine/ingest/session.go",
 			"if !unchecked && b.Prev != s.tail.Hash {", "if !unchecked && false {", ingest},
 		{"a request ends at its first failed append", "engine/ingest/session.go",
-			"Block: b.Bytes}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
+			"Block: b.Bytes, Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes, Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
 		{"C2: what is not durable is not answered as landed", "engine/landing/embedded/partition.go",
 			"\t\tw.err = err\n\t\tclose(w.done)", "\t\tclose(w.done)", []string{"./engine/landing/..."}},
 	}
