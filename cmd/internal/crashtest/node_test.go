@@ -174,6 +174,9 @@ func TestSensorNodeFlashSetBack(t *testing.T) {
 	live(5, 60)
 	s.must(os.WriteFile(b.flash, old, 0o644))
 	live(5, 30)
+	s.must(b.on(never)) // what it measured after all had arrived and before its power went
+	s.untilAllArrived()
+	s.must(b.cut())
 	v := s.verdict(false)
 	fmt.Printf("  %v\n", v)
 	if v["node-1: contradiction"] < 30 || v["node-1: content of the flash that is nowhere"] > 0 || v["node-1: number missing"] > 0 || v["node-1: number twice"] > 0 {
