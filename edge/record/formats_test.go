@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -52,6 +53,16 @@ func TestFrozenOpenings(t *testing.T) {
 		if got, err := DecodeOpening(readFrozen(t, name, want.Encode())); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+}
+
+func TestFrozenAnchors(t *testing.T) {
+	want := []Anchor{
+		{Boot: [16]byte{1, 2}, Begin: 90_000_000, Mono: 95_000_000, UTC: 1_790_000_000_000_000, Uncertainty: 40_000, Quality: QualitySynchronised, Radio: true},
+		{Boot: [16]byte{3}, Begin: -1, Mono: 7, UTC: -5, Quality: QualityAsserted},
+	}
+	if got, err := DecodeAnchors(readFrozen(t, "anchors-v1.bin", EncodeAnchors(want))); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -2,7 +2,9 @@ package landing
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -59,6 +61,26 @@ func TestDecodeLandedTellsVersionFromDamage(t *testing.T) {
 	} {
 		if _, err := DecodeLanded(c.p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// TestFrozenLanded: what earlier versions landed is read for ever, and written
+// the same.
+func TestFrozenLanded(t *testing.T) {
+	for frozen, want := range map[string]Landed{
+		"0101090807060504030202677742":             {Gateway: "gw", LandedAt: 0x0203040506070809, Conflict: true, Block: []byte("B")},
+		"020009080706050403020267770300a1a2a3424c": {Gateway: "gw", LandedAt: 0x0203040506070809, Clock: []byte{0xa1, 0xa2, 0xa3}, Block: []byte("BL")},
+	} {
+		p, err := hex.DecodeString(frozen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := DecodeLanded(p); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", frozen, got, err)
+		}
+		if p, err := want.Encode(); err != nil || hex.EncodeToString(p) != frozen {
+			t.Errorf("%+v: %x, %v, want %s", want, p, err, frozen)
 		}
 	}
 }
