@@ -163,12 +163,12 @@ func (d *demo) play(ctx context.Context) (traffic.Report, error) {
 const downFor = 700 * time.Millisecond
 
 func (d *demo) killAfter(ctx context.Context, c *child, after time.Duration) error {
-	if !pause(ctx, after) {
+	if !cli.Pause(ctx, after) {
 		return nil
 	}
 	c.kill()
 	d.say("killed %s (SIGKILL) with records in flight", c.name)
-	if !pause(ctx, downFor) {
+	if !cli.Pause(ctx, downFor) {
 		return nil
 	}
 	if err := c.start(); err != nil {
@@ -176,18 +176,6 @@ func (d *demo) killAfter(ctx context.Context, c *child, after time.Duration) err
 	}
 	d.say("started %s again, process %d", c.name, c.cmd.Process.Pid)
 	return nil
-}
-
-// pause waits and tells whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // drain waits until the gateways have forwarded all, then stops each child,

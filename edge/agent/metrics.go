@@ -12,8 +12,8 @@ import (
 func (a *Agent) metrics(m *page.Metrics) {
 	s := a.Status()
 	m.Gauge("build_info", "1, with the version that runs.", 1, "version", s.Version)
-	m.Gauge("healthy", "1 when nothing is complained of.", flag(s.Healthy))
-	m.Gauge("ready", "1 while data flows.", flag(len(a.unready()) == 0))
+	m.Flag("healthy", "1 when nothing is complained of.", s.Healthy)
+	m.Flag("ready", "1 while data flows.", len(a.unready()) == 0)
 	for i := range s.Sources {
 		sourceMetrics(m, &s.Sources[i])
 	}
@@ -21,15 +21,15 @@ func (a *Agent) metrics(m *page.Metrics) {
 	logMetrics(m, &s.Log)
 	a.forwardMetrics(m, &s)
 	if s.Certs != nil {
-		a.certMetrics(m)
+		a.certs.Status().Metrics(m)
 	}
 }
 
 func sourceMetrics(m *page.Metrics, src *SourceStatus) {
-	m.Gauge("source_up", "1 while the source is open, or has given all it had.", flag(src.State == source.StateOpen || src.State == source.StateFinished), "source", src.Name)
+	m.Flag("source_up", "1 while the source is open, or has given all it had.", src.State == source.StateOpen || src.State == source.StateFinished, "source", src.Name)
 	m.Gauge("source_open", "Connections or senders now.", float64(src.Open), "source", src.Name)
-	stamp(m, "source_last_receipt_timestamp_seconds", "When the last byte came, by the gateway's clock.", src.LastReceipt, "source", src.Name)
-	stamp(m, "source_watermark_timestamp_seconds", "Event time that the source is complete through.", src.Watermark, "source", src.Name)
+	m.Stamp("source_last_receipt_timestamp_seconds", "When the last byte came, by the gateway's clock.", src.LastReceipt, "source", src.Name)
+	m.Stamp("source_watermark_timestamp_seconds", "Event time that the source is complete through.", src.Watermark, "source", src.Name)
 	m.Count("source_lines_total", "Lines received.", src.Lines, "source", src.Name)
 	m.Count("source_received_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
 	m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
@@ -49,9 +49,9 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 func captureMetrics(m *page.Metrics, s *Status) {
 	m.Count("capture_groups_total", "Groups made durable (C1).", s.Capture.Groups)
 	m.Count("capture_append_errors_total", "Groups the log refused; each is tried again.", s.Capture.AppendErrors)
-	m.Gauge("capture_blocked", "1 while the log takes nothing and the sources wait.", flag(s.Capture.Blocked != ""))
+	m.Flag("capture_blocked", "1 while the log takes nothing and the sources wait.", s.Capture.Blocked != "")
 	m.Gauge("capture_waiting_fragments", "Fragments that wait for their partners.", float64(s.Capture.Waiting))
-	stamp(m, "capture_watermark_timestamp_seconds", "Event time that the gateway is complete through.", s.Capture.Watermark)
+	m.Stamp("capture_watermark_timestamp_seconds", "Event time that the gateway is complete through.", s.Capture.Watermark)
 }
 
 func logMetrics(m *page.Metrics, l *LogStatus) {
@@ -74,7 +74,7 @@ func (a *Agent) forwardMetrics(m *page.Metrics, s *Status) {
 		oldest = d.Seconds()
 	}
 	m.Gauge("forward_oldest_pending_seconds", "Age of the oldest record that is not acknowledged; 0: none waits.", oldest)
-	stamp(m, "forward_last_transfer_timestamp_seconds", "When the cloud last answered.", f.LastTransfer)
+	m.Stamp("forward_last_transfer_timestamp_seconds", "When the cloud last answered.", f.LastTransfer)
 	m.Gauge("forward_stopped_logs", "Logs that are not forwarded until a person has looked.", float64(len(f.Reds)))
 	m.Gauge("forward_round_trip_seconds", "Time of a small request and its answer, smoothed.", f.RoundTripMS/1e3)
 	m.Count("forward_requests_total", "Requests with blocks.", f.Requests)
@@ -84,29 +84,4 @@ func (a *Agent) forwardMetrics(m *page.Metrics, s *Status) {
 	m.Count("forward_resent_bytes_total", "Of these, bytes sent before.", f.ResentBytes)
 	m.Count("forward_wire_bytes_total", "Compressed bytes handed to the link.", f.WireBytes)
 	m.Count("forward_acked_records_total", "Records acknowledged by the cloud.", f.AckedRecords)
-}
-
-func (a *Agent) certMetrics(m *page.Metrics) {
-	st := a.certs.Status()
-	if !st.NotAfter.IsZero() {
-		m.Gauge("certificate_expiry_timestamp_seconds", "When the own certificate expires.", float64(st.NotAfter.Unix()))
-	}
-	if !st.CANotAfter.IsZero() {
-		m.Gauge("ca_expiry_timestamp_seconds", "When the first of the trusted signers expires.", float64(st.CANotAfter.Unix()))
-	}
-	m.Gauge("certificate_reload_failed", "1 while new certificate files cannot be used and the old ones are.", flag(st.Problem != ""))
-}
-
-func flag(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-// stamp gives a time of Status as seconds since 1970; nothing for none.
-func stamp(m *page.Metrics, name, help, at string, labels ...string) {
-	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
-		m.Gauge(name, help, float64(t.UnixMicro())/1e6, labels...)
-	}
 }

@@ -121,6 +121,23 @@ func (m *Metrics) Gauge(name, help string, value float64, labels ...string) {
 	m.put(prometheus.GaugeValue, name, help, value, labels)
 }
 
+// Flag gives a gauge that is 1 while something holds.
+func (m *Metrics) Flag(name, help string, on bool, labels ...string) {
+	value := 0.0
+	if on {
+		value = 1
+	}
+	m.Gauge(name, help, value, labels...)
+}
+
+// Stamp gives a time of a status, RFC 3339, as seconds since 1970; nothing for
+// what is none.
+func (m *Metrics) Stamp(name, help, at string, labels ...string) {
+	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		m.Gauge(name, help, float64(t.UnixMicro())/1e6, labels...)
+	}
+}
+
 func (m *Metrics) put(kind prometheus.ValueType, name, help string, value float64, labels []string) {
 	var names, values []string
 	for i := 0; i+1 < len(labels); i += 2 {

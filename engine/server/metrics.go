@@ -2,7 +2,6 @@ package server
 
 import (
 	"strconv"
-	"time"
 
 	"landfall/edge/page"
 )
@@ -12,13 +11,13 @@ import (
 func (s *Server) metrics(m *page.Metrics) {
 	st := s.Status()
 	m.Gauge("build_info", "1, with the version that runs.", 1, "version", st.Version)
-	m.Gauge("healthy", "1 when nothing is complained of.", flag(st.Healthy))
-	m.Gauge("ready", "1 while blocks are landed and committed.", flag(len(s.unready()) == 0))
+	m.Flag("healthy", "1 when nothing is complained of.", st.Healthy)
+	m.Flag("ready", "1 while blocks are landed and committed.", len(s.unready()) == 0)
 	ingestMetrics(m, &st.Ingest)
 	for i := range st.Gateways {
 		g := &st.Gateways[i]
-		stamp(m, "gateway_seen_timestamp_seconds", "When the gateway was last heard.", g.SeenAt, "gateway", g.Gateway)
-		stamp(m, "gateway_watermark_timestamp_seconds", "Event time that the tables are complete through for the gateway.", g.Watermark, "gateway", g.Gateway)
+		m.Stamp("gateway_seen_timestamp_seconds", "When the gateway was last heard.", g.SeenAt, "gateway", g.Gateway)
+		m.Stamp("gateway_watermark_timestamp_seconds", "Event time that the tables are complete through for the gateway.", g.Watermark, "gateway", g.Gateway)
 	}
 	m.Count("landing_commits_total", "Commits of the landing log (C2).", st.Store.Commits)
 	m.Count("landing_full_total", "Blocks refused because free space is under the reserve.", st.Store.Full)
@@ -28,7 +27,7 @@ func (s *Server) metrics(m *page.Metrics) {
 		taskMetrics(m, &st.Tasks[i])
 	}
 	if s.certs != nil {
-		s.certMetrics(m)
+		s.certs.Status().Metrics(m)
 	}
 }
 
@@ -52,10 +51,10 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 
 func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	p := strconv.Itoa(t.Partition)
-	m.Gauge("task_running", "1 while the partition's task runs.", flag(t.State == TaskRunning), "partition", p)
+	m.Flag("task_running", "1 while the partition's task runs.", t.State == TaskRunning, "partition", p)
 	m.Gauge("task_epoch", "Newest committed epoch (C4).", float64(t.Epoch), "partition", p)
 	m.Gauge("task_published_epoch", "Newest epoch that is wholly visible (C5).", float64(t.Published), "partition", p)
-	stamp(m, "task_commit_timestamp_seconds", "When the newest epoch was committed.", t.CommitAt, "partition", p)
+	m.Stamp("task_commit_timestamp_seconds", "When the newest epoch was committed.", t.CommitAt, "partition", p)
 	m.Gauge("task_behind_blocks", "Landed blocks not committed yet.", float64(t.Behind), "partition", p)
 	m.Gauge("task_state_bytes", "Bytes of keyed state in the checkpoint.", float64(t.StateBytes), "partition", p)
 	m.Count("task_restarts_total", "Runs of the task that failed.", t.Restarts, "partition", p)
@@ -65,29 +64,4 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Count("task_lost_total", "Offsets given up by gateways.", t.Lost, "partition", p)
 	m.Count("task_conflicts_total", "Blocks kept in conflict.", t.Conflicts, "partition", p)
 	m.Count("task_gaps_total", "Of these, blocks beyond the next expected offset.", t.Gaps, "partition", p)
-}
-
-func (s *Server) certMetrics(m *page.Metrics) {
-	st := s.certs.Status()
-	if !st.NotAfter.IsZero() {
-		m.Gauge("certificate_expiry_timestamp_seconds", "When the own certificate expires.", float64(st.NotAfter.Unix()))
-	}
-	if !st.CANotAfter.IsZero() {
-		m.Gauge("ca_expiry_timestamp_seconds", "When the first of the trusted signers expires.", float64(st.CANotAfter.Unix()))
-	}
-	m.Gauge("certificate_reload_failed", "1 while new certificate files cannot be used and the old ones are.", flag(st.Problem != ""))
-}
-
-func flag(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-// stamp gives a time of Status as seconds since 1970; nothing for none.
-func stamp(m *page.Metrics, name, help, at string, labels ...string) {
-	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
-		m.Gauge(name, help, float64(t.UnixMicro())/1e6, labels...)
-	}
 }

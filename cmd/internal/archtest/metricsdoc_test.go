@@ -12,7 +12,7 @@ import (
 
 var (
 	// metricCall finds where a metric is given: its kind, name and help.
-	metricCall = regexp.MustCompile(`(?:m\.(Count|Gauge)\(|(stamp)\(m, )"([a-z0-9_]+)", "([^"]*)"`)
+	metricCall = regexp.MustCompile(`m\.(Count|Gauge|Flag|Stamp)\("([a-z0-9_]+)", "([^"]*)"`)
 	// metricRow finds a row of docs/metrics.md.
 	metricRow = regexp.MustCompile("(?m)^\\| `(landfall_[a-z0-9_]+)` \\| (counter|gauge) \\|[^|]*\\| (.*) \\|$")
 	// metricName finds a metric where it is used.
@@ -28,7 +28,7 @@ func metricsOf(prefix string, source []byte) map[string]string {
 		if string(m[1]) == "Count" {
 			kind = "counter"
 		}
-		all[prefix+string(m[3])] = kind + " " + string(m[4])
+		all[prefix+string(m[2])] = kind + " " + string(m[3])
 	}
 	return all
 }
@@ -59,13 +59,15 @@ func metricsDiffer(code map[string]string, page []byte) []string {
 func allMetrics(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for prefix, name := range map[string]string{"landfall_edge_": "edge/agent/metrics.go", "landfall_engine_": "engine/server/metrics.go"} {
-		source, err := readFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for metric, says := range metricsOf(prefix, source) {
-			all[metric] = says
+	for prefix, own := range map[string]string{"landfall_edge_": "edge/agent/metrics.go", "landfall_engine_": "engine/server/metrics.go"} {
+		for _, name := range []string{own, "edge/certs/metrics.go"} {
+			source, err := readFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for metric, says := range metricsOf(prefix, source) {
+				all[metric] = says
+			}
 		}
 	}
 	if len(all) < 50 {
@@ -86,7 +88,7 @@ func TestMetricRulesCanFail(t *testing.T) {
 	code := metricsOf("landfall_edge_", []byte(`m.Gauge("a", "Is a.", 1)
 m.Count("b_total", "Counts b.", 1)
 m.Count("c", "Counts c.", 1)
-stamp(m, "d_seconds", "When d.", x)`))
+m.Stamp("d_seconds", "When d.", x)`))
 	mustFind(t, metricsDiffer(code, []byte("| `landfall_edge_a` | gauge |  | Is a. |\n| `landfall_edge_b_total` | counter |  | Other. |\n| `landfall_edge_c` | counter |  | Counts c. |\n| `landfall_edge_d_seconds` | gauge |  | When d. |\n| `landfall_edge_gone` | gauge |  | Was. |\n")),
 		"landfall_edge_b_total", "landfall_edge_c: a counter", "landfall_edge_gone")
 }

@@ -36,7 +36,7 @@ func TopCommand(short string, prepare func(c *cobra.Command) func(ctx context.Co
 			if _, err := out.Write(b.Bytes()); err != nil {
 				return err
 			}
-			if n == *count || !pause(c.Context(), *every) {
+			if n == *count || !Pause(c.Context(), *every) {
 				return nil
 			}
 		}
@@ -44,8 +44,8 @@ func TopCommand(short string, prepare func(c *cobra.Command) func(ctx context.Co
 	return c
 }
 
-// pause waits and tells whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits and tells whether ctx is still alive.
+func Pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
