@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,14 +11,14 @@ import (
 // clearScreen moves a terminal's cursor home and clears what is there.
 const clearScreen = "\x1b[H\x1b[2J"
 
-// TopCommand makes a verb that prints again and again what show gives, until
-// the context ends. An error of show is shown in its place: what is looked at
+// Top makes a verb that prints the report again and again, until the context
+// ends. Its error is shown in its place when nobody answers: what is looked at
 // may be restarting.
-func TopCommand(short string, prepare func(c *cobra.Command) func(ctx context.Context, w io.Writer) error) *cobra.Command {
+func (r Report[C, V]) Top(short string) *cobra.Command {
 	c := &cobra.Command{Use: "top", Short: short, Args: NoArgs}
 	every := c.Flags().Duration("interval", time.Second, "time between two looks")
 	count := c.Flags().Int("count", 0, "end after so many; 0: when interrupted")
-	show := prepare(c)
+	name := ConfigFlag(c, r.Config)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		out := c.OutOrStdout()
 		for n := 1; ; n++ {
@@ -27,7 +26,7 @@ func TopCommand(short string, prepare func(c *cobra.Command) func(ctx context.Co
 			if IsTerminal(out) {
 				b.WriteString(clearScreen)
 			}
-			if err := show(c.Context(), &b); err != nil {
+			if err := r.print(c.Context(), &b, *name, false); err != nil {
 				if Code(err) != ExitUnavailable {
 					return err
 				}

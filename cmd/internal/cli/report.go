@@ -31,20 +31,25 @@ func (r Report[C, V]) Command() *cobra.Command {
 	name := ConfigFlag(c, r.Config)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := r.Load(*name)
-		if err != nil {
-			return err
-		}
-		v, err := r.Value(c.Context(), cfg)
-		if err != nil {
-			return f.Locate(err)
-		}
-		if *asJSON {
-			return JSON(c.OutOrStdout(), v)
-		}
-		return r.Text(c.OutOrStdout(), v)
+		return r.print(c.Context(), c.OutOrStdout(), *name, *asJSON)
 	}
 	return c
+}
+
+// print reads the configuration and prints the value once.
+func (r Report[C, V]) print(ctx context.Context, w io.Writer, name string, asJSON bool) error {
+	cfg, f, err := r.Load(name)
+	if err != nil {
+		return err
+	}
+	v, err := r.Value(ctx, cfg)
+	switch {
+	case err != nil:
+		return f.Locate(err)
+	case asJSON:
+		return JSON(w, v)
+	}
+	return r.Text(w, v)
 }
 
 // ConfigFlag adds --config to a verb and gives where its value will be.

@@ -61,28 +61,12 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 	return append(all, link)
 }
 
-func statusCommand() *cobra.Command {
+// statusReport is what status prints, and top again and again.
+func statusReport() cli.Report[agent.Config, *standing] {
 	return cli.Report[agent.Config, *standing]{
 		Use: "status", Short: "Asks the running gateway how it stands, handoff by handoff", Config: DefaultConfig, Load: load,
 		Value: ask, Text: printStatus,
-	}.Command()
-}
-
-func topCommand() *cobra.Command {
-	return cli.TopCommand("Shows status again and again", func(c *cobra.Command) func(context.Context, io.Writer) error {
-		name := cli.ConfigFlag(c, DefaultConfig)
-		return func(ctx context.Context, w io.Writer) error {
-			cfg, f, err := load(*name)
-			if err != nil {
-				return err
-			}
-			s, err := ask(ctx, cfg)
-			if err != nil {
-				return f.Locate(err)
-			}
-			return printStatus(w, s)
-		}
-	})
+	}
 }
 
 func printStatus(w io.Writer, s *standing) error {
