@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -69,6 +70,37 @@ func TestLogsOfSeveralStartsArrive(t *testing.T) {
 		if now := h.Stats().Requests; now != requests {
 			t.Errorf("%d requests with nothing pending", now-requests)
 		}
+	}
+}
+
+// TestTimeOfBootsLandsBesideBlocks: what the gateway knows when it sends a block
+// lands with it, in whichever landing log, and the block is what it was.
+func TestTimeOfBootsLandsBesideBlocks(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	s := newStore(t, t.TempDir())
+	capture(t, s, 5, 3)
+	anchors := record.EncodeAnchors([]record.Anchor{{Boot: [16]byte{7}, Mono: 5, UTC: 1_790_000_000_000_000, Quality: record.QualitySynchronised}})
+	var known atomic.Bool
+	f, stop := start(t, forward.Config{URL: serve(t, newIngest(t, ingest.Config{Log: m})), Store: s, Clock: func(record.LogID) []byte {
+		if known.Load() {
+			return anchors
+		}
+		return nil
+	}})
+	until(t, "all is acknowledged", drained(f))
+	before := len(m.Landed(0))
+	known.Store(true)
+	capture(t, s, 5, 3)
+	until(t, "the rest is acknowledged", drained(f))
+	stop()
+	judge(t, m.Landed(0)).whole(t, s)
+	for i, l := range m.Landed(0) {
+		if want := i >= before; (len(l.Clock) > 0) != want || want && !bytes.Equal(l.Clock, anchors) {
+			t.Errorf("block %d of %d landed with the clock %x", i, before, l.Clock)
+		}
+	}
+	if before == 0 || len(m.Landed(0)) == before {
+		t.Errorf("%d blocks, of them %d before the time was known", len(m.Landed(0)), before)
 	}
 }
 

@@ -73,6 +73,30 @@ func TestRowsWithoutTimeGoUnderLanding(t *testing.T) {
 	}
 }
 
+// TestUnconfirmedTimesGoUnderLanding: a row whose time nothing confirms keeps it,
+// and lies under the day it landed; one that is confirmed, under its own.
+func TestUnconfirmedTimesGoUnderLanding(t *testing.T) {
+	_, s := lake(t)
+	b := slice(harbour(1, 2), 0, 2)
+	for i := range b.Records {
+		b.Records[i].LandedAt = 1_600_000_000_000_000
+		for _, times := range []*table.Times{&b.Records[i].Times, &b.Positions[i].Times} {
+			times.EventTime, times.TimeQuality = 5, record.QualityUnsynchronised
+			if i == 1 {
+				times.EventTime, times.TimeQuality = 1_500_000_000_000_000, record.QualitySynchronised
+			}
+		}
+	}
+	var got []string
+	for _, f := range land(t, s, 1, b) {
+		got = append(got, filepath.Dir(f.Target))
+	}
+	want := []string{"ais_position/dt=2017-07-14", "ais_position/dt=2020-09-13", "record/dt=2017-07-14", "record/dt=2020-09-13"}
+	if !slices.Equal(got, want) {
+		t.Errorf("folders %q, want %q", got, want)
+	}
+}
+
 // TestOrderGroupsAndBounds checks every file for the order of its rows, the
 // size of its row groups, and bounds that are exactly those of each page.
 func TestOrderGroupsAndBounds(t *testing.T) {

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
 }
 
 func nodeMutants() []mutant {
@@ -33,6 +33,32 @@ func nodeMutants() []mutant {
 			"first = max(first, s.state.history.high+1); first > last", "first = max(first, 1); first > last", node},
 		{"nothing of a node is taken for another's", "edge/source/nodesession.go",
 			"s.state == nil || tag != s.hello.id.tag()", "s.state == nil || tag == 0", node},
+	}
+}
+
+func brokerMutants() []mutant {
+	broker := []string{"-run", "Message|Broker|Seen|MQTT", "./edge/source"}
+	return []mutant{
+		{"a message is acknowledged after C1", "edge/source/mqtt.go",
+			"\t\tm.lines(b)\n", "\t\tm.lines(b)\n\t\tif b.Durable != nil {\n\t\t\tb.Durable()\n\t\t}\n", broker},
+		{"a message that was taken is known when it comes again", "edge/source/mqttseen.go",
+			"\t_, ok := s.taken[hash]\n\treturn ok", "\treturn hash == 0", broker},
+		{"which messages were taken rides with them", "edge/source/mqtt.go",
+			"b.Mark, b.Position = seen.mark()", "_, _ = seen.mark()", broker},
+	}
+}
+
+func timeMutants() []mutant {
+	ingest := []string{"./engine/ingest"}
+	return []mutant{
+		{"a stated time that the clock refutes does not stand", "edge/capture/timing.go",
+			"(!known || c.believes(m, now, uncertain))", "(!known || c.believes(m, now, uncertain) || m.own.is())", []string{"./edge/capture"}},
+		{"the time of a boot lands beside its block", "engine/ingest/session.go",
+			"Block: b.Bytes, Clock: s.head.Clock}", "Block: b.Bytes}", ingest},
+		{"a row whose time nothing confirms lies under the day it landed", "sinks/parquet/stage.go",
+			"if t.TimeQuality == record.QualityUnsynchronised {", "if t.TimeQuality > 99 {", []string{"./sinks/parquet"}},
+		{"a record of a boot whose time was learned later gets it", "engine/operator/restamp.go",
+			"c.Anchor == nil {", "c.Anchor == nil || c.Gateway != \"\" {", []string{"./engine/task"}},
 	}
 }
 

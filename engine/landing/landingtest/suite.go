@@ -133,7 +133,7 @@ func same(t *testing.T, have []got, want []landing.Landed) {
 	}
 	for i := range want {
 		h, w := have[i].landed, want[i]
-		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || !bytes.Equal(h.Block, w.Block) {
+		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || !bytes.Equal(h.Block, w.Block) || !bytes.Equal(h.Clock, w.Clock) {
 			t.Fatalf("block %d is not what was appended", i)
 		}
 	}
@@ -142,7 +142,11 @@ func same(t *testing.T, have []got, want []landing.Landed) {
 func run(c *Chain, n int) []landing.Landed {
 	var out []landing.Landed
 	for i := range n {
-		out = append(out, c.Block(1+i%5, 20+10*i%300))
+		l := c.Block(1+i%5, 20+10*i%300)
+		if i%3 == 1 {
+			l.Clock = []byte{1, byte(i)}
+		}
+		out = append(out, l)
 	}
 	return out
 }
