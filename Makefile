@@ -10,7 +10,7 @@
 #   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
 #   make vuln      known vulnerabilities of what is linked in; needs the internet
 #   make fmt       formats
-#   make fuzz      fuzzes every target, FUZZ_SECONDS in total
+#   make fuzz      fuzzes every target: framing and decoding of AIS FUZZ_SECONDS in total, all others as long
 #
 # CI=true makes a failure of what is only said to be skipped elsewhere.
 
@@ -75,7 +75,8 @@ duckdb:
 	@if command -v g++ >/dev/null; then cd sinks/sinktest/goduckdb && CGO_ENABLED=1 $(GO) vet . && CGO_ENABLED=1 $(GO) test -count=1 -v .; fi
 
 fuzz:
-	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS)
+	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS) 'decoders/(nmea|ais)'
+	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS) '!decoders/(nmea|ais)'
 
 crash:
 	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest

@@ -3,11 +3,14 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
-// A block, version 1. Integers are little-endian.
+// A block, version 1; what a later version has to do is said at JudgeVersion.
+// Integers are little-endian.
 //
 //	 0  4  magic "LFB" and the version, 1
 //	 4  4  CRC-32C (Castagnoli, RFC 3720 appendix B.4) of bytes 8..length
@@ -34,6 +37,35 @@ const (
 	// MaxBlockBytes bounds a whole block, on disk, on the link and in memory.
 	MaxBlockBytes = 8 << 20
 )
+
+// JudgeVersion tells a newer version from a damaged byte, for what begins like a
+// block: three bytes of magic, one of version, the CRC-32C of what follows them.
+// Version 1 left its version byte out of that CRC. So where such a CRC holds, it
+// is version 1, whatever the byte says: nil. A later version begins its CRC with
+// the byte, which tells it apart: ErrVersion. Neither: ErrCorrupt.
+func JudgeVersion(p []byte) error {
+	if len(p) < 8 {
+		return fmt.Errorf("judge version of %d bytes: %w", len(p), ErrCorrupt)
+	}
+	switch binary.LittleEndian.Uint32(p[4:]) {
+	case crc32.Checksum(p[8:], castagnoli):
+		return nil
+	case crc32.Update(crc32.Checksum(p[3:4], castagnoli), castagnoli, p[8:]):
+		return fmt.Errorf("judge version %d: %w", p[3], ErrVersion)
+	}
+	return fmt.Errorf("check CRC: %w", ErrCorrupt)
+}
+
+// Mend gives a block whose version byte alone is damaged as it was written;
+// others as they are. p stays as it is.
+func Mend(p []byte) []byte {
+	if len(p) < BlockHeaderBytes || string(p[:3]) != blockMagic || p[3] == blockVersion || JudgeVersion(p) != nil {
+		return p
+	}
+	p = slices.Clone(p)
+	p[3] = blockVersion
+	return p
+}
 
 // BlockKind tells data from a declared loss.
 type BlockKind uint8
@@ -118,6 +150,9 @@ type Block struct {
 // Errors: ErrCorrupt, ErrVersion, ErrTooLarge.
 func Parse(p []byte) (Block, error) {
 	h, err := ParseHeader(p)
+	if errors.Is(err, ErrVersion) && !errors.Is(JudgeVersion(p), ErrVersion) {
+		return Block{}, fmt.Errorf("parse block version %d: %w", p[3], ErrCorrupt)
+	}
 	if err != nil {
 		return Block{}, err
 	}

@@ -2,7 +2,9 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -173,6 +175,35 @@ func TestBounds(t *testing.T) {
 		t.Errorf("a block of %d bytes", len(p))
 	} else if _, err := Parse(p); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestVersionOrDamage: a version byte that was flipped is damage, and mended; a
+// later version, whose CRC begins with it, is none.
+func TestVersionOrDamage(t *testing.T) {
+	good := bytes.Clone(sampleBuilder(t).Seal(LogID{1}, 7, Hash{2}))
+	for bit := range 8 {
+		p := bytes.Clone(good)
+		p[3] ^= 1 << bit
+		if _, err := Parse(p); !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) {
+			t.Errorf("version %d by damage: %v", p[3], err)
+		}
+		if !bytes.Equal(Mend(p), good) || p[3] == good[3] {
+			t.Errorf("version %d by damage is not mended, or in place", p[3])
+		}
+		p[50]++
+		if !bytes.Equal(Mend(p), p) {
+			t.Error("a block that is damaged elsewhere was mended")
+		}
+	}
+	newer := bytes.Clone(good)
+	newer[3] = 2
+	binary.LittleEndian.PutUint32(newer[4:], crc32.Update(crc32.Checksum(newer[3:4], castagnoli), castagnoli, newer[8:]))
+	if _, err := Parse(newer); !errors.Is(err, ErrVersion) || !bytes.Equal(Mend(newer), newer) {
+		t.Errorf("version 2: %v", err)
+	}
+	if err := JudgeVersion(good[:7]); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("seven bytes: %v", err)
 	}
 }
 

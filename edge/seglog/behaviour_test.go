@@ -2,8 +2,10 @@ package seglog
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -542,7 +544,8 @@ func TestLockedAndValidated(t *testing.T) {
 	}
 }
 
-// TestNewerVersionIsRefused: a segment of a newer format is not damage.
+// TestNewerVersionIsRefused: a segment of a newer format, whose CRC begins with its
+// version, is not damage.
 func TestNewerVersionIsRefused(t *testing.T) {
 	fsys := faultfs.New()
 	cfg := testConfig(fsys, "/log")
@@ -551,7 +554,13 @@ func TestNewerVersionIsRefused(t *testing.T) {
 	_ = s.Close()
 	name := segmentNames(t, fsys, cfg.Dir)[0]
 	p := readBytes(t, fsys, name)
+	length, err := headerLength(p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p[3] = headerVersion + 1
+	crc := crc32.Update(crc32.Checksum(p[3:4], castagnoli), castagnoli, p[8:length])
+	binary.LittleEndian.PutUint32(p[4:], crc)
 	writeBytes(t, fsys, name, p)
 	if _, err := Open(cfg); !errors.Is(err, record.ErrVersion) {
 		t.Errorf("open: %v", err)

@@ -56,6 +56,11 @@ func damages() []damage {
 			p[rng.IntN(headerFixed)] ^= 1 << rng.IntN(8)
 			return p
 		}},
+		{"bit in segment version", func(p []byte, _ []span, rng *rand.Rand) []byte {
+			p[3] ^= 1 << rng.IntN(8)
+			return p
+		}},
+		{"bit in block version", flip(func(f span) int64 { return f.at + frameBytes + 3 })},
 		{"4 KiB page zeroed", func(p []byte, _ []span, rng *rand.Rand) []byte {
 			page := rng.IntN(len(p) / 4096)
 			clear(p[page*4096 : page*4096+4096])
@@ -243,6 +248,8 @@ func FuzzSegment(f *testing.F) {
 	f.Add(uint8(1), uint32(0), []byte("LFS\x01 damaged header"))
 	f.Add(uint8(3), uint32(5000), bytes.Repeat([]byte("LFF\x01LFB\x01"), 600))
 	f.Add(uint8(2), uint32(9000), make([]byte, 4096))
+	f.Add(uint8(1), uint32(0), []byte("LFS0"))
+	f.Add(uint8(1), uint32(4096+frameBytes), []byte("LFB0"))
 	l := newLedger()
 	base, cfg := damagedStore(f, l)
 	names := segmentNames(f, base, cfg.Dir)

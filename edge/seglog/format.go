@@ -9,7 +9,8 @@ import (
 	"landfall/edge/record"
 )
 
-// A segment, version 1. Integers are little-endian. It is a header, padded
+// A segment, version 1; what a later version has to do is said at
+// record.JudgeVersion. Integers are little-endian. It is a header, padded
 // with zeros to a multiple of 4096 bytes, then frames, then at least 32 zero
 // bytes, then whatever the file held in an earlier life.
 //
@@ -134,11 +135,11 @@ func parseHeader(p []byte) (header, error) {
 	if err != nil {
 		return header{}, err
 	}
-	if n != len(p) || crc32.Checksum(p[8:], castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
-		return header{}, fmt.Errorf("check CRC of segment header: %w", record.ErrCorrupt)
+	if n != len(p) {
+		return header{}, fmt.Errorf("parse segment header of %d bytes in %d: %w", n, len(p), record.ErrCorrupt)
 	}
-	if p[3] != headerVersion {
-		return header{}, fmt.Errorf("parse segment header version %d: %w", p[3], record.ErrVersion)
+	if err := record.JudgeVersion(p); err != nil {
+		return header{}, fmt.Errorf("parse segment header: %w", err)
 	}
 	h := header{
 		id:       segmentID{record.LogID(p[16:32]), binary.LittleEndian.Uint64(p[40:])},

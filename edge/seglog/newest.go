@@ -59,11 +59,14 @@ func (n *newest) encode(id record.LogID, ordinal uint64) []byte {
 // decodeNewest reads what encode wrote. Errors: record.ErrCorrupt,
 // record.ErrVersion.
 func decodeNewest(p []byte) (id record.LogID, ordinal uint64, n newest, err error) {
-	if len(p) != newestBytes || string(p[:3]) != newestMagic || crc32.Checksum(p[8:], castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
+	if len(p) < 8 || string(p[:3]) != newestMagic {
 		return id, 0, n, fmt.Errorf("parse note of the newest segment: %w", record.ErrCorrupt)
 	}
-	if p[3] != newestVersion {
-		return id, 0, n, fmt.Errorf("parse note of the newest segment, version %d: %w", p[3], record.ErrVersion)
+	if err := record.JudgeVersion(p); err != nil {
+		return id, 0, n, fmt.Errorf("parse note of the newest segment: %w", err)
+	}
+	if p[3] != newestVersion || len(p) != newestBytes {
+		return id, 0, n, fmt.Errorf("parse note of the newest segment, %d bytes: %w", len(p), record.ErrCorrupt)
 	}
 	flags := binary.LittleEndian.Uint64(p[56:])
 	n = newest{

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 
 	"landfall/edge/durable"
@@ -86,8 +85,8 @@ func (sc *scanner) frame(limit int64) (record.Block, int64, error) {
 	if binary.LittleEndian.Uint32(p[4:]) != head.crc {
 		return record.Block{}, size, nil
 	}
-	block, err := record.Parse(p)
-	if errors.Is(err, record.ErrVersion) && crc32.Checksum(p[8:], castagnoli) == head.crc {
+	block, err := record.Parse(record.Mend(p))
+	if errors.Is(err, record.ErrVersion) {
 		return record.Block{}, 0, fmt.Errorf("read segment %d of log %s at %d: %w", sc.id.number, sc.id.log, sc.at, err)
 	}
 	if err != nil || block.Log != sc.id.log || block.First != head.first || block.Count != head.count {

@@ -42,12 +42,14 @@ func encodeShed(id record.LogID, ordinal uint64, ranges []offsetRange) []byte {
 // decodeShed reads what encodeShed wrote. Errors: record.ErrCorrupt,
 // record.ErrVersion.
 func decodeShed(p []byte) (id record.LogID, ordinal uint64, ranges []offsetRange, err error) {
-	if len(p) < shedFixed || (len(p)-shedFixed)%16 != 0 || string(p[:3]) != shedMagic ||
-		crc32.Checksum(p[8:], castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
+	if len(p) < 8 || string(p[:3]) != shedMagic {
 		return id, 0, nil, fmt.Errorf("parse tombstone: %w", record.ErrCorrupt)
 	}
-	if p[3] != shedVersion {
-		return id, 0, nil, fmt.Errorf("parse tombstone version %d: %w", p[3], record.ErrVersion)
+	if err := record.JudgeVersion(p); err != nil {
+		return id, 0, nil, fmt.Errorf("parse tombstone: %w", err)
+	}
+	if p[3] != shedVersion || len(p) < shedFixed || (len(p)-shedFixed)%16 != 0 {
+		return id, 0, nil, fmt.Errorf("parse tombstone of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
 	last := record.Offset(0)
 	for rest := p[shedFixed:]; len(rest) > 0; rest = rest[16:] {

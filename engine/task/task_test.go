@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -157,6 +158,8 @@ func TestNewerBlockStopsTheTask(t *testing.T) {
 	r.land(t, "g", l.blocks...)
 	newer := slices.Clone(l.blocks[1])
 	newer[3]++
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	binary.LittleEndian.PutUint32(newer[4:], crc32.Update(crc32.Checksum(newer[3:4], castagnoli), castagnoli, newer[8:])) // see record.JudgeVersion
 	var c Counters
 	p, err := newProcessor(&c)
 	if err != nil {

@@ -87,6 +87,8 @@ func edgeMutants() []mutant {
 			"if !s.resends || m.Total == 0 {", "if m.Total >= 0 {", capture},
 		{"a stall is not held against a source that resends", "edge/capture/waiting.go",
 			"min(d, s.step)", "d", capture},
+		{"a damaged version byte is damage", "edge/seglog/format.go",
+			"err := record.JudgeVersion(p); err != nil {\n\t\treturn header", "err := record.JudgeVersion(p); err != nil || p[3] != headerVersion {\n\t\terr = fmt.Errorf(\"mutant: %w\", record.ErrVersion)\n\t\treturn header", seglog},
 		{"the newest segment is noted", "edge/seglog/append.go",
 			"\t\t\ts.noteNewest(false)\n", "", seglog},
 		{"a note is gone before its segment is released", "edge/seglog/release.go",
