@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +25,7 @@ type modbusServer struct {
 	stdin io.WriteCloser
 
 	mu     sync.Mutex
-	ready  bool
+	port   string           // of TCP; empty: it is not ready; guarded by mu
 	made   map[uint32]int64 // when an answer was made, by its count; guarded by mu
 	doomed map[uint32]bool  // answers that came late; guarded by mu
 }
@@ -84,7 +83,7 @@ func startModbusServer(t *testing.T, path string, args ...string) *modbusServer 
 	eventually(t, "the server is ready", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.ready
+		return s.port != ""
 	})
 	return s
 }
@@ -100,7 +99,9 @@ func (s *modbusServer) follow(out io.Reader) {
 			s.made[count] = at
 			s.doomed[count] = trouble != "none"
 		}
-		s.ready = true
+		if s.port == "" {
+			_, _ = fmt.Sscanf(lines.Text(), "ready %s", &s.port)
+		}
 		s.mu.Unlock()
 	}
 }
@@ -203,10 +204,8 @@ func TestModbusTroubles(t *testing.T) {
 				cfg.URL = "rtu://" + ours
 				cfg.Devices = append(cfg.Devices, ModbusDevice{Unit: 9, Sensor: "dead", Interval: 40 * time.Millisecond, Registers: modbusMap[:1]})
 			} else {
-				address := freeTCPPort(t)
-				_, port, _ := net.SplitHostPort(address)
-				server = startModbusServer(t, path, "tcp", port)
-				cfg.URL = "tcp://" + address
+				server = startModbusServer(t, path, "tcp", "0")
+				cfg.URL = "tcp://127.0.0.1:" + server.port
 			}
 			m, sink := runModbus(t, cfg)
 			for _, metric := range []string{"count", "temperature", "level", "running"} {
@@ -277,11 +276,10 @@ func checkModbusAges(t *testing.T, server *modbusServer, sink *modbusSink) {
 // neighbours, and a server that is gone is a reading too.
 func TestModbusRefusals(t *testing.T) {
 	path := buildModbusServer(t)
-	address := freeTCPPort(t)
-	_, port, _ := net.SplitHostPort(address)
-	server := startModbusServer(t, path, "tcp", port)
+	server := startModbusServer(t, path, "tcp", "0")
+	port := server.port
 	registers := append(append([]modbus.Register{}, modbusMap[:2]...), modbus.Register{Table: modbus.Holding, Address: 4, Type: modbus.Int16, Metric: "beyond"})
-	m, sink := runModbus(t, ModbusConfig{URL: "tcp://" + address, Devices: []ModbusDevice{{Unit: 1, Sensor: "pump", Interval: 20 * time.Millisecond, Registers: registers}}})
+	m, sink := runModbus(t, ModbusConfig{URL: "tcp://127.0.0.1:" + port, Devices: []ModbusDevice{{Unit: 1, Sensor: "pump", Interval: 20 * time.Millisecond, Registers: registers}}})
 	eventually(t, "a refusal", func() bool { return sink.count("pump", "beyond", sensor.QualityBadException, 0) > 3 })
 	if good, bad := sink.count("pump", "temperature", sensor.QualityGood, 0), sink.count("pump", "temperature", sensor.QualityBadException, 0); good < 3 || bad > 0 {
 		t.Errorf("its neighbour: %d good, %d bad", good, bad)
@@ -325,16 +323,6 @@ func ptyPair(t *testing.T) (a, b string) {
 		t.Cleanup(func() { _ = f.Close() })
 	}
 	return a, b
-}
-
-func freeTCPPort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 func TestModbusConfigs(t *testing.T) {

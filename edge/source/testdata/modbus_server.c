@@ -1,15 +1,18 @@
 /* A Modbus server for the tests, over libmodbus: unit 1 on a serial line, any
  * unit over TCP. Holding 0 and 1 count the requests, so each answer tells when it
  * was made; "<count> <microseconds since 1970> <trouble>" goes to stdout for each.
+ * "ready <TCP port>" comes first; of port 0 the system chooses one.
  * A line on stdin makes the next requests go wrong: "stall N", "drop N", "garble N".
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <modbus.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -48,7 +51,10 @@ int main(int argc, char **argv) {
   modbus_set_slave(m, 1);
   if (tcp && (listener = modbus_tcp_listen(m, 4)) < 0) return 2;
   if (!tcp && modbus_connect(m) < 0) return 3;
-  printf("ready\n");
+  struct sockaddr_in bound = {0};
+  socklen_t size = sizeof bound;
+  if (tcp && getsockname(listener, (struct sockaddr *)&bound, &size) < 0) return 4;
+  printf("ready %d\n", ntohs(bound.sin_port));
   if (tcp) modbus_tcp_accept(m, &listener);
   for (;;) {
     int n = modbus_receive(m, query);
