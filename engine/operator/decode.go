@@ -35,12 +35,13 @@ type Decode struct {
 	pieces      []nmea.Sentence
 	dedupe      *Dedupe
 	static      *Static
+	window      *Window
 	names       interner
 }
 
 // NewDecode joins the operators of one task.
-func NewDecode(dedupe *Dedupe, static *Static) *Decode {
-	return &Decode{dedupe: dedupe, static: static, names: interner{}}
+func NewDecode(dedupe *Dedupe, static *Static, window *Window) *Decode {
+	return &Decode{dedupe: dedupe, static: static, window: window, names: interner{}}
 }
 
 // Record appends the rows of one record to out. r.Raw must stay unchanged as

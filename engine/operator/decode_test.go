@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"landfall/decoders/aissim"
 	"landfall/edge/record"
@@ -17,6 +18,7 @@ type operators struct {
 	state  *state.State
 	dedupe *Dedupe
 	static *Static
+	window *Window
 	decode *Decode
 }
 
@@ -31,7 +33,11 @@ func newOperators(t testing.TB) operators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return operators{state: s, dedupe: dedupe, static: static, decode: NewDecode(dedupe, static)}
+	window, err := NewWindow(s, WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return operators{state: s, dedupe: dedupe, static: static, window: window, decode: NewDecode(dedupe, static, window)}
 }
 
 // restart gives the operators as another process would have them.
@@ -50,6 +56,7 @@ func (o operators) restart(t testing.TB, objects [][]byte) operators {
 	}
 	n.dedupe.Restored()
 	n.static.Restored()
+	n.window.Restored()
 	return n
 }
 

@@ -1,7 +1,7 @@
 // Package operator turns captured records into rows, one operator a file.
 //
 //	AIS message ──► Decode ──► Dedupe ──► Static ──► table.Batch
-//	report      ──► Decode ────────────────────────► table.Batch
+//	report      ──► Decode ──► Window ─────────────► table.Batch
 //
 // In:  engine/task hands over each taken block's records in landing order,
 // with what the block says of them (Context).

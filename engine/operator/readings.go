@@ -36,7 +36,7 @@ func (d *Decode) readings(c *Context, lineage table.Lineage, times table.Times, 
 	case len(d.report.Readings) == 0:
 		return 0, RejectNoReadings
 	}
-	return appendReadings(c, lineage, times, r, d.report.Readings, out), ""
+	return d.appendReadings(c, lineage, times, r, d.report.Readings, out), ""
 }
 
 // sentence appends the readings of an instrument's sentence.
@@ -60,12 +60,12 @@ func (d *Decode) sentence(c *Context, lineage table.Lineage, times table.Times, 
 		g.Sensor = d.names.of([]byte(g.Sensor)) // not a view of the whole sentence
 		g.Unit = d.names.of([]byte(g.Unit))
 	}
-	return appendReadings(c, lineage, times, r, d.report.Readings, out), ""
+	return d.appendReadings(c, lineage, times, r, d.report.Readings, out), ""
 }
 
 // appendReadings appends one row for each reading, numbered from 0, and gives
 // their number.
-func appendReadings(c *Context, lineage table.Lineage, times table.Times, r *record.Record, readings []sensor.Reading, out *table.Batch) int32 {
+func (d *Decode) appendReadings(c *Context, lineage table.Lineage, times table.Times, r *record.Record, readings []sensor.Reading, out *table.Batch) int32 {
 	lineage.Rows = int32(len(readings))
 	for i := range readings {
 		g := &readings[i]
@@ -82,6 +82,7 @@ func appendReadings(c *Context, lineage table.Lineage, times table.Times, r *rec
 			row.ValueText = ais.Some(g.Text)
 		}
 		out.Readings = append(out.Readings, row)
+		d.window.take(c, &row, out)
 	}
 	return lineage.Rows
 }

@@ -69,7 +69,7 @@ func TestReportsWithoutRowsSayWhy(t *testing.T) {
 	}
 	var out table.Batch
 	row := record.Record{EventTime: record.NoTime}
-	appendReadings(&Context{}, table.Lineage{}, table.Times{}, &row, []sensor.Reading{{Kind: sensor.Number, Number: math.Inf(1)}}, &out)
+	newOperators(t).decode.appendReadings(&Context{}, table.Lineage{}, table.Times{}, &row, []sensor.Reading{{Kind: sensor.Number, Number: math.Inf(1)}}, &out)
 	if out.Readings[0].Value.Valid {
 		t.Error("infinity became a value")
 	}

@@ -11,6 +11,7 @@ import (
 	"landfall/edge/seglog"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
+	"landfall/engine/operator"
 	"landfall/engine/task"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Lake       LakeConfig       `yaml:"lake"`
 	Checkpoint CheckpointConfig `yaml:"checkpoint"`
 	Epoch      EpochConfig      `yaml:"epoch"`
+	Window     WindowConfig     `yaml:"window"`
 	Limits     LimitsConfig     `yaml:"limits"`
 	// DrainTimeout is how long a stop may take to commit and publish what was
 	// read; what remains is done after the next start.
@@ -88,6 +90,16 @@ type EpochConfig struct {
 	PublishBacklog int           `yaml:"publish_backlog"` // committed epochs that may wait for publishing
 }
 
+// WindowConfig says how sensor readings are summed up in the table window, and
+// when a gateway counts for complete-through.
+type WindowConfig struct {
+	Size            time.Duration `yaml:"size"`             // of a window, in event time; 0s: none
+	AllowedLateness time.Duration `yaml:"allowed_lateness"` // a window stands open as long after its end
+	// GatewayTimeout is the silence after which a gateway is left out of
+	// complete-through.
+	GatewayTimeout time.Duration `yaml:"gateway_timeout"`
+}
+
 // LimitsConfig bounds what one gateway may ask for.
 type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
@@ -104,9 +116,15 @@ func Default() Config {
 	return Config{
 		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
+		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
 		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 32 << 20, GatewayRequests: 100, GatewaySessions: 4},
 		DrainTimeout: 30 * time.Second,
 	}
+}
+
+// Windows gives the task's form of how readings are summed up.
+func (c Config) Windows() operator.WindowConfig {
+	return operator.WindowConfig{Size: c.Window.Size, AllowedLateness: c.Window.AllowedLateness}
 }
 
 // CheckpointDir is where manifests and state lie.
@@ -137,9 +155,16 @@ func (c *Config) Validate() error {
 	p.Add(e.Records >= 1, "epoch.records", strconv.Itoa(e.Records), "a number of 1 or more")
 	p.Add(e.Size >= 1<<20 && e.Size <= 16<<30, "epoch.size", e.Size.String(), "a size from 1MiB to 16GiB")
 	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= 100, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), "a number from 1 to 100")
+	c.Window.validate(&p)
 	c.Limits.validate(&p)
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
 	return p.Err()
+}
+
+func (w *WindowConfig) validate(p *config.Problems) {
+	p.Add(w.Size == 0 || w.Size >= time.Second && w.Size <= 24*time.Hour, "window.size", w.Size.String(), "0s for none, or a time from 1s to 24h")
+	p.Add(w.AllowedLateness >= 0 && w.AllowedLateness <= 30*24*time.Hour, "window.allowed_lateness", w.AllowedLateness.String(), "a time from 0s to 720h")
+	p.Add(w.GatewayTimeout > 0, "window.gateway_timeout", w.GatewayTimeout.String(), "a time over 0s")
 }
 
 func (l *LimitsConfig) validate(p *config.Problems) {

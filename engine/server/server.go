@@ -100,6 +100,7 @@ func (s *Server) assemble() error {
 			cfg: task.Config{
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
+				Windows:        s.cfg.Windows(),
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Logger: s.opt.Logger,
 			},
 		})

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"landfall/edge/certs"
@@ -33,6 +35,7 @@ type Status struct {
 
 	Landing  string          `json:"landing"` // identity of the landing log
 	Gateways []GatewayStatus `json:"gateways"`
+	Complete CompleteStatus  `json:"complete_through"`
 	Ingest   IngestStatus    `json:"ingest"`
 	Tasks    []TaskStatus    `json:"tasks"`
 	Store    LandingStats    `json:"landing_stats"`
@@ -45,7 +48,8 @@ type GatewayStatus struct {
 	Log     string `json:"log"`
 	Acked   uint64 `json:"acked"`
 	SeenAt  string `json:"seen_at"`
-	// Watermark is complete-through of what is committed; empty: none yet.
+	// Watermark: no event of the gateway older than this is expected after what
+	// is committed; empty: none yet.
 	Watermark string `json:"watermark"`
 }
 
@@ -110,6 +114,8 @@ func (s *Server) Status() Status {
 		}
 		out.Gateways = append(out.Gateways, one)
 	}
+	slices.SortFunc(out.Gateways, func(a, b GatewayStatus) int { return strings.Compare(a.Gateway, b.Gateway) })
+	out.Complete = completeThrough(marks, seenAt(s.ingest.Gateways()), record.Micros(time.Now().UnixMicro()), s.cfg.Window.GatewayTimeout)
 	out.Ingest = ingestStatus(s.ingest.Stats())
 	s.certified(&out)
 	if w := s.warning.Load(); w != nil && *w != "" {

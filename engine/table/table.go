@@ -35,6 +35,8 @@ const (
 	AISSafety      Name = "ais_safety"
 	AISOther       Name = "ais_other"
 	SensorReading  Name = "sensor_reading"
+	Window         Name = "window"
+	Late           Name = "late"
 	Loss           Name = "loss"
 	Conflict       Name = "conflict"
 )
@@ -42,7 +44,7 @@ const (
 // Names lists the tables in the order in which they are staged and published:
 // typed rows first, record and the exceptions last.
 func Names() []Name {
-	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading, Loss, Conflict, Record}
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading, Window, Late, Loss, Conflict, Record}
 }
 
 // TypedNames lists the tables whose rows count in a record's Rows.
@@ -169,6 +171,30 @@ type ReadingRow struct {
 	IsLate       bool
 }
 
+// WindowRow is a row of window: the readings of one series in one window of
+// event time, which has closed. Log, Offset and Row are those of Last.
+type WindowRow struct {
+	Gateway              string
+	Log                  string
+	Offset               record.Offset
+	Row                  int32
+	Source               string
+	Sensor               string
+	Metric               string
+	Unit                 string // empty: NULL
+	Start, End           record.Micros
+	Count                uint64
+	Min, Max, Mean, Last float64
+	LastAt               record.Micros
+}
+
+// LateRow is a row of late: a copy of a reading whose window had closed.
+type LateRow struct {
+	ReadingRow
+	Watermark   record.Micros // the gateway's, when it came
+	WindowStart record.Micros
+}
+
 // LossRow is a row of loss: the offsets [Offset, Offset+Count) of a log will
 // never come.
 type LossRow struct {
@@ -207,6 +233,8 @@ type Batch struct {
 	Safeties     []SafetyRow
 	Others       []OtherRow
 	Readings     []ReadingRow
+	Windows      []WindowRow
+	Lates        []LateRow
 	Losses       []LossRow
 	Conflicts    []ConflictRow
 
@@ -226,6 +254,7 @@ func (b *Batch) Reset() {
 	b.BaseStations, b.AtoNs, b.Binaries = b.BaseStations[:0], b.AtoNs[:0], b.Binaries[:0]
 	b.Safeties, b.Others = b.Safeties[:0], b.Others[:0]
 	b.Readings = b.Readings[:0]
+	b.Windows, b.Lates = b.Windows[:0], b.Lates[:0]
 	b.Losses, b.Conflicts = b.Losses[:0], b.Conflicts[:0]
 	b.kept = b.kept[:0]
 }

@@ -8,12 +8,13 @@ import (
 	"landfall/edge/pulse"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
+	"landfall/engine/operator"
 	"landfall/engine/stream"
 )
 
 // SchemaVersion is the version of the tables' columns; it stands in every
 // manifest, and a checkpoint of a newer one is refused.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // The bounds of an epoch where the configuration says zero.
 const (
@@ -46,6 +47,8 @@ type Config struct {
 	// CommitTimeout bounds the last commit of a task that is told to stop, and
 	// the publishing after it. 0: 30 s.
 	CommitTimeout time.Duration
+	// Windows says how readings are summed up. Zero: not at all.
+	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
 	Writer string
 	// Params are settings on which rows depend; see checkpoint.Config.

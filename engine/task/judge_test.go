@@ -8,6 +8,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/engine/landing"
+	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -185,7 +186,7 @@ func TestJudgeTakesEachOffsetOnce(t *testing.T) {
 // contradiction.
 func TestOldLogsAreSmall(t *testing.T) {
 	var c Counters
-	p, err := newProcessor(&c)
+	p, err := newProcessor(&c, operator.WindowConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

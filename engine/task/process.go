@@ -28,13 +28,14 @@ type processor struct {
 	decode   *operator.Decode
 	dedupe   *operator.Dedupe
 	static   *operator.Static
+	window   *operator.Window
 
 	counters *Counters
 	context  operator.Context // of the block at hand
 	sources  map[string]string
 }
 
-func newProcessor(c *Counters) (*processor, error) {
+func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
 	p := &processor{state: state.New(), counters: c, sources: map[string]string{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
@@ -49,7 +50,10 @@ func newProcessor(c *Counters) (*processor, error) {
 	if p.static, err = operator.NewStatic(p.state); err != nil {
 		return nil, err
 	}
-	p.decode = operator.NewDecode(p.dedupe, p.static)
+	if p.window, err = operator.NewWindow(p.state, windows); err != nil {
+		return nil, err
+	}
+	p.decode = operator.NewDecode(p.dedupe, p.static, p.window)
 	return p, nil
 }
 
@@ -60,6 +64,7 @@ func (p *processor) restore(ctx context.Context, c *checkpoint.Committer) error 
 	}
 	p.dedupe.Restored()
 	p.static.Restored()
+	p.window.Restored()
 	return nil
 }
 
@@ -108,7 +113,7 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 	}
 	st.advance(&b.Header, hash)
 	p.logs.Put(b.Log, st)
-	p.watermark(l.Gateway, gate, &b)
+	p.watermark(l.Gateway, gate, &b, out)
 	return nil
 }
 
@@ -241,7 +246,7 @@ func (p *processor) sourceName(s string) string {
 
 // watermark takes the gateway's watermark as of the block's end. It never goes
 // back.
-func (p *processor) watermark(name string, g gatewayState, b *record.Block) {
+func (p *processor) watermark(name string, g gatewayState, b *record.Block, out *table.Batch) {
 	for a := range b.Annotations {
 		if a.Type != record.AnnWatermark {
 			continue
@@ -261,6 +266,7 @@ func (p *processor) watermark(name string, g gatewayState, b *record.Block) {
 	if g.Watermark != record.NoTime {
 		p.dedupe.Advance(name, g.Watermark)
 		p.static.Advance(name, g.Watermark)
+		p.window.Advance(name, g.Watermark, out)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/engine/landing"
+	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -64,7 +65,7 @@ func TestInterleavingsOfSendingAndKnowing(t *testing.T) {
 		{"sent in another boot", []sent{{block, other}, {after, nil}}, record.Micros(mono), record.QualityUnsynchronised, record.TimeReceipt},
 	} {
 		for again := range 2 {
-			p, err := newProcessor(new(Counters))
+			p, err := newProcessor(new(Counters), operator.WindowConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}

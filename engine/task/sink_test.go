@@ -95,6 +95,12 @@ func (s *memoryStage) Write(b *table.Batch) error {
 	for _, r := range b.Records {
 		s.lines = append(s.lines, rowName(r.Gateway, r.Log, r.Offset, "record"))
 	}
+	for _, w := range b.Windows {
+		s.lines = append(s.lines, rowName(w.Gateway, w.Log, w.Offset, fmt.Sprint("window ", w.Source, w.Sensor, w.Metric, " ", w.Start, w.End, w.Count, w.Min, w.Max, w.Mean, w.Last)))
+	}
+	for _, l := range b.Lates {
+		s.lines = append(s.lines, rowName(l.Gateway, l.Log, l.Offset, fmt.Sprint("late ", l.WindowStart)))
+	}
 	for _, l := range b.Losses {
 		s.lines = append(s.lines, rowName(l.Gateway, l.Log, l.Offset, fmt.Sprint("loss ", l.Count)))
 	}

@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	processor, err := newProcessor(cfg.Counters)
+	processor, err := newProcessor(cfg.Counters, cfg.Windows)
 	if err != nil {
 		return err
 	}
@@ -186,6 +186,11 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 		if err := l.begin(); err != nil {
 			return err
 		}
+	}
+	if final { // nothing more will come to any window
+		batch := l.writer.next()
+		l.processor.window.Finish(batch)
+		l.writer.write(batch)
 	}
 	stages, err := l.finish()
 	if err != nil {

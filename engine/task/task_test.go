@@ -19,6 +19,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/landing/landingtest"
+	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 	"landfall/sinks/object"
@@ -53,6 +54,8 @@ type rig struct {
 	log   *landingtest.Memory
 	store checkpoint.Store
 	sink  *memorySink
+
+	windows operator.WindowConfig
 }
 
 func newRig(t testing.TB) *rig {
@@ -65,7 +68,7 @@ func newRig(t testing.TB) *rig {
 }
 
 func (r *rig) config(c *Counters) Config {
-	return Config{Log: r.log, Store: r.store, Sinks: []stream.Sink{r.sink}, Counters: c}
+	return Config{Log: r.log, Store: r.store, Sinks: []stream.Sink{r.sink}, Counters: c, Windows: r.windows}
 }
 
 func (r *rig) land(t testing.TB, gateway string, blocks ...[]byte) {
@@ -161,7 +164,7 @@ func TestNewerBlockStopsTheTask(t *testing.T) {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	binary.LittleEndian.PutUint32(newer[4:], crc32.Update(crc32.Checksum(newer[3:4], castagnoli), castagnoli, newer[8:])) // see record.JudgeVersion
 	var c Counters
-	p, err := newProcessor(&c)
+	p, err := newProcessor(&c, operator.WindowConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,8 @@ type tables struct {
 	safeties     tableStage[table.SafetyRow]
 	others       tableStage[table.OtherRow]
 	readings     tableStage[table.ReadingRow]
+	windows      tableStage[table.WindowRow]
+	lates        tableStage[table.LateRow]
 	losses       tableStage[table.LossRow]
 	conflicts    tableStage[table.ConflictRow]
 }
@@ -162,6 +164,8 @@ func newTables() *tables {
 		safeties:     tableStage[table.SafetyRow]{name: table.AISSafety, sorted: ship, fresh: fresh[safetyCols, table.SafetyRow]},
 		others:       tableStage[table.OtherRow]{name: table.AISOther, sorted: ship, fresh: fresh[otherCols, table.OtherRow]},
 		readings:     tableStage[table.ReadingRow]{name: table.SensorReading, sorted: []string{"sensor", "event_time"}, fresh: fresh[readingCols, table.ReadingRow]},
+		windows:      tableStage[table.WindowRow]{name: table.Window, sorted: []string{"sensor", "window_start"}, fresh: fresh[windowCols, table.WindowRow]},
+		lates:        tableStage[table.LateRow]{name: table.Late, sorted: []string{"sensor", "event_time"}, fresh: fresh[lateCols, table.LateRow]},
 		losses:       tableStage[table.LossRow]{name: table.Loss, sorted: log, fresh: fresh[lossCols, table.LossRow]},
 		conflicts:    tableStage[table.ConflictRow]{name: table.Conflict, sorted: log, fresh: fresh[conflictCols, table.ConflictRow]},
 	}
@@ -177,7 +181,7 @@ func fresh[C any, R any, P interface {
 
 // stagers gives the tables in the order of table.Names.
 func (t *tables) stagers() []stager {
-	return []stager{&t.positions, &t.statics, &t.baseStations, &t.atons, &t.binaries, &t.safeties, &t.others, &t.readings, &t.losses, &t.conflicts, &t.records}
+	return []stager{&t.positions, &t.statics, &t.baseStations, &t.atons, &t.binaries, &t.safeties, &t.others, &t.readings, &t.windows, &t.lates, &t.losses, &t.conflicts, &t.records}
 }
 
 // Schema gives a table's columns in their order in the file; nil for a table
@@ -188,7 +192,7 @@ func Schema(name table.Name) []Column {
 		table.Record: t.records.fresh(), table.AISPosition: t.positions.fresh(), table.AISStatic: t.statics.fresh(),
 		table.AISBaseStation: t.baseStations.fresh(), table.AISAtoN: t.atons.fresh(), table.AISBinary: t.binaries.fresh(),
 		table.AISSafety: t.safeties.fresh(), table.AISOther: t.others.fresh(), table.SensorReading: t.readings.fresh(),
-		table.Loss: t.losses.fresh(), table.Conflict: t.conflicts.fresh(),
+		table.Window: t.windows.fresh(), table.Late: t.lates.fresh(), table.Loss: t.losses.fresh(), table.Conflict: t.conflicts.fresh(),
 	}
 	rows, ok := all[name]
 	if !ok {

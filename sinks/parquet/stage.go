@@ -56,6 +56,8 @@ func (s *Stage) Write(b *table.Batch) error {
 	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return filed(&r.Times) }, landed)
 	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return filed(&r.Times) }, landed)
 	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return filed(&r.Times) }, landed)
+	t.windows.add(b.Windows, func(r *table.WindowRow) record.Micros { return r.Start }, landed)
+	t.lates.add(b.Lates, func(r *table.LateRow) record.Micros { return filed(&r.Times) }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
 	t.records.add(b.Records, recordTime, landed)
@@ -83,7 +85,7 @@ func filed(t *table.Times) record.Micros {
 
 // count keeps Rows and Bytes.
 func (s *Stage) count(b *table.Batch) {
-	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others) + len(b.Readings)
+	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others) + len(b.Readings) + len(b.Windows) + len(b.Lates)
 	rare := len(b.Losses) + len(b.Conflicts)
 	s.rows += typed + rare + len(b.Records)
 	s.bytes += int64(typed)*typedRowBytes + int64(rare+len(b.Records))*recordRowBytes
@@ -101,6 +103,9 @@ func (s *Stage) count(b *table.Batch) {
 	}
 	for i := range b.Readings {
 		s.bytes += int64(len(b.Readings[i].ValueText.Value))
+	}
+	for i := range b.Lates {
+		s.bytes += int64(len(b.Lates[i].ValueText.Value))
 	}
 	for i := range b.Conflicts {
 		s.bytes += int64(len(b.Conflicts[i].Block))

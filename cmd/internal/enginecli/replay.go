@@ -20,6 +20,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/landing/replay"
+	"landfall/engine/server"
 	"landfall/engine/stream"
 	"landfall/engine/task"
 )
@@ -130,7 +131,8 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	watched := &watchedLog{Log: log}
 	stop := f.bar(c.ErrOrStderr(), name, watched, &counters)
 	err = task.Run(c.Context(), task.Config{
-		Log: watched, Store: store, Sinks: made, Params: log.Params(), Counters: &counters, EpochRecords: f.epochRecords,
+		Windows: server.Default().Windows(),
+		Log:     watched, Store: store, Sinks: made, Params: log.Params(), Counters: &counters, EpochRecords: f.epochRecords,
 		Writer: "landfall-engine replay " + f.version, Logger: f.log,
 	})
 	stop()

@@ -76,12 +76,16 @@ func printStatus(w io.Writer, s *standing) error {
 		health = "not healthy: " + strings.Join(s.Reasons, "; ")
 	}
 	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
-	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "COMPLETE THROUGH"}}
+	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "WATERMARK"}}
 	for _, g := range s.Gateways {
 		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
 	}
 	if err := cli.Table(w, rows); err != nil {
 		return err
+	}
+	_, _ = fmt.Fprintf(w, "\ncomplete through %s for %s\n", cli.Dash(s.Complete.Through), cli.Dash(strings.Join(s.Complete.Gateways, ", ")))
+	for _, l := range s.Complete.LeftOut {
+		_, _ = fmt.Fprintf(w, "left out: %s, %s\n", l.Gateway, l.Reason)
 	}
 	_, _ = fmt.Fprintln(w)
 	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}

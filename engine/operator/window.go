@@ -1,0 +1,196 @@
+package operator
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/state"
+	"landfall/engine/table"
+)
+
+// WindowConfig says how readings are summed up.
+type WindowConfig struct {
+	// Size is the length of a window; windows begin at multiples of it since
+	// 1970-01-01 UTC. 0: there are none.
+	Size time.Duration
+	// AllowedLateness is how long after a window's end, in event time, the
+	// gateway's watermark lets it stand open. A reading that comes later goes to
+	// the table late too.
+	AllowedLateness time.Duration
+}
+
+// windowKey is one window of one series. Size is in it, so that windows that
+// were open when the configuration changed close as they were begun.
+type windowKey struct {
+	Gateway, Source, Sensor, Metric string
+	Start, Size                     int64 // microseconds since 1970; microseconds
+}
+
+// windowSum is what a window holds so far.
+type windowSum struct {
+	Count               uint64
+	Sum, Min, Max, Last float64
+	LastAt              record.Micros // event time of Last
+	// Where Last came from, and its unit.
+	Log    record.LogID
+	Offset record.Offset
+	Row    int32
+	Unit   string
+}
+
+// Window sums up the readings of each gateway, source, sensor and metric in
+// windows of event time (tumbling: each reading is in one), and gives one row a
+// window when the gateway's watermark has passed its end by AllowedLateness.
+//
+// Each gateway is judged by its own watermark: one that comes back after days
+// finds its windows open, and holds up nobody's. A reading without a number, of
+// bad quality or without a confirmed time is in none.
+type Window struct {
+	cfg  WindowConfig
+	sums *state.Table[windowKey, windowSum]
+	open map[string]*openWindows // by gateway; an index over sums
+	logs logNames
+}
+
+// openWindows are a gateway's windows by when they close.
+type openWindows struct {
+	closing map[int64][]windowKey // by start + size
+	times   []int64               // the keys of closing, ascending
+}
+
+// NewWindow registers the operator's state. Call it before the state is
+// restored, and Restored after.
+func NewWindow(s *state.State, cfg WindowConfig) (*Window, error) {
+	sums, err := state.Register(s, "window", windowCodec{})
+	if err != nil {
+		return nil, err
+	}
+	return &Window{cfg: cfg, sums: sums, open: map[string]*openWindows{}, logs: logNames{}}, nil
+}
+
+// Restored builds the index over the restored state.
+func (w *Window) Restored() {
+	for k := range w.sums.All() {
+		w.opened(k)
+	}
+}
+
+func (w *Window) opened(k windowKey) {
+	g := w.open[k.Gateway]
+	if g == nil {
+		g = &openWindows{closing: map[int64][]windowKey{}}
+		w.open[k.Gateway] = g
+	}
+	end := k.Start + k.Size
+	if len(g.closing[end]) == 0 {
+		at, _ := slices.BinarySearch(g.times, end)
+		g.times = slices.Insert(g.times, at, end)
+	}
+	g.closing[end] = append(g.closing[end], k)
+}
+
+// take puts a reading into its window, or a copy of it into late when that has
+// closed. lateness is judged by the watermark before the reading's block.
+func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
+	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised || r.EventTime == record.NoTime {
+		return
+	}
+	if c.LandedAt != record.NoTime && r.EventTime > c.LandedAt+maxAhead {
+		return // nothing is measured after it landed: it would stand open for ever
+	}
+	size := w.cfg.Size.Microseconds()
+	start := floor(int64(r.EventTime), size)
+	if c.Watermark != record.NoTime && start+size+w.cfg.AllowedLateness.Microseconds() <= int64(c.Watermark) {
+		out.Lates = append(out.Lates, table.LateRow{ReadingRow: *r, Watermark: c.Watermark, WindowStart: record.Micros(start)})
+		return
+	}
+	k := windowKey{r.Gateway, r.Source, r.Sensor, r.Metric, start, size}
+	s, ok := w.sums.Get(k)
+	if !ok {
+		w.opened(k)
+		s = windowSum{Min: r.Value.Value, Max: r.Value.Value, LastAt: record.NoTime}
+	}
+	s.add(c, r)
+	w.sums.Put(k, s)
+}
+
+func (s *windowSum) add(c *Context, r *table.ReadingRow) {
+	v := r.Value.Value
+	s.Count++
+	s.Sum += v
+	s.Min, s.Max = min(s.Min, v), max(s.Max, v)
+	if r.EventTime >= s.LastAt { // of equal times the one that landed last
+		s.Last, s.LastAt, s.Log, s.Offset, s.Row, s.Unit = v, r.EventTime, c.Log, r.Offset, r.Row, r.Unit
+	}
+}
+
+// floor gives the multiple of size at or before t.
+func floor(t, size int64) int64 {
+	into := t % size
+	if into < 0 {
+		into += size
+	}
+	return t - into
+}
+
+// Advance closes the gateway's windows that its watermark has passed, in order
+// of their end, then source, sensor and metric.
+func (w *Window) Advance(gateway string, watermark record.Micros, out *table.Batch) {
+	g := w.open[gateway]
+	if g == nil {
+		return
+	}
+	n := 0
+	for n < len(g.times) && g.times[n]+w.cfg.AllowedLateness.Microseconds() <= int64(watermark) {
+		w.close(g, g.times[n], out)
+		n++
+	}
+	g.times = slices.Delete(g.times, 0, n)
+	if len(g.times) == 0 {
+		delete(w.open, gateway)
+	}
+}
+
+// Finish closes all windows: nothing more will come.
+func (w *Window) Finish(out *table.Batch) {
+	var gateways []string
+	for name := range w.open {
+		gateways = append(gateways, name)
+	}
+	slices.Sort(gateways)
+	for _, name := range gateways {
+		g := w.open[name]
+		for _, end := range g.times {
+			w.close(g, end, out)
+		}
+		delete(w.open, name)
+	}
+}
+
+func (w *Window) close(g *openWindows, end int64, out *table.Batch) {
+	keys := g.closing[end]
+	delete(g.closing, end)
+	slices.SortFunc(keys, func(a, b windowKey) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Sensor, b.Sensor), cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Start, b.Start))
+	})
+	for _, k := range keys {
+		s, ok := w.sums.Get(k)
+		if !ok {
+			continue
+		}
+		out.Windows = append(out.Windows, table.WindowRow{
+			Gateway: k.Gateway, Log: w.logs.of(s.Log), Offset: s.Offset, Row: s.Row,
+			Source: k.Source, Sensor: k.Sensor, Metric: k.Metric, Unit: s.Unit,
+			Start: record.Micros(k.Start), End: record.Micros(end), Count: s.Count,
+			Min: s.Min, Max: s.Max, Mean: s.mean(), Last: s.Last, LastAt: s.LastAt,
+		})
+		w.sums.Delete(k)
+	}
+}
+
+// mean keeps within what was measured: sums of large numbers round, or overflow.
+func (s *windowSum) mean() float64 {
+	return min(max(s.Sum/float64(s.Count), s.Min), s.Max)
+}
