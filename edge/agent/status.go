@@ -23,6 +23,7 @@ type Status struct {
 	Capture CaptureStatus  `json:"capture"`
 	Log     LogStatus      `json:"log"`
 	Forward ForwardStatus  `json:"forward"`
+	Clock   ClockStatus    `json:"clock"`
 	Certs   *CertsStatus   `json:"certs,omitempty"`
 }
 
@@ -92,6 +93,7 @@ func (a *Agent) Status() Status {
 	a.captured(&s, wall)
 	a.logged(&s)
 	a.forwarded(&s, wall)
+	s.Clock = a.clockStatus()
 	a.certified(&s)
 	if w := a.warning.Load(); w != nil && *w != "" {
 		s.red("%s", *w)

@@ -168,3 +168,52 @@ func TestOneWrongYear(t *testing.T) {
 		t.Fatalf("moved to %+v", w.Source(i))
 	}
 }
+
+// TestWatermarksExhaustively tries every sequence of a small alphabet, over two
+// sources, against the model: what wakes, speaks, speaks of the far future,
+// finishes, and how time passes.
+func TestWatermarksExhaustively(t *testing.T) {
+	const start = record.Micros(1_700_000_000 * second)
+	ops := []func(w *Watermarks, m *model, mono *int64){
+		func(_ *Watermarks, _ *model, mono *int64) { *mono += 20 * second },
+		func(_ *Watermarks, _ *model, mono *int64) { *mono += 61 * second },
+	}
+	for i := range 2 {
+		say := func(event func(int64) record.Micros, own bool) func(*Watermarks, *model, *int64) {
+			return func(w *Watermarks, m *model, mono *int64) {
+				at, wall := event(*mono), start+record.Micros(*mono)
+				w.Wake(i, *mono)
+				w.Observe(i, at, own, wall)
+				m.calls = append(m.calls, call{source: i, kind: 'w', mono: *mono}, call{source: i, kind: 'o', event: at, own: own, wall: wall})
+			}
+		}
+		ops = append(ops,
+			say(func(mono int64) record.Micros { return start + record.Micros(mono) }, true),
+			say(func(mono int64) record.Micros { return start + record.Micros(mono-300*second) }, false),
+			say(func(int64) record.Micros { return 4_000_000_000_000_000 }, true),
+			func(w *Watermarks, m *model, _ *int64) {
+				w.Finish(i)
+				m.calls = append(m.calls, call{source: i, kind: 'f'})
+			})
+	}
+	const length = 5
+	total := 1
+	for range length {
+		total *= len(ops)
+	}
+	for n := range total {
+		w, m, mono, last := NewWatermarks(WatermarkConfig{}), &model{gateway: record.NoTime, names: 2}, int64(0), record.NoTime
+		for range 2 {
+			m.calls = append(m.calls, call{source: w.Add("s", 0), kind: 'a'})
+		}
+		for step, rest := 0, n; step < length; step, rest = step+1, rest/len(ops) {
+			ops[rest%len(ops)](w, m, &mono)
+			w.Advance(mono)
+			at, idle := m.gatewayAt(mono)
+			if got := w.Gateway(); got.At != at || got.Idle != idle || got.At < last {
+				t.Fatalf("sequence %d, step %d: gateway %+v, want %v %v, last %v", n, step, got, at, idle, last)
+			}
+			last = at
+		}
+	}
+}

@@ -145,7 +145,7 @@ type timeCols struct {
 
 func (c *timeCols) declare(d *declaration) {
 	d.time(&c.event, "event_time", "when it happened: UTC start of the transmission, or the sample's time; NULL: unknown")
-	d.code(&c.source, "time_source", false, "evidence of event_time: none, receipt, tag, payload, base, radio, envelope")
+	d.code(&c.source, "time_source", false, "evidence of event_time: none, receipt, tag, payload, base, radio, envelope, clock")
 	d.code(&c.quality, "time_quality", false, "how far event_time may be trusted: unknown, unsynchronised, asserted, synchronised")
 	d.time(&c.received, "received_at", "the gateway's wall clock at receipt, uncorrected; NULL: unknown")
 }
