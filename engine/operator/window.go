@@ -183,7 +183,7 @@ func (w *Window) close(g *openWindows, end int64, out *table.Batch) {
 		out.Windows = append(out.Windows, table.WindowRow{
 			Gateway: k.Gateway, Log: w.logs.of(s.Log), Offset: s.Offset, Row: s.Row,
 			Source: k.Source, Sensor: k.Sensor, Metric: k.Metric, Unit: s.Unit,
-			Start: record.Micros(k.Start), End: record.Micros(end), Count: s.Count,
+			WindowStart: record.Micros(k.Start), WindowEnd: record.Micros(end), Count: s.Count,
 			Min: s.Min, Max: s.Max, Mean: s.mean(), Last: s.Last, LastAt: s.LastAt,
 		})
 		w.sums.Delete(k)

@@ -182,7 +182,8 @@ type WindowRow struct {
 	Sensor               string
 	Metric               string
 	Unit                 string // empty: NULL
-	Start, End           record.Micros
+	WindowStart          record.Micros
+	WindowEnd            record.Micros // the first time after the window
 	Count                uint64
 	Min, Max, Mean, Last float64
 	LastAt               record.Micros

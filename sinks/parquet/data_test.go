@@ -100,6 +100,12 @@ func addReadings(b *table.Batch, line table.Lineage, times table.Times) {
 	text.IsHistorical, text.Sensor = true, "Å pump"
 	none.Row, none.Metric, none.Value, none.Quality, none.IsLate, none.EventTime = 2, "pressure", ais.Opt[float64]{}, sensor.QualityBadTimeout, true, record.NoTime
 	b.Readings = append(b.Readings, number, text, none)
+	start := times.EventTime / 60_000_000 * 60_000_000
+	b.Windows = append(b.Windows, table.WindowRow{
+		Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Row: 1, Source: "mqtt", Sensor: number.Sensor, Metric: "temperature", Unit: number.Unit,
+		WindowStart: start, WindowEnd: start + 60_000_000, Count: uint64(line.Offset) + 1, Min: -1, Max: 8.5, Mean: 1.0 / 3, Last: number.Value.Value, LastAt: times.EventTime,
+	})
+	b.Lates = append(b.Lates, table.LateRow{ReadingRow: number, Watermark: times.EventTime + 7, WindowStart: start})
 }
 
 // fillEvery sets all optional fields of a struct but every fifth, to values that

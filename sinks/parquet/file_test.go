@@ -189,8 +189,11 @@ func checkOrder(t *testing.T, f stream.Staged, file *pq.File) {
 	if len(f.Table) > 3 && f.Table[:4] == "ais_" {
 		by = []string{"mmsi", "event_time"}
 	}
-	if f.Table == table.SensorReading {
+	switch f.Table {
+	case table.SensorReading, table.Late:
 		by = []string{"sensor", "event_time"}
+	case table.Window:
+		by = []string{"sensor", "window_start"}
 	}
 	var rows [][]pq.Value
 	for _, g := range file.RowGroups() {

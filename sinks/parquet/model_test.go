@@ -88,6 +88,7 @@ func batchTables(b *table.Batch) map[table.Name]reflect.Value {
 		table.AISBaseStation: reflect.ValueOf(b.BaseStations), table.AISAtoN: reflect.ValueOf(b.AtoNs), table.AISBinary: reflect.ValueOf(b.Binaries),
 		table.AISSafety: reflect.ValueOf(b.Safeties), table.AISOther: reflect.ValueOf(b.Others), table.Loss: reflect.ValueOf(b.Losses),
 		table.SensorReading: reflect.ValueOf(b.Readings), table.Conflict: reflect.ValueOf(b.Conflicts),
+		table.Window: reflect.ValueOf(b.Windows), table.Late: reflect.ValueOf(b.Lates),
 	}
 }
 

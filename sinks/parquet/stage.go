@@ -56,7 +56,7 @@ func (s *Stage) Write(b *table.Batch) error {
 	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return filed(&r.Times) }, landed)
 	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return filed(&r.Times) }, landed)
 	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return filed(&r.Times) }, landed)
-	t.windows.add(b.Windows, func(r *table.WindowRow) record.Micros { return r.Start }, landed)
+	t.windows.add(b.Windows, func(r *table.WindowRow) record.Micros { return r.WindowStart }, landed)
 	t.lates.add(b.Lates, func(r *table.LateRow) record.Micros { return filed(&r.Times) }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)

@@ -1,0 +1,33 @@
+package server
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"landfall/edge/record"
+)
+
+// TestCompleteThrough: it is the least watermark of those that are heard and
+// keep up; the silent, the untimed and the one with days of backlog are named.
+func TestCompleteThrough(t *testing.T) {
+	const now, minute = record.Micros(1_790_000_000_000_000), record.Micros(60_000_000)
+	marks := map[string]record.Micros{
+		"a": now - minute, "b": now - 2*minute, "back": now - 3*1440*minute, "gone": now - 60*minute, "untimed": record.NoTime, "before": now,
+	}
+	seen := map[string]record.Micros{
+		"a": now, "b": now - minute, "back": now, "gone": now - 59*minute, "untimed": now, "new": now,
+	}
+	got := completeThrough(marks, seen, now, 10*time.Minute)
+	if got.Through != text(now-2*minute) || fmt.Sprint(got.Gateways) != "[a b]" || len(got.LeftOut) != 5 {
+		t.Fatalf("%+v", got)
+	}
+	for i, name := range []string{"back", "before", "gone", "new", "untimed"} {
+		if got.LeftOut[i].Gateway != name || got.LeftOut[i].Reason == "" {
+			t.Errorf("%+v, want %s", got.LeftOut[i], name)
+		}
+	}
+	if got := completeThrough(nil, nil, now, time.Minute); got.Through != "" || len(got.Gateways)+len(got.LeftOut) != 0 {
+		t.Errorf("nothing: %+v", got)
+	}
+}
