@@ -12,6 +12,7 @@ import (
 	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
 	"landfall/engine/stream"
+	"landfall/engine/table"
 	"landfall/sinks/object"
 	"landfall/sinks/sinktest"
 )
@@ -55,6 +56,11 @@ func (w *faultLake) Arm(n int, f sinktest.Fault) {
 	w.fs.Script(faultfs.Fault{On: faultfs.OpMutating, N: n, Mode: mode})
 }
 
+func (w *faultLake) Before(n int, do func()) { w.fs.Pause(faultfs.OpMutating, n, do) }
+
+// Whole implements sinktest.World: the files of an epoch are renamed one by one.
+func (w *faultLake) Whole() bool { return false }
+
 func (w *faultLake) Ops() int   { return w.fs.Count(faultfs.OpMutating) }
 func (w *faultLake) Dead() bool { return w.fs.Crashed() }
 
@@ -73,9 +79,9 @@ func (w *faultLake) list(t testing.TB, prefix string) []string {
 	return names
 }
 
-func (w *faultLake) Visible(t testing.TB) []record.Offset {
+func (w *faultLake) Visible(t testing.TB, of table.Name) []record.Offset {
 	var all []record.Offset
-	for _, name := range w.list(t, "record/") {
+	for _, name := range w.list(t, string(of)+"/") {
 		if !strings.HasSuffix(name, ".parquet") {
 			t.Fatalf("readers see %s", name)
 		}
@@ -123,5 +129,5 @@ func offsets(t testing.TB, g pq.RowGroup) []record.Offset {
 }
 
 func TestSuite(t *testing.T) {
-	sinktest.Run(t, func(testing.TB) sinktest.World { return &faultLake{faultfs.New()} })
+	sinktest.Run(t, 1, func(testing.TB) sinktest.World { return &faultLake{faultfs.New()} })
 }

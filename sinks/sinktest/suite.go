@@ -2,22 +2,26 @@
 // look at what sinks write.
 //
 // In:  a World: the sink under test on an outside world whose every operation
-// can be made to fail, to succeed with its answer lost, or to be the last one
-// before the process or the machine dies.
-// Out: the test's verdict. DuckDB and Python run foreign readers.
+// can be made to fail, to succeed with its answer lost, to be the last one
+// before the process or the machine dies, or to let another writer go first.
+// Out: the test's verdict, and a table of what was tried. DuckDB and Python run
+// foreign readers.
 //
 // Invariants
 //
 //  1. Run asks nothing of a sink beyond the comments of stream.Sink.
 //  2. The rows and the order of calls are the same in every run.
+//  3. Nothing that was not committed is ever visible, nothing twice, and after
+//     recovery everything is, whatever was tried.
 //
-// It is for tests only; a World belongs to one goroutine.
+// It is for tests only; a World belongs to one goroutine, but what it starts
+// may be used from several.
 package sinktest
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 
@@ -37,18 +41,25 @@ const (
 	KilledAfter               // the machine dies when it is done
 )
 
-// String gives the fault's name in test names.
+// Faults lists them all.
+func Faults() []Fault { return []Fault{Failed, AnswerLost, KilledBefore, KilledAfter} }
+
+// String gives the fault's name in the table.
 func (f Fault) String() string {
 	return [...]string{"failed", "answer lost", "killed before", "killed after"}[f]
 }
 
 // World is the outside world of one sink: a file system, a broker, a database.
 type World interface {
-	// Start opens the sink as a new process does.
+	// Start opens the sink as a new process does. A sink that is an io.Closer
+	// is closed when its process is over.
 	Start(t testing.TB) stream.Sink
 	// Arm makes operation n from now, counted from 1, meet a fault; 0 disarms
 	// and counts anew.
 	Arm(n int, f Fault)
+	// Before makes operation n from now, counted from 1, wait for do, which may
+	// start another process. Arm takes it away.
+	Before(n int, do func())
 	// Ops is the number of operations since Arm.
 	Ops() int
 	// Dead says that a fault killed the machine: every call fails until Revive.
@@ -56,9 +67,12 @@ type World interface {
 	// Revive starts the machine again after a power loss; seed chooses among
 	// what that may leave.
 	Revive(seed int)
-	// Visible gives the offset of every row of record that readers see, in any
+	// Visible gives the offset of every row of a table that readers see, in any
 	// order, duplicates included.
-	Visible(t testing.TB) []record.Offset
+	Visible(t testing.TB, of table.Name) []record.Offset
+	// Whole says that readers see the rows of an epoch all at once or not at
+	// all.
+	Whole() bool
 	// Staged names what lies staged.
 	Staged(t testing.TB) []string
 }
@@ -70,11 +84,19 @@ const (
 	logName   = "00000000000000000000000000000abc"
 )
 
+// seen are the tables that the rows go to.
+var seen = [...]table.Name{table.AISPosition, table.Record}
+
 // Run puts a sink through the suite. Each call of open gives an empty World.
-func Run(t *testing.T, open func(t testing.TB) World) {
-	t.Run("every step of every fault", func(t *testing.T) { everyStep(t, open) })
+// stride is 1, or more to try only every stride-th operation of the runs with
+// faults, for worlds whose operations are slow.
+func Run(t *testing.T, stride int, open func(t testing.TB) World) {
+	t.Run("every step of every fault", func(t *testing.T) { everyStep(t, stride, open) })
+	t.Run("a zombie at every step", func(t *testing.T) { zombieAtEveryStep(t, stride, open) })
+	t.Run("two at once", func(t *testing.T) { twoAtOnce(t, open) })
 	t.Run("twice over", func(t *testing.T) { twice(t, open(t)) })
 	t.Run("two claims", func(t *testing.T) { twoClaims(t, open(t)) })
+	t.Run("a backlog", func(t *testing.T) { backlog(t, open(t)) })
 	t.Run("collection", func(t *testing.T) { collection(t, open(t)) })
 	t.Run("stage", func(t *testing.T) { stageKeepsItsOwn(t, open(t)) })
 	t.Run("publish nothing", func(t *testing.T) { publishNothing(t, open(t)) })
@@ -148,259 +170,51 @@ func stage(ctx context.Context, s stream.Sink, c stream.ClaimID, epoch stream.Ep
 	return st.Seal(ctx)
 }
 
-// everyStep runs all epochs with each fault at each operation, recovers, and
-// compares what readers see: before recovery nothing that is not committed,
-// after it everything once.
-func everyStep(t *testing.T, open func(t testing.TB) World) {
-	w := open(t)
-	w.Arm(0, Failed)
-	if err := new(engine).run(t.Context(), w.Start(t)); err != nil {
-		t.Fatalf("without faults: %v", err)
-	}
-	ops := w.Ops()
-	if ops == 0 {
-		t.Fatal("the world counts no operations")
-	}
-	for _, f := range []Fault{Failed, AnswerLost, KilledBefore, KilledAfter} {
-		for n := 1; n <= ops; n++ {
-			oneFault(t, open(t), n, f)
-		}
-	}
-	t.Logf("%d operations, each with 4 faults", ops)
-}
-
-func oneFault(t *testing.T, w World, n int, f Fault) {
-	t.Helper()
-	e := new(engine)
-	w.Arm(n, f)
-	s := w.Start(t)
-	err := e.run(t.Context(), s)
-	if w.Dead() {
-		w.Revive(n)
-	} else if err == nil && e.epoch != epochs {
-		t.Fatalf("operation %d %s: ended early without an error", n, f)
-	}
-	w.Arm(0, Failed)
-	seen := w.Visible(t)
-	checkOnce(t, seen, n, f)
-	for _, o := range seen {
-		if o >= record.Offset(e.epoch)*epochRows {
-			t.Fatalf("operation %d %s: offset %s is visible and not committed", n, f, o)
-		}
-	}
-	e.claim++
-	if err := e.run(t.Context(), w.Start(t)); err != nil {
-		t.Fatalf("operation %d %s: recovery: %v", n, f, err)
-	}
-	all(t, w, fmt.Sprintf("operation %d %s", n, f))
-	if err := w.Start(t).Collect(t.Context(), task(), e.keep(), func() error { return nil }); err != nil {
-		t.Fatalf("operation %d %s: collect: %v", n, f, err)
-	}
-	if left := w.Staged(t); len(left) > 0 {
-		t.Fatalf("operation %d %s: left staged: %v", n, f, left)
+// end closes a process's sink.
+func end(s stream.Sink) {
+	if c, ok := s.(io.Closer); ok {
+		_ = c.Close()
 	}
 }
 
-func checkOnce(t *testing.T, seen []record.Offset, n int, f Fault) {
-	t.Helper()
-	sorted := slices.Sorted(slices.Values(seen))
-	if len(slices.Compact(sorted)) != len(seen) {
-		t.Fatalf("operation %d %s: a row is visible twice", n, f)
+// once checks that readers see no row twice and none that is not committed, and
+// where an epoch is visible as a whole, no part of one.
+func once(w World, committed stream.Epoch, t testing.TB) error {
+	for _, name := range seen {
+		rows := slices.Sorted(slices.Values(w.Visible(t, name)))
+		if len(slices.Compact(slices.Clone(rows))) != len(rows) {
+			return fmt.Errorf("a row of %s is visible twice", name)
+		}
+		if n := len(rows); n > 0 && rows[n-1] >= record.Offset(committed)*epochRows {
+			return fmt.Errorf("offset %s of %s is visible and not committed", rows[n-1], name)
+		}
+		if w.Whole() && len(rows)%epochRows != 0 {
+			return fmt.Errorf("%d rows of %s are visible: a part of an epoch", len(rows), name)
+		}
 	}
+	return nil
+}
+
+// whole checks that readers see every row of the epochs once.
+func whole(w World, upTo stream.Epoch, t testing.TB) error {
+	for _, name := range seen {
+		rows := slices.Sorted(slices.Values(w.Visible(t, name)))
+		for i, o := range rows {
+			if o != record.Offset(i) {
+				return fmt.Errorf("row %d of %s visible is offset %s", i, name, o)
+			}
+		}
+		if want := int(upTo) * epochRows; len(rows) != want {
+			return fmt.Errorf("%d rows of %s visible of %d", len(rows), name, want)
+		}
+	}
+	return nil
 }
 
 // all checks that readers see every row once.
 func all(t *testing.T, w World, when string) {
 	t.Helper()
-	seen := slices.Sorted(slices.Values(w.Visible(t)))
-	for i, o := range seen {
-		if o != record.Offset(i) {
-			t.Fatalf("%s: row %d visible is offset %s", when, i, o)
-		}
+	if err := whole(w, epochs, t); err != nil {
+		t.Fatalf("%s: %v", when, err)
 	}
-	if len(seen) != epochs*epochRows {
-		t.Fatalf("%s: %d rows visible of %d", when, len(seen), epochs*epochRows)
-	}
-}
-
-// twice publishes and collects again and again.
-func twice(t *testing.T, w World) {
-	e, s := new(engine), w.Start(t)
-	for i := range 3 {
-		if err := e.run(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-		all(t, w, fmt.Sprintf("round %d", i))
-	}
-	if err := w.Start(t).Publish(t.Context(), e.committed); err != nil {
-		t.Errorf("another process publishes the same: %v", err)
-	}
-	all(t, w, "at the end")
-}
-
-// twoClaims lets an earlier claim go on with an epoch that a later one
-// committed.
-func twoClaims(t *testing.T, w World) {
-	old, s := w.Start(t), w.Start(t)
-	ctx := t.Context()
-	stale, err := stage(ctx, old, claim(0), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &engine{claim: 1}
-	staged, err := stage(ctx, s, claim(1), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range stale {
-		for _, b := range staged {
-			if a.Name == b.Name {
-				t.Fatalf("two claims stage under one name: %s", a.Name)
-			}
-		}
-	}
-	e.committed, e.epoch = staged, 1
-	if err := e.run(ctx, s); err != nil {
-		t.Fatal(err)
-	}
-	all(t, w, "with a stale claim staged")
-	// The stale claim's files may equal what is visible; that is no harm.
-	_ = old.Publish(ctx, stale)
-	all(t, w, "after the stale claim published")
-	if _, err := stage(ctx, old, claim(0), epochs+1); err != nil {
-		t.Fatal(err)
-	}
-	all(t, w, "after the stale claim staged more")
-}
-
-// collection checks what Collect touches and what it does not.
-func collection(t *testing.T, w World) {
-	ctx, s := t.Context(), w.Start(t)
-	keep, err := stage(ctx, s, claim(0), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stage(ctx, s, claim(0), 2); err != nil {
-		t.Fatal(err)
-	}
-	other, err := s.Begin(stream.TaskID{Landing: "suite", Partition: 4}, claim(0), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Write(rowsOf(1)); err != nil {
-		t.Fatal(err)
-	}
-	others, err := other.Seal(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := w.Staged(t)
-	s = w.Start(t)
-	err = s.Collect(ctx, task(), nil, func() error { return stream.ErrFenced })
-	if !errors.Is(err, stream.ErrFenced) || !slices.Equal(w.Staged(t), before) {
-		t.Fatalf("a fenced collection: error %v, staged %v before, %v after", err, before, w.Staged(t))
-	}
-	e := &engine{committed: keep, epoch: 1}
-	if err := s.Collect(ctx, task(), e.keep(), func() error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	left := w.Staged(t)
-	for _, f := range append(keep, others...) {
-		if !slices.Contains(left, f.Name) {
-			t.Errorf("%s is gone", f.Name)
-		}
-	}
-	if len(left) != len(keep)+len(others) {
-		t.Errorf("left staged: %v", left)
-	}
-	if err := e.run(ctx, s); err != nil {
-		t.Fatal(err)
-	}
-	all(t, w, "after collection")
-}
-
-// stageKeepsItsOwn checks what Stage promises to its caller.
-func stageKeepsItsOwn(t *testing.T, w World) {
-	ctx, s := t.Context(), w.Start(t)
-	st, err := s.Begin(task(), claim(0), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := rowsOf(1)
-	if err := st.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if st.Rows() != 2*epochRows || st.Bytes() <= 0 {
-		t.Errorf("rows %d, bytes %d", st.Rows(), st.Bytes())
-	}
-	for i := range b.Records { // the batch is the caller's again
-		clear(b.Records[i].Raw)
-		b.Records[i] = table.RecordRow{Lineage: table.Lineage{Offset: 1 << 40}}
-	}
-	if _, err := st.Seal(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := st.Seal(ctx); err == nil {
-		t.Error("a stage was sealed twice")
-	}
-	// An epoch whose commit failed is staged again, by the same claim, before
-	// anything was collected.
-	staged, err := stage(ctx, s, claim(0), 1)
-	if err != nil {
-		t.Fatalf("the same epoch staged again: %v", err)
-	}
-	if err := st.Write(rowsOf(2)); err == nil {
-		t.Error("a sealed stage took rows")
-	}
-	if seen := w.Visible(t); len(seen) > 0 {
-		t.Errorf("%d rows visible before they are published", len(seen))
-	}
-	e := &engine{committed: staged, epoch: 1}
-	if err := e.run(ctx, s); err != nil {
-		t.Fatal(err)
-	}
-	all(t, w, "after the batch was overwritten")
-	empty, err := s.Begin(task(), claim(0), epochs+1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if staged, err := empty.Seal(ctx); err != nil || len(staged) != 0 {
-		t.Errorf("a stage without rows gave %v, %v", staged, err)
-	}
-	gone, err := s.Begin(task(), claim(0), epochs+1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Abandon()
-	gone.Abandon()
-	if _, err := gone.Seal(ctx); err == nil {
-		t.Error("an abandoned stage was sealed")
-	}
-}
-
-// publishNothing publishes what is neither staged nor visible.
-func publishNothing(t *testing.T, w World) {
-	ctx, s := t.Context(), w.Start(t)
-	staged, err := stage(ctx, s, claim(0), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Collect(ctx, task(), nil, func() error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Publish(ctx, staged); err == nil {
-		t.Error("what was collected was published")
-	}
-	e := new(engine)
-	if err := e.run(ctx, s); err != nil {
-		t.Fatal(err)
-	}
-	wrong := slices.Clone(e.committed)
-	for i := range wrong {
-		wrong[i].SHA256 = fmt.Sprintf("%064x", i)
-	}
-	if err := s.Publish(ctx, wrong); err == nil {
-		t.Error("other content was published over what is visible")
-	}
-	all(t, w, "after both")
 }

@@ -31,6 +31,7 @@ type FS struct {
 	locks   map[string]bool
 	limit   int64 // bytes of all files; 0: none
 	faults  []*fault
+	pauses  []*pause
 	ops     []Op
 	matched int
 }
@@ -324,6 +325,7 @@ func (f *FS) do(kind Kind, name string, effect func() error) error {
 }
 
 func (f *FS) doParts(kind Kind, name string, op parts) error {
+	f.paused(kind)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.run(kind, name, op); err != nil {

@@ -157,6 +157,27 @@ func TestScript(t *testing.T) {
 	}
 }
 
+func TestPause(t *testing.T) {
+	f := New()
+	calls := 0
+	f.Pause(OpCreate, 2, func() {
+		calls++
+		if _, err := f.Create("/between"); err != nil {
+			t.Errorf("the files cannot be used in a pause: %v", err)
+		}
+		if _, err := f.Stat("/b"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the paused operation had been done: %v", err)
+		}
+	})
+	for _, name := range []string{"/a", "/b", "/c"} {
+		_, err := f.Create(name)
+		check(t, err)
+	}
+	if calls != 1 {
+		t.Errorf("paused %d times", calls)
+	}
+}
+
 func TestLimit(t *testing.T) {
 	f := New()
 	f.SetLimit(10)

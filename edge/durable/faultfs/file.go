@@ -22,6 +22,7 @@ type handle struct {
 var _ durable.File = (*handle)(nil)
 
 func (h *handle) do(kind Kind, op parts) error {
+	h.fs.paused(kind)
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
 	err := h.usable(kind)

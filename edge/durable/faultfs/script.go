@@ -108,9 +108,42 @@ type Op struct {
 func (f *FS) Script(faults ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.faults, f.ops, f.matched = nil, nil, 0
+	f.faults, f.ops, f.matched, f.pauses = nil, nil, 0, nil
 	for _, ft := range faults {
 		f.faults = append(f.faults, &fault{Fault: ft})
+	}
+}
+
+type pause struct {
+	on   Kind
+	left int
+	do   func()
+}
+
+// Pause makes operation number n of the kinds in on, counted from now, call do
+// before it does anything, once, on its caller's goroutine and without a lock
+// held: do may use the same files. Script takes all pauses away.
+func (f *FS) Pause(on Kind, n int, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pauses = append(f.pauses, &pause{on: on, left: n, do: do})
+}
+
+// paused calls what is to be called before an operation of kind.
+func (f *FS) paused(kind Kind) {
+	f.mu.Lock()
+	var due []func()
+	for _, p := range f.pauses {
+		if p.on&kind == 0 {
+			continue
+		}
+		if p.left--; p.left == 0 {
+			due = append(due, p.do)
+		}
+	}
+	f.mu.Unlock()
+	for _, do := range due {
+		do()
 	}
 }
 
