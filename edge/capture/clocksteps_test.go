@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,19 +33,33 @@ func (c *steppingClock) Boot() clock.BootID { return clock.BootID{7} }
 
 // captured is what a run left in its log.
 type captured struct {
-	cuts       []uint32           // records of each block
-	events     []record.Micros    // of all records
-	raws       []string           // of all records
-	watermarks []record.Watermark // the gateway's, by block
+	cuts       []uint32             // records of each block
+	events     []record.Micros      // of all records
+	raws       []string             // of all records
+	qualities  []record.TimeQuality // of all records
+	truth      map[string][]int64   // begins of transmission, by text
+	watermarks []record.Watermark   // the gateway's, by block
+}
+
+// wrongClock is what is wrong with a wall clock, and until when no base station
+// tells the day.
+type wrongClock struct {
+	from, by time.Duration // since the begin; off by, from then on
+	dayFrom  time.Duration
 }
 
 // stepped captures ten minutes of a harbour while the wall clock steps by a time
 // in the middle.
-func stepped(t *testing.T, by time.Duration) (out captured) {
+func stepped(t *testing.T, by time.Duration) captured {
+	return harbour(t, wrongClock{from: 5 * time.Minute, by: by})
+}
+
+// harbour captures ten minutes of one.
+func harbour(t *testing.T, wrong wrongClock) (out captured) {
 	synctest.Test(t, func(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
 		begin := time.Now().UnixMicro()
-		c := &steppingClock{start: begin - 5_000_000, at: begin + 300_000_000, by: by}
+		c := &steppingClock{start: begin - 5_000_000, at: begin + wrong.from.Microseconds(), by: wrong.by}
 		l, err := NewLive(LiveConfig{Log: log, Clock: c, Sources: []Source{feeder("radio", in)}})
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +71,12 @@ func stepped(t *testing.T, by time.Duration) (out captured) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		out.truth = map[string][]int64{}
 		for line := range h.Lines(begin + 600_000_000) {
+			if line.MsgType == 4 && line.At < begin+wrong.dayFrom.Microseconds() {
+				continue
+			}
+			out.truth[string(line.Text)] = append(out.truth[string(line.Text)], line.Sent)
 			pass(time.Duration(line.At-time.Now().UnixMicro()) * time.Microsecond)
 			wall, mono := c.Now()
 			in <- &source.Batch{Stream: "s", ReceivedAt: wall, Monotonic: mono, Lines: []source.Line{{Data: line.Text}}}
@@ -69,7 +89,8 @@ func stepped(t *testing.T, by time.Duration) (out captured) {
 		for _, b := range log.all() {
 			out.cuts = append(out.cuts, b.Count)
 			for _, r := range decode(t, &b) {
-				out.events, out.raws = append(out.events, r.EventTime), append(out.raws, string(r.Raw))
+				out.events, out.raws = append(out.events, r.EventTime), append(out.raws, r.raw)
+				out.qualities = append(out.qualities, r.TimeQuality)
 			}
 			for a := range b.Annotations {
 				if a.Type != record.AnnWatermark {
@@ -105,6 +126,44 @@ func TestClockStepsChangeNothing(t *testing.T) {
 					t.Errorf("a step of %v changes the %s", by, c.what)
 				}
 			})
+		}
+	}
+}
+
+// TestDayThatNobodyStates: a clock wrong by whole days agrees with the radio's
+// time of day. Until something states the day, its word is nobody's: records are
+// unsynchronised, which the engine mends, and no watermark moves, which nobody
+// could take back.
+func TestDayThatNobodyStates(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, by := range []time.Duration{3 * day, -3 * day, 3653 * day, 5 * time.Second} {
+		got := harbour(t, wrongClock{by: by, dayFrom: 5 * time.Minute})
+		end := int64(0)
+		for _, sent := range got.truth {
+			end = max(end, slices.Max(sent))
+		}
+		for _, w := range got.watermarks {
+			if int64(w.At) > end {
+				t.Fatalf("off by %v: watermark %v, the last transmission was at %v", by, time.UnixMicro(int64(w.At)).UTC(), time.UnixMicro(end).UTC())
+			}
+		}
+		if last := got.watermarks[len(got.watermarks)-1]; int64(last.At) < end-60_000_000 {
+			t.Errorf("off by %v: watermark stays at %v", by, time.UnixMicro(int64(last.At)).UTC())
+		}
+		confirmed := 0
+		for i, quality := range got.qualities {
+			truth := got.truth[got.raws[i]]
+			if quality < record.QualityAsserted || len(truth) == 0 {
+				continue
+			}
+			confirmed++
+			near := func(sent int64) bool { d := int64(got.events[i]) - sent; return max(d, -d) < 2_000_000 }
+			if !slices.ContainsFunc(truth, near) {
+				t.Fatalf("off by %v: record %d is called %v and is at %v", by, i, quality, time.UnixMicro(int64(got.events[i])).UTC())
+			}
+		}
+		if confirmed < len(got.qualities)/3 {
+			t.Errorf("off by %v: %d of %d records are confirmed", by, confirmed, len(got.qualities))
 		}
 	}
 }

@@ -108,7 +108,8 @@ func (c *Capturer) witness(s *Stream, p *nmea.Sentence, m *meta) {
 // A stated time stands unless the clock refutes it; the slot that the message
 // names makes it exact. Without one it is the receipt, corrected by what the
 // clock is believed to be, less the usual way from air to gateway, or the slot
-// itself. Without a clock it is the receipt as it was.
+// itself. Without a clock it is the receipt as it was. A clock of which only the
+// wall clock states the day refutes nobody.
 func (c *Capturer) stamp(r *record.Record, m *meta) {
 	now, uncertain, known := r.ReceivedAt, int64(0), false
 	var e clock.Estimate
@@ -119,9 +120,9 @@ func (c *Capturer) stamp(r *record.Record, m *meta) {
 		}
 	}
 	switch {
-	case m.own.is() && (!known || c.believes(m, now, uncertain)):
+	case m.own.is() && (e.Quality < record.QualityAsserted || c.believes(m, now, uncertain)):
 		r.EventTime, r.TimeSource, r.TimeQuality = m.timing.statedSlot(m.own.at), m.own.source, record.QualityAsserted
-		if known && e.Quality == record.QualitySynchronised && m.own.at >= now-record.Micros(uncertain+agreesWithClock) {
+		if e.Quality == record.QualitySynchronised && m.own.at >= now-record.Micros(uncertain+agreesWithClock) {
 			r.TimeQuality = record.QualitySynchronised
 		}
 	case known:

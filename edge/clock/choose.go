@@ -90,9 +90,9 @@ func (e *Estimator) adopt(mono int64, best int) {
 	}
 	next := Estimate{Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: record.QualityAsserted}
 	switch {
-	case !b.dated && !b.daytime:
+	case !b.dated: // a day that only the wall clock states is nobody's word
 		next.Quality = record.QualityUnsynchronised
-	case b.strong() || b.dated && b.supporters > 1:
+	case b.strong() || b.supporters > 1:
 		next.Quality = record.QualitySynchronised
 	}
 	strong := next.Quality == record.QualitySynchronised

@@ -65,7 +65,6 @@ type candidate struct {
 	clocks   int  // that agree on it
 	tight    bool // it hides no delay
 	dated    bool // a date was heard, not taken from the wall clock
-	daytime  bool // the wall clock gave the date, and agrees with the time of day
 	samples  int
 	radio    bool
 
@@ -82,16 +81,13 @@ func (s span) empty() bool     { return s.lo > s.hi }
 func (o *observer) judge(mono int64, wall, floor record.Micros, scratch *[]int64) (candidate, bool) {
 	o.summarise(mono, scratch)
 	at, clocks, dated := o.intersect()
-	daytime := false
 	if !dated {
 		var ok bool
-		if at, daytime, ok = o.undated(mono, wall, floor); !ok {
+		if at, ok = o.undated(mono, wall, floor); !ok {
 			return candidate{}, false
 		}
 	}
-	c := o.refine(at, clocks, dated)
-	c.daytime = daytime
-	return c, true
+	return o.refine(at, clocks, dated), true
 }
 
 // summarise finds each clock's cluster and the offsets it allows.
@@ -207,10 +203,10 @@ const wallTrust = 10 * minute
 
 // undated takes the date from the wall clock: when it agrees with the time of
 // day, or when there is nothing but seconds and slots, and it is not a clock
-// that was never set. daytime says that there was a time of day.
-func (o *observer) undated(mono int64, wall, floor record.Micros) (at span, daytime, any bool) {
+// that was never set. any says that there is something to correct it by.
+func (o *observer) undated(mono int64, wall, floor record.Micros) (at span, any bool) {
 	if wall == record.NoTime || wall < floor || wall < 0 {
-		return span{}, false, false
+		return span{}, false
 	}
 	guess := int64(wall) - mono
 	at = span{guess - minute/2, guess + minute/2}
@@ -222,11 +218,11 @@ func (o *observer) undated(mono int64, wall, floor record.Micros) (at span, dayt
 			continue
 		}
 		if at = h.within(span{guess - wallTrust, guess + wallTrust}, day); at.empty() {
-			return span{}, false, false
+			return span{}, false
 		}
-		daytime, any = true, true
+		any = true
 	}
-	return at, daytime, any
+	return at, any
 }
 
 // refine narrows an offset down, from the coarse kinds to the fine.
