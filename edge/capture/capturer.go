@@ -5,6 +5,7 @@ import (
 	"landfall/decoders/nmea"
 	"landfall/edge/clock"
 	"landfall/edge/record"
+	"landfall/edge/source"
 )
 
 // Config configures a Capturer.
@@ -153,19 +154,22 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 	}
 }
 
-// Reading takes one report of sensor readings, which becomes a record as it is;
-// own is the report's own time, 0: it has none. The report is not kept.
-func (c *Capturer) Reading(s *Stream, report []byte, own record.Micros, truncated bool, at Receipt) {
+// Reading takes one report of sensor readings, which becomes a record as it is.
+// The report is not kept.
+func (c *Capturer) Reading(s *Stream, report *source.Line, at Receipt) {
 	c.counts.Lines++
 	c.tick(at.Monotonic)
 	m := meta{source: s.source, at: at}
-	if truncated {
+	if report.Truncated {
 		m.flags = record.FlagTruncated
 	}
-	if t, ok := sane(int64(own), own != 0); ok {
+	if t, ok := sane(int64(report.Time), report.Time != 0); ok {
 		m.own = stated{t, record.TimePayload}
+		if c.cfg.Clock != nil && !report.Kept {
+			c.cfg.Clock.Observe(clock.Evidence{Kind: clock.KindSensor, Observer: int(s.source), Mono: at.Monotonic, UTC: t})
+		}
 	}
-	c.emit(record.KindReading, &m, report)
+	c.emit(record.KindReading, &m, report.Data)
 }
 
 // Expire gives up fragments that waited too long as of a monotonic time.

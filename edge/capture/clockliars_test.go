@@ -9,6 +9,7 @@ import (
 	"landfall/decoders/aissim"
 	"landfall/edge/clock"
 	"landfall/edge/record"
+	"landfall/edge/source"
 )
 
 // arrival is one line on its way to the gateway.
@@ -218,5 +219,37 @@ func TestIngestAndHost(t *testing.T) {
 	got = e.Update(mono+4_000_000, 0)
 	if utc, u := got.UTC(mono); max(utc-truth, truth-utc) > record.Micros(u) || u > 10_000 {
 		t.Fatalf("with NTP: %+v", got)
+	}
+}
+
+// TestSensorsTellTheTime: the times of live reports set a clock that never was,
+// within a minute; alone they move no clock that was set, and what a source had
+// kept tells nothing.
+func TestSensorsTellTheTime(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		wall  int64 // the gateway's clock is off by
+		lag   int64 // of reports
+		kept  bool
+		known bool
+	}{
+		{"clock in 1970", 3_600_000_000 - simStart, 700_000, false, true},
+		{"clock an hour off", 3_600_000_000, 700_000, false, false},
+		{"clock in 1970, kept reports", 3_600_000_000 - simStart, 700_000, true, false},
+	} {
+		g := newSimGateway(t, []string{"broker"}, 0, func(now int64) int64 { return now + c.wall })
+		for at := simStart; at < simStart+60_000_000; at += 1_000_000 {
+			g.est.Update(g.mono(at), record.Micros(g.wall(at)))
+			report := source.Line{Data: []byte("r"), Reading: true, Time: record.Micros(at - c.lag), Kept: c.kept}
+			g.c.Reading(g.c.Stream(0, "mqtt"), &report, Receipt{At: record.Micros(g.wall(at)), Monotonic: g.mono(at)})
+		}
+		end := simStart + 60_000_000
+		e := g.est.Update(g.mono(end), record.Micros(g.wall(end)))
+		if e.Known != c.known {
+			t.Errorf("%s: %+v", c.name, e)
+		}
+		if utc, u := e.UTC(g.mono(end)); e.Known && (max(int64(utc)-end, end-int64(utc)) > u || u > 61_000_000 || e.Quality != record.QualityAsserted) {
+			t.Errorf("%s: %d us off, said to be %d: %v", c.name, int64(utc)-end, u, e.Quality)
+		}
 	}
 }

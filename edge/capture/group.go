@@ -91,7 +91,7 @@ func (g *group) take(i uint32, b *source.Batch) {
 	at := Receipt{At: b.ReceivedAt, Monotonic: b.Monotonic}
 	for j := range b.Lines {
 		if l := &b.Lines[j]; l.Reading {
-			g.capturer.Reading(s, l.Data, l.Time, l.Truncated, at)
+			g.capturer.Reading(s, l, at)
 		} else {
 			g.capturer.Feed(s, l.Data, l.Truncated, at)
 		}

@@ -46,7 +46,7 @@ func (e *Estimator) choose(mono int64) {
 	best := -1
 	for i := range e.candidates {
 		c := &e.candidates[i]
-		if c.samples < minSamples || anyStrong && !c.strong() {
+		if c.samples < minSamples || anyStrong && !c.strong() || c.kind == KindSensor && !c.strong() && !e.unset {
 			continue
 		}
 		if best < 0 || c.before(&e.candidates[best]) {

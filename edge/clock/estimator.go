@@ -50,7 +50,9 @@ func (e *Estimate) UTC(mono int64) (record.Micros, int64) {
 //  3. Between sources, ingest and host, an offset is supported by a tight one
 //     that agrees, and by another that agrees or is later by less than an hour.
 //     Most supporters win; then tight ones count, then clocks, then the latest.
-//     What only one clock says is believed only while nothing else is known.
+//     What only one clock says is believed only while nothing else is known;
+//     sensors alone only where the wall clock was never set, for many of theirs
+//     were not either.
 //  4. What was found before is held, growing uncertain by record.MaxDrift, until
 //     evidence is better or contradicts.
 //
@@ -69,6 +71,7 @@ type Estimator struct {
 	strong     bool // current rests on more than one clock, or an authenticated one
 	judged     int64
 	began      bool
+	unset      bool        // the wall clock says a time before the floor
 	candidates []candidate // of the last judgement, for Report
 	chosen     int         // of candidates; -1: the current estimate is held
 	scratch    []int64
@@ -145,7 +148,7 @@ func (e *Estimator) Update(mono int64, wall record.Micros) Estimate {
 	if !e.Due(mono) {
 		return e.current
 	}
-	e.began, e.judged = true, mono
+	e.began, e.judged, e.unset = true, mono, wall < e.cfg.Floor
 	e.gather(mono, wall)
 	e.choose(mono)
 	return e.current

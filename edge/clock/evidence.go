@@ -16,7 +16,7 @@ const (
 	KindBase                 // types 4 and 11, the station's own clock; Clock is its MMSI
 	KindGNSS                 // ZDA or RMC with a fix
 	KindDaytime              // GGA, GLL, GNS with a fix: time of day, never a date
-	KindSensor               // a sensor's own time
+	KindSensor               // a sensor's own time; all of a source are one clock, for one device may bring many
 	KindSecond               // UTC second of a position fix
 	KindMinute               // UTC hour and minute of a communication state
 	KindSlot                 // slot of a communication state

@@ -60,6 +60,9 @@ type Line struct {
 	// Time is the report's own time, when it has one: that of its first reading
 	// with one. 0: none. Only with Reading.
 	Time record.Micros
+	// Kept says that the source had kept the report for later, so that Time tells
+	// nothing of the moment of receipt.
+	Kept bool
 }
 
 // Batch is a run of lines of one stream that were read at one moment. Whoever

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,6 +221,7 @@ func reportLine(r *sensor.Report) Line {
 	return Line{
 		Data: r.Append(make([]byte, 0, 2*len(r.Payload)+64)), Reading: true,
 		Truncated: len(r.Payload) > sensor.MaxPayloadBytes, Time: record.Micros(r.ReadingTime()),
+		Kept: slices.ContainsFunc(r.Readings, func(g sensor.Reading) bool { return g.Historical }),
 	}
 }
 
