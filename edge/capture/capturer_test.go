@@ -263,6 +263,27 @@ func TestReplayTimes(t *testing.T) {
 	}
 }
 
+// TestReplayAfterAWrongDate: a line without a time has that of the one before,
+// but not of one dated 2038 among others; where all that follow are days later,
+// the recording has a gap.
+func TestReplayAfterAWrongDate(t *testing.T) {
+	line := sentence("AIVDM,1,1,,A,15M,0")
+	var out []kept
+	c := New(Config{Emit: keep(&out), Replay: true, BaseTime: record.NoTime})
+	for _, at := range []int64{1_700_000_000, 1_700_000_001, 2_147_483_647, 0, 1_700_000_002, 0, 1_700_900_000, 1_700_900_001, 0} {
+		l := line
+		if at != 0 {
+			l = fmt.Sprintf(`\c:%d*00\`, at) + line
+		}
+		c.Feed(c.Stream(0, "s"), []byte(l), false, Receipt{})
+	}
+	for i, want := range map[int]record.Micros{3: 1_700_000_001_000_000, 5: 1_700_000_002_000_000, 8: 1_700_900_001_000_000} {
+		if out[i].EventTime != want || out[i].ReceivedAt != want {
+			t.Errorf("record %d: %+v, want %d", i, out[i], want)
+		}
+	}
+}
+
 // TestDamagedCopyContestsNothing: a fragment whose checksum is wrong or missing
 // is kept by itself, and the good ones around it are joined all the same.
 func TestDamagedCopyContestsNothing(t *testing.T) {

@@ -32,4 +32,4 @@
 package capture
 
 // Version changes whenever the same bytes would give other records.
-const Version = 3
+const Version = 4

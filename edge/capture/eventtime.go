@@ -104,10 +104,26 @@ func (c *Capturer) announce(s *Stream, a announcement) {
 // wrong time must not pull the clock on for ever.
 type replayClock struct {
 	base   record.Micros
-	last   record.Micros // stated time seen last
+	last   record.Micros // stated time believed last
 	seen   bool          // last is set
-	newest record.Micros
+	doubt  record.Micros // the last one that was not believed
+	newest record.Micros // of those believed
 	now    int64
+}
+
+// replayLeap is how far a stated time may be from the one before and be believed
+// alone. Farther, it is when the next one agrees: a gap in the recording shows
+// in all that follows, a wrong date in one line.
+const replayLeap = record.Micros(24 * time.Hour / time.Microsecond)
+
+// believes takes a stated time, and tells whether it is one to go by.
+func (r *replayClock) believes(at record.Micros) bool {
+	near := func(other record.Micros) bool { return at-other < replayLeap && other-at < replayLeap }
+	if r.seen && !near(r.last) && !near(r.doubt) {
+		r.doubt = at
+		return false
+	}
+	return true
 }
 
 const replayStep = int64(time.Millisecond / time.Microsecond)
@@ -116,7 +132,7 @@ const replayStep = int64(time.Millisecond / time.Microsecond)
 // monotonic time.
 func (r *replayClock) tick(own stated) int64 {
 	step := replayStep
-	if own.is() {
+	if own.is() && r.believes(own.at) {
 		if r.newest != record.NoTime && own.at > r.newest {
 			step = max(step, min(int64(own.at-r.newest), time.Hour.Microseconds()))
 		}
