@@ -12,7 +12,9 @@
 //     spread over them.
 //  2. Memory does not grow with rows: a log takes a hundred bytes for each
 //     16,384 offsets, and a bitmap of 2 KiB for those of which some are
-//     missing so far.
+//     missing so far, and another for those that rows of window and late name.
+//     These are made of other rows: they count for none, and each has to name a
+//     record that is there.
 //  3. Counts of offsets are exact. Typed rows are compared as multisets by
 //     128-bit sums of keyed hashes, so a wrong row passes with a chance of
 //     2^-128 for each run's random key.

@@ -83,7 +83,10 @@ func TestEveryCorruptionIsSeen(t *testing.T) {
 			o.PrevEndUnproven = true
 			e[1].Records[60].Raw = o.Encode()
 		},
-		"opening unreadable": func(e []*table.Batch) { e[1].Records[60].Raw = []byte("x") },
+		"late of no record":   func(e []*table.Batch) { e[0].Lates[0].Offset = 500 },
+		"window of no record": func(e []*table.Batch) { e[0].Windows[0].Offset = 1 << 40 },
+		"window of no log":    func(e []*table.Batch) { e[0].Windows[0].Log = logID(9).String() },
+		"opening unreadable":  func(e []*table.Batch) { e[1].Records[60].Raw = []byte("x") },
 	}
 	for name, corrupt := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -117,6 +120,14 @@ func TestEveryCorruptionIsSeen(t *testing.T) {
 					t.Errorf("exact: %+v", r.Logs)
 				}
 			})
+		}
+	}
+	for _, of := range []table.Name{table.Window, table.Late} {
+		dir, staged := writeLake(t, twoLogs()...)
+		i := slices.IndexFunc(staged[0], func(s stream.Staged) bool { return s.Table == of })
+		files["cut"](t, filepath.Join(dir, staged[0][i].Target))
+		if r := runAudit(t, Config{Lake: dir}); r.Exact {
+			t.Errorf("%s cut: exact", of)
 		}
 	}
 }

@@ -21,7 +21,8 @@ func logID(n int) record.LogID { return record.LogID{0xaa, byte(n)} }
 
 // epochOf makes the rows of offsets [from, to) of one log. Offset 0 opens it;
 // every seventh record is rejected, every fifth gives two rows,
-// every eleventh three readings.
+// every eleventh three readings, of which one is late and
+// one was the last of a window.
 func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Offset) *table.Batch {
 	b := new(table.Batch)
 	for o := from; o < to; o++ {
@@ -48,7 +49,12 @@ func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Off
 			line.Row = i
 			head := ais.Header{MsgType: 1, MMSI: uint32(o%13) + 200_000_000}
 			if r.Kind == record.KindReading {
-				b.Readings = append(b.Readings, table.ReadingRow{Lineage: line, Times: r.Times, Sensor: "s", Metric: fmt.Sprint(i)})
+				reading := table.ReadingRow{Lineage: line, Times: r.Times, Sensor: "s", Metric: fmt.Sprint(i)}
+				b.Readings = append(b.Readings, reading)
+				if i == 0 { // made of other rows: they count for none
+					b.Lates = append(b.Lates, table.LateRow{ReadingRow: reading})
+					b.Windows = append(b.Windows, table.WindowRow{Gateway: gateway, Log: id.String(), Offset: o, Sensor: "s", Count: 1})
+				}
 			} else if i == 0 {
 				b.Positions = append(b.Positions, table.PositionRow{Lineage: line, Times: r.Times, Position: ais.Position{Header: head}})
 			} else {
@@ -115,6 +121,7 @@ func add(a, b *table.Batch) {
 	a.Positions = append(a.Positions, b.Positions...)
 	a.Statics = append(a.Statics, b.Statics...)
 	a.Readings = append(a.Readings, b.Readings...)
+	a.Windows, a.Lates = append(a.Windows, b.Windows...), append(a.Lates, b.Lates...)
 	a.Losses = append(a.Losses, b.Losses...)
 	a.Conflicts = append(a.Conflicts, b.Conflicts...)
 }

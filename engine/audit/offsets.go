@@ -57,6 +57,7 @@ type chunk struct {
 	found    sum                 // typed rows
 	lake     sum                 // bytes of records that the edge still holds
 	edge     sum                 // the same from the edge's log
+	derived  *[chunkWords]uint64 // offsets that rows of window and late name; nil when none
 }
 
 // record takes one row of record.
@@ -77,6 +78,28 @@ func (c *chunk) record(i uint64) {
 	if c.seen++; c.seen == chunkSize {
 		c.bits = nil
 	}
+}
+
+// derive takes one row of window or late.
+func (c *chunk) derive(i uint64) {
+	if c.derived == nil {
+		c.derived = new([chunkWords]uint64)
+	}
+	c.derived[i/64] |= uint64(1) << (i % 64)
+}
+
+// underived counts the offsets that derived rows name and that are not recorded.
+func (c *chunk) underived() (n uint64) {
+	if c.derived == nil || c.seen == chunkSize {
+		return 0
+	}
+	for w, word := range c.derived {
+		if c.bits != nil {
+			word &^= c.bits[w]
+		}
+		n += uint64(bits.OnesCount64(word))
+	}
+	return n
 }
 
 func (c *chunk) has(i uint64) bool {
@@ -127,6 +150,15 @@ func (l *logState) chunk(offset uint64) *chunk {
 func (l *logState) has(offset uint64) bool {
 	c, ok := l.chunks[offset>>chunkBits]
 	return ok && c.has(offset%chunkSize)
+}
+
+// underived counts the offsets that rows of window and late name and that are
+// not recorded.
+func (l *logState) underived() (n uint64) {
+	for _, c := range l.chunks {
+		n += c.underived()
+	}
+	return n
 }
 
 // numbers gives the chunks' numbers in order.

@@ -19,6 +19,7 @@ var (
 	typedColumns    = []string{"_gateway", "_log", "_offset", "_rows", "_row"}
 	lossColumns     = []string{"_gateway", "_log", "_offset", "count"}
 	conflictColumns = []string{"_gateway", "_log"}
+	derivedColumns  = []string{"_gateway", "_log", "_offset"}
 	openColumns     = []string{"kind", "raw"}
 )
 
@@ -57,6 +58,8 @@ func (a *audit) read(f lakeFile) (err error) {
 			err = a.readRows(g, lossColumns, a.loss)
 		case f.table == table.Conflict:
 			err = a.readRows(g, conflictColumns, func(l *logState, _ []pq.Value) { l.conflicts++ })
+		case f.table == table.Window || f.table == table.Late:
+			err = a.readRows(g, derivedColumns, derived)
 		default:
 			err = a.readRows(g, typedColumns, a.typed)
 		}
@@ -71,6 +74,13 @@ func (a *audit) read(f lakeFile) (err error) {
 func (a *audit) typed(l *logState, row []pq.Value) {
 	offset := row[2].Uint64()
 	l.chunk(offset).found.add(a.key.row(offset, row[4].Int32(), row[3].Int32()))
+}
+
+// derived takes one row of a table that is made of typed rows: it is none of a
+// record's, but names one that has to be there.
+func derived(l *logState, row []pq.Value) {
+	offset := row[2].Uint64()
+	l.chunk(offset).derive(offset % chunkSize)
 }
 
 // loss takes one row of loss.

@@ -94,6 +94,14 @@ func (a *audit) conclude() {
 	if len(a.logs) == 0 {
 		a.problem("no captured offset is published in this lake: there is nothing to prove")
 	}
+	var nameless []string
+	for k, l := range a.logs {
+		if n := l.underived(); n > 0 {
+			nameless = append(nameless, fmt.Sprintf("rows of window or late name %d offsets of log %s of %s that are not in record", n, k.log, k.gateway))
+		}
+	}
+	slices.Sort(nameless)
+	r.Problems = append(r.Problems, nameless...)
 	r.Exact = len(r.Problems) == 0
 	for k, l := range a.logs {
 		one := l.account(k)

@@ -19,8 +19,9 @@ type CompleteStatus struct {
 
 // LeftOut is a gateway for which complete-through does not hold.
 type LeftOut struct {
-	Gateway string `json:"gateway"`
-	Reason  string `json:"reason"`
+	Gateway   string `json:"gateway"`
+	Watermark string `json:"watermark"` // its own rows are complete through that; empty: not known
+	Reason    string `json:"reason"`
 }
 
 // seenAt tells when each gateway was last heard of.
@@ -60,10 +61,14 @@ func completeThrough(marks, seen map[string]record.Micros, now record.Micros, ti
 	through := record.NoTime
 	for name, why := range names {
 		if why == "" && marks[name] < newest-limit {
-			why = "behind: complete to " + text(marks[name])
+			why = "behind the newest"
 		}
 		if why != "" {
-			out.LeftOut = append(out.LeftOut, LeftOut{name, why})
+			own, ok := marks[name]
+			if !ok {
+				own = record.NoTime
+			}
+			out.LeftOut = append(out.LeftOut, LeftOut{name, text(own), why})
 			continue
 		}
 		out.Gateways = append(out.Gateways, name)

@@ -23,11 +23,19 @@ func TestCompleteThrough(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	for i, name := range []string{"back", "before", "gone", "new", "untimed"} {
-		if got.LeftOut[i].Gateway != name || got.LeftOut[i].Reason == "" {
+		if got.LeftOut[i].Gateway != name || got.LeftOut[i].Reason == "" || got.LeftOut[i].Watermark != text(or(marks, name)) {
 			t.Errorf("%+v, want %s", got.LeftOut[i], name)
 		}
 	}
 	if got := completeThrough(nil, nil, now, time.Minute); got.Through != "" || len(got.Gateways)+len(got.LeftOut) != 0 {
 		t.Errorf("nothing: %+v", got)
 	}
+}
+
+// or gives a gateway's watermark, NoTime where it has none.
+func or(marks map[string]record.Micros, name string) record.Micros {
+	if at, ok := marks[name]; ok {
+		return at
+	}
+	return record.NoTime
 }

@@ -85,7 +85,11 @@ func printStatus(w io.Writer, s *standing) error {
 	}
 	_, _ = fmt.Fprintf(w, "\ncomplete through %s for %s\n", cli.Dash(s.Complete.Through), cli.Dash(strings.Join(s.Complete.Gateways, ", ")))
 	for _, l := range s.Complete.LeftOut {
-		_, _ = fmt.Fprintf(w, "left out: %s, %s\n", l.Gateway, l.Reason)
+		own := ""
+		if l.Watermark != "" {
+			own = ", complete through " + l.Watermark
+		}
+		_, _ = fmt.Fprintf(w, "left out: %s%s: %s\n", l.Gateway, own, l.Reason)
 	}
 	_, _ = fmt.Fprintln(w)
 	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
