@@ -97,8 +97,15 @@ type verdict map[string]int64
 // test, unless allowed names them.
 func (e evidence) judge(allowed ...string) verdict {
 	e.t.Helper()
+	return e.verdict(e.ask(), allowed...)
+}
+
+// verdict prints the figures among a judge's answers and fails the test for the
+// violations.
+func (e evidence) verdict(rows [][]string, allowed ...string) verdict {
+	e.t.Helper()
 	v := verdict{}
-	for _, row := range e.ask() {
+	for _, row := range rows {
 		n, err := strconv.ParseInt(row[1], 10, 64)
 		if err != nil {
 			e.t.Fatal(err)
