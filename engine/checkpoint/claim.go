@@ -97,7 +97,7 @@ func (c *Committer) moveHead(ctx context.Context) error {
 	} else if err := c.cfg.identify(&next); err != nil {
 		return err
 	}
-	next.Claim, next.Previous, next.Writer = c.claim, from.hash, c.cfg.Writer
+	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
 	next.Unpublished, next.Staged = next.Pending(), nil
 	failpoint.Hit("claim.before-swap")
 	if err := c.advance(ctx, from, next); err != nil {

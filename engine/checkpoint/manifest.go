@@ -14,8 +14,8 @@ import (
 )
 
 // Format is the version of the manifest and of HEAD that this package writes;
-// it reads all up to it.
-const Format = 1
+// it reads all up to it. 2 added parts to staged outputs.
+const Format = 2
 
 // Errors of what was read from a Store, to be tested with errors.Is.
 var (
@@ -26,14 +26,14 @@ var (
 )
 
 // Manifest is one checkpoint of one task: the record that makes an epoch
-// committed. It is stored as JSON, format 1, with exactly these fields:
+// committed. It is stored as JSON, format 2, with exactly these fields:
 //
-//	{"format": 1,
+//	{"format": 2,
 //	 "landing": "5f…", "partition": 0, "partitions": 4,
 //	 "epoch": 7, "claim": "32 hex digits", "previous": "sha256 of the manifest it follows",
 //	 "position": {"log": "…", "offset": 4711},
 //	 "state": [{"name": "5f…-0000/state/…", "sha256": "…", "bytes": 5}],
-//	 "staged": [{"sink", "table", "name", "target", "rows", "bytes", "sha256"}],
+//	 "staged": [{"sink", "table", "name", "target", "rows", "bytes", "sha256", "parts"}],
 //	 "unpublished": [{"epoch": 6, "staged": […]}],
 //	 "schema": 1, "decoder": "…", "writer": "…",
 //	 "watermarks": [{"gateway": "…", "at": 1700000000000000}],
@@ -165,7 +165,7 @@ func decodeStrict(data []byte, into any) error {
 
 // check finds what no program of this format writes.
 func (m *Manifest) check() error {
-	if m.Format != Format {
+	if m.Format < 1 || m.Format > Format {
 		return fmt.Errorf("format %d", m.Format)
 	}
 	if err := checkTask(m.TaskID(), m.Partitions); err != nil {
@@ -200,6 +200,9 @@ func (m *Manifest) checkPending() error {
 		for _, s := range p.Staged {
 			if s.Sink == "" || s.Name == "" || s.Rows < 0 || s.Bytes < 0 || !isHex(s.SHA256, 64) {
 				return fmt.Errorf("staged output %q of sink %q", s.Name, s.Sink)
+			}
+			if s.Parts != "" && m.Format < 2 {
+				return fmt.Errorf("staged output %q has parts in format %d", s.Name, m.Format)
 			}
 			key := [2]string{s.Sink, s.Name}
 			if seen[key] {

@@ -28,17 +28,32 @@ func output(name string) stream.Staged {
 // full is a manifest with every field set.
 func full() Manifest {
 	return Manifest{
-		Format: 1, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
+		Format: 2, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
 		Position: stream.Position{Log: "00ff", Offset: 4711},
 		State: []StateObject{
 			{Name: "5f-c-0002/state/6.state", SHA256: hashA, Bytes: 10}, {Name: "5f-c-0002/state/7.state", SHA256: hashB, Bytes: 0},
 		},
 		Staged:      []stream.Staged{output("7-a"), output("7-b")},
-		Unpublished: []Unpublished{{Epoch: 5, Staged: []stream.Staged{output("5")}}, {Epoch: 6, Staged: []stream.Staged{output("6")}}},
+		Unpublished: []Unpublished{{Epoch: 5, Staged: []stream.Staged{output("5")}}, {Epoch: 6, Staged: []stream.Staged{inParts("6")}}},
 		Schema:      1, Decoder: "ais-1", Writer: "host a, process 1",
 		Watermarks: []Watermark{{Gateway: "aurora", At: 1700000000000000}, {Gateway: "borealis", At: -1 << 63}},
 		Final:      true, Params: map[string]string{"gateway": "aurora", "base_time": "0", "capture_version": "1"},
 	}
+}
+
+// full1 is the same before outputs had parts.
+func full1() Manifest {
+	m := full()
+	m.Format = 1
+	m.Unpublished = []Unpublished{{Epoch: 5, Staged: []stream.Staged{output("5")}}, {Epoch: 6, Staged: []stream.Staged{output("6")}}}
+	return m
+}
+
+// inParts is an output that lies staged as the parts of an upload.
+func inParts(name string) stream.Staged {
+	s := output(name)
+	s.Parts = "0cc175b9c0f1b6a831c399e269772661 92eb5ffee6ae2fec3ad71c777531578f"
+	return s
 }
 
 func encoded(t testing.TB, m Manifest) []byte {
@@ -50,19 +65,20 @@ func encoded(t testing.TB, m Manifest) []byte {
 	return data
 }
 
-func encodedHead(t testing.TB) []byte {
+func encodedHead(t testing.TB, format int) []byte {
 	t.Helper()
-	data, err := Head{Format: 1, Manifest: "5f-c-0002/manifest/7.json", SHA256: hashA, Claim: claimA, Epoch: 7}.Encode()
+	data, err := Head{Format: format, Manifest: "5f-c-0002/manifest/7.json", SHA256: hashA, Claim: claimA, Epoch: 7}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return data
 }
 
-func TestFormatVersion1IsFrozen(t *testing.T) {
+func TestFormatsAreFrozen(t *testing.T) {
 	first := Manifest{Format: 1, Landing: "a", Partitions: 1, Claim: claimA}
 	for name, data := range map[string][]byte{
-		"manifest-v1.json": encoded(t, full()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t),
+		"manifest-v1.json": encoded(t, full1()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t, 1),
+		"manifest-v2.json": encoded(t, full()), "head-v2.json": encodedHead(t, 2),
 	} {
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -81,13 +97,15 @@ func TestFormatVersion1IsFrozen(t *testing.T) {
 			t.Errorf("%s: written differently today:\n%s", name, data)
 		}
 	}
-	frozen, err := os.ReadFile(filepath.Join("testdata", "formats", "manifest-v1.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := DecodeManifest(frozen)
-	if err != nil || !reflect.DeepEqual(m, full()) {
-		t.Errorf("read differently today: %+v %v", m, err)
+	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full()} {
+		frozen, err := os.ReadFile(filepath.Join("testdata", "formats", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := DecodeManifest(frozen)
+		if err != nil || !reflect.DeepEqual(m, want) {
+			t.Errorf("%s: read differently today: %+v %v", name, m, err)
+		}
 	}
 }
 
@@ -103,8 +121,9 @@ func TestDecodeIsStrict(t *testing.T) {
 		data string
 		want error
 	}{
-		"newer format":      {change(`"format":1`, `"format":2,"shiny":true`), ErrVersion},
-		"no format":         {change(`"format":1,`, ``), ErrCorrupt},
+		"newer format":      {change(`"format":2`, `"format":3,"shiny":true`), ErrVersion},
+		"no format":         {change(`"format":2,`, ``), ErrCorrupt},
+		"parts in format 1": {change(`"format":2`, `"format":1`), ErrCorrupt},
 		"unknown field":     {change(`"final"`, `"shiny":1,"final"`), ErrCorrupt},
 		"cut short":         {good[:len(good)/2], ErrCorrupt},
 		"empty":             {"", ErrCorrupt},
@@ -127,7 +146,7 @@ func TestDecodeIsStrict(t *testing.T) {
 			t.Errorf("HEAD %s: %v", name, err)
 		}
 	}
-	if _, err := DecodeHead([]byte(`{"format":2}`)); !errors.Is(err, ErrVersion) {
+	if _, err := DecodeHead([]byte(`{"format":3}`)); !errors.Is(err, ErrVersion) {
 		t.Errorf("newer HEAD: %v", err)
 	}
 }
@@ -136,8 +155,9 @@ func TestDecodeIsStrict(t *testing.T) {
 // the same.
 func FuzzManifest(f *testing.F) {
 	f.Add(encoded(f, full()))
-	f.Add(encodedHead(f))
-	f.Add([]byte(`{"format":2}`))
+	f.Add(encoded(f, full1()))
+	f.Add(encodedHead(f, Format))
+	f.Add([]byte(`{"format":3}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if h, err := DecodeHead(data); err == nil {
 			again, err := h.Encode()

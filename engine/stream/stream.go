@@ -66,6 +66,10 @@ type Staged struct {
 	Rows   int64      `json:"rows"`
 	Bytes  int64      `json:"bytes"`
 	SHA256 string     `json:"sha256"` // of the whole object, hexadecimal
+	// Parts is what a store needs besides to publish the object: of a multipart
+	// upload the ETags of its parts, in order, with spaces between. Empty where
+	// the staged name says all.
+	Parts string `json:"parts,omitempty"`
 }
 
 // Sink takes rows, stages them, and makes what a manifest names visible.

@@ -91,7 +91,7 @@ type hangingFiles struct {
 	release chan struct{}
 }
 
-func (h hangingFiles) Publish(context.Context, string, string, string) error {
+func (h hangingFiles) Publish(context.Context, stream.Staged) error {
 	<-h.release
 	return stream.ErrFenced
 }
@@ -255,7 +255,7 @@ func TestSecondWriterAtEveryStep(t *testing.T) {
 	for epochs := range 4 {
 		for _, after := range []bool{false, true} {
 			for k := 1; ; k++ {
-				err, woken := intrude(t, k, after, epochs)
+				err, woken := intrude(t, newWorld(t), k, after, epochs)
 				if !woken {
 					break
 				}
@@ -278,9 +278,8 @@ func TestSecondWriterAtEveryStep(t *testing.T) {
 
 // intrude runs the first writer with a second one woken at call k, and judges
 // what is left. The error is the first writer's.
-func intrude(t *testing.T, k int, after bool, epochs int) (error, bool) {
+func intrude(t *testing.T, w *world, k int, after bool, epochs int) (error, bool) {
 	t.Helper()
-	w := newWorld(t)
 	w.backlog = 1
 	script := &faultobject.Script{}
 	var second error

@@ -175,7 +175,7 @@ func TestWithoutHardLinks(t *testing.T) {
 	}
 	stage(t, l, "s/1", "x")
 	for range 2 {
-		if err := l.Publish(ctx, "s/1", "t/1", sum("x")); err != nil {
+		if err := l.Publish(ctx, output("s/1", "t/1", "x")); err != nil {
 			t.Fatal(err)
 		}
 	}

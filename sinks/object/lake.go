@@ -12,6 +12,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/edge/durable/failpoint"
+	"landfall/engine/stream"
 )
 
 // Lake keeps files in a local directory, staging and tables below one root on
@@ -31,7 +32,7 @@ func OpenLake(fsys durable.FS, path string) (*Lake, error) {
 }
 
 // Create implements Files.
-func (l *Lake) Create(ctx context.Context, name string) (StagedFile, error) {
+func (l *Lake) Create(ctx context.Context, name, _ string) (StagedFile, error) {
 	path, err := l.root.file(name)
 	if err != nil {
 		return nil, err
@@ -43,12 +44,13 @@ func (l *Lake) Create(ctx context.Context, name string) (StagedFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, absent(err))
 	}
-	return &stagedFile{root: l.root, f: f, path: path}, nil
+	return &stagedFile{lake: l, f: f, name: name, path: path}, nil
 }
 
 type stagedFile struct {
-	root *root
+	lake *Lake
 	f    durable.File
+	name string
 	path string
 }
 
@@ -60,11 +62,17 @@ func (s *stagedFile) Sync() error {
 	if err := s.f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", s.path, err)
 	}
-	if err := s.root.fsys.SyncDir(filepath.Dir(s.path)); err != nil {
+	if err := s.lake.root.fsys.SyncDir(filepath.Dir(s.path)); err != nil {
 		return fmt.Errorf("sync folder of %s: %w", s.path, err)
 	}
 	return nil
 }
+
+// Place implements StagedFile.
+func (s *stagedFile) Place(staged *stream.Staged) { staged.Name, staged.Parts = s.name, "" }
+
+// Reopen implements StagedFile: it opens the file anew, by its name.
+func (s *stagedFile) Reopen(ctx context.Context) (ReadFile, error) { return s.lake.Open(ctx, s.name) }
 
 // Close implements StagedFile.
 func (s *stagedFile) Close() error { return s.f.Close() }
@@ -108,17 +116,17 @@ func (r *readFile) Size() int64 { return r.size }
 //  3. fsync the target's folder: published for good.
 //  4. remove the staged name and fsync its folder; before that both are there,
 //     and publishing again ends here.
-func (l *Lake) Publish(ctx context.Context, staged, target, sum string) error {
-	from, err := l.root.file(staged)
+func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
+	from, err := l.root.file(staged.Name)
 	if err != nil {
 		return err
 	}
-	to, err := l.root.file(target)
+	to, err := l.root.file(staged.Target)
 	if err != nil {
 		return err
 	}
-	if err := l.publish(ctx, from, to, sum); err != nil {
-		return fmt.Errorf("publish %s as %s: %w", staged, target, absent(err))
+	if err := l.publish(ctx, from, to, staged.SHA256); err != nil {
+		return fmt.Errorf("publish %s as %s: %w", staged.Name, staged.Target, absent(err))
 	}
 	return nil
 }

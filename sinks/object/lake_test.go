@@ -12,6 +12,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
 	"landfall/sinks/object"
 )
 
@@ -29,9 +30,14 @@ func sum(content string) string {
 	return hex.EncodeToString(h[:])
 }
 
+// output is what a manifest would say of a staged file.
+func output(staged, target, content string) stream.Staged {
+	return stream.Staged{Name: staged, Target: target, SHA256: sum(content)}
+}
+
 func stage(t *testing.T, l object.Files, name, content string) {
 	t.Helper()
-	f, err := l.Create(t.Context(), name)
+	f, err := l.Create(t.Context(), name, "t/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +73,7 @@ func TestPublishIsRepeatable(t *testing.T) {
 	l := openLake(t, t.TempDir())
 	stage(t, l, "_staging/task/c/1", "rows")
 	for range 3 {
-		if err := l.Publish(ctx, "_staging/task/c/1", "table/dt=2024-01-01/1", sum("rows")); err != nil {
+		if err := l.Publish(ctx, output("_staging/task/c/1", "table/dt=2024-01-01/1", "rows")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,16 +91,16 @@ func TestPublishNeverReplaces(t *testing.T) {
 	l := openLake(t, t.TempDir())
 	stage(t, l, "s/1", "mine")
 	stage(t, l, "t/1", "theirs")
-	if err := l.Publish(ctx, "s/1", "t/1", sum("mine")); !errors.Is(err, object.ErrContent) {
+	if err := l.Publish(ctx, output("s/1", "t/1", "mine")); !errors.Is(err, object.ErrContent) {
 		t.Fatalf("other content: %v", err)
 	}
 	if read(t, l, "t/1") != "theirs" || read(t, l, "s/1") != "mine" {
 		t.Fatal("touched")
 	}
-	if err := l.Publish(ctx, "s/2", "t/2", sum("")); !errors.Is(err, checkpoint.ErrNotExist) {
+	if err := l.Publish(ctx, output("s/2", "t/2", "")); !errors.Is(err, checkpoint.ErrNotExist) {
 		t.Fatalf("neither there: %v", err)
 	}
-	if _, err := l.Create(ctx, "s/1"); !errors.Is(err, checkpoint.ErrExist) {
+	if _, err := l.Create(ctx, "s/1", "t/1"); !errors.Is(err, checkpoint.ErrExist) {
 		t.Fatalf("create over a staged file: %v", err)
 	}
 }
@@ -105,7 +111,7 @@ func TestPublishWhileAnotherStillHoldsTheStagedName(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
-		wg.Go(func() { errs[i] = l.Publish(t.Context(), "s/1", "t/1", sum("rows")) })
+		wg.Go(func() { errs[i] = l.Publish(t.Context(), output("s/1", "t/1", "rows")) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {

@@ -1,7 +1,7 @@
 // Package object is where the cloud side keeps things durably: Dir is a local
 // directory that serves as the checkpoint.Store of manifests, HEAD and state,
-// and as the Files in which sinks stage and publish. faultobject is its faulty
-// twin for tests.
+// and Lake the Files in which sinks stage and publish. s3 is both in a bucket,
+// faultobject the faulty twin for tests.
 //
 // In:  engine/checkpoint creates manifests and state and swaps HEAD;
 // sinks/parquet creates staged files and publishes them.
@@ -31,6 +31,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"landfall/engine/stream"
 )
 
 // Errors of Files, beside checkpoint.ErrNotExist and checkpoint.ErrExist, to be
@@ -51,18 +53,20 @@ var (
 // Each method may be called from many goroutines and processes, and again after
 // any error: none of them does harm the second time.
 type Files interface {
-	// Create makes a new file under a name nobody reads. New parents are made.
-	// checkpoint.ErrExist when the name is taken.
-	Create(ctx context.Context, name string) (StagedFile, error)
+	// Create makes a new file that is to be published as target, under a name
+	// nobody reads; a store may choose another one below the same two folders
+	// ("_staging/<task>/"), so the last part of target begins with the task. New
+	// parents are made. checkpoint.ErrExist when the name is taken.
+	Create(ctx context.Context, name, target string) (StagedFile, error)
 	// Open opens a file for reading. checkpoint.ErrNotExist.
 	Open(ctx context.Context, name string) (ReadFile, error)
-	// Publish moves a staged file to its target, where readers see it; sha256
-	// is the file's hash in hexadecimal. A target that is there already with
-	// that hash is success, also when nothing is staged any more; with another
-	// hash it is ErrContent and nothing is touched. checkpoint.ErrNotExist when
-	// there is neither. The staged bytes must have been synced before: they
-	// are not read again. Durable on return: both directories, new parents too.
-	Publish(ctx context.Context, staged, target, sha256 string) error
+	// Publish moves a staged file to its target, where readers see it. A target
+	// that is there already with the hash is success, also when nothing is
+	// staged any more; with another hash it is ErrContent and nothing is
+	// touched. checkpoint.ErrNotExist when there is neither. The staged bytes
+	// must have been synced before: they are not read again. Durable on return:
+	// both directories, new parents too.
+	Publish(ctx context.Context, staged stream.Staged) error
 	// List gives the names of all files that start with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
 	// Remove removes a file; absent is success. Not durable on return: power
@@ -81,6 +85,12 @@ type StagedFile interface {
 	// Sync makes bytes, name and new parents durable. After an error the file
 	// is dead: Close it, Remove it and write another.
 	Sync() error
+	// Place fills in where the file lies staged, Name and Parts of what goes
+	// into the manifest. After Sync.
+	Place(staged *stream.Staged)
+	// Reopen opens what was synced, to be compared with what was written. After
+	// Sync, before Close.
+	Reopen(ctx context.Context) (ReadFile, error)
 	// Close ends writing; without a Sync before it nothing is promised.
 	Close() error
 }

@@ -18,31 +18,54 @@ var ErrUnfit = errors.New("store is unfit for checkpoints")
 // selfTestWriters is how many swaps from one version race in SelfTest.
 const selfTestWriters = 8
 
+// selfTestAttempts is how often it is made where an answer does not arrive.
+const selfTestAttempts = 5
+
 // SelfTest makes sure that a store compares before it swaps and creates only
 // what is absent, also when several do it at once; a store that does not is
 // refused at start with ErrUnfit. It works below "selftest/" under names of its
 // own and removes them.
 func SelfTest(ctx context.Context, store checkpoint.Store) error {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
-	name := "selftest/" + hex.EncodeToString(id[:])
-	err := probe(ctx, store, name)
-	err = errors.Join(err, store.Delete(ctx, name), store.Delete(ctx, name+"-new"))
-	if err != nil {
-		return fmt.Errorf("self-test of the object store: %w", err)
+	var err error
+	for range selfTestAttempts {
+		var id [8]byte
+		_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
+		name := "selftest/" + hex.EncodeToString(id[:])
+		err = probe(ctx, store, name)
+		err = errors.Join(err, store.Delete(ctx, name), store.Delete(ctx, name+"-new"))
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, ErrUnfit) || ctx.Err() != nil {
+			break
+		}
+	}
+	return fmt.Errorf("self-test of the object store: %w", err)
+}
+
+// refuses holds that an answer is the refusal it should be: success is unfit,
+// and what is neither, a cut connection, says nothing.
+func refuses(err, refusal error, what string) error {
+	if err == nil {
+		return unfit("%s succeeded", what)
+	}
+	if !errors.Is(err, refusal) {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
 func probe(ctx context.Context, store checkpoint.Store, name string) error {
-	if _, _, err := store.Read(ctx, name); !errors.Is(err, checkpoint.ErrNotExist) {
-		return unfit("read of an absent object gave %v", err)
+	_, _, err := store.Read(ctx, name)
+	if err := refuses(err, checkpoint.ErrNotExist, "read of an absent object"); err != nil {
+		return err
 	}
 	if err := store.Create(ctx, name+"-new", []byte("first")); err != nil {
 		return err
 	}
-	if err := store.Create(ctx, name+"-new", []byte("second")); !errors.Is(err, checkpoint.ErrExist) {
-		return unfit("a second create under one name gave %v", err)
+	err = store.Create(ctx, name+"-new", []byte("second"))
+	if err := refuses(err, checkpoint.ErrExist, "a second create under one name"); err != nil {
+		return err
 	}
 	from := checkpoint.Version("")
 	for _, content := range []string{"one", "two"} {
@@ -50,8 +73,9 @@ func probe(ctx context.Context, store checkpoint.Store, name string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := store.Swap(ctx, name, from, []byte("stale")); !errors.Is(err, checkpoint.ErrChanged) {
-			return unfit("a swap from a version that is gone gave %v", err)
+		_, err = store.Swap(ctx, name, from, []byte("stale"))
+		if err := refuses(err, checkpoint.ErrChanged, "a swap from a version that is gone"); err != nil {
+			return err
 		}
 		data, version, err := store.Read(ctx, name)
 		if err != nil {

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
@@ -45,7 +44,7 @@ func (s *toySink) Begin(task stream.TaskID, claim stream.ClaimID, epoch stream.E
 
 func (s *toySink) Publish(ctx context.Context, staged []stream.Staged) error {
 	for _, o := range staged {
-		if err := s.files.Publish(ctx, o.Name, o.Target, o.SHA256); err != nil {
+		if err := s.files.Publish(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -114,13 +113,16 @@ func (s *toyStage) seal(ctx context.Context, i int) (stream.Staged, error) {
 		Target: fmt.Sprintf("out/dt=%d/%s-%s-%d", i, s.task, s.epoch.Padded(), i),
 		Rows:   int64(bytes.Count(data, []byte("\n"))), Bytes: int64(len(data)), SHA256: hex.EncodeToString(h[:]),
 	}
-	f, err := s.sink.files.Create(ctx, o.Name)
+	f, err := s.sink.files.Create(ctx, o.Name, o.Target)
 	if err != nil {
 		return o, err
 	}
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()
+	}
+	if err == nil {
+		f.Place(&o)
 	}
 	return o, errors.Join(err, f.Close())
 }
@@ -144,7 +146,8 @@ func (c counts) DecodeValue(v uint16, src []byte) (int, error) { return c.Decode
 
 // world is the disk, and every manifest that HEAD on it ever named.
 type world struct {
-	fsys  *faultfs.FS
+	fsys  *faultfs.FS // nil: in a bucket
+	again func() (checkpoint.Store, object.Files, error)
 	store checkpoint.Store // unspoilt
 	files object.Files
 
@@ -158,6 +161,14 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{fsys: faultfs.New(), backlog: 2}
+	w.again = func() (checkpoint.Store, object.Files, error) {
+		store, err := object.OpenDir(w.fsys, "/lake/_checkpoint")
+		if err != nil {
+			return nil, nil, err
+		}
+		files, err := object.OpenLake(w.fsys, "/lake")
+		return store, files, err
+	}
 	if err := w.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +177,7 @@ func newWorld(t testing.TB) *world {
 
 // open is a process that starts.
 func (w *world) open() error {
-	store, err := object.OpenDir(w.fsys, "/lake/_checkpoint")
-	if err != nil {
-		return err
-	}
-	files, err := object.OpenLake(w.fsys, "/lake")
+	store, files, err := w.again()
 	w.store, w.files = watched{store, w}, files
 	return err
 }
@@ -299,8 +306,15 @@ func (w *world) published() ([]string, error) {
 	}
 	var rows []string
 	for _, name := range names {
-		data, err := durable.ReadFile(w.fsys, "/lake/"+name)
+		f, err := w.files.Open(context.Background(), name)
 		if err != nil {
+			return nil, err
+		}
+		data := make([]byte, f.Size())
+		if _, err := f.ReadAt(data, 0); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if err := f.Close(); err != nil {
 			return nil, err
 		}
 		rows = append(rows, strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")...)
@@ -343,6 +357,13 @@ func (w *world) nothingLeft() error {
 	}
 	if len(objects) != 2+len(m.State) {
 		return fmt.Errorf("%d state objects, but there are %v", len(m.State), objects)
+	}
+	staged, err := w.files.List(ctx, "_staging/"+toyTask.String()+"/")
+	if err != nil || len(staged) > 0 {
+		return fmt.Errorf("left staged: %v, %w", staged, err)
+	}
+	if w.fsys == nil {
+		return nil
 	}
 	return w.walk("/lake", func(path string) error {
 		if strings.Contains(path, "_staging/") || strings.Contains(path, ".tmp-") {

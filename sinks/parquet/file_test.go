@@ -251,8 +251,18 @@ type lie struct {
 func (l lie) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(l.data).ReadAt(p, off) }
 func (l lie) Size() int64                             { return int64(len(l.data)) }
 
-func (l liar) Open(ctx context.Context, name string) (object.ReadFile, error) {
-	f, err := l.Files.Open(ctx, name)
+func (l liar) Create(ctx context.Context, name, target string) (object.StagedFile, error) {
+	f, err := l.Files.Create(ctx, name, target)
+	return lyingFile{f, l.change}, err
+}
+
+type lyingFile struct {
+	object.StagedFile
+	change func([]byte) []byte
+}
+
+func (l lyingFile) Reopen(ctx context.Context) (object.ReadFile, error) {
+	f, err := l.StagedFile.Reopen(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +328,7 @@ func TestCollectSparesWhatIsBeingWritten(t *testing.T) {
 	_, s := lake(t)
 	ctx := context.Background()
 	name := "_staging/test-0000/c/x.parquet.staged"
-	f, err := s.files.Create(ctx, name)
+	f, err := s.files.Create(ctx, name, "x/test-0000")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func (s *Sink) Publish(ctx context.Context, staged []stream.Staged) error {
 		if f.Sink != Name {
 			continue
 		}
-		if err := s.files.Publish(ctx, f.Name, f.Target, f.SHA256); err != nil {
+		if err := s.files.Publish(ctx, f); err != nil {
 			errs = append(errs, fmt.Errorf("publish %s: %w", f.Target, err))
 		}
 	}

@@ -226,7 +226,7 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	if err := s.sink.files.Remove(ctx, f.Name); err != nil {
 		return err
 	}
-	file, err := s.sink.files.Create(ctx, f.Name)
+	file, err := s.sink.files.Create(ctx, f.Name, f.Target)
 	if err != nil {
 		return err
 	}
@@ -240,11 +240,9 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	if err := file.Sync(); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	if err := file.Close(); err != nil {
-		return err
-	}
+	file.Place(f)
 	f.Bytes, f.SHA256 = out.n, hex.EncodeToString(out.hash.Sum(nil))
-	return s.sink.verify(ctx, f, b)
+	return errors.Join(verify(ctx, file, f, b), file.Close())
 }
 
 // rowOrder gives a bucket's rows in the order they are written, until the

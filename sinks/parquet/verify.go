@@ -23,8 +23,8 @@ var errVerify = errors.New("staged file reads back differently")
 
 // verify reopens a staged file: its bytes must hash to what was written, and
 // parquet-go must find the table's columns and every _offset in it.
-func (s *Sink) verify(ctx context.Context, f *stream.Staged, b *bucket) error {
-	r, err := s.files.Open(ctx, f.Name)
+func verify(ctx context.Context, staged object.StagedFile, f *stream.Staged, b *bucket) error {
+	r, err := staged.Reopen(ctx)
 	if err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}

@@ -56,7 +56,7 @@ func TestFilesAndHooks(t *testing.T) {
 		After:  func(c faultobject.Call) { seen = append(seen, fmt.Sprint(c, ">")) },
 	}
 	script.Fail(3, faultobject.NotDone)
-	f, err := faultobject.Files(inner, script).Create(t.Context(), "s/1")
+	f, err := faultobject.Files(inner, script).Create(t.Context(), "s/1", "t/1")
 	if err != nil {
 		t.Fatal(err)
 	}

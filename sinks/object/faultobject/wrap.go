@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
 	"landfall/sinks/object"
 )
 
@@ -84,9 +85,9 @@ type files struct {
 }
 
 // Create implements object.Files.
-func (f *files) Create(ctx context.Context, name string) (staged object.StagedFile, err error) {
+func (f *files) Create(ctx context.Context, name, target string) (staged object.StagedFile, err error) {
 	err = f.script.do("Create", name, func() (err error) {
-		staged, err = f.inner.Create(ctx, name)
+		staged, err = f.inner.Create(ctx, name, target)
 		return err
 	})
 	if err != nil {
@@ -114,8 +115,8 @@ func (f *files) Open(ctx context.Context, name string) (file object.ReadFile, er
 }
 
 // Publish implements object.Files.
-func (f *files) Publish(ctx context.Context, staged, target, sha256 string) error {
-	return f.script.do("Publish", target, func() error { return f.inner.Publish(ctx, staged, target, sha256) })
+func (f *files) Publish(ctx context.Context, staged stream.Staged) error {
+	return f.script.do("Publish", staged.Target, func() error { return f.inner.Publish(ctx, staged) })
 }
 
 // List implements object.Files.
@@ -157,6 +158,24 @@ func (s *stagedFile) Write(p []byte) (n int, err error) {
 
 // Sync implements object.StagedFile.
 func (s *stagedFile) Sync() error { return s.script.do("Sync", s.name, s.inner.Sync) }
+
+// Place implements object.StagedFile.
+func (s *stagedFile) Place(staged *stream.Staged) { s.inner.Place(staged) }
+
+// Reopen implements object.StagedFile.
+func (s *stagedFile) Reopen(ctx context.Context) (file object.ReadFile, err error) {
+	err = s.script.do("Reopen", s.name, func() (err error) {
+		file, err = s.inner.Reopen(ctx)
+		return err
+	})
+	if err != nil {
+		if file != nil {
+			_ = file.Close()
+		}
+		return nil, err
+	}
+	return file, nil
+}
 
 // Close implements object.StagedFile. A crash closes too.
 func (s *stagedFile) Close() error {

@@ -1,0 +1,257 @@
+package s3
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"landfall/edge/durable/failpoint"
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+const (
+	staging = "_staging/"
+	// hashKey is the metadata of a published file that holds its SHA-256.
+	hashKey = "Landfall-Sha256"
+)
+
+// Lake keeps published files as objects and staged ones as uploads: an
+// object.Files.
+type Lake struct{ b *bucket }
+
+var _ object.Files = (*Lake)(nil)
+
+// OpenLake gives the files at a place. It refuses a bucket with rules that would
+// abort uploads too soon. Any number of them may be open on one place.
+func OpenLake(ctx context.Context, cfg Config, at Location) (*Lake, error) {
+	b, err := open(ctx, cfg, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.checkRules(ctx, false); err != nil {
+		return nil, err
+	}
+	return &Lake{b: b}, nil
+}
+
+// upload is a multipart upload: what a staged name says.
+type upload struct{ task, id, target string }
+
+// String gives the staged name.
+func (u upload) String() string {
+	return staging + u.task + "/" + base64.RawURLEncoding.EncodeToString([]byte(u.id)) + "/" + u.target
+}
+
+// parseUpload reads a staged name; false: it names no upload.
+func parseUpload(name string) (upload, bool) {
+	rest, ok := strings.CutPrefix(name, staging)
+	parts := strings.SplitN(rest, "/", 3)
+	if !ok || len(parts) != 3 {
+		return upload{}, false
+	}
+	id, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || len(id) == 0 {
+		return upload{}, false
+	}
+	return upload{task: parts[0], id: string(id), target: parts[2]}, true
+}
+
+func sha256Hex(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Create implements object.Files. Nothing is sent before Sync.
+func (l *Lake) Create(ctx context.Context, name, target string) (object.StagedFile, error) {
+	task, _, ok := strings.Cut(strings.TrimPrefix(name, staging), "/")
+	if !ok || !strings.HasPrefix(name, staging) || !strings.HasPrefix(path.Base(target), task+"-") {
+		return nil, fmt.Errorf("create %s as %s: %w: want %s<task>/… and …/<task>-…", name, target, object.ErrName, staging)
+	}
+	return &stagedFile{lake: l, ctx: ctx, upload: upload{task: task, target: target}}, ctx.Err()
+}
+
+// Publish implements object.Files. Steps, and what a crash after each leaves:
+//
+//  1. read the target's metadata: with another hash nothing is touched; with
+//     this one all is done, and an upload that is left over is aborted.
+//  2. complete the upload, on condition that the target is absent: readers see
+//     it, for good. An answer that is lost, a 500 or an upload that is gone is
+//     resolved by 1.
+func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
+	err := l.publish(ctx, staged)
+	if err != nil {
+		return fmt.Errorf("publish %s as %s: %w", staged.Name, staged.Target, err)
+	}
+	return nil
+}
+
+func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
+	err := l.sameContent(ctx, staged)
+	if err == nil {
+		return l.Remove(ctx, staged.Name)
+	}
+	if !errors.Is(err, checkpoint.ErrNotExist) {
+		return err
+	}
+	u, ok := parseUpload(staged.Name)
+	if !ok || u.target != staged.Target || staged.Parts == "" {
+		return fmt.Errorf("%w: staged by another kind of lake", err)
+	}
+	completed := l.complete(ctx, u, staged.Parts)
+	if completed == nil {
+		failpoint.Hit("c5.after-rename")
+		return nil
+	}
+	err = l.sameContent(ctx, staged)
+	if errors.Is(err, checkpoint.ErrNotExist) && !is(completed, noSuchUpload) {
+		return completed
+	}
+	if err != nil {
+		return errors.Join(err, completed)
+	}
+	return nil
+}
+
+func (l *Lake) complete(ctx context.Context, u upload, etags string) error {
+	var parts []minio.CompletePart
+	for i, etag := range strings.Fields(etags) {
+		parts = append(parts, minio.CompletePart{PartNumber: i + 1, ETag: etag})
+	}
+	var absent minio.PutObjectOptions
+	absent.SetMatchETagExcept("*")
+	ctx, cancel := l.b.request(ctx)
+	defer cancel()
+	_, err := l.b.core.CompleteMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id, parts, absent)
+	return err
+}
+
+// sameContent is nil when the target is published with the hash;
+// checkpoint.ErrNotExist, object.ErrContent. What somebody copied there without
+// its metadata is read.
+func (l *Lake) sameContent(ctx context.Context, staged stream.Staged) error {
+	info, err := l.stat(ctx, staged.Target)
+	if err != nil {
+		return err
+	}
+	have := info.UserMetadata[hashKey]
+	if have == "" {
+		f := l.reader(ctx, staged.Target, info)
+		h := sha256.New()
+		if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, f.Size()), make([]byte, chunkBytes)); err != nil {
+			return fmt.Errorf("read %s: %w", staged.Target, err)
+		}
+		have = hex.EncodeToString(h.Sum(nil))
+	}
+	if have != staged.SHA256 {
+		return fmt.Errorf("%w: %s has %s, not %s", object.ErrContent, staged.Target, have, staged.SHA256)
+	}
+	return nil
+}
+
+func (l *Lake) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
+	ctx, cancel := l.b.request(ctx)
+	defer cancel()
+	info, err := l.b.core.StatObject(ctx, l.b.Bucket, l.b.key(name), minio.StatObjectOptions{})
+	if is(err, noSuchKey) {
+		err = fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
+	}
+	return info, err
+}
+
+// List implements object.Files. Below "_staging/<task>/" it gives the task's
+// uploads, whoever began them.
+func (l *Lake) List(ctx context.Context, prefix string) ([]string, error) {
+	rest, ok := strings.CutPrefix(prefix, staging)
+	if !ok {
+		return l.b.list(ctx, prefix)
+	}
+	task, _, ok := strings.Cut(rest, "/")
+	if !ok {
+		return nil, fmt.Errorf("list %q: %w: want %s<task>/", prefix, object.ErrName, staging)
+	}
+	names, err := l.uploads(ctx, task)
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	slices.Sort(names)
+	return names, err
+}
+
+// uploads lists the staged files of a task.
+func (l *Lake) uploads(ctx context.Context, task string) ([]string, error) {
+	var names []string
+	for key, id := "", ""; ; {
+		page, err := l.uploadPage(ctx, key, id)
+		if err != nil {
+			return nil, fmt.Errorf("list uploads below %s: %w", l.b.Location, err)
+		}
+		for _, u := range page.Uploads {
+			target := strings.TrimPrefix(u.Key, l.b.key(""))
+			if strings.HasPrefix(path.Base(target), task+"-") {
+				names = append(names, upload{task: task, id: u.UploadID, target: target}.String())
+			}
+		}
+		if !page.IsTruncated {
+			return names, nil
+		}
+		if key == page.NextKeyMarker && id == page.NextUploadIDMarker {
+			return nil, fmt.Errorf("list uploads below %s: the store gives the same page again", l.b.Location)
+		}
+		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+	}
+}
+
+func (l *Lake) uploadPage(ctx context.Context, key, id string) (minio.ListMultipartUploadsResult, error) {
+	ctx, cancel := l.b.request(ctx)
+	defer cancel()
+	return l.b.core.ListMultipartUploads(ctx, l.b.Bucket, l.b.key(""), key, id, "", 1000)
+}
+
+// Exists tells whether a file is published, or staged, under a name.
+func (l *Lake) Exists(ctx context.Context, name string) (bool, error) {
+	if u, ok := parseUpload(name); ok {
+		names, err := l.uploads(ctx, u.task)
+		return slices.Contains(names, name), err
+	}
+	_, err := l.stat(ctx, name)
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Remove implements object.Files: a staged file's upload is aborted.
+func (l *Lake) Remove(ctx context.Context, name string) error {
+	u, ok := parseUpload(name)
+	if !ok && strings.HasPrefix(name, staging) {
+		return nil // no upload has such a name
+	}
+	if !ok {
+		return l.b.remove(ctx, name)
+	}
+	ctx, cancel := l.b.request(ctx)
+	defer cancel()
+	err := l.b.core.AbortMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id)
+	if err != nil && !is(err, noSuchUpload) && !is(err, noSuchKey) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// Sweep implements object.Files. What a crashed writer leaves is an upload, and
+// List shows that.
+func (l *Lake) Sweep(_ context.Context, prefix string) error {
+	if !strings.HasSuffix(prefix, "/") {
+		return fmt.Errorf("sweep %q: %w: no folder", prefix, object.ErrName)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+// stagedFile is a file on its way into an upload. Its bytes stay in memory
+// until Close: a part cannot be read back, so what is verified is what was
+// sent, and the store confirms the hash of each part.
+type stagedFile struct {
+	lake   *Lake
+	ctx    context.Context // of Create
+	upload upload
+	data   []byte
+	etags  []string
+}
+
+// Write implements object.StagedFile.
+func (s *stagedFile) Write(p []byte) (int, error) {
+	s.data = append(s.data, p...)
+	return len(p), nil
+}
+
+// Sync implements object.StagedFile: it begins the upload and sends the parts. A
+// crash, or an error, leaves an upload that no manifest names, for List to show.
+func (s *stagedFile) Sync() error {
+	b := s.lake.b
+	sum := sha256Hex(s.data)
+	err := b.again(s.ctx, func(ctx context.Context) (err error) {
+		s.upload.id, err = b.core.NewMultipartUpload(ctx, b.Bucket, b.key(s.upload.target), minio.PutObjectOptions{
+			ContentType: "application/octet-stream", UserMetadata: map[string]string{hashKey: sum},
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("begin upload of %s: %w", s.upload.target, err)
+	}
+	rest := s.data
+	for n := 1; len(rest) > 0 || n == 1; n++ {
+		part := rest[:min(len(rest), b.cfg.PartBytes)]
+		rest = rest[len(part):]
+		if err := s.send(n, part); err != nil {
+			return fmt.Errorf("upload part %d of %s: %w", n, s.upload.target, err)
+		}
+	}
+	return nil
+}
+
+func (s *stagedFile) send(n int, part []byte) error {
+	b := s.lake.b
+	md5Sum, shaSum := sums(part)
+	return b.again(s.ctx, func(ctx context.Context) error {
+		sent, err := b.core.PutObjectPart(ctx, b.Bucket, b.key(s.upload.target), s.upload.id, n, bytes.NewReader(part), int64(len(part)),
+			minio.PutObjectPartOptions{Md5Base64: md5Sum, Sha256Hex: shaSum})
+		if err == nil {
+			s.etags = append(s.etags, sent.ETag)
+		}
+		return err
+	})
+}
+
+// again repeats a step that does no harm the second time.
+func (b *bucket) again(ctx context.Context, step func(context.Context) error) error {
+	for attempt, wait := 1, 100*time.Millisecond; ; attempt, wait = attempt+1, 2*wait {
+		once, cancel := b.request(ctx)
+		err := step(once)
+		cancel()
+		if err == nil || attempt >= b.cfg.Attempts || is(err, noSuchUpload) || ctx.Err() != nil {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// Place implements object.StagedFile.
+func (s *stagedFile) Place(staged *stream.Staged) {
+	staged.Name, staged.Parts = s.upload.String(), strings.Join(s.etags, " ")
+}
+
+// Reopen implements object.StagedFile.
+func (s *stagedFile) Reopen(context.Context) (object.ReadFile, error) {
+	return sent{bytes.NewReader(s.data)}, nil
+}
+
+// Close implements object.StagedFile.
+func (s *stagedFile) Close() error {
+	s.data = nil
+	return nil
+}
+
+type sent struct{ *bytes.Reader }
+
+// Close implements object.ReadFile.
+func (sent) Close() error { return nil }
+
+// Open implements object.Files. A staged file cannot be read.
+func (l *Lake) Open(ctx context.Context, name string) (object.ReadFile, error) {
+	if strings.HasPrefix(name, staging) {
+		return nil, fmt.Errorf("open %s: %w: an upload cannot be read", name, checkpoint.ErrNotExist)
+	}
+	info, err := l.stat(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return l.reader(ctx, name, info), nil
+}
