@@ -38,8 +38,11 @@ import (
 type Config struct {
 	// FS is the file system; nil: durable.OS.
 	FS durable.FS
-	// Lake is the directory of the tables. Required.
+	// Lake is the directory of the tables, or the name of what Files reads.
+	// Required.
 	Lake string
+	// Files reads the tables where Lake is no directory; nil: Lake in FS.
+	Files Files
 	// Checkpoints holds the tasks' manifests; nil: every file counts, and the
 	// result says that it is not known how far the lake is published.
 	Checkpoints checkpoint.Store
@@ -105,14 +108,17 @@ func (a *audit) problem(format string, args ...any) {
 
 // run looks at the checkpoints before it lists the files and again after.
 func (a *audit) run(ctx context.Context) error {
-	if _, err := a.FS.Stat(a.Lake); err != nil {
-		return err
+	if a.Files == nil {
+		if _, err := a.FS.Stat(a.Lake); err != nil {
+			return err
+		}
+		a.Files = directory{a.FS, a.Lake}
 	}
 	first, err := a.heads(ctx)
 	if err != nil {
 		return err
 	}
-	files, err := a.listFiles()
+	files, err := a.listFiles(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +126,7 @@ func (a *audit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files = a.published(files, first, second)
+	files = a.published(ctx, files, first, second)
 	if len(a.EdgeLogs) > 0 {
 		if a.edge, err = openEdgeLogs(a.Config); err != nil {
 			return err
@@ -131,8 +137,8 @@ func (a *audit) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := a.read(f); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
+		if err := a.read(ctx, f); err != nil {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrNotExist) {
 				return fmt.Errorf("%s was removed meanwhile: %w", f.name, err)
 			}
 			a.problem("%s cannot be read: %v", f.name, err)

@@ -3,12 +3,9 @@ package audit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,28 +25,20 @@ type lakeFile struct {
 
 // listFiles finds every Parquet file of every audited table, in the order of
 // (task, epoch), in which logs fill up from their beginning.
-func (a *audit) listFiles() ([]lakeFile, error) {
+func (a *audit) listFiles(ctx context.Context) ([]lakeFile, error) {
 	var files []lakeFile
 	for _, t := range table.Names() {
-		days, err := a.FS.ReadDir(filepath.Join(a.Lake, string(t)))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := a.Files.List(ctx, string(t)+"/")
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range days {
-			if !d.IsDir() || !strings.HasPrefix(d.Name(), "dt=") {
-				a.problem("%s/%s is no folder of a date", t, d.Name())
+		for _, name := range names {
+			parts := strings.Split(name, "/")
+			if len(parts) != 3 || !strings.HasPrefix(parts[1], "dt=") {
+				a.problem("%s/%s is no folder of a date", t, parts[1])
 				continue
 			}
-			entries, err := a.FS.ReadDir(filepath.Join(a.Lake, string(t), d.Name()))
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range entries {
-				files = append(files, a.nameFile(t, path.Join(string(t), d.Name(), e.Name())))
-			}
+			files = append(files, a.nameFile(t, name))
 		}
 	}
 	slices.SortFunc(files, func(a, b lakeFile) int {
@@ -98,7 +87,7 @@ func (a *audit) heads(ctx context.Context) (map[string]checkpoint.Manifest, erro
 // tells what the checkpoints and the files say against each other. What was
 // published before the first look is in the list of files; what is newer than
 // the second look nobody committed. Between them the engine may go on.
-func (a *audit) published(files []lakeFile, first, second map[string]checkpoint.Manifest) []lakeFile {
+func (a *audit) published(ctx context.Context, files []lakeFile, first, second map[string]checkpoint.Manifest) []lakeFile {
 	if a.Checkpoints == nil {
 		a.note("no checkpoints were read: how far the lake is published is not known")
 		return files
@@ -110,7 +99,7 @@ func (a *audit) published(files []lakeFile, first, second map[string]checkpoint.
 	upTo := make(map[string]stream.Epoch)
 	for _, name := range slices.Sorted(maps.Keys(first)) {
 		m := first[name]
-		t := a.judge(&m, there)
+		t := a.judge(ctx, &m, there)
 		a.result.Tasks = append(a.result.Tasks, t)
 		upTo[name] = stream.Epoch(t.Epoch)
 		a.final[name] = m.Final && t.Pending == 0
@@ -137,7 +126,7 @@ func (a *audit) published(files []lakeFile, first, second map[string]checkpoint.
 // judge says how far a task is published: up to its first epoch of which a
 // file is not visible. A committed file that is neither visible nor staged is
 // lost.
-func (a *audit) judge(m *checkpoint.Manifest, there map[string]bool) Task {
+func (a *audit) judge(ctx context.Context, m *checkpoint.Manifest, there map[string]bool) Task {
 	t := Task{Task: m.TaskID().String(), Epoch: uint64(m.Epoch)}
 	for _, p := range m.Pending() {
 		whole := true
@@ -146,7 +135,7 @@ func (a *audit) judge(m *checkpoint.Manifest, there map[string]bool) Task {
 				continue
 			}
 			// It may have been published since the lake was listed.
-			if a.exists(s.Target) || a.exists(s.Name) || a.exists(s.Target) {
+			if a.exists(ctx, s.Target) || a.exists(ctx, s.Name) || a.exists(ctx, s.Target) {
 				whole = false
 				continue
 			}
@@ -162,9 +151,9 @@ func (a *audit) judge(m *checkpoint.Manifest, there map[string]bool) Task {
 
 func isTable(t table.Name) bool { return slices.Contains(table.Names(), t) }
 
-func (a *audit) exists(name string) bool {
-	_, err := a.FS.Stat(filepath.Join(a.Lake, filepath.FromSlash(name)))
-	return err == nil
+func (a *audit) exists(ctx context.Context, name string) bool {
+	there, err := a.Files.Exists(ctx, name)
+	return there && err == nil
 }
 
 func (a *audit) note(format string, args ...any) {

@@ -1,10 +1,10 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 
 	pq "github.com/parquet-go/parquet-go"
@@ -31,22 +31,18 @@ var errDamaged = errors.New("damaged file")
 
 // read takes one file into account. parquet-go panics on some damaged footers
 // and pages; here that is an error like any other.
-func (a *audit) read(f lakeFile) (err error) {
+func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", errDamaged, r)
 		}
 	}()
-	file, err := a.FS.Open(filepath.Join(a.Lake, filepath.FromSlash(f.name)))
+	file, err := a.Files.Open(ctx, f.name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	size, err := file.Size()
-	if err != nil {
-		return err
-	}
-	p, err := pq.OpenFile(file, size, pq.SkipPageIndex(true), pq.SkipBloomFilters(true))
+	p, err := pq.OpenFile(file, file.Size(), pq.SkipPageIndex(true), pq.SkipBloomFilters(true))
 	if err != nil {
 		return err
 	}

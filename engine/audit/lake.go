@@ -1,0 +1,95 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+
+	"landfall/edge/durable"
+)
+
+// Files is how the audit reads a lake: names with '/' between their parts,
+// relative to it.
+type Files interface {
+	// List gives the names below one table's folder, "<table>/". A table that is
+	// absent has none.
+	List(ctx context.Context, folder string) ([]string, error)
+	// Open opens a file; fs.ErrNotExist or checkpoint.ErrNotExist.
+	Open(ctx context.Context, name string) (File, error)
+	// Exists tells whether a file is there, published or staged.
+	Exists(ctx context.Context, name string) (bool, error)
+}
+
+// File is one of them.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	// Size gives the size in bytes.
+	Size() int64
+}
+
+// directory is a lake on a file system.
+type directory struct {
+	fs   durable.FS
+	path string
+}
+
+func (d directory) at(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+
+// List implements Files: of a table the folders of dates and what is in them,
+// of anything else in it the name.
+func (d directory) List(_ context.Context, folder string) ([]string, error) {
+	var names []string
+	days, err := d.fs.ReadDir(d.at(folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, day := range days {
+		at := path.Join(folder, day.Name())
+		if ok, _ := path.Match("dt=*", day.Name()); !ok || !day.IsDir() {
+			names = append(names, at)
+			continue
+		}
+		entries, err := d.fs.ReadDir(d.at(at))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			names = append(names, path.Join(at, e.Name()))
+		}
+	}
+	return names, err
+}
+
+// Open implements Files.
+func (d directory) Open(_ context.Context, name string) (File, error) {
+	f, err := d.fs.Open(d.at(name))
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return sized{f, size}, nil
+}
+
+type sized struct {
+	durable.File
+	size int64
+}
+
+// Size implements File.
+func (s sized) Size() int64 { return s.size }
+
+// Exists implements Files.
+func (d directory) Exists(_ context.Context, name string) (bool, error) {
+	_, err := d.fs.Stat(d.at(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
