@@ -80,12 +80,21 @@ func (w *faultLake) list(t testing.TB, prefix string) []string {
 }
 
 func (w *faultLake) Visible(t testing.TB, of table.Name) []record.Offset {
+	return visible(t, w.files(t), of)
+}
+
+// visible gives the offsets in every file of a table that readers see.
+func visible(t testing.TB, files object.Files, of table.Name) []record.Offset {
+	names, err := files.List(context.Background(), string(of)+"/")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var all []record.Offset
-	for _, name := range w.list(t, string(of)+"/") {
+	for _, name := range names {
 		if !strings.HasSuffix(name, ".parquet") {
 			t.Fatalf("readers see %s", name)
 		}
-		f, err := w.files(t).Open(context.Background(), name)
+		f, err := files.Open(context.Background(), name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func parseUpload(name string) (upload, bool) {
 		return upload{}, false
 	}
 	id, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || len(id) == 0 {
+	if err != nil || len(id) == 0 || !strings.HasPrefix(path.Base(parts[2]), parts[0]+"-") {
 		return upload{}, false
 	}
 	return upload{task: parts[0], id: string(id), target: parts[2]}, true
@@ -130,10 +130,10 @@ func (l *Lake) complete(ctx context.Context, u upload, etags string) error {
 	}
 	var absent minio.PutObjectOptions
 	absent.SetMatchETagExcept("*")
-	ctx, cancel := l.b.request(ctx)
-	defer cancel()
-	_, err := l.b.core.CompleteMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id, parts, absent)
-	return err
+	return l.b.conditional(ctx, 0, func(ctx context.Context) error {
+		_, err := l.b.core.CompleteMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id, parts, absent)
+		return err
+	})
 }
 
 // sameContent is nil when the target is published with the hash;
@@ -159,10 +159,11 @@ func (l *Lake) sameContent(ctx context.Context, staged stream.Staged) error {
 	return nil
 }
 
-func (l *Lake) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
-	ctx, cancel := l.b.request(ctx)
-	defer cancel()
-	info, err := l.b.core.StatObject(ctx, l.b.Bucket, l.b.key(name), minio.StatObjectOptions{})
+func (l *Lake) stat(ctx context.Context, name string) (info minio.ObjectInfo, err error) {
+	err = l.b.call(ctx, 0, func(ctx context.Context) error {
+		info, err = l.b.core.StatObject(ctx, l.b.Bucket, l.b.key(name), minio.StatObjectOptions{})
+		return err
+	})
 	if is(err, noSuchKey) {
 		err = fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
 	}
@@ -210,17 +211,25 @@ func (l *Lake) uploads(ctx context.Context, task string) ([]string, error) {
 	}
 }
 
-func (l *Lake) uploadPage(ctx context.Context, key, id string) (minio.ListMultipartUploadsResult, error) {
-	ctx, cancel := l.b.request(ctx)
-	defer cancel()
-	return l.b.core.ListMultipartUploads(ctx, l.b.Bucket, l.b.key(""), key, id, "", 1000)
+func (l *Lake) uploadPage(ctx context.Context, key, id string) (page minio.ListMultipartUploadsResult, err error) {
+	err = l.b.call(ctx, 0, func(ctx context.Context) error {
+		page, err = l.b.core.ListMultipartUploads(ctx, l.b.Bucket, l.b.key(""), key, id, "", 1000)
+		return err
+	})
+	return page, err
 }
 
 // Exists tells whether a file is published, or staged, under a name.
 func (l *Lake) Exists(ctx context.Context, name string) (bool, error) {
 	if u, ok := parseUpload(name); ok {
-		names, err := l.uploads(ctx, u.task)
-		return slices.Contains(names, name), err
+		err := l.b.call(ctx, 0, func(ctx context.Context) error {
+			_, err := l.b.core.ListObjectParts(ctx, l.b.Bucket, l.b.key(u.target), u.id, 0, 1)
+			return err
+		})
+		if is(err, noSuchUpload) || is(err, noSuchKey) {
+			return false, nil
+		}
+		return err == nil, err
 	}
 	_, err := l.stat(ctx, name)
 	if errors.Is(err, checkpoint.ErrNotExist) {
@@ -238,9 +247,9 @@ func (l *Lake) Remove(ctx context.Context, name string) error {
 	if !ok {
 		return l.b.remove(ctx, name)
 	}
-	ctx, cancel := l.b.request(ctx)
-	defer cancel()
-	err := l.b.core.AbortMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id)
+	err := l.b.call(ctx, 0, func(ctx context.Context) error {
+		return l.b.core.AbortMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id)
+	})
 	if err != nil && !is(err, noSuchUpload) && !is(err, noSuchKey) {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}

@@ -84,7 +84,7 @@ func (r *readFile) fetch(at, n int64) ([]byte, error) {
 		return nil, err
 	}
 	chunk := make([]byte, n)
-	err := b.again(r.ctx, func(ctx context.Context) error {
+	err := b.again(r.ctx, int(n), func(ctx context.Context) error {
 		body, _, _, err := b.core.GetObject(ctx, b.Bucket, b.key(r.name), o)
 		if err != nil {
 			return err

@@ -52,6 +52,8 @@ func TestRulesOfTheBucket(t *testing.T) {
 		"elsewhere":         {rule("Enabled", filter("lakes/"), abort(1)), false, false},
 		"by old prefix":     {rule("Enabled", "<Prefix>la</Prefix>", abort(1)), true, true},
 		"of tagged objects": {rule("Enabled", "<Filter><And><Prefix>lake</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>", abort(1)), false, false},
+		"archives":          {rule("Enabled", filter(""), "<Transition><Days>30</Days><StorageClass>GLACIER</StorageClass></Transition>"), false, true},
+		"moves":             {rule("Enabled", filter(""), "<Transition><Days>30</Days><StorageClass>STANDARD_IA</StorageClass></Transition>"), false, false},
 		"expires":           {rule("Enabled", filter("lake/"), expire), false, true},
 		"second of two":     {rule("Enabled", filter("x"), abort(1)) + rule("Enabled", filter("lake"), abort(2)), true, true},
 	} {

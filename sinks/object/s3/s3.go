@@ -23,8 +23,10 @@
 //  4. An upload is aborted only by Remove, whose caller has listed it before it
 //     asked whether the claim is still its own; or when its target is there.
 //     An upload that a newer claim began is not in a list made before that.
-//  5. A bucket whose rules abort uploads sooner than Config.Outage, or expire
-//     checkpoints, is refused.
+//  5. A bucket whose rules abort uploads sooner than Config.Outage, or expire or
+//     archive checkpoints, is refused, and so is a store that fails SelfTest.
+//  6. A request that gets no answer within its time gives ErrNoAnswer, not
+//     context.DeadlineExceeded, which would say that the caller's time is over.
 //
 // The client is minio-go. It gives each request as it is, conditions included,
 // and does not follow the checksum trailers that newer S3 SDKs send by default
@@ -65,12 +67,19 @@ type Config struct {
 	// Outage is the longest time for which an engine may be down with files
 	// committed and not published. 0: 7 days.
 	Outage time.Duration
-	// Timeout bounds one request. 0: 1 minute.
+	// Timeout bounds one request, with a second more for each 256 KiB of its
+	// body. 0: 1 minute.
 	Timeout time.Duration
 	// PartBytes is the size of the parts of an upload, 5 MiB at least. 0: 16 MiB.
 	PartBytes int
-	// Attempts is how often a part is sent before staging fails. 0: 4.
+	// Attempts is how often a step of staging or a read is tried before it
+	// fails. 0: 8.
 	Attempts int
+	// Backoff is the wait before the second attempt, doubled for each further
+	// one, up to 5 s. 0: 100 ms.
+	Backoff time.Duration
+	// ReadOnly is for who only reads: the bucket's rules are not asked for.
+	ReadOnly bool
 	// Credentials; nil: environment (AWS_ACCESS_KEY_ID …), then the shared
 	// credentials file (AWS_PROFILE), then web identity, container or instance
 	// role.
@@ -88,8 +97,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("s3: Endpoint %q: want http://host:port or https://host:port", c.Endpoint)
 	case c.PartBytes != 0 && c.PartBytes < minPart:
 		return fmt.Errorf("s3: PartBytes %d: want %d at least", c.PartBytes, minPart)
-	case c.Outage < 0 || c.Timeout < 0 || c.Attempts < 0:
-		return errors.New("s3: Outage, Timeout and Attempts must not be negative")
+	case c.Outage < 0 || c.Timeout < 0 || c.Attempts < 0 || c.Backoff < 0:
+		return errors.New("s3: Outage, Timeout, Attempts and Backoff must not be negative")
 	}
 	return nil
 }
@@ -108,7 +117,10 @@ func (c Config) withDefaults() Config {
 		c.PartBytes = 16 << 20
 	}
 	if c.Attempts == 0 {
-		c.Attempts = 4
+		c.Attempts = 8
+	}
+	if c.Backoff == 0 {
+		c.Backoff = 100 * time.Millisecond
 	}
 	if c.Credentials == nil {
 		c.Credentials = credentials.NewChainCredentials([]credentials.Provider{
@@ -154,8 +166,9 @@ func (l Location) key(name string) string {
 // bucket is a place with a client: what Store and Lake share.
 type bucket struct {
 	Location
-	cfg  Config
-	core *minio.Core
+	cfg   Config
+	core  *minio.Core
+	notes Notes // of opening it
 }
 
 // open makes a client and looks whether the bucket is there.
@@ -173,7 +186,7 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
-	host, secure := "s3."+cfg.Region+".amazonaws.com", true
+	host, secure := awsHost(cfg.Region), true
 	if cfg.Endpoint != "" {
 		u, err := url.Parse(cfg.Endpoint)
 		if err != nil {
@@ -192,52 +205,72 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
 	b := &bucket{Location: at, cfg: cfg, core: core}
-	ctx, cancel := b.request(ctx)
-	defer cancel()
-	there, err := core.BucketExists(ctx, at.Bucket)
-	if err == nil && !there {
-		err = errors.New("there is no such bucket")
-	}
-	if err != nil {
+	if err := b.present(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
 	return b, nil
 }
 
-// request bounds one request.
-func (b *bucket) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, b.cfg.Timeout)
+// awsHost gives the endpoint of a region.
+func awsHost(region string) string {
+	if strings.HasPrefix(region, "cn-") {
+		return "s3." + region + ".amazonaws.com.cn"
+	}
+	return "s3." + region + ".amazonaws.com"
 }
 
-// Codes of S3's errors, see "Error responses" in the Amazon S3 API Reference.
-const (
-	noSuchKey          = "NoSuchKey"
-	noSuchUpload       = "NoSuchUpload"
-	preconditionFailed = "PreconditionFailed"
-)
+// ErrCredentials says that the usual places hold no credentials.
+var ErrCredentials = errors.New("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE, " +
+	"or give the machine a role")
 
-// is tells whether the store answered with a code.
-func is(err error, code string) bool { return err != nil && minio.ToErrorResponse(err).Code == code }
+// credentialsIn bounds the search for credentials: without a role, the address
+// that would give one may never answer.
+const credentialsIn = 5 * time.Second
+
+// present makes sure that there are credentials and that the bucket is there.
+func (b *bucket) present(ctx context.Context) error {
+	search, cancel := context.WithTimeout(ctx, credentialsIn)
+	defer cancel()
+	have, err := b.cfg.Credentials.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: search})
+	if err != nil {
+		return fmt.Errorf("read credentials: %w", err)
+	}
+	if have.AccessKeyID == "" || have.SecretAccessKey == "" {
+		return ErrCredentials
+	}
+	return b.call(ctx, 0, func(ctx context.Context) error {
+		there, err := b.core.BucketExists(ctx, b.Bucket)
+		if err == nil && !there {
+			err = errors.New("there is no such bucket")
+		}
+		return err
+	})
+}
 
 // list gives the names of the objects that start with prefix, sorted.
 func (b *bucket) list(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for o := range b.core.Client.ListObjects(ctx, b.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix), Recursive: true}) {
-		if o.Err != nil {
-			return nil, fmt.Errorf("list %s: %w", b.key(prefix), o.Err)
+	err := b.watched(ctx, func(ctx context.Context, more func(int64)) error {
+		for o := range b.core.Client.ListObjects(ctx, b.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix), Recursive: true}) {
+			if o.Err != nil {
+				return o.Err
+			}
+			names = append(names, strings.TrimPrefix(o.Key, b.key("")))
+			more(0)
 		}
-		names = append(names, strings.TrimPrefix(o.Key, b.key("")))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", b.key(prefix), err)
 	}
 	return names, nil
 }
 
 // remove removes an object; absent is success.
 func (b *bucket) remove(ctx context.Context, name string) error {
-	ctx, cancel := b.request(ctx)
-	defer cancel()
-	err := b.core.RemoveObject(ctx, b.Bucket, b.key(name), minio.RemoveObjectOptions{})
+	err := b.call(ctx, 0, func(ctx context.Context) error {
+		return b.core.RemoveObject(ctx, b.Bucket, b.key(name), minio.RemoveObjectOptions{})
+	})
 	if err != nil && !is(err, noSuchKey) {
 		return fmt.Errorf("remove %s: %w", b.key(name), err)
 	}

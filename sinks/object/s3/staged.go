@@ -3,10 +3,8 @@ package s3
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -37,7 +35,7 @@ func (s *stagedFile) Write(p []byte) (int, error) {
 func (s *stagedFile) Sync() error {
 	b := s.lake.b
 	sum := sha256Hex(s.data)
-	err := b.again(s.ctx, func(ctx context.Context) (err error) {
+	err := b.again(s.ctx, 0, func(ctx context.Context) (err error) {
 		s.upload.id, err = b.core.NewMultipartUpload(ctx, b.Bucket, b.key(s.upload.target), minio.PutObjectOptions{
 			ContentType: "application/octet-stream", UserMetadata: map[string]string{hashKey: sum},
 		})
@@ -60,7 +58,7 @@ func (s *stagedFile) Sync() error {
 func (s *stagedFile) send(n int, part []byte) error {
 	b := s.lake.b
 	md5Sum, shaSum := sums(part)
-	return b.again(s.ctx, func(ctx context.Context) error {
+	return b.again(s.ctx, len(part), func(ctx context.Context) error {
 		sent, err := b.core.PutObjectPart(ctx, b.Bucket, b.key(s.upload.target), s.upload.id, n, bytes.NewReader(part), int64(len(part)),
 			minio.PutObjectPartOptions{Md5Base64: md5Sum, Sha256Hex: shaSum})
 		if err == nil {
@@ -68,25 +66,6 @@ func (s *stagedFile) send(n int, part []byte) error {
 		}
 		return err
 	})
-}
-
-// again repeats a step that does no harm the second time.
-func (b *bucket) again(ctx context.Context, step func(context.Context) error) error {
-	for attempt, wait := 1, 100*time.Millisecond; ; attempt, wait = attempt+1, 2*wait {
-		once, cancel := b.request(ctx)
-		err := step(once)
-		cancel()
-		if err == nil || attempt >= b.cfg.Attempts || is(err, noSuchUpload) || ctx.Err() != nil {
-			return err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(ctx.Err(), err)
-		}
-	}
 }
 
 // Place implements object.StagedFile.

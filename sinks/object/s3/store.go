@@ -38,28 +38,35 @@ func OpenStore(ctx context.Context, cfg Config, at Location) (*Store, error) {
 }
 
 // Read implements checkpoint.Store. Objects of more than 1 GiB are refused.
-func (s *Store) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
-	ctx, cancel := s.b.request(ctx)
-	defer cancel()
-	body, info, _, err := s.b.core.GetObject(ctx, s.b.Bucket, s.b.key(name), minio.GetObjectOptions{})
+func (s *Store) Read(ctx context.Context, name string) (data []byte, v checkpoint.Version, err error) {
+	err = s.b.watched(ctx, func(ctx context.Context, more func(int64)) error {
+		data, v, err = s.read(ctx, name, more)
+		return err
+	})
 	if is(err, noSuchKey) {
-		return nil, "", fmt.Errorf("read %s: %w: %w", name, checkpoint.ErrNotExist, err)
+		err = fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s: %w", name, err)
 	}
+	return data, v, nil
+}
+
+func (s *Store) read(ctx context.Context, name string, more func(int64)) ([]byte, checkpoint.Version, error) {
+	body, info, _, err := s.b.core.GetObject(ctx, s.b.Bucket, s.b.key(name), minio.GetObjectOptions{})
+	if err != nil {
+		return nil, "", err
+	}
 	defer func() { _ = body.Close() }()
 	if info.Size > maxObject {
-		return nil, "", fmt.Errorf("read %s: %d bytes are more than an object may have", name, info.Size)
+		return nil, "", fmt.Errorf("%d bytes are more than an object may have", info.Size)
 	}
+	more(info.Size)
 	data, err := io.ReadAll(body)
 	if err == nil && int64(len(data)) != info.Size {
 		err = io.ErrUnexpectedEOF
 	}
-	if err != nil {
-		return nil, "", fmt.Errorf("read %s: %w", name, err)
-	}
-	return data, checkpoint.Version(info.ETag), nil
+	return data, checkpoint.Version(info.ETag), err
 }
 
 // Create implements checkpoint.Store.
@@ -95,15 +102,14 @@ func (s *Store) Swap(ctx context.Context, name string, old checkpoint.Version, d
 }
 
 // put is one PUT. The store compares the body with its hashes.
-func (s *Store) put(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) (string, error) {
-	ctx, cancel := s.b.request(ctx)
-	defer cancel()
+func (s *Store) put(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) (etag string, err error) {
 	md5Sum, shaSum := sums(data)
-	info, err := s.b.core.PutObject(ctx, s.b.Bucket, s.b.key(name), bytes.NewReader(data), int64(len(data)), md5Sum, shaSum, o)
-	if err != nil {
-		return "", err
-	}
-	return info.ETag, nil
+	err = s.b.conditional(ctx, len(data), func(ctx context.Context) error {
+		info, err := s.b.core.PutObject(ctx, s.b.Bucket, s.b.key(name), bytes.NewReader(data), int64(len(data)), md5Sum, shaSum, o)
+		etag = info.ETag
+		return err
+	})
+	return etag, err
 }
 
 // sums gives Content-MD5 and the SHA-256 that the request's signature covers.

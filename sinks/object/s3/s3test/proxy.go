@@ -1,11 +1,14 @@
 package s3test
 
 import (
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"github.com/minio/minio-go/v7/pkg/signer"
 )
 
 // Outcome is what becomes of one request.
@@ -13,19 +16,21 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Works   Outcome = iota
-	Refused         // a 500, and nothing was done
-	Cut             // the connection ends, and nothing was done
-	Late500         // a 500, though it was done
-	Lost            // the connection ends instead of the answer, though it was done
+	Works      Outcome = iota
+	Refused            // a 500, and nothing was done
+	Cut                // the connection ends, and nothing was done
+	Late500            // a 500, though it was done
+	Lost               // the connection ends instead of the answer, though it was done
+	Ignored            // no answer for as long as the client waits, and nothing was done
+	Unanswered         // no answer for as long as the client waits, though it was done
 )
 
-// Outcomes lists the faulty ones.
+// Outcomes lists the faulty ones that need no patience of the client.
 func Outcomes() []Outcome { return []Outcome{Refused, Cut, Late500, Lost} }
 
 // String gives the name used in tables.
 func (o Outcome) String() string {
-	return [...]string{"works", "refused", "cut", "late 500", "lost"}[o]
+	return [...]string{"works", "refused", "cut", "late 500", "lost", "ignored", "unanswered"}[o]
 }
 
 // Script says what becomes of each request. The zero Script lets all work.
@@ -35,6 +40,7 @@ type Script struct {
 	dying   map[int]bool    // requests after which the client is dead; guarded by mu
 	names   []string        // of the requests so far; guarded by mu
 	dead    bool            // guarded by mu
+	before  map[int]func()  // what a request waits for; guarded by mu
 	mutates bool            // only requests that change anything count
 }
 
@@ -51,7 +57,15 @@ func (s *Script) Fail(n int, o Outcome, dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan, s.dying = map[int]Outcome{n: o}, map[int]bool{n: dead}
-	s.names, s.dead = nil, false
+	s.names, s.dead, s.before = nil, false, nil
+}
+
+// Before makes request n from now, counted from 1, wait for do, whose own
+// requests are counted after it and wait for nothing.
+func (s *Script) Before(n int, do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names, s.before = nil, map[int]func(){n: do}
 }
 
 // Reset lets all work and counts anew.
@@ -71,57 +85,133 @@ func (s *Script) Dead() bool {
 	return s.dead
 }
 
-// meet counts a request and gives its outcome.
+// meet counts a request, lets it wait, and gives its outcome.
 func (s *Script) meet(r *http.Request) Outcome {
+	outcome, wait := s.count(r)
+	if wait != nil {
+		wait()
+	}
+	return outcome
+}
+
+func (s *Script) count(r *http.Request) (o Outcome, wait func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
-		return Cut
+		return Cut, nil
 	}
 	if s.mutates && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		return Works
+		return Works, nil
 	}
 	n := len(s.names) + 1
 	s.names = append(s.names, name(n, r))
 	s.dead = s.dying[n]
-	return s.plan[n]
+	return s.plan[n], s.before[n]
 }
 
 // Proxy starts a proxy before the store and gives its URL; it ends with the
 // test.
 func (s *Server) Proxy(t testing.TB, script *Script) string {
 	t.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.proxy(t, httptest.NewServer, func(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
 		outcome := script.meet(r)
-		if outcome == Refused || outcome == Cut {
+		if outcome == Refused || outcome == Cut || outcome == Ignored {
 			_, _ = io.Copy(io.Discard, r.Body) // so that the client hears of it
-			end(w, outcome == Cut)
+			end(w, r, outcome)
 			return
 		}
 		answer, err := s.forward(transport, r)
 		if err != nil {
 			t.Logf("the store does not answer the proxy: %v", err)
-			end(w, true)
+			end(w, r, Cut)
 			return
 		}
 		defer func() { _ = answer.Body.Close() }()
-		if outcome == Late500 || outcome == Lost {
+		if outcome != Works {
 			_, _ = io.Copy(io.Discard, answer.Body) // done to its end
-			end(w, outcome == Lost)
+			end(w, r, outcome)
 			return
 		}
-		for k, v := range answer.Header {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(answer.StatusCode)
-		_, _ = io.Copy(w, answer.Body)
-	}))
+		give(w, answer)
+	}).URL
+}
+
+// proxy starts one that treats requests as handle does.
+func (s *Server) proxy(t testing.TB, start func(http.Handler) *httptest.Server, handle func(*http.Transport, http.ResponseWriter, *http.Request)) *httptest.Server {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true}
+	proxy := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(transport, w, r) }))
 	t.Cleanup(func() {
+		proxy.CloseClientConnections()
 		proxy.Close()
 		transport.CloseIdleConnections()
 	})
-	return proxy.URL
+	return proxy
+}
+
+// give passes an answer on.
+func give(w http.ResponseWriter, answer *http.Response) {
+	for k, v := range answer.Header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, answer.Body)
+}
+
+// Edit starts a proxy that changes each request before the store gets it, signed
+// anew: a store that does less than it should. It speaks TLS, without which the
+// client signs bodies by chunks; it gives its URL and who signed its certificate,
+// PEM.
+func (s *Server) Edit(t testing.TB, change func(*http.Request)) (string, []byte) {
+	t.Helper()
+	proxy := s.proxy(t, httptest.NewTLSServer, func(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
+		change(r)
+		r.Header.Del("Authorization")
+		on := r.Clone(r.Context())
+		on.URL.Scheme, on.URL.Host, on.Host, on.RequestURI = "http", s.address, s.address, ""
+		answer, err := transport.RoundTrip(signer.SignV4(*on, AccessKey, SecretKey, "", "us-east-1"))
+		if err != nil {
+			end(w, r, Cut)
+			return
+		}
+		defer func() { _ = answer.Body.Close() }()
+		give(w, answer)
+	})
+	return proxy.URL, certificate(proxy)
+}
+
+func certificate(s *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+}
+
+// Rule starts a proxy that says which lifecycle rules the bucket has, as XML.
+func (s *Server) Rule(t testing.TB, rules string) string {
+	t.Helper()
+	return s.proxy(t, httptest.NewServer, func(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
+		if _, asked := r.URL.Query()["lifecycle"]; asked {
+			_, _ = io.WriteString(w, "<LifecycleConfiguration>"+rules+"</LifecycleConfiguration>")
+			return
+		}
+		s.pass(transport, w, r)
+	}).URL
+}
+
+// TLS starts a proxy that speaks TLS, and gives its URL and who signed its
+// certificate, PEM.
+func (s *Server) TLS(t testing.TB) (string, []byte) {
+	t.Helper()
+	proxy := s.proxy(t, httptest.NewTLSServer, s.pass)
+	return proxy.URL, certificate(proxy)
+}
+
+func (s *Server) pass(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
+	answer, err := s.forward(transport, r)
+	if err != nil {
+		end(w, r, Cut)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	give(w, answer)
 }
 
 // forward gives the request to the store. It keeps the Host that was signed.
@@ -135,8 +225,11 @@ func (s *Server) forward(transport *http.Transport, r *http.Request) (*http.Resp
 }
 
 // end answers 500, or not at all.
-func end(w http.ResponseWriter, cut bool) {
-	if cut {
+func end(w http.ResponseWriter, r *http.Request, o Outcome) {
+	switch o {
+	case Ignored, Unanswered:
+		<-r.Context().Done()
+	case Cut, Lost:
 		panic(http.ErrAbortHandler)
 	}
 	http.Error(w, "injected fault", http.StatusInternalServerError)

@@ -1,0 +1,130 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// ErrNoAnswer says that a request got no answer in its time. What it asked for
+// may have happened.
+var ErrNoAnswer = errors.New("the object store did not answer in time")
+
+// Codes of S3's errors, see "Error responses" in the Amazon S3 API Reference.
+const (
+	noSuchKey          = "NoSuchKey"
+	noSuchUpload       = "NoSuchUpload"
+	preconditionFailed = "PreconditionFailed"
+	// A conditional write met another one; it was not done.
+	conditionalConflict = "ConditionalRequestConflict"
+)
+
+// is tells whether the store answered with a code.
+func is(err error, code string) bool { return err != nil && minio.ToErrorResponse(err).Code == code }
+
+// Transient tells whether an error may pass by itself: the store is not
+// reached, does not answer, or answers that it cannot now.
+func Transient(err error) bool {
+	var network net.Error
+	var sending *url.Error
+	if errors.Is(err, ErrNoAnswer) || errors.As(err, &network) || errors.As(err, &sending) {
+		return true
+	}
+	var answer minio.ErrorResponse
+	return errors.As(err, &answer) && (answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests)
+}
+
+// slowest is the pace, in bytes a second, that a body is given time for.
+const slowest = 256 << 10
+
+// call makes one request with a body of so many bytes, in its own time.
+func (b *bucket) call(ctx context.Context, body int, step func(context.Context) error) error {
+	once, cancel := context.WithTimeout(ctx, b.cfg.Timeout+time.Duration(body/slowest)*time.Second)
+	defer cancel()
+	return b.unanswered(ctx, once, step(once))
+}
+
+// watched makes a request that takes as long as it gets on: its time begins anew
+// whenever more is called, with the bytes that are awaited.
+func (b *bucket) watched(ctx context.Context, step func(ctx context.Context, more func(bytes int64)) error) error {
+	once, cancel := context.WithCancel(ctx)
+	defer cancel()
+	limit := time.AfterFunc(b.cfg.Timeout, cancel)
+	defer limit.Stop()
+	err := step(once, func(bytes int64) {
+		limit.Reset(b.cfg.Timeout + time.Duration(bytes/slowest)*time.Second)
+	})
+	if err == nil {
+		err = once.Err() // what was cut short may have ended without a word
+	}
+	return b.unanswered(ctx, once, err)
+}
+
+// unanswered tells the end of a request's own time from the end of its
+// caller's.
+func (b *bucket) unanswered(ctx, once context.Context, err error) error {
+	if err == nil || once.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w (%s): %v", ErrNoAnswer, b.Location, err) //nolint:errorlint // its deadline is not the caller's
+}
+
+// longest is the longest wait between two attempts.
+const longest = 5 * time.Second
+
+// again repeats a step that does no harm the second time, each time with a body
+// of so many bytes.
+func (b *bucket) again(ctx context.Context, body int, step func(context.Context) error) error {
+	for attempt, wait := 1, b.cfg.Backoff; ; attempt, wait = attempt+1, min(2*wait, longest) {
+		err := b.call(ctx, body, step)
+		if err == nil || attempt >= b.cfg.Attempts || final(err) || ctx.Err() != nil {
+			return err
+		}
+		if !pause(ctx, wait) {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// final tells whether an answer stays the same: what is forbidden, is not there,
+// or met another condition. A body that arrived damaged does not.
+func final(err error) bool {
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.StatusCode {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusPreconditionFailed:
+		return true
+	}
+	return false
+}
+
+// conditional makes a conditional write. That it met another one is no answer to
+// the condition, only to this attempt, which was not done: it is made again.
+func (b *bucket) conditional(ctx context.Context, body int, step func(context.Context) error) error {
+	for attempt, wait := 1, b.cfg.Backoff; ; attempt, wait = attempt+1, min(2*wait, longest) {
+		err := b.call(ctx, body, step)
+		if !is(err, conditionalConflict) || attempt >= b.cfg.Attempts || !pause(ctx, wait) {
+			return err
+		}
+	}
+}
+
+// pause waits, and tells whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,126 @@
+package s3test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Server is a store. Its methods belong to one goroutine.
+type Server struct {
+	URL string
+
+	binary, address, dir string
+	process              *exec.Cmd // nil: killed
+}
+
+// impatient makes the client not wait after its one attempt, which it does even
+// where no other follows.
+var impatient = sync.OnceFunc(func() { minio.DefaultRetryUnit = time.Millisecond })
+
+// Start starts a store of its own, which ends with the test.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	impatient()
+	s := &Server{binary: build(t), address: free(t), dir: t.TempDir()}
+	s.URL = "http://" + s.address
+	t.Cleanup(s.Kill)
+	s.Restart(t)
+	client := s.client(t)
+	await(t, func(ctx context.Context) error { return client.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{}) })
+	return s
+}
+
+// Kill ends the store with SIGKILL.
+func (s *Server) Kill() {
+	if s.process != nil {
+		_ = s.process.Process.Kill()
+		_ = s.process.Wait()
+		s.process = nil
+	}
+}
+
+// Restart starts a store that was killed, and waits for it.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	process := exec.Command(s.binary, "--port", s.address, "posix", s.dir)
+	process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+	process.SysProcAttr = dieWithParent()
+	if err := process.Start(); err != nil {
+		t.Fatalf("start versitygw: %v", err)
+	}
+	s.process = process
+	client := s.client(t)
+	await(t, func(ctx context.Context) error {
+		_, err := client.ListBuckets(ctx)
+		return err
+	})
+}
+
+func (s *Server) client(t testing.TB) *minio.Client {
+	t.Helper()
+	client, err := minio.New(s.address, &minio.Options{Creds: Credentials(), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// await asks until there is an answer.
+func await(t testing.TB, ask func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("versitygw does not answer: %v", err)
+		}
+	}
+}
+
+// Objects gives the keys of the objects that hold part in their key.
+func (s *Server) Objects(t testing.TB, part string) []string {
+	t.Helper()
+	var keys []string
+	for o := range s.client(t).ListObjects(t.Context(), Bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		if strings.Contains(o.Key, part) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys
+}
+
+// Object gives the first of them, which has to be there.
+func (s *Server) Object(t testing.TB, part string) string {
+	t.Helper()
+	keys := s.Objects(t, part)
+	if len(keys) == 0 {
+		t.Fatalf("no object %s", part)
+	}
+	return keys[0]
+}
+
+// Remove removes an object.
+func (s *Server) Remove(t testing.TB, key string) {
+	t.Helper()
+	if err := s.client(t).RemoveObject(t.Context(), Bucket, key, minio.RemoveObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
