@@ -68,18 +68,47 @@ type LandingConfig struct {
 	// Quota bounds each partition; 0B: none.
 	Quota config.Bytes `yaml:"quota"`
 	// Reserve is free space, on the disks of landing log and lake, under which
-	// nothing more is landed.
+	// nothing more is landed. A bucket has no bound; while it is not reached, the
+	// landing log fills up to the reserve.
 	Reserve config.Bytes `yaml:"reserve"`
 }
 
 // LakeConfig says where the tables lie.
 type LakeConfig struct {
-	Dir string `yaml:"dir"` // required, absolute, made if absent
+	// Dir is absolute, made if absent, or s3://bucket/prefix. Required.
+	Dir string   `yaml:"dir"`
+	S3  S3Config `yaml:"s3"`
+}
+
+// S3Config says how buckets are reached. Credentials never stand here: they
+// come from the environment, the shared credentials file, or the machine's role.
+type S3Config struct {
+	// Endpoint is the store's URL; empty: AWS_ENDPOINT_URL_S3 or
+	// AWS_ENDPOINT_URL, and without them AWS.
+	Endpoint string `yaml:"endpoint"`
+	// Region; empty: AWS_REGION or AWS_DEFAULT_REGION, and without them us-east-1.
+	Region string `yaml:"region"`
+	// PathStyle puts the bucket into the path, not into the host's name; absent:
+	// true where there is an endpoint.
+	PathStyle *bool `yaml:"path_style"`
+	// CAFile is who signs the store's certificate, PEM; empty: AWS_CA_BUNDLE, and
+	// without it the system's.
+	CAFile string `yaml:"ca_file"`
+	// Outage is the longest time for which the engine may be down with files
+	// committed and not published.
+	Outage time.Duration `yaml:"outage"`
+	// RequestTimeout bounds one request, with a second more for each 256 KiB.
+	RequestTimeout time.Duration `yaml:"request_timeout"`
+}
+
+// DefaultS3 is what absent keys mean.
+func DefaultS3() S3Config {
+	return S3Config{Outage: 7 * 24 * time.Hour, RequestTimeout: time.Minute}
 }
 
 // CheckpointConfig says where manifests and state lie.
 type CheckpointConfig struct {
-	Dir string `yaml:"dir"` // empty: _checkpoint below the lake
+	Dir string `yaml:"dir"` // a directory or s3://bucket/prefix; empty: _checkpoint below the lake
 }
 
 // EpochConfig says when an epoch ends: whichever bound is reached first.
@@ -115,6 +144,7 @@ type LimitsConfig struct {
 func Default() Config {
 	return Config{
 		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
+		Lake:         LakeConfig{S3: DefaultS3()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
 		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 32 << 20, GatewayRequests: 100, GatewaySessions: 4},
@@ -132,7 +162,7 @@ func (c *Config) CheckpointDir() string {
 	if c.Checkpoint.Dir != "" {
 		return c.Checkpoint.Dir
 	}
-	return filepath.Join(c.Lake.Dir, "_checkpoint")
+	return Checkpoints(c.Lake.Dir)
 }
 
 // Validate checks the fields, each by itself and together, and changes
@@ -146,6 +176,7 @@ func (c *Config) Validate() error {
 	p.Add(c.TLS.CRLFile == "" || c.TLS.ClientCAFile != "", "tls.crl_file", strconv.Quote(c.TLS.CRLFile), "nothing, because without client_ca_file no certificate is asked for")
 	c.Identity.validate(&p, c.TLS.ClientCAFile != "")
 	c.directories(&p)
+	c.Lake.S3.validate(&p, IsBucket(c.Lake.Dir) || IsBucket(c.CheckpointDir()))
 	l := &c.Landing
 	p.Add(l.Partitions >= 1 && l.Partitions <= embedded.MaxPartitions, "landing.partitions", strconv.Itoa(l.Partitions), fmt.Sprintf("a number from 1 to %d", embedded.MaxPartitions))
 	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "landing.segment_size", l.SegmentSize.String(), fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))
@@ -179,8 +210,9 @@ func (l *LimitsConfig) validate(p *config.Problems) {
 func (c *Config) directories(p *config.Problems) {
 	const want = "the absolute path of a directory of its own"
 	p.Add(filepath.IsAbs(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), want)
-	p.Add(filepath.IsAbs(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), want)
-	p.Add(c.Checkpoint.Dir == "" || filepath.IsAbs(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), want+", or nothing")
+	const place = want + ", or s3://bucket/prefix"
+	p.Add(isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), place)
+	p.Add(c.Checkpoint.Dir == "" || isPlace(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), place+", or nothing")
 	p.Add(c.Lake.Dir == "" || filepath.Clean(c.Lake.Dir) != filepath.Clean(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), "another directory than the lake's")
 }
 

@@ -12,11 +12,12 @@ import (
 )
 
 // reserved is a landing log that takes nothing while the lake's disk has less
-// than the reserve free: a task could not finish its epoch.
+// than the reserve free: a task could not finish its epoch. A lake in a bucket
+// has no such bound, and staging for it takes no disk.
 type reserved struct {
 	landing.Log
 	fs    durable.FS
-	dir   string
+	dir   string // empty: in a bucket
 	bytes uint64
 	now   func() time.Time
 	pulse *pulse.Pulse // of the landing log's commits
@@ -31,12 +32,14 @@ const freeFor = time.Second
 
 // Append implements landing.Log.
 func (r *reserved) Append(ctx context.Context, l landing.Landed) error {
-	free, err := r.look()
-	if err != nil {
-		return fmt.Errorf("land block: %w", err)
-	}
-	if free < r.bytes {
-		return fmt.Errorf("land block: %d bytes free in %s, reserve is %d: %w", free, r.dir, r.bytes, landing.ErrFull)
+	if r.dir != "" {
+		free, err := r.look()
+		if err != nil {
+			return fmt.Errorf("land block: %w", err)
+		}
+		if free < r.bytes {
+			return fmt.Errorf("land block: %d bytes free in %s, reserve is %d: %w", free, r.dir, r.bytes, landing.ErrFull)
+		}
 	}
 	r.pulse.Begin()
 	defer r.pulse.End()

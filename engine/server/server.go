@@ -114,12 +114,20 @@ func (s *Server) assemble() error {
 		identity.VerifyClient = s.certs.VerifyClient
 	}
 	s.ingest, err = ingest.New(ingest.Config{
-		Log:      &reserved{Log: s.log, fs: s.opt.FS, dir: s.cfg.Lake.Dir, bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing},
+		Log:      &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing},
 		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})
 	return err
+}
+
+// lakeDir is the lake's directory, empty in a bucket.
+func (s *Server) lakeDir() string {
+	if IsBucket(s.cfg.Lake.Dir) {
+		return ""
+	}
+	return s.cfg.Lake.Dir
 }
 
 // ingestGrace is how long requests may take to end at a stop.

@@ -62,10 +62,27 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"lake}", "lake}\nlimits: {request_size: 1MiB, sessions: 0}", `limits.sessions`},
 		{"lake}", "lake}\ncheckpoint: {dir: x}", `checkpoint.dir`},
 		{"lake}", "lake}\ndrain_timeout: 0s", `drain_timeout`},
+		{"/var/lib/landfall/lake", "s3://lake/a/b", ""},
+		{"/var/lib/landfall/lake", "s3://Lake/a", `lake.dir: got "s3://Lake/a", expected the absolute path`},
+		{"/var/lib/landfall/lake", "s3://lake/../a", `or s3://bucket/prefix`},
+		{"/lake}", "/lake, s3: {endpoint: \"http://h\"}}", `lake.s3.endpoint: got "http://h", expected nothing`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"h:80\"}", `engine.yaml:4: lake.s3.endpoint: got "h:80", expected http://host:port`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"http://key:secret@h\"}", `lake.s3.endpoint`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {outage: 1h}", `lake.s3.outage: got 1h0m0s, expected a time of 24h or more`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {request_timeout: 0s}", `lake.s3.request_timeout`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"https://h\", path_style: false, region: r, ca_file: f}", ""},
 	} {
 		_, err := read(strings.Replace(good, m.from, m.to, 1))
 		if m.want == "" && err != nil || m.want != "" && (err == nil || !strings.Contains(err.Error(), m.want)) {
 			t.Errorf("%q:\n got %v\nwant %s", m.to, err, m.want)
+		}
+	}
+}
+
+func TestCheckpointsLieBelowTheLake(t *testing.T) {
+	for lake, want := range map[string]string{"/a/b": "/a/b/_checkpoint", "s3://b/p/": "s3://b/p/_checkpoint", "s3://bb": "s3://bb/_checkpoint"} {
+		if c := (Config{Lake: LakeConfig{Dir: lake}}); c.CheckpointDir() != want {
+			t.Errorf("%s: %s", lake, c.CheckpointDir())
 		}
 	}
 }
@@ -109,6 +126,11 @@ func TestNothingLandsUnderTheReserve(t *testing.T) {
 	if err := r.Append(t.Context(), landing.Landed{}); !errors.Is(err, landing.ErrFull) || log.n != 3 {
 		t.Errorf("under the reserve: %v, %d appends", err, log.n)
 	}
+	r.dir = "" // a bucket has no disk
+	if err := r.Append(t.Context(), landing.Landed{}); err != nil || log.n != 4 {
+		t.Errorf("in a bucket: %v, %d appends", err, log.n)
+	}
+	r.dir = "/lake"
 	disk.free, now = 100, now.Add(-time.Hour) // the clock steps back
 	if err := r.Append(t.Context(), landing.Landed{}); err != nil {
 		t.Errorf("room again: %v", err)

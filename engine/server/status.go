@@ -128,7 +128,10 @@ func (s *Server) Status() Status {
 // diskReasons says what is wrong with the disks.
 func (s *Server) diskReasons(st *LandingStats) []string {
 	var out []string
-	for _, dir := range []string{s.cfg.Landing.Dir, s.cfg.Lake.Dir} {
+	for _, dir := range []string{s.cfg.Landing.Dir, s.lakeDir()} {
+		if dir == "" {
+			continue
+		}
 		free, err := s.opt.FS.Free(dir)
 		switch {
 		case err != nil:

@@ -1,17 +1,19 @@
 package enginecli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
 	"landfall/edge/durable"
 	"landfall/engine/audit"
-	"landfall/sinks/object"
+	"landfall/engine/checkpoint"
+	"landfall/engine/server"
+	"landfall/engine/table"
 )
 
 // errInexact ends an audit that found something.
@@ -21,30 +23,22 @@ func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Proves that a lake holds every captured record exactly once", Args: cli.NoArgs,
 		Long: "Reads the lineage columns of every table and counts, for each log, the offsets recorded, rejected, given up, missing and doubled.\n" +
 			"Exit 0: exact, with the tables loss and conflict empty. Exit 65: not exact."}
-	lake := c.Flags().String("lake", "", "`DIR` of the tables (required)")
-	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints; default: _checkpoint below the lake")
+	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix (required)")
+	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
+	remote := newS3Flags(c)
 	_ = c.MarkFlagRequired("lake")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg := audit.Config{Lake: *lake, EdgeLogs: *edgeLogs}
-		for _, dir := range append([]string{*lake}, *edgeLogs...) {
+		cfg, err := auditOf(c.Context(), *lake, *checkpoints, remote.config())
+		if err != nil {
+			return err
+		}
+		cfg.EdgeLogs = *edgeLogs
+		for _, dir := range *edgeLogs {
 			if err := present(dir); err != nil {
 				return err
 			}
-		}
-		dir := *checkpoints
-		if dir == "" {
-			dir = filepath.Join(*lake, "_checkpoint")
-		}
-		if err := present(dir); err == nil {
-			store, err := object.OpenDir(durable.OS{}, dir)
-			if err != nil {
-				return err
-			}
-			cfg.Checkpoints = store
-		} else if *checkpoints != "" || !errors.Is(err, fs.ErrNotExist) {
-			return err
 		}
 		result, err := audit.Run(c.Context(), cfg)
 		if err != nil {
@@ -61,6 +55,52 @@ func auditCommand() *cobra.Command {
 		return err
 	}
 	return c
+}
+
+// auditOf opens what an audit reads. A lake without checkpoints can be audited
+// too, unless they were asked for.
+func auditOf(ctx context.Context, lake, checkpoints string, remote server.S3Config) (audit.Config, error) {
+	cfg := audit.Config{Lake: lake}
+	asked := checkpoints != ""
+	if !asked {
+		checkpoints = server.Checkpoints(lake)
+	}
+	var err error
+	if server.IsBucket(lake) {
+		cfg.Files, err = readLake(ctx, lake, remote)
+	} else {
+		err = present(lake)
+	}
+	if err != nil {
+		return cfg, err
+	}
+	if !server.IsBucket(checkpoints) {
+		if err := present(checkpoints); !asked && errors.Is(err, fs.ErrNotExist) {
+			return cfg, nil
+		} else if err != nil {
+			return cfg, err
+		}
+	}
+	store, err := openStore(ctx, checkpoints, remote, true)
+	if err != nil {
+		return cfg, err
+	}
+	tasks, err := checkpoint.Tasks(ctx, store)
+	if err != nil {
+		return cfg, err
+	}
+	if len(tasks) > 0 || !server.IsBucket(checkpoints) {
+		cfg.Checkpoints = store
+		return cfg, nil
+	}
+	// A bucket has no folders: what is not there looks like what is empty.
+	if cfg.Files != nil && !asked {
+		names, err := cfg.Files.List(ctx, string(table.Record)+"/")
+		if err != nil || len(names) > 0 {
+			return cfg, err
+		}
+	}
+	return cfg, cli.Fail(cli.ExitNoInput, fmt.Errorf("audit: there is nothing below %s", checkpoints))
 }
 
 // present makes sure that a directory is there.

@@ -23,6 +23,7 @@ package enginecli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -31,11 +32,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
-	"landfall/engine/checkpoint"
 	"landfall/engine/server"
-	"landfall/engine/stream"
-	"landfall/sinks/object"
-	"landfall/sinks/parquet"
 )
 
 // DefaultConfig is where the configuration lies when no flag says otherwise.
@@ -65,36 +62,18 @@ func load(name string) (*server.Config, *config.File, error) {
 	return &c, f, nil
 }
 
-// openLake opens the checkpoint store of a lake, tested for what commits need
-// of it, and gives what makes its sinks.
-func openLake(ctx context.Context, lake, checkpoints string) (checkpoint.Store, func() ([]stream.Sink, error), error) {
-	files, err := object.OpenLake(durable.OS{}, lake)
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := object.OpenDir(durable.OS{}, checkpoints)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := object.SelfTest(ctx, store); err != nil {
-		return nil, nil, err
-	}
-	sinks := func() ([]stream.Sink, error) {
-		sink, err := parquet.New(parquet.Config{Files: files})
-		if err != nil {
-			return nil, err
-		}
-		return []stream.Sink{sink}, nil
-	}
-	return store, sinks, nil
-}
-
 // directories makes sure of the directories that a configuration names.
 func directories(c *server.Config) error {
 	for _, d := range []struct{ key, dir string }{{"landing.dir", c.Landing.Dir}, {"lake.dir", c.Lake.Dir}, {"checkpoint.dir", c.CheckpointDir()}} {
+		if server.IsBucket(d.dir) {
+			continue
+		}
 		if err := config.CheckDir(durable.OS{}, d.key, d.dir); err != nil {
 			return err
 		}
+	}
+	if server.IsBucket(c.Lake.Dir) {
+		return nil
 	}
 	return oneFileSystem(durable.OS{}, c.Lake.Dir)
 }
@@ -112,10 +91,21 @@ func checkCommand() *cobra.Command {
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
-		_, _ = fmt.Fprintf(out, "%s, %s, %s: a file was made in each and removed again\n", cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir())
-		_, _ = fmt.Fprintf(out, "%s: staging and tables lie on one file system\n", cfg.Lake.Dir)
-		if _, _, err := openLake(c.Context(), cfg.Lake.Dir, cfg.CheckpointDir()); err != nil {
-			return err
+		for _, dir := range slices.Compact([]string{cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir()}) {
+			if !server.IsBucket(dir) {
+				_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", dir)
+			}
+		}
+		if !server.IsBucket(cfg.Lake.Dir) {
+			_, _ = fmt.Fprintf(out, "%s: staging and tables lie on one file system\n", cfg.Lake.Dir)
+		}
+		p := placeOf(cfg)
+		p.note = func(note string) { _, _ = fmt.Fprintf(out, "note: %s\n", note) }
+		if _, _, err := openLake(c.Context(), p); err != nil {
+			return f.Locate(err)
+		}
+		if server.IsBucket(cfg.Lake.Dir) {
+			_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", cfg.Lake.Dir, cfg.Lake.S3.Outage)
 		}
 		_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", cfg.CheckpointDir())
 		if _, err := cfg.TLS.Open(durable.OS{}, certs.Config{}); err != nil {

@@ -7,8 +7,8 @@ import (
 	"landfall/engine/server"
 )
 
-// Explain explains an engine with the embedded landing log and the Parquet sink
-// on a local file system.
+// Explain explains an engine with the embedded landing log and the Parquet sink,
+// in a directory or in a bucket.
 func Explain(c *server.Config) []explain.Handoff {
 	land := explain.Handoff{
 		From: "edge log", To: fmt.Sprintf("landing log (%s)", c.Landing.Dir), Commit: "C2", Guarantee: explain.ExactlyOnce,
@@ -25,6 +25,13 @@ func Explain(c *server.Config) []explain.Handoff {
 			"A second writer loses the swap and stops.",
 		Limits: []string{fmt.Sprintf("rows become visible after %s, %d records or %s of rows, whichever comes first.", c.Epoch.Interval, c.Epoch.Records, c.Epoch.Size)},
 	}
+	if server.IsBucket(c.CheckpointDir()) {
+		commit.Why += " HEAD is one object: a PUT with If-Match; an answer that is lost, a 500 after success or a timeout is resolved by reading HEAD back. " +
+			"The store has to pass a self-test of that at every start."
+	}
+	if server.IsBucket(c.Lake.Dir) {
+		return []explain.Handoff{land, commit, bucketPublish(c), rest()}
+	}
 	publish := explain.Handoff{
 		From: "staged files", To: fmt.Sprintf("Parquet tables (%s)", c.Lake.Dir), Commit: "C5", Guarantee: explain.ExactlyOnce,
 		Why: "A file's name comes from task, epoch and table; publishing gives the file that name, and is repeated until done: a file that is there with the same hash is done, with another hash the task stops. " +
@@ -34,10 +41,28 @@ func Explain(c *server.Config) []explain.Handoff {
 			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
 		},
 	}
-	rest := explain.Handoff{
+	return []explain.Handoff{land, commit, publish, rest()}
+}
+
+// bucketPublish explains publishing where a staged file is an upload.
+func bucketPublish(c *server.Config) explain.Handoff {
+	return explain.Handoff{
+		From: "staged files", To: fmt.Sprintf("Parquet tables (%s)", c.Lake.Dir), Commit: "C5", Guarantee: explain.ExactlyOnce,
+		Why: "A file is verified in memory and uploaded as a multipart upload of its name, which no reader sees; the manifest holds the upload and its parts. Publishing completes it, on condition that the name is free, " +
+			"and is repeated until done: a name that is there with the same SHA-256 in its metadata is done, with another the task stops. Every file of an epoch that is not known published stands in each later manifest.",
+		Limits: []string{
+			"the files of an epoch appear one after the other: a reader that lists may see part of an epoch for a moment.",
+			fmt.Sprintf("an upload that something else aborts before it is published stops that task: the engine may be down for %s (lake.s3.outage) with files committed; a lifecycle rule that aborts sooner is refused.", c.Lake.S3.Outage),
+			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
+		},
+	}
+}
+
+// rest explains what becomes of offsets that are no typed row.
+func rest() explain.Handoff {
+	return explain.Handoff{
 		From: "every captured offset", To: "a row of record, or a range of loss", Commit: "C4", Guarantee: explain.ExactlyOnce,
 		Why: "What cannot be decoded keeps its bytes and a reject reason; what a gateway gave up becomes a range with its reason; what contradicts a log is kept raw in conflict. " +
 			"A late row is kept and marked is_late, judged by its own gateway's watermark: a gateway without a link is not late.",
 	}
-	return []explain.Handoff{land, commit, publish, rest}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/spf13/cobra"
 
@@ -13,13 +14,14 @@ import (
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
+	"landfall/engine/server"
 	"landfall/engine/state"
-	"landfall/sinks/object"
 )
 
 func inspectCommand() *cobra.Command {
 	c := &cobra.Command{Use: "inspect [FILE…]", Short: "Prints manifests, HEADs, state objects and segments of the landing log as text"}
-	checkpoints := c.Flags().String("checkpoint", "", "print the current manifest of every task in this `DIR`")
+	checkpoints := c.Flags().String("checkpoint", "", "print the current manifest of every task in this `DIR`, or s3://bucket/prefix")
+	remote := newS3Flags(c)
 	records := c.Flags().Bool("records", false, "of a segment, print each landed block too")
 	asJSON := c.Flags().Bool("json", false, "of a segment, print a JSON object a block")
 	c.RunE = func(c *cobra.Command, files []string) error {
@@ -27,11 +29,17 @@ func inspectCommand() *cobra.Command {
 			return cli.Fail(cli.ExitUsage, fmt.Errorf("name a file, or --checkpoint DIR"))
 		}
 		if *checkpoints != "" {
-			if err := current(c.Context(), c.OutOrStdout(), *checkpoints); err != nil {
+			if err := current(c.Context(), c.OutOrStdout(), *checkpoints, remote.config()); err != nil {
 				return err
 			}
 		}
 		for _, name := range files {
+			if server.IsBucket(name) {
+				if err := stored(c.Context(), c.OutOrStdout(), name, remote.config()); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := one(c.OutOrStdout(), name, inspect.Options{Records: *records, JSON: *asJSON, Payload: landed}); err != nil {
 				return err
 			}
@@ -42,11 +50,13 @@ func inspectCommand() *cobra.Command {
 }
 
 // current prints the manifest that HEAD of each task names.
-func current(ctx context.Context, w io.Writer, dir string) error {
-	if err := present(dir); err != nil {
-		return err
+func current(ctx context.Context, w io.Writer, dir string, remote server.S3Config) error {
+	if !server.IsBucket(dir) {
+		if err := present(dir); err != nil {
+			return err
+		}
 	}
-	store, err := object.OpenDir(durable.OS{}, dir)
+	store, err := openStore(ctx, dir, remote, true)
 	if err != nil {
 		return err
 	}
@@ -64,6 +74,20 @@ func current(ctx context.Context, w io.Writer, dir string) error {
 		}
 	}
 	return nil
+}
+
+// stored prints one object of a bucket.
+func stored(ctx context.Context, w io.Writer, name string, remote server.S3Config) error {
+	dir, base := path.Split(name)
+	store, err := openStore(ctx, dir, remote, true)
+	if err != nil {
+		return err
+	}
+	data, _, err := store.Read(ctx, base)
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	return objectText(w, name, data)
 }
 
 // one prints one file by what it holds.
@@ -84,6 +108,11 @@ func one(w io.Writer, name string, o inspect.Options) error {
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
+	return objectText(w, name, data)
+}
+
+// objectText prints a state object, a manifest or a HEAD.
+func objectText(w io.Writer, name string, data []byte) error {
 	if state.IsObject(data) {
 		d, err := state.Describe(data)
 		if err != nil {

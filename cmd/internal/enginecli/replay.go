@@ -30,6 +30,7 @@ type replayFlags struct {
 	lake, checkpoints, gateway, baseTime string
 	again, asJSON, quiet                 bool
 	epochRecords                         int
+	s3                                   s3Flags
 	version                              string
 	logger                               func(io.Writer) (*slog.Logger, error)
 	log                                  *slog.Logger
@@ -53,8 +54,9 @@ func replayCommand(version string) *cobra.Command {
 			"A replay that was killed continues where it was; the same content again adds nothing; the same content with other\n" +
 			"settings is refused, unless --again says that it is meant."}
 	f := replayFlags{version: version}
-	c.Flags().StringVar(&f.lake, "lake", "", "`DIR` of the tables (required)")
-	c.Flags().StringVar(&f.checkpoints, "checkpoint", "", "`DIR` of the checkpoints; default: _checkpoint below the lake")
+	c.Flags().StringVar(&f.lake, "lake", "", "`DIR` of the tables, or s3://bucket/prefix (required)")
+	c.Flags().StringVar(&f.checkpoints, "checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
+	f.s3 = newS3Flags(c)
 	c.Flags().StringVar(&f.gateway, "gateway", "replay", "`NAME` of the gateway under which the records land")
 	c.Flags().StringVar(&f.baseTime, "base-time", "", "event time (RFC 3339) of records before the first time in the file")
 	c.Flags().BoolVar(&f.again, "again", false, "land the same content once more under these settings")
@@ -84,14 +86,14 @@ func (f *replayFlags) run(c *cobra.Command, files []string) error {
 		base = record.Micros(at.UnixMicro())
 	}
 	if f.checkpoints == "" {
-		f.checkpoints = filepath.Join(f.lake, "_checkpoint")
+		f.checkpoints = server.Checkpoints(f.lake)
 	}
 	for _, name := range files { // before anything is made for them
 		if _, err := (durable.OS{}).Stat(name); err != nil {
 			return fmt.Errorf("replay: %w", err)
 		}
 	}
-	store, sinks, err := openLake(c.Context(), f.lake, f.checkpoints)
+	store, sinks, err := openLake(c.Context(), place{lake: f.lake, checkpoints: f.checkpoints, s3: f.s3.config(), lakeKey: "--lake", storeKey: "--checkpoint"})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/server"
+	"landfall/sinks/object/s3"
 )
 
 func runCommand(version string) *cobra.Command {
@@ -35,8 +36,10 @@ func runCommand(version string) *cobra.Command {
 	return c
 }
 
-// loadAll is load, and tries the directories and certificates too: a reload
-// must know that everything can be used before the old configuration ends.
+// loadAll is load, and tries the directories, buckets and certificates too: a
+// reload must know that everything can be used before the old configuration
+// ends. A store that does not answer is waited for at the start, and may come
+// back after a reload.
 func loadAll(name string) (*server.Config, *config.File, error) {
 	c, f, err := load(name)
 	if err != nil {
@@ -44,6 +47,11 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 	}
 	if err := directories(c); err != nil {
 		return nil, nil, f.Locate(err)
+	}
+	if p := placeOf(c); p.buckets() {
+		if _, _, err := openLake(context.Background(), p); err != nil && !s3.Transient(err) {
+			return nil, nil, f.Locate(err)
+		}
 	}
 	_, err = c.TLS.Open(durable.OS{}, certs.Config{})
 	return c, f, f.Locate(err)
@@ -71,15 +79,18 @@ func (d *served) Run(ctx context.Context, ready func()) error {
 	return d.Server.Run(ctx)
 }
 
-// roomRetry is how often a full disk is looked at again.
-const roomRetry = time.Second
+// openRetry is how often a full disk, or a store that does not answer, is tried
+// again.
+const openRetry = time.Second
 
-// openServer opens lake and engine. While the disk is full it waits: the
-// self-test of the store needs a few bytes, and without it nothing may be
+// openServer opens lake and engine. While the disk is full, or the object store
+// does not answer, it waits: without the self-test of the store nothing may be
 // committed. Nil without an error when ctx ended meanwhile.
 func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*server.Server, error) {
 	for waiting := false; ; waiting = true {
-		store, sinks, err := openLake(ctx, cfg.Lake.Dir, cfg.CheckpointDir())
+		p := placeOf(cfg)
+		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
+		store, sinks, err := openLake(ctx, p)
 		if err == nil {
 			var s *server.Server
 			o.Store, o.Sinks = store, sinks
@@ -87,13 +98,13 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 				return s, nil
 			}
 		}
-		if !errors.Is(err, durable.ErrNoSpace) {
+		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) {
 			return nil, err
 		}
 		if !waiting {
-			o.Logger.Warn("the disk is full: waiting for room to start", "error", err)
+			o.Logger.Warn("the disk is full or the object store does not answer: waiting to start", "error", err)
 		}
-		t := time.NewTimer(roomRetry)
+		t := time.NewTimer(openRetry)
 		select {
 		case <-ctx.Done():
 			t.Stop()

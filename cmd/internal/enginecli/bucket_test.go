@@ -1,0 +1,167 @@
+package enginecli
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/edgecli"
+	"landfall/edge/agent"
+	"landfall/engine/server"
+	"landfall/sinks/object/s3/s3test"
+)
+
+// inBucket starts a store that the usual variables lead to, and gives its URL
+// and a place in it.
+func inBucket(t *testing.T) (*s3test.Server, string) {
+	t.Helper()
+	s := s3test.Start(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // flags and configuration come before
+	return s, "s3://" + s3test.Bucket + "/some/lake"
+}
+
+func TestReplayAuditAndInspectInABucket(t *testing.T) {
+	s, lake := inBucket(t)
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "a.nmea"), traffic(t, 20_000))
+	on := func(args ...string) (int, string, string) { return engine(t, append(args, "--s3-endpoint", s.URL)...) }
+	if code, _, errs := on("audit", "--lake", lake); code != cli.ExitNoInput || !strings.Contains(errs, "nothing below") {
+		t.Errorf("audit of nothing: exit %d %s", code, errs)
+	}
+	if code, out, errs := on("replay", file, "--lake", lake, "--epoch-records", "3000"); code != 0 {
+		t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
+	}
+	if code, out, _ := on("replay", file, "--lake", lake); code != 0 || !strings.Contains(out, "already, nothing added") {
+		t.Errorf("again: exit %d %s", code, out)
+	}
+	if code, out, errs := on("audit", "--lake", lake); code != 0 || !strings.Contains(out, "EXACT") {
+		t.Errorf("audit: exit %d\n%s%s", code, out, errs)
+	}
+	code, out, errs := on("inspect", "--checkpoint", lake+"/_checkpoint")
+	if code != 0 || strings.Count(out, `"landing"`) != 1 || !strings.Contains(out, `"final": true`) {
+		t.Errorf("inspect: exit %d\n%s%s", code, out, errs)
+	}
+	for _, kind := range []string{"/HEAD", "/manifest/", "/state/"} {
+		code, out, errs := on("inspect", "s3://"+s3test.Bucket+"/"+s.Object(t, kind))
+		if code != 0 || !strings.HasPrefix(out, "{") {
+			t.Errorf("inspect of %s: exit %d\n%s%s", kind, code, out, errs)
+		}
+	}
+	if code, _, errs := on("inspect", lake+"/nothing"); code != cli.ExitNoInput && code != cli.ExitSoftware || !strings.Contains(errs, "nothing") {
+		t.Errorf("inspect of nothing: exit %d %s", code, errs)
+	}
+	s.Remove(t, s.Object(t, "/record/"))
+	if code, out, _ := on("audit", "--lake", lake); code != cli.ExitData {
+		t.Errorf("a file is gone: exit %d\n%s", code, out)
+	}
+}
+
+// bucketYAML configures an engine whose lake, state and manifests lie in a
+// bucket.
+func bucketYAML(listen, status, dir, lake, endpoint string) string {
+	return fmt.Sprintf("listen: %s\nstatus: %s\nidentity: {unauthenticated: true}\nlanding: {dir: %s/landing, partitions: 2, reserve: 0B}\n"+
+		"lake: {dir: \"%s\", s3: {endpoint: \"%s\"}}\nepoch: {interval: 200ms}\n", listen, status, dir, lake, endpoint)
+}
+
+func TestAnEngineInABucketThroughBothDaemons(t *testing.T) {
+	s, lake := inBucket(t)
+	dir, listen := t.TempDir(), freeAddress(t)
+	write(t, filepath.Join(dir, "in.nmea"), traffic(t, 5000))
+	engineFile := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(listen, freeAddress(t), dir, lake, s.URL))
+	edgeFile := write(t, filepath.Join(dir, "edge.yaml"), fmt.Sprintf(
+		"gateway: g\ndata_dir: %s/edge\nstatus: %s\nlog: {reserve: 0B}\nsources:\n  - {name: f, file: {path: %s/in.nmea, follow: true}}\nforward: {url: http://%s}\n",
+		dir, freeAddress(t), dir, listen))
+	code, out, errs := engine(t, "check", "-c", engineFile)
+	if code != 0 || !strings.Contains(out, lake+": a file was staged, published, read back") || !strings.Contains(out, lake+"/_checkpoint: compares before it swaps") {
+		t.Fatalf("check: exit %d\n%s%s", code, out, errs)
+	}
+	if code, out, _ := engine(t, "explain", "-c", engineFile); code != 0 || !strings.Contains(out, "multipart upload") || !strings.Contains(out, "If-Match") {
+		t.Errorf("explain: exit %d\n%s", code, out)
+	}
+	s.Kill() // an engine that starts meanwhile waits
+	stopEngine := daemon(t, Command("landfall-engine", "test"), "run", "-c", engineFile)
+	stopEdge := daemon(t, edgecli.Command("landfall-edge", "test"), "run", "-c", edgeFile)
+	waitFor(t, func() (int, string, string) { return edge(t, "status", "-c", edgeFile, "--json") }, func(s *agent.Status) bool {
+		return s.Capture.Records > 4000 && s.Capture.Waiting == 0 && s.Forward.Pending > 0
+	})
+	s.Restart(t)
+	waitFor(t, func() (int, string, string) { return edge(t, "status", "-c", edgeFile, "--json") }, func(s *agent.Status) bool {
+		return s.Forward.Pending == 0
+	})
+	waitFor(t, func() (int, string, string) { return engine(t, "status", "-c", engineFile, "--json") }, func(s *server.Status) bool {
+		return s.Tasks[0].Behind == 0 && s.Tasks[1].Behind == 0 && s.Ingest.Records > 4000 && s.Healthy
+	})
+	if code, out, errs := engine(t, "status", "-c", engineFile); code != 0 || !strings.Contains(out, "running") {
+		t.Errorf("status: %d\n%s%s", code, out, errs)
+	}
+	if code := stopEdge(); code != 0 {
+		t.Errorf("edge: exit %d", code)
+	}
+	if code := stopEngine(); code != 0 {
+		t.Errorf("engine: exit %d", code)
+	}
+	code, out, errs = engine(t, "audit", "--lake", lake, "--edge-log", dir+"/edge/log", "--s3-endpoint", s.URL)
+	if code != 0 || !strings.Contains(out, "EXACT") || !strings.Contains(out, "proven") {
+		t.Errorf("audit: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestAStoreThatWillNotDoIsRefused: with the line of the configuration, and
+// what to change.
+func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
+	s, lake := inBucket(t)
+	dir := t.TempDir()
+	blind, ca := s.Edit(t, func(r *http.Request) { // a store that ignores conditions
+		r.Header.Del("If-Match")
+		r.Header.Del("If-None-Match")
+	})
+	t.Setenv("AWS_CA_BUNDLE", write(t, filepath.Join(dir, "ca.pem"), string(ca)))
+	ruled := s.Rule(t, "<Rule><ID>tidy</ID><Status>Enabled</Status><Filter></Filter><AbortIncompleteMultipartUpload>"+
+		"<DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>")
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	t.Cleanup(silent.Close)
+	for name, c := range map[string]struct {
+		lake, endpoint, secret string
+		code                   int
+		want                   []string
+	}{
+		"does not compare": {lake, blind, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "unfit", "If-Match"}},
+		"a rule":           {lake, ruled, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", `"tidy"`, "after 1 days", "give it 7 days"}},
+		"a wrong secret":   {lake, s.URL, "wrong", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "Access Denied"}},
+		"no secret":        {lake, s.URL, "", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no credentials", "AWS_ACCESS_KEY_ID"}},
+		"no bucket":        {"s3://elsewhere", s.URL, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no such bucket"}},
+		"unavailable":      {lake, silent.URL, s3test.SecretKey, cli.ExitUnavailable, []string{"503"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_SECRET_ACCESS_KEY", c.secret)
+			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/") // no role
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
+			t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
+			file := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(freeAddress(t), freeAddress(t), dir, c.lake, c.endpoint))
+			for _, verb := range []string{"check", "run"} {
+				if verb == "run" && c.code == cli.ExitUnavailable {
+					continue // it waits
+				}
+				code, _, errs := run(t.Context(), rootOf(), verb, "-c", file)
+				if code != c.code {
+					t.Errorf("%s: exit %d, want %d\n%s", verb, code, c.code, errs)
+				}
+				for _, w := range c.want {
+					if !strings.Contains(errs, w) {
+						t.Errorf("%s: no %q in\n%s", verb, w, errs)
+					}
+				}
+			}
+		})
+	}
+}
+
+func rootOf() *cobra.Command { return Command("landfall-engine", "test") }

@@ -1,0 +1,200 @@
+package enginecli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"landfall/cmd/internal/cli"
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/engine/audit"
+	"landfall/engine/checkpoint"
+	"landfall/engine/server"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+	"landfall/sinks/object/s3"
+	"landfall/sinks/parquet"
+)
+
+// place is where tables and checkpoints lie: directories, or places in buckets.
+type place struct {
+	lake, checkpoints string
+	s3                server.S3Config
+	note              func(string) // takes what a person should know; nil: nobody
+	lakeKey, storeKey string       // what errors call the two; empty: the keys of the configuration
+}
+
+// placeOf gives the places of a configuration.
+func placeOf(c *server.Config) place {
+	p := place{lake: c.Lake.Dir, checkpoints: c.CheckpointDir(), s3: c.Lake.S3}
+	if c.Checkpoint.Dir == "" {
+		p.storeKey = "lake.dir"
+	}
+	return p
+}
+
+// buckets tells whether any of it lies in one.
+func (p place) buckets() bool { return server.IsBucket(p.lake) || server.IsBucket(p.checkpoints) }
+
+// client gives how the buckets are reached. What the configuration leaves open
+// the usual variables of S3's tools say.
+func client(c server.S3Config) (s3.Config, error) {
+	out := s3.Config{
+		Endpoint: cmp.Or(c.Endpoint, os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")),
+		Region:   cmp.Or(c.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
+		Outage:   c.Outage, Timeout: c.RequestTimeout,
+		VirtualHost: c.PathStyle != nil && !*c.PathStyle,
+	}
+	if err := out.Validate(); err != nil {
+		return out, &config.FieldError{Key: "lake.s3", Got: err.Error(), Want: "settings, or AWS_ENDPOINT_URL, with which a store can be reached"}
+	}
+	file := cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE"))
+	if file == "" {
+		return out, nil
+	}
+	pem, err := config.ReadFiles(durable.OS{}, file)
+	if err != nil {
+		return out, &config.FieldError{Key: "lake.s3.ca_file", Got: err.Error(), Want: "a PEM file that this user may read"}
+	}
+	out.CA = pem[0]
+	return out, nil
+}
+
+// openLake opens the checkpoint store of a lake and its files, tested for what
+// commits need of them, and gives what makes its sinks.
+func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.Sink, error), error) {
+	files, err := p.openFiles(ctx)
+	if err != nil {
+		return nil, nil, unusable(cmp.Or(p.lakeKey, "lake.dir"), p.lake, err)
+	}
+	store, err := openStore(ctx, p.checkpoints, p.s3, false)
+	if err == nil {
+		err = object.SelfTest(ctx, store)
+	}
+	if err != nil {
+		return nil, nil, unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err)
+	}
+	sinks := func() ([]stream.Sink, error) {
+		sink, err := parquet.New(parquet.Config{Files: files})
+		if err != nil {
+			return nil, err
+		}
+		return []stream.Sink{sink}, nil
+	}
+	return store, sinks, nil
+}
+
+func (p place) openFiles(ctx context.Context) (object.Files, error) {
+	if !server.IsBucket(p.lake) {
+		return object.OpenLake(durable.OS{}, p.lake)
+	}
+	at, err := s3.ParseLocation(p.lake)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := client(p.s3)
+	if err != nil {
+		return nil, err
+	}
+	files, err := s3.OpenLake(ctx, cfg, at)
+	if err != nil {
+		return nil, err
+	}
+	notes, err := files.SelfTest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.note != nil {
+		for _, n := range notes {
+			p.note(n)
+		}
+	}
+	return files, nil
+}
+
+// openStore opens what keeps checkpoints; reading says that nothing is written.
+func openStore(ctx context.Context, dir string, c server.S3Config, reading bool) (checkpoint.Store, error) {
+	if !server.IsBucket(dir) {
+		return object.OpenDir(durable.OS{}, dir)
+	}
+	at, err := s3.ParseLocation(dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := client(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ReadOnly = reading
+	return s3.OpenStore(ctx, cfg, at)
+}
+
+// unusable says of a store that cannot be used what to change. Errors of
+// directories, and those that may pass, stay as they are.
+func unusable(key, dir string, err error) error {
+	var field *config.FieldError
+	want := "a bucket that is there and that these credentials may list, read and write (docs/scale.md has the permissions)"
+	switch {
+	case errors.As(err, &field), errors.Is(err, context.Canceled), !server.IsBucket(dir) && !errors.Is(err, object.ErrUnfit):
+		return err
+	case s3.Transient(err):
+		return cli.Fail(cli.ExitUnavailable, err)
+	case errors.Is(err, s3.ErrRule):
+		want = "a bucket whose lifecycle rules leave alone what is staged and committed, or a shorter lake.s3.outage"
+	case errors.Is(err, object.ErrUnfit):
+		want = "a store that compares before it swaps: for S3 one that honours If-Match and If-None-Match"
+	case errors.Is(err, s3.ErrCredentials):
+		want = "credentials where S3's tools look for them"
+	}
+	return &config.FieldError{Key: key, Got: err.Error(), Want: want}
+}
+
+// s3Flags are the flags with which a verb without a configuration reaches a
+// bucket.
+type s3Flags struct{ endpoint, region, ca *string }
+
+func newS3Flags(c *cobra.Command) s3Flags {
+	return s3Flags{
+		endpoint: c.Flags().String("s3-endpoint", "", "`URL` of the store of an s3:// place; default: AWS_ENDPOINT_URL, or AWS"),
+		region:   c.Flags().String("s3-region", "", "`REGION` of an s3:// place; default: AWS_REGION, or us-east-1"),
+		ca:       c.Flags().String("s3-ca-file", "", "PEM `FILE` with who signs the store's certificate; default: AWS_CA_BUNDLE, or the system's"),
+	}
+}
+
+// config gives the settings as a configuration would.
+func (f s3Flags) config() server.S3Config {
+	c := server.DefaultS3()
+	c.Endpoint, c.Region, c.CAFile = *f.endpoint, *f.region, *f.ca
+	return c
+}
+
+// bucketFiles is a lake in a bucket as the audit reads it.
+type bucketFiles struct{ *s3.Lake }
+
+// Open implements audit.Files.
+func (b bucketFiles) Open(ctx context.Context, name string) (audit.File, error) {
+	return b.Lake.Open(ctx, name)
+}
+
+// readLake opens a lake in a bucket for the audit.
+func readLake(ctx context.Context, lake string, c server.S3Config) (audit.Files, error) {
+	at, err := s3.ParseLocation(lake)
+	if err != nil {
+		return nil, cli.Fail(cli.ExitUsage, err)
+	}
+	cfg, err := client(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ReadOnly = true
+	files, err := s3.OpenLake(ctx, cfg, at)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return bucketFiles{files}, nil
+}
