@@ -14,7 +14,7 @@ var yamlKey = regexp.MustCompile(`yaml:"([a-z_]+)"`)
 func undocumentedKeys(name string, source, page []byte) []string {
 	var problems []string
 	for _, m := range yamlKey.FindAllSubmatch(source, -1) {
-		if !regexp.MustCompile("`([a-z_]+\\.)*" + string(m[1]) + "[`.]").Match(page) {
+		if !regexp.MustCompile("`([a-z0-9_]+\\.)*" + string(m[1]) + "[`.]").Match(page) {
 			problems = append(problems, fmt.Sprintf("%s: key %s is not in docs/configuration.md", name, m[1]))
 		}
 	}

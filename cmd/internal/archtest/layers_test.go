@@ -125,7 +125,7 @@ func TestImportRuleCanFail(t *testing.T) {
 func heavy() []string {
 	return []string{
 		module + "/engine", module + "/sinks",
-		"github.com/apache/arrow", "github.com/parquet-go", "github.com/twmb/franz-go",
+		"github.com/apache/arrow", "github.com/parquet-go", "github.com/twmb/franz-go", "github.com/minio",
 		"runtime/cgo", "net/http/pprof",
 	}
 }
