@@ -1,6 +1,5 @@
 // Package s3test starts a real S3 store, versitygw, for tests, and a proxy
-// before it that fails requests on script,
-// or changes them.
+// before it that fails requests on script, or changes them.
 //
 // In:  the Go module proxy, from which versitygw is built once; a Script.
 // Out: a store on loopback with one bucket; the requests as they were met.
