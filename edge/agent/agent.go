@@ -47,6 +47,7 @@ type Agent struct {
 	session *forward.Session
 	live    *capture.Live
 	certs   *certs.Keeper // nil: the link is plain HTTP
+	brokers []brokerCerts // of sources behind TLS
 	pulses  pulses
 	warning atomic.Pointer[string] // stays in Status; nil: none
 }
@@ -119,12 +120,15 @@ func (a *Agent) assemble() error {
 	var sources []capture.Source
 	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
-		s, err := a.cfg.newSource(i, a.opt.FS, a.opt.Clock, a.opt.Logger)
+		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), floor: a.opt.CertFloor})
 		if err != nil {
 			return err
 		}
 		if n, ok := s.(*source.Node); ok {
 			n.Share(nodes)
+		}
+		if b, ok := s.(secured); ok {
+			a.brokers = append(a.brokers, brokerCerts{s.Name(), b.certs})
 		}
 		sources = append(sources, s)
 	}

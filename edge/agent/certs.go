@@ -2,6 +2,9 @@ package agent
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -9,14 +12,19 @@ import (
 	"landfall/edge/durable"
 )
 
-// CertsStatus is how the certificates of the link stand.
+// CertsStatus is how the certificates of one link stand.
 type CertsStatus struct {
 	Subject    string `json:"subject"`           // of the gateway's own; empty: none
 	NotAfter   string `json:"not_after"`         // it expires
 	CANotAfter string `json:"ca_not_after"`      // the first of ca_file expires
 	JudgedAt   string `json:"judged_at"`         // the time certificates are judged by
 	Problem    string `json:"problem,omitempty"` // why new files are not used
-	notAfter   time.Time
+}
+
+// brokerCerts are the certificates of the link to one source's broker.
+type brokerCerts struct {
+	source string
+	keeper *certs.Keeper
 }
 
 // expiresSoon is how long before its end a certificate is complained of.
@@ -27,10 +35,43 @@ func (f *ForwardConfig) certs(fsys durable.FS) certs.Config {
 	return certs.Config{FS: fsys, CAFile: f.CAFile, CertFile: f.CertFile, KeyFile: f.KeyFile, Prefix: "forward."}
 }
 
-// Check reads the files that f names. Errors: config.FieldErrors.
-func (f *ForwardConfig) Check(fsys durable.FS) error {
-	_, err := certs.Open(f.certs(fsys))
-	return err
+// Check reads the files of certificates, names and passwords that c names.
+// Errors: config.FieldErrors, joined.
+func (c *Config) Check(fsys durable.FS) error {
+	_, err := certs.Open(c.Forward.certs(fsys))
+	all := []error{err}
+	for i := range c.Sources {
+		s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s.broker", i, c.Sources[i].Kind())
+		var b *BrokerConfig
+		switch {
+		case s.MQTT != nil:
+			b = &s.MQTT.Broker
+		case s.Sparkplug != nil:
+			b = &s.Sparkplug.Broker
+		default:
+			continue
+		}
+		_, _, err := b.broker(making{fs: fsys}, c.Gateway, s.Name, key)
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+// host is the cloud's name or address.
+func (f *ForwardConfig) host() string {
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		return "" // Validate refused it
+	}
+	return u.Hostname()
+}
+
+// judges gives the clock that judges certificates.
+func (a *Agent) judges() func() time.Time {
+	if a.opt.CertTime != nil {
+		return a.opt.CertTime
+	}
+	return a.certificateTime
 }
 
 // openCerts reads the certificates and gives the configuration of TLS; nil
@@ -40,47 +81,57 @@ func (a *Agent) openCerts() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := a.cfg.Forward.certs(a.opt.FS)
-	c.Now, c.Floor, c.Logger = a.opt.CertTime, a.opt.CertFloor, a.opt.Logger
-	if c.Now == nil {
-		c.Now = a.certificateTime
-	}
+	c.Now, c.Floor, c.Logger = a.judges(), a.opt.CertFloor, a.opt.Logger
 	var err error
 	if a.certs, err = certs.Open(c); err != nil {
 		return nil, err
 	}
-	return a.certs.Client(a.cfg.Forward.ServerName), nil
+	return a.certs.Client(a.cfg.Forward.ServerName, a.cfg.Forward.host()), nil
 }
 
 // Refresh reads the certificates anew. After an error the old ones stay, and
-// Status says so.
+// Status says so. What it gives is used from the next connection on.
 func (a *Agent) Refresh() error {
-	if a.certs == nil {
-		return nil
+	var all []error
+	if a.certs != nil {
+		all = append(all, a.certs.Refresh())
 	}
-	return a.certs.Refresh()
+	for _, b := range a.brokers {
+		all = append(all, b.keeper.Refresh())
+	}
+	return errors.Join(all...)
 }
 
-// certified puts the certificates into s; nil where the link has none.
+// certified puts the certificates of every link into s.
 func (a *Agent) certified(s *Status) {
-	if a.certs == nil {
-		return
+	if a.certs != nil {
+		s.Certs = s.judged(a.certs, "", "the gateway's certificate", "the certificate in forward.ca_file")
 	}
-	st, now := a.certs.Status(), a.certs.Time()
-	s.Certs = &CertsStatus{
-		Subject: st.Subject, NotAfter: moment(st.NotAfter), CANotAfter: moment(st.CANotAfter), JudgedAt: moment(now),
-		Problem: st.Problem, notAfter: st.NotAfter,
+	for _, b := range a.brokers {
+		of := "source " + b.source + ": "
+		for i := range s.Sources {
+			if s.Sources[i].Name == b.source {
+				s.Sources[i].Certs = s.judged(b.keeper, of, "the gateway's certificate for its broker", "the certificate in its ca_file")
+			}
+		}
 	}
+}
+
+// judged gives how certificates stand, and complains of what is wrong.
+func (s *Status) judged(k *certs.Keeper, of, own, signer string) *CertsStatus {
+	st, now := k.Status(), k.Time()
 	if st.Problem != "" {
-		s.red("new certificates are not used: %s", st.Problem)
+		s.red("%snew certificates are not used: %s", of, st.Problem)
 	}
 	for _, c := range []struct {
 		what string
 		end  time.Time
-	}{{"the gateway's certificate", st.NotAfter}, {"the certificate in forward.ca_file", st.CANotAfter}} {
+	}{{own, st.NotAfter}, {signer, st.CANotAfter}} {
 		if !c.end.IsZero() && c.end.Sub(now) < expiresSoon {
-			s.red("%s expires on %s: %s", c.what, moment(c.end), "renew it and put the new one in its place; it is taken up by itself")
+			s.red("%s%s expires on %s: renew it and put the new one in its place; it is taken up by itself", of, c.what, moment(c.end))
 		}
 	}
+	return &CertsStatus{Subject: st.Subject, NotAfter: moment(st.NotAfter), CANotAfter: moment(st.CANotAfter), JudgedAt: moment(now), Problem: st.Problem}
 }
 
 func moment(t time.Time) string {

@@ -92,11 +92,19 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 func TestCertificateFilesAreRead(t *testing.T) {
 	for _, f := range []ForwardConfig{{CAFile: "/nowhere/ca.pem"}, {CertFile: "/nowhere/a.pem", KeyFile: "/nowhere/a.key"}, {CAFile: "/proc/self/stat"}} {
 		var fe *config.FieldError
-		if err := f.Check(durable.OS{}); !errors.As(err, &fe) {
+		if err := (&Config{Forward: f}).Check(durable.OS{}); !errors.As(err, &fe) || !strings.HasPrefix(fe.Key, "forward.") {
 			t.Errorf("%+v: %v", f, err)
 		}
 	}
-	if err := (&ForwardConfig{}).Check(durable.OS{}); err != nil {
+	broker := BrokerConfig{URL: "mqtts://b:8883", CAFile: "/nowhere/ca.pem"}
+	for i, s := range []SourceConfig{{MQTT: &MQTTConfig{Broker: broker}}, {Sparkplug: &SparkplugConfig{Broker: broker}}} {
+		var fe *config.FieldError
+		c := Config{Sources: []SourceConfig{{Serial: &SerialConfig{}}, s}}
+		if err := c.Check(durable.OS{}); !errors.As(err, &fe) || fe.Key != "sources[1]."+s.Kind()+".broker.ca_file" {
+			t.Errorf("broker %d: %v", i, err)
+		}
+	}
+	if err := (&Config{}).Check(durable.OS{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,8 +20,11 @@ func (a *Agent) metrics(m *page.Metrics) {
 	captureMetrics(m, &s)
 	logMetrics(m, &s.Log)
 	a.forwardMetrics(m, &s)
-	if s.Certs != nil {
+	if a.certs != nil {
 		a.certs.Status().Metrics(m)
+	}
+	for _, b := range a.brokers {
+		b.keeper.Status().Metrics(m, "source", b.source)
 	}
 }
 

@@ -47,7 +47,7 @@ func (c *Config) Probe(ctx context.Context, i int, fs durable.FS, clock source.C
 		}
 		return seen, nil
 	}
-	part, err := (&Config{Gateway: c.Gateway, Sources: []SourceConfig{s.harmless()}}).newPart(0, fs, clock, slog.New(slog.DiscardHandler))
+	part, err := (&Config{Gateway: c.Gateway, Sources: []SourceConfig{s.harmless()}}).newPart(0, making{fs: fs, clock: clock, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"landfall/decoders/sensor"
+	"landfall/edge/certs"
 	"landfall/edge/config"
-	"landfall/edge/durable"
 	"landfall/edge/source"
 )
 
@@ -138,39 +138,43 @@ func (t *MQTTTopicConfig) mapping() sensor.Mapping {
 	return m
 }
 
-// broker reads the files that b names. Errors: config.FieldError under key.
-func (b *BrokerConfig) broker(fsys durable.FS, gateway, name, key string) (source.BrokerConfig, error) {
+// broker reads the files that b names, and gives who keeps the certificates;
+// nil where the link is plain. Errors: config.FieldError under key.
+func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.BrokerConfig, *certs.Keeper, error) {
 	c := source.BrokerConfig{URL: b.URL, ClientID: b.ClientID, KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic}
 	if c.ClientID == "" {
 		c.ClientID = "landfall-" + gateway + "-" + name
 	}
-	for _, f := range []struct {
-		key, name string
-		into      *string
-	}{{"username_file", b.UsernameFile, &c.Username}, {"password_file", b.PasswordFile, &c.Password}} {
-		if f.name == "" {
-			continue
+	if b.UsernameFile != "" {
+		l := &login{with: with, b: b, key: key}
+		if err := l.read(); err != nil {
+			return c, nil, err
 		}
-		data, err := config.ReadFiles(fsys, f.name)
-		if err != nil {
-			return c, &config.FieldError{Key: key + "." + f.key, Got: err.Error(), Want: "a file that this user may read"}
-		}
-		line, _, _ := strings.Cut(string(data[0]), "\n")
-		*f.into = strings.TrimSuffix(line, "\r")
+		c.Credentials = l.credentials
 	}
-	files := tlsFiles{key: key, ca: b.CAFile, cert: b.CertFile, private: b.KeyFile, server: b.ServerName}
-	var err error
-	c.TLS, err = files.config(fsys)
-	return c, err
+	k, err := b.openCerts(with, key)
+	if k != nil {
+		c.TLS = k.Client(b.ServerName, b.host())
+	}
+	return c, k, err
+}
+
+// keep puts the keeper of a source's certificates beside it.
+func keep(s part, k *certs.Keeper, err error) (part, error) {
+	if err != nil || k == nil {
+		return s, err
+	}
+	return secured{s, k}, nil
 }
 
 // newSparkplug makes a source of Sparkplug B messages.
-func (s *SparkplugConfig) newSparkplug(o source.Options, fsys durable.FS, gateway, key string) (part, error) {
-	broker, err := s.Broker.broker(fsys, gateway, o.Name, key+".broker")
+func (s *SparkplugConfig) newSparkplug(o source.Options, with making, gateway, key string) (part, error) {
+	broker, certs, err := s.Broker.broker(with, gateway, o.Name, key+".broker")
 	if err != nil {
 		return nil, err
 	}
-	return source.NewSparkplug(source.SparkplugConfig{Options: o, Broker: broker, Groups: s.Groups, Rebirth: s.asks()})
+	made, err := source.NewSparkplug(source.SparkplugConfig{Options: o, Broker: broker, Groups: s.Groups, Rebirth: s.asks()})
+	return keep(made, certs, err)
 }
 
 func (s *SparkplugConfig) asks() bool { return s.Rebirth == nil || *s.Rebirth }
@@ -183,8 +187,8 @@ func (s *SparkplugConfig) validate(p *config.Problems, key string) {
 }
 
 // newMQTT makes a source of messages.
-func (m *MQTTConfig) newMQTT(o source.Options, fsys durable.FS, gateway, key string) (part, error) {
-	broker, err := m.Broker.broker(fsys, gateway, o.Name, key+".broker")
+func (m *MQTTConfig) newMQTT(o source.Options, with making, gateway, key string) (part, error) {
+	broker, certs, err := m.Broker.broker(with, gateway, o.Name, key+".broker")
 	if err != nil {
 		return nil, err
 	}
@@ -192,5 +196,6 @@ func (m *MQTTConfig) newMQTT(o source.Options, fsys durable.FS, gateway, key str
 	for i := range m.Topics {
 		c.Topics = append(c.Topics, source.MQTTTopic{Filter: m.Topics[i].Filter, Mapping: m.Topics[i].mapping()})
 	}
-	return source.NewMQTT(c)
+	made, err := source.NewMQTT(c)
+	return keep(made, certs, err)
 }

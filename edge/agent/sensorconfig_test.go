@@ -11,6 +11,10 @@ import (
 	"landfall/edge/durable"
 )
 
+func testMaking() making {
+	return making{fs: durable.OS{}, clock: clock.NewSystem(clock.BootID{}), logger: slog.New(slog.DiscardHandler)}
+}
+
 // withSource gives a good configuration with another source.
 func withSource(source string) string {
 	return strings.Replace(good, "    serial: {device: /dev/ttyUSB0}\n", "    "+strings.ReplaceAll(strings.TrimSpace(source), "\n", "\n    ")+"\n", 1)
@@ -36,7 +40,7 @@ func TestMQTTConfiguration(t *testing.T) {
 	if m := s.MQTT.Topics[0].mapping(); m.Metrics[0].Scale != 0.5 || m.Metrics[0].Offset != -1 || m.Format != "json" {
 		t.Errorf("%+v", m)
 	}
-	if b, err := (&BrokerConfig{URL: "mqtt://b:1"}).broker(durable.OS{}, "ship-1", "roof", "k"); err != nil || b.ClientID != "landfall-ship-1-roof" {
+	if b, k, err := (&BrokerConfig{URL: "mqtt://b:1"}).broker(testMaking(), "ship-1", "roof", "k"); err != nil || k != nil || b.ClientID != "landfall-ship-1-roof" {
 		t.Errorf("%+v, %v", b, err)
 	}
 	for _, m := range []struct{ from, to, want string }{
@@ -64,19 +68,33 @@ func TestSecretsComeFromFiles(t *testing.T) {
 		}
 	}
 	b := BrokerConfig{URL: "mqtt://b:1", UsernameFile: user, PasswordFile: password}
-	got, err := b.broker(durable.OS{}, "g", "n", "k")
-	if err != nil || got.Username != "anna" || got.Password != "s3 cret" {
-		t.Errorf("%q %q %v", got.Username, got.Password, err)
+	got, _, err := b.broker(testMaking(), "g", "n", "k")
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.PasswordFile = filepath.Join(dir, "gone")
-	if _, err := b.broker(durable.OS{}, "g", "n", "k"); err == nil || !strings.Contains(err.Error(), "k.password_file") {
+	says := func(when, name, secret string) {
+		t.Helper()
+		if n, p := got.Credentials(); n != name || p != secret {
+			t.Errorf("%s: %q %q", when, n, p)
+		}
+	}
+	says("at first", "anna", "s3 cret")
+	if err := os.WriteFile(password, []byte("new\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says("a new password", "anna", "new")
+	if err := os.Remove(password); err != nil {
+		t.Fatal(err)
+	}
+	says("a password that is gone", "anna", "new")
+	if _, _, err := b.broker(testMaking(), "g", "n", "k"); err == nil || !strings.Contains(err.Error(), "k.password_file") {
 		t.Error(err)
 	}
 	c, err := read(withSource(goodMQTT))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "sources[0].mqtt.broker.ca_file") {
+	if _, err := c.newSource(0, testMaking()); err == nil || !strings.Contains(err.Error(), "sources[0].mqtt.broker.ca_file") {
 		t.Error(err)
 	}
 }
@@ -101,7 +119,7 @@ func TestModbusConfiguration(t *testing.T) {
 	if r, err := s.Modbus.Devices[0].Registers[1].register(); err != nil || r.Type != "bool" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := c.newSource(0, testMaking()); err != nil {
 		t.Error(err)
 	}
 	for _, m := range []struct{ from, to, want string }{
@@ -126,7 +144,7 @@ func TestSparkplugConfiguration(t *testing.T) {
 	if s.Resends() || s.Kind() != "sparkplug" || s.Where() != "mqtt://b:1883" || s.Sparkplug.asks() {
 		t.Errorf("%+v", s)
 	}
-	if _, err := c.newSource(0, durable.OS{}, clock.NewSystem(clock.BootID{}), slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := c.newSource(0, testMaking()); err != nil {
 		t.Error(err)
 	}
 	if _, err := read(withSource("sparkplug: {broker: {url: mqtt://b:1883}, groups: [a/b]}")); err == nil || !strings.Contains(err.Error(), "sparkplug.groups[0]") {

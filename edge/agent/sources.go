@@ -3,13 +3,11 @@ package agent
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
 
 	"landfall/edge/config"
-	"landfall/edge/durable"
 	"landfall/edge/source"
 )
 
@@ -135,12 +133,12 @@ func checkAddress(p *config.Problems, key, address string) {
 }
 
 // newSource makes the i-th source.
-func (c *Config) newSource(i int, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
-	s, err := c.newPart(i, fs, clock, logger)
+func (c *Config) newSource(i int, with making) (part, error) {
+	s, err := c.newPart(i, with)
 	if err != nil || c.Sources[i].Serve == "" {
 		return s, err
 	}
-	r, err := source.NewRelay(source.Options{Name: s.Name(), Clock: clock, Logger: logger}, c.Sources[i].Serve)
+	r, err := source.NewRelay(source.Options{Name: s.Name(), Clock: with.clock, Logger: with.logger}, c.Sources[i].Serve)
 	return served{s, r}, err
 }
 
@@ -169,12 +167,12 @@ func (s served) Run(ctx context.Context, sink source.Sink) error {
 }
 
 // newPart makes the i-th source without what serves it again.
-func (c *Config) newPart(i int, fs durable.FS, clock source.Clock, logger *slog.Logger) (part, error) {
+func (c *Config) newPart(i int, with making) (part, error) {
 	s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s", i, c.Sources[i].Kind())
-	o := source.Options{Name: s.Name, Clock: clock, Logger: logger}
+	o := source.Options{Name: s.Name, Clock: with.clock, Logger: with.logger}
 	switch {
 	case s.File != nil:
-		return source.NewFile(source.FileConfig{Options: o, FS: fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval})
+		return source.NewFile(source.FileConfig{Options: o, FS: with.fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval})
 	case s.TCPClient != nil:
 		return source.NewTCPClient(source.TCPClientConfig{Options: o, Address: s.TCPClient.Address, StaleAfter: s.TCPClient.StaleAfter})
 	case s.TCPServer != nil:
@@ -182,13 +180,13 @@ func (c *Config) newPart(i int, fs durable.FS, clock source.Clock, logger *slog.
 	case s.UDP != nil:
 		return source.NewUDP(source.UDPConfig{Options: o, Listen: s.UDP.Listen, Interface: s.UDP.Interface, MaxSenders: s.UDP.MaxSenders})
 	case s.Serial != nil:
-		return source.NewSerial(source.SerialConfig{Options: o, FS: fs, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
+		return source.NewSerial(source.SerialConfig{Options: o, FS: with.fs, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
 	case s.Acked != nil:
 		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
 	case s.MQTT != nil:
-		return s.MQTT.newMQTT(o, fs, c.Gateway, key)
+		return s.MQTT.newMQTT(o, with, c.Gateway, key)
 	case s.Sparkplug != nil:
-		return s.Sparkplug.newSparkplug(o, fs, c.Gateway, key)
+		return s.Sparkplug.newSparkplug(o, with, c.Gateway, key)
 	case s.Modbus != nil:
 		return s.Modbus.newModbus(o)
 	case s.Node != nil:

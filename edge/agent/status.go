@@ -42,6 +42,7 @@ type SourceStatus struct {
 	Open        int          `json:"open"`
 	Records     uint64       `json:"records"`
 	Flagged     uint64       `json:"flagged"`
+	Certs       *CertsStatus `json:"certs,omitempty"` // of the link to its broker
 	SourceCounters
 }
 

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -42,15 +43,17 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // Client gives the configuration of the end that connects. Chains are judged
 // by this package and not by crypto/tls, so that new signers are taken up
-// without a new configuration. serverName overrides the host's.
-func (k *Keeper) Client(serverName string) *tls.Config {
+// without a new configuration. The other end must prove serverName; where that
+// is empty the name it is called by; and where that is an address, of which
+// crypto/tls does not tell, host.
+func (k *Keeper) Client(serverName, host string) *tls.Config {
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: serverName, Time: k.Time,
 		InsecureSkipVerify: true, // VerifyConnection does it
 		VerifyConnection: func(s tls.ConnectionState) error {
-			name := s.ServerName
-			if serverName != "" {
-				name = serverName
+			name := cmp.Or(serverName, s.ServerName, host)
+			if name == "" { // or any certificate of the signer would do
+				return &Refusal{WrongName, errors.New("it is not known which name the server must prove")}
 			}
 			return k.verify(s.PeerCertificates, x509.ExtKeyUsageServerAuth, name)
 		},

@@ -28,9 +28,10 @@ type BrokerConfig struct {
 	// ClientID must stay the same, and be no other client's: the broker keeps
 	// under it what was not acknowledged. Required.
 	ClientID string
-	// Username and Password; empty: none.
-	Username, Password string
-	// TLS is for mqtts and wss; nil: the system's roots.
+	// Credentials gives name and password, asked for each connection; nil: none.
+	Credentials func() (name, password string)
+	// TLS is for mqtts and wss, and must name the server it expects; nil: the
+	// system's roots and the URL's host.
 	TLS *tls.Config
 	// KeepAlive is the longest silence on the connection. 0: 30 s.
 	KeepAlive time.Duration

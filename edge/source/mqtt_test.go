@@ -379,7 +379,7 @@ func TestTLSAndPassword(t *testing.T) {
 	}
 	b := newBroker(t, fmt.Sprintf("allow_anonymous false\npassword_file %s/passwords\ncertfile %s/cert\nkeyfile %s/key\n", dir, dir, dir))
 	cfg := mqttConfig(b, 1)
-	cfg.Broker.URL, cfg.Broker.Username, cfg.Broker.Password = "mqtts://"+b.addr, "anna", "secret"
+	cfg.Broker.URL, cfg.Broker.Credentials = "mqtts://"+b.addr, func() (string, string) { return "anna", "secret" }
 	cfg.Broker.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
 	cfg.Broker.TLS.RootCAs.AppendCertsFromPEM(certificate)
 	sink := &durableSink{marks: map[string][]byte{}}

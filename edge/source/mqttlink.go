@@ -150,7 +150,10 @@ func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.Clie
 	o := mqtt.NewClientOptions().AddBroker(l.cfg.URL).SetClientID(l.cfg.ClientID).
 		SetCleanSession(!l.persistent).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetAutoAckDisabled(true).SetStore(noStore{}).SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
-		SetProtocolVersion(4).SetUsername(l.cfg.Username).SetPassword(l.cfg.Password)
+		SetProtocolVersion(4)
+	if l.cfg.Credentials != nil {
+		o.SetCredentialsProvider(l.cfg.Credentials)
+	}
 	if l.cfg.KeepAlive > 0 {
 		o.SetKeepAlive(l.cfg.KeepAlive)
 	}

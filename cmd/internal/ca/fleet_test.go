@@ -85,7 +85,7 @@ func (f *fleet) ask(gateway, cert string, o certs.Config) (int, string, error) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: k.Client(""), DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: k.Client("", "127.0.0.1"), DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.server.URL+wire.Path, http.NoBody)
 	if err != nil {
 		f.t.Fatal(err)

@@ -224,7 +224,7 @@ func link(ctx context.Context, c *agent.Config) []finding {
 		if err != nil {
 			return []finding{{"certificates", failing, err.Error(), "landfall cert gateway " + c.Gateway + " makes them; the user landfall must be able to read them"}}
 		}
-		all, secure = append(all, certificate(k)), k.Client(c.Forward.ServerName)
+		all, secure = append(all, certificate(k)), k.Client(c.Forward.ServerName, u.Hostname())
 	} else if host := u.Hostname(); !config.IsLoopback(net.JoinHostPort(host, "1")) {
 		all = append(all, finding{"certificates", unsure, "the link is not encrypted and proves nobody's name", "https, with landfall cert"})
 	}

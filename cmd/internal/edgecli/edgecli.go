@@ -73,7 +73,7 @@ func checkCommand() *cobra.Command {
 			return f.Locate(err)
 		}
 		_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", cfg.DataDir)
-		if err := cfg.Forward.Check(durable.OS{}); err != nil {
+		if err := cfg.Check(durable.OS{}); err != nil {
 			return f.Locate(err)
 		}
 		_, _ = fmt.Fprintln(out, "certificates: read, where any are named")

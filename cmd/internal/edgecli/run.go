@@ -37,7 +37,7 @@ func runCommand(version string) *cobra.Command {
 func loadAll(name string) (*agent.Config, *config.File, error) {
 	c, f, err := load(name)
 	if err == nil {
-		err = f.Locate(c.Forward.Check(durable.OS{}))
+		err = f.Locate(c.Check(durable.OS{}))
 	}
 	return c, f, err
 }
