@@ -79,6 +79,8 @@ func (c *Committer) waitForSlot(ctx context.Context) error {
 
 // commit is steps 1 to 3.
 func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) error {
+	c.cfg.Pulse.Begin()
+	defer c.cfg.Pulse.End()
 	failpoint.Hit("c4.before-seal")
 	staged, err := c.seal(ctx, cut.Stages)
 	if err != nil {

@@ -68,7 +68,10 @@ func newCommitter(cfg Config) *Committer {
 		done: make(chan struct{}), failed: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.retry = retrier{attempts: cfg.Attempts, backoff: cfg.Backoff, retried: func() { c.count(func(s *Stats) { s.Retries++ }) }}
+	c.retry = retrier{attempts: cfg.Attempts, backoff: cfg.Backoff, retried: func() {
+		cfg.Pulse.Beat()
+		c.count(func(s *Stats) { s.Retries++ })
+	}}
 	return c
 }
 

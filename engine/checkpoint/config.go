@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"landfall/edge/pulse"
 	"landfall/engine/stream"
 )
 
@@ -69,6 +70,9 @@ type Config struct {
 	Backoff time.Duration
 	// NewClaim makes claim ids; nil: 16 random bytes.
 	NewClaim func() stream.ClaimID
+	// Pulse is of committing, but for its wait for publishing, and of
+	// publishing; each attempt of a step is a beat. Nil: nobody asks.
+	Pulse *pulse.Pulse
 	// Logger gets what is counted in Stats and stops nothing. Nil: discarded.
 	Logger *slog.Logger
 }

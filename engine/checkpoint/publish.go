@@ -33,6 +33,8 @@ func (c *Committer) publishLoop() {
 
 // finish publishes, releases and collects one committed epoch.
 func (c *Committer) finish(ctx context.Context, b batch) error {
+	c.cfg.Pulse.Begin()
+	defer c.cfg.Pulse.End()
 	if err := c.publish(ctx, b); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ type Config struct {
 	Params map[string]string
 	// Counters is where the task counts; nil: nowhere to be seen.
 	Counters *Counters
-	// Pulse is of decoding and staging; nil: nobody asks.
+	// Pulse is of decoding, staging, committing and publishing; nil: nobody asks.
 	Pulse *pulse.Pulse
 	// Progress is called after each epoch was committed; nil: nobody.
 	Progress func(Status)

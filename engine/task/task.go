@@ -68,7 +68,7 @@ func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
-		PublishBacklog: cfg.PublishBacklog, Logger: cfg.Logger,
+		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
 	})
 }
 

@@ -1,9 +1,9 @@
-// Package failpoint lets a crash test kill a real process at a named step.
+// Package failpoint lets a test kill a real process, or hang it, at a named step.
 //
 // Commit paths call Hit at each step between C1 and C5. In a normal build Hit
 // is an empty function; built with -tags failpoint, a process whose
-// environment names a step kills itself there with SIGKILL. Names lists every
-// step, so that a test can prove that it reached them all.
+// environment names a step kills itself there with SIGKILL, or hangs. Names
+// lists every step, so that a test can prove that it reached them all.
 package failpoint
 
 // Names lists the steps, in data's way. A step not listed here is a bug that

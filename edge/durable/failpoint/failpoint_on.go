@@ -17,6 +17,7 @@ type point struct {
 	name string
 	left int
 	log  string
+	hang bool
 }
 
 func parse() *point {
@@ -28,12 +29,13 @@ func parse() *point {
 	if err != nil || n < 1 {
 		return nil
 	}
-	return &point{name: name, left: n, log: os.Getenv("LANDFALL_FAILPOINT_LOG")}
+	return &point{name: name, left: n, log: os.Getenv("LANDFALL_FAILPOINT_LOG"), hang: os.Getenv("LANDFALL_FAILPOINT_ACT") == "hang"}
 }
 
 // Hit marks a named step. In a process started with
 // LANDFALL_FAILPOINT=name=N the N-th hit of that name appends the name to the
-// file LANDFALL_FAILPOINT_LOG, if set, and ends the process with SIGKILL.
+// file LANDFALL_FAILPOINT_LOG, if set, and ends the process with SIGKILL; with
+// LANDFALL_FAILPOINT_ACT=hang it never returns instead.
 func Hit(name string) {
 	p := armed()
 	if p == nil || p.name != name {
@@ -50,6 +52,8 @@ func Hit(name string) {
 			_ = f.Close()
 		}
 	}
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	if !p.hang {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	select {}
 }
