@@ -151,9 +151,9 @@ func open(t *testing.T, c Config) *Keeper {
 	return k
 }
 
-// shake has two ends greet each other over TLS on loopback, and gives the errors
-// of both and the chain that the client has shown.
-func shake(t *testing.T, client, server *tls.Config) (clientErr, serverErr error, shown []*x509.Certificate) {
+// shake has two ends greet each other over TLS on loopback, and gives the
+// chain that the client has shown and the errors of both.
+func shake(t *testing.T, client, server *tls.Config) (shown []*x509.Certificate, clientErr, serverErr error) {
 	t.Helper()
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	if err != nil {
@@ -177,7 +177,7 @@ func shake(t *testing.T, client, server *tls.Config) (clientErr, serverErr error
 	clientErr = tls.Client(conn, client).Handshake()
 	_ = conn.Close()
 	serverErr = <-ended
-	return clientErr, serverErr, shown
+	return shown, clientErr, serverErr
 }
 
 // logbook collects what is logged.

@@ -67,7 +67,7 @@ func TestTheServerProvesTheName(t *testing.T) {
 		{"cloud", "", ""}, {"cloud", "127.0.0.1", ""}, {"", "cloud", ""},
 		{"elsewhere", "cloud", "not elsewhere"}, {"", "127.0.0.1", "127.0.0.1"}, {"", "", "not known which name"},
 	} {
-		clientErr, serverErr, shown := shake(t, client.Client(m.name, m.host), server)
+		shown, clientErr, serverErr := shake(t, client.Client(m.name, m.host), server)
 		switch {
 		case m.says == "" && (clientErr != nil || serverErr != nil || len(shown) != 1 || shown[0].Subject.CommonName != "ship"):
 			t.Errorf("%+v: %v, %v, shown %v", m, clientErr, serverErr, shown)
@@ -75,10 +75,10 @@ func TestTheServerProvesTheName(t *testing.T) {
 			t.Errorf("%+v: %v", m, clientErr)
 		}
 	}
-	if err, _, _ := shake(t, client.Client("cloud", ""), open(t, other.config("cloud")).Server()); err == nil {
+	if _, err, _ := shake(t, client.Client("cloud", ""), open(t, other.config("cloud")).Server()); err == nil {
 		t.Error("a server that somebody else signed is believed")
 	}
-	if err, _, _ := shake(t, client.Client("ship", ""), open(t, s.config("ship")).Server()); err == nil {
+	if _, err, _ := shake(t, client.Client("ship", ""), open(t, s.config("ship")).Server()); err == nil {
 		t.Error("a gateway's certificate is believed to be a server's")
 	}
 }
@@ -96,7 +96,7 @@ func TestAServerTakesAnyCertificate(t *testing.T) {
 		if !asks {
 			c.CAFile = ""
 		}
-		clientErr, serverErr, shown := shake(t, open(t, stranger).Client("cloud", ""), open(t, c).Server())
+		shown, clientErr, serverErr := shake(t, open(t, stranger).Client("cloud", ""), open(t, c).Server())
 		if clientErr != nil || serverErr != nil || (len(shown) == 1) != asks {
 			t.Errorf("asks %v: %v, %v, shown %d", asks, clientErr, serverErr, len(shown))
 		}
