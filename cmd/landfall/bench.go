@@ -20,6 +20,7 @@ func benchCommand() *cobra.Command {
 	c.Flags().StringVar(&cfg.Recording, "recording", "", "`FILE` of NMEA sentences, plain or .gz, to be decoded in place of simulated ones")
 	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
 	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at 100 sentences/s; 0: the default")
+	c.Flags().BoolVar(&cfg.JSON, "json", false, "print JSON in place of a Markdown table")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		self, err := os.Executable()
 		if err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -30,9 +32,16 @@ func certCommand() *cobra.Command {
 	start := &cobra.Command{Use: "init", Short: "Makes the authority", Args: cli.NoArgs}
 	name := start.Flags().String("name", "Landfall", "name of the authority")
 	life := days(start, ca.AuthorityLife)
+	asJSON := cli.JSONFlag(start)
 	start.RunE = func(c *cobra.Command, _ []string) error {
 		if err := ca.Init(durable.OS{}, *dir, *name, lifeOf(*life), time.Now); err != nil {
-			return cli.Fail(cli.ExitUsage, err)
+			if errors.Is(err, ca.ErrExists) {
+				err = cli.Fail(cli.ExitUsage, fmt.Errorf("%w\n--dir names another directory", err))
+			}
+			return err
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), map[string]string{"dir": *dir, "name": *name})
 		}
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ca.pem for everybody, ca.key for nobody, crl.pem for the engine\n", *dir)
 		return err
@@ -52,16 +61,16 @@ func signCommand(dir *string, role ca.Role, use, short string, days func(*cobra.
 		}
 	}
 	life := days(c, ca.LeafLife)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
+	asJSON := cli.JSONFlag(c)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		for _, n := range names {
 			if err := checkName(role, n); err != nil {
 				return cli.Fail(cli.ExitUsage, err)
 			}
 		}
-		a, err := ca.Open(durable.OS{}, *dir, time.Now)
+		a, err := open(*dir)
 		if err != nil {
-			return fmt.Errorf("%w\nlandfall cert init makes one", err)
+			return err
 		}
 		defer func() { _ = a.Close() }() // a lock
 		s, err := a.Sign(role, lifeOf(*life), names...)
@@ -91,30 +100,44 @@ func checkName(role ca.Role, name string) error {
 }
 
 func revokeCommand(dir *string) *cobra.Command {
-	return &cobra.Command{Use: "revoke NAME|SERIAL", Short: "Revokes what is valid of a name, or one serial number, and writes crl.pem",
+	c := &cobra.Command{Use: "revoke NAME|SERIAL", Short: "Revokes what is valid of a name, or one serial number, and writes crl.pem",
 		Args: func(c *cobra.Command, args []string) error {
 			return cli.Fail(cli.ExitUsage, cobra.ExactArgs(1)(c, args))
-		},
-		RunE: func(c *cobra.Command, args []string) error {
-			a, err := ca.Open(durable.OS{}, *dir, time.Now)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = a.Close() }() // a lock
-			done, err := a.Revoke(args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d revoked; put %s where tls.crl_file of the engine points\n", len(done), filepath.Join(*dir, "crl.pem"))
-			return err
 		}}
+	asJSON := cli.JSONFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		a, err := open(*dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = a.Close() }() // a lock
+		done, err := a.Revoke(args[0])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return cli.JSON(c.OutOrStdout(), done)
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%d revoked; put %s where tls.crl_file of the engine points\n", len(done), filepath.Join(*dir, "crl.pem"))
+		return err
+	}
+	return c
+}
+
+// open opens the authority, and says how to make one where there is none.
+func open(dir string) (*ca.Authority, error) {
+	a, err := ca.Open(durable.OS{}, dir, time.Now)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w\nlandfall cert init makes one; --dir says where it is", err)
+	}
+	return a, err
 }
 
 func listCommand(dir *string) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "Lists what was signed", Args: cli.NoArgs}
-	asJSON := c.Flags().Bool("json", false, "print JSON")
+	asJSON := cli.JSONFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := ca.Open(durable.OS{}, *dir, time.Now)
+		a, err := open(*dir)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ func demoCommand() *cobra.Command {
 	c.Flags().DurationVar(&d.duration, "duration", 18*time.Second, "how long traffic flows")
 	c.Flags().Float64Var(&d.rate, "rate", 600, "lines a second, about")
 	c.Flags().Uint64Var(&d.seed, "seed", 1, "of the traffic")
+	asJSON := c.Flags().Bool("json", false, "print what was proved as JSON; what happens goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if d.duration < time.Second || d.rate <= 0 {
 			return cli.Fail(cli.ExitUsage, errors.New("--duration: want 1s or more; --rate: want more than 0"))
@@ -39,6 +40,9 @@ func demoCommand() *cobra.Command {
 			return err
 		}
 		d.out, d.started = c.OutOrStdout(), time.Now()
+		if *asJSON {
+			d.out, d.result = c.ErrOrStderr(), c.OutOrStdout()
+		}
 		return d.run(c.Context())
 	}
 	return c
@@ -51,6 +55,7 @@ type demo struct {
 	rate     float64
 	seed     uint64
 	out      io.Writer
+	result   io.Writer // of the proof as JSON; nil: nobody asked for it
 	started  time.Time
 
 	engine, north, pilot *child

@@ -15,6 +15,13 @@ import (
 	"landfall/sinks/object"
 )
 
+// proved is what demo prints with --json.
+type proved struct {
+	Dir      string            `json:"dir"`
+	Handoffs []explain.Handoff `json:"handoffs"`
+	Audit    *audit.Result     `json:"audit"`
+}
+
 // prove prints the chain with its guarantees, the audit, and a question to ask.
 func (d *demo) prove(ctx context.Context) error {
 	handoffs, err := d.handoffs()
@@ -42,6 +49,11 @@ func (d *demo) prove(ctx context.Context) error {
 	}
 	if err := result.WriteText(d.out); err != nil {
 		return err
+	}
+	if d.result != nil {
+		if err := cli.JSON(d.result, proved{d.dir, handoffs, result}); err != nil {
+			return err
+		}
 	}
 	_, _ = fmt.Fprintf(d.out, `
 A question to ask, with DuckDB:

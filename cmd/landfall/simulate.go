@@ -26,7 +26,7 @@ type simulateFlags struct {
 	duration              time.Duration
 	ships, receivers      int
 	noise, lost           float64
-	unique                bool
+	unique, asJSON        bool
 }
 
 func simulateCommand() *cobra.Command {
@@ -47,11 +47,15 @@ func simulateCommand() *cobra.Command {
 	c.Flags().Float64Var(&f.noise, "noise", 0.005, "probability that noise follows a line")
 	c.Flags().Float64Var(&f.lost, "lost", 0.01, "probability that a fragment is lost")
 	c.Flags().BoolVar(&f.unique, "unique", false, "number every line, so that no two are equal")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print what was sent as JSON; not with --to -")
 	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) }
 	return c
 }
 
 func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	if f.asJSON && f.to == "-" {
+		return cli.Fail(cli.ExitUsage, errors.New("--json: the lines go to stdout; --to names a file or a network"))
+	}
 	network := strings.Contains(f.to, "://")
 	cfg, err := f.harbour(network)
 	if err != nil {
@@ -80,6 +84,9 @@ func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) error
 	}
 	report, err := traffic.Play(ctx, h, []traffic.Output{out}, o)
 	err = errors.Join(err, out.Close(ctx), closeTruth())
+	if f.asJSON {
+		return errors.Join(err, cli.JSON(stdout, report))
+	}
 	_, _ = fmt.Fprintf(stderr, "sent %d lines, %d bytes; %d lost on the air, %d dropped\n", report.Sent, report.Bytes, report.Lost, report.Dropped)
 	return err
 }

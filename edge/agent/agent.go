@@ -20,6 +20,7 @@ import (
 	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
+	"landfall/edge/tap"
 )
 
 // Options are what the daemon gets beside its configuration. Zero fields take
@@ -50,6 +51,8 @@ type Agent struct {
 	brokers []brokerCerts // of sources behind TLS
 	pulses  pulses
 	warning atomic.Pointer[string] // stays in Status; nil: none
+	// received shows what sources read, to who looks.
+	received tap.Feed
 }
 
 // stopTimeout bounds how long capture may take to make its last group durable.
@@ -133,7 +136,7 @@ func (a *Agent) assemble() error {
 		sources = append(sources, s)
 	}
 	a.live, err = capture.NewLive(capture.LiveConfig{
-		Log: a.store, Clock: a.opt.Clock, Sources: sources, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
+		Log: a.store, Clock: a.opt.Clock, Sources: sources, Look: a.show, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
 		GroupInterval: a.cfg.Capture.GroupInterval, GroupBytes: int(a.cfg.Capture.GroupSize), StopTimeout: stopTimeout,
 		Assembler: nmea.AssemblerConfig{TimeoutMicros: a.cfg.Capture.FragmentLimit.Microseconds()},
 		Watermarks: clock.WatermarkConfig{
@@ -163,7 +166,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	local, err := page.Serve(page.Config{
 		Address: a.cfg.Status, Prefix: "landfall_edge_", Metrics: a.metrics,
 		Status: func() any { return a.Status() }, Reasons: func() []string { return a.Status().Reasons },
-		Unready: a.unready, Tap: tap{a},
+		Unready: a.unready, Tap: tapHandler{a},
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}

@@ -6,6 +6,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/edge/source"
+	"landfall/edge/tap"
 )
 
 // Status is the gateway at one moment, for people and programs. Times are RFC
@@ -180,12 +181,7 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 }
 
 // text gives a time in UTC, empty for none.
-func text(at record.Micros) string {
-	if at == record.NoTime {
-		return ""
-	}
-	return time.UnixMicro(int64(at)).UTC().Format("2006-01-02T15:04:05.000000Z")
-}
+func text(at record.Micros) string { return tap.Time(at) }
 
 // age gives how long at is before now, empty for no time.
 func age(at, now record.Micros) string {

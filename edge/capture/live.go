@@ -60,7 +60,11 @@ type LiveConfig struct {
 	ClockFloor record.Micros
 	// Fatal tells whether an error of Append cannot pass by itself; nil: none
 	// is. Others are tried again for ever.
-	Fatal  func(error) bool
+	Fatal func(error) bool
+	// Look is shown what each source delivers, before it waits for its turn; it
+	// keeps nothing and does not block, and many goroutines call it. Nil: nobody
+	// looks.
+	Look   func(source string, b *source.Batch)
 	Pulse  *pulse.Pulse // of Run; nil: nobody asks
 	Logger *slog.Logger // nil: none
 }
@@ -210,6 +214,9 @@ var errStopping = errors.New("capture is stopping")
 
 // Deliver implements source.Sink.
 func (s sink) Deliver(b *source.Batch) error {
+	if look := s.l.cfg.Look; look != nil {
+		look(s.l.cfg.Sources[s.source].Name(), b)
+	}
 	select {
 	case s.l.queue <- delivery{s.source, b}:
 		return nil

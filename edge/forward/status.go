@@ -86,6 +86,21 @@ func (s *Session) Status() Status {
 	return st
 }
 
+// Acked tells whether the cloud holds a log up to an offset. A log that the store
+// has no more was acknowledged to its end, or given up. It may be called from any
+// goroutine.
+func (s *Session) Acked(log record.LogID, end record.Offset) bool {
+	logs := s.cfg.Store.Logs()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range logs {
+		if l.ID == log {
+			return max(s.acked[log].Next, l.First) >= end
+		}
+	}
+	return true
+}
+
 const (
 	stateIdle    = "idle"
 	stateAsking  = "asking"

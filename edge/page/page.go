@@ -43,6 +43,7 @@ type Config struct {
 // Page is a page being served. The zero value is no page.
 type Page struct {
 	server *http.Server
+	end    context.CancelFunc // of requests that would go on for ever
 	done   sync.WaitGroup
 }
 
@@ -74,7 +75,10 @@ func Serve(c Config) (*Page, error) {
 	if c.Tap != nil {
 		mux.Handle("GET /tap", c.Tap)
 	}
-	p := &Page{server: &http.Server{Handler: mux, ReadHeaderTimeout: timeout, WriteTimeout: timeout}}
+	serving, end := context.WithCancel(context.Background())
+	p := &Page{end: end, server: &http.Server{
+		Handler: mux, ReadHeaderTimeout: timeout, WriteTimeout: timeout, BaseContext: func(net.Listener) context.Context { return serving },
+	}}
 	p.done.Go(func() { _ = p.server.Serve(ln) }) // ends with Close
 	return p, nil
 }
@@ -95,6 +99,7 @@ func (p *Page) Close() error {
 	if p.server == nil {
 		return nil
 	}
+	p.end() // Shutdown waits for requests, and a tap has no end of its own
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	err := p.server.Shutdown(ctx)

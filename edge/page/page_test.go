@@ -84,3 +84,29 @@ func TestNoAddressNoPage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAStreamDoesNotHoldUpTheEnd: a tap has no end of its own, and the end of the
+// page is no error for it.
+func TestAStreamDoesNotHoldUpTheEnd(t *testing.T) {
+	streaming := make(chan struct{})
+	c := Config{Address: freeAddress(t), Tap: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		close(streaming)
+		<-r.Context().Done()
+	})}
+	p, err := Serve(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get("http://" + c.Address + "/tap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-streaming
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}

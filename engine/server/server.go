@@ -36,6 +36,8 @@ type Options struct {
 	Logger  *slog.Logger // nil: silence
 	Version string       // of the program, for status and manifests
 	Ready   func()       // called once by Run, when the engine works; nil: nobody waits
+	// Rows shows rows of tables to who looks; nil: tap has no stage row.
+	Rows Rows
 	// CertFloor is a time that is surely past, like that of the build.
 	CertFloor time.Time
 }
@@ -50,6 +52,7 @@ type Server struct {
 	tasks   []*supervisor
 	certs   *certs.Keeper // nil: plain HTTP
 	landing pulse.Pulse
+	taps    taps
 	warning atomic.Pointer[string] // stays in Status; nil: none
 }
 
@@ -101,7 +104,7 @@ func (s *Server) assemble() error {
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
 				Windows:        s.cfg.Windows(),
-				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Logger: s.opt.Logger,
+				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})
 	}
@@ -114,7 +117,7 @@ func (s *Server) assemble() error {
 		identity.VerifyClient = s.certs.VerifyClient
 	}
 	s.ingest, err = ingest.New(ingest.Config{
-		Log:      &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing},
+		Log:      tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing}},
 		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
@@ -176,7 +179,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 	listener = secure(listener, s.tls())
 	local, err := page.Serve(page.Config{
 		Address: s.cfg.Status, Prefix: "landfall_engine_", Metrics: s.metrics,
-		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready,
+		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps,
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}

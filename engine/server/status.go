@@ -10,6 +10,7 @@ import (
 
 	"landfall/edge/certs"
 	"landfall/edge/record"
+	"landfall/edge/tap"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
@@ -179,9 +180,4 @@ func (s *supervisor) status(log *embedded.Log, marks map[string]record.Micros) T
 }
 
 // text gives a time in UTC, empty for none.
-func text(at record.Micros) string {
-	if at == record.NoTime {
-		return ""
-	}
-	return time.UnixMicro(int64(at)).UTC().Format("2006-01-02T15:04:05.000000Z")
-}
+func text(at record.Micros) string { return tap.Time(at) }

@@ -10,6 +10,7 @@ import (
 	"landfall/engine/landing"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
+	"landfall/engine/table"
 )
 
 // SchemaVersion is the version of the tables' columns; it stands in every
@@ -59,6 +60,9 @@ type Config struct {
 	Pulse *pulse.Pulse
 	// Progress is called after each epoch was committed; nil: nobody.
 	Progress func(Status)
+	// Look is shown each landed block with the rows it gave, before they are
+	// staged. It keeps neither and does not wait; nil: nobody looks.
+	Look func(*landing.Landed, *table.Batch)
 	// Logger takes what is worth a line. Nil: discarded.
 	Logger *slog.Logger
 }
@@ -108,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Progress == nil {
 		c.Progress = func(Status) {}
+	}
+	if c.Look == nil {
+		c.Look = func(*landing.Landed, *table.Batch) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

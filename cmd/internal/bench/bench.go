@@ -20,6 +20,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,11 +49,18 @@ type Config struct {
 	Rounds int
 	// IdleSeconds is how long the edge runs at 100 sentences/s. 0: 20.
 	IdleSeconds int
+	// JSON prints a JSON array in place of the table.
+	JSON bool
 }
 
 // row is one line of the table.
 type row struct {
 	what, ours, limit, ratio, aim string
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r row) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"what": r.what, "ours": r.ours, "limit": r.limit, "ratio": r.ratio, "aim": r.aim})
 }
 
 // Run measures everything and prints the table.
@@ -69,7 +77,9 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 	if cfg.IdleSeconds == 0 {
 		cfg.IdleSeconds = 20
 	}
-	fmt.Fprintf(out, "%s/%s, %d cores, Go %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly))
+	if !cfg.JSON {
+		fmt.Fprintf(out, "%s/%s, %d cores, Go %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly))
+	}
 	var rows []row
 	for _, part := range []func(context.Context, Config) ([]row, error){decoding, capturing, messaging, replaying, recovering, idling} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
@@ -83,6 +93,9 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 			return err
 		}
 		rows = append(rows, more...)
+	}
+	if cfg.JSON {
+		return json.NewEncoder(out).Encode(rows)
 	}
 	return print(out, rows)
 }

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -19,6 +19,7 @@ func HealthCommand(standard string, address func(name string) (string, *config.F
 	c := &cobra.Command{Use: "health", Short: "Ends with 0 when the running daemon is healthy, else says why not", Args: NoArgs}
 	name := ConfigFlag(c, standard)
 	ready := c.Flags().Bool("ready", false, "whether data flows, in place of whether anything is complained of")
+	asJSON := JSONFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		at, f, err := address(*name)
 		if err != nil {
@@ -31,10 +32,30 @@ func HealthCommand(standard string, address func(name string) (string, *config.F
 		if *ready {
 			path = "/readyz"
 		}
-		return Fail(ExitUnavailable, well(c.Context(), "http://"+at+path))
+		err = well(c.Context(), "http://"+at+path)
+		if *asJSON {
+			err = errors.Join(err, JSON(c.OutOrStdout(), wellness(err)))
+		}
+		return Fail(ExitUnavailable, err)
 	}
 	return c
 }
+
+// Wellness is what health says, as JSON.
+type Wellness struct {
+	Well    bool     `json:"well"`
+	Reasons []string `json:"reasons"`
+}
+
+func wellness(err error) Wellness {
+	if err == nil {
+		return Wellness{true, []string{}}
+	}
+	return Wellness{false, strings.Split(strings.TrimPrefix(err.Error(), notWell), "\n")}
+}
+
+// notWell begins what is said of a daemon that is not.
+const notWell = "not well: "
 
 // well asks one of a page's lights.
 func well(ctx context.Context, url string) error {
@@ -54,5 +75,5 @@ func well(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("not well: %s", strings.TrimSpace(string(why)))
+	return errors.New(notWell + strings.TrimSpace(string(why)))
 }

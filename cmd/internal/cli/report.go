@@ -29,7 +29,7 @@ type Report[C, V any] struct {
 func (r Report[C, V]) Command() *cobra.Command {
 	c := &cobra.Command{Use: r.Use, Short: r.Short, Args: NoArgs}
 	name := ConfigFlag(c, r.Config)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
+	asJSON := JSONFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return r.print(c.Context(), c.OutOrStdout(), *name, *asJSON)
 	}
@@ -56,6 +56,9 @@ func (r Report[C, V]) print(ctx context.Context, w io.Writer, name string, asJSO
 func ConfigFlag(c *cobra.Command, standard string) *string {
 	return c.Flags().StringP("config", "c", standard, "configuration `FILE`")
 }
+
+// JSONFlag adds --json to a verb and gives where its value will be.
+func JSONFlag(c *cobra.Command) *bool { return c.Flags().Bool("json", false, "print JSON") }
 
 // AskStatus asks the status page of a running daemon, whose configuration names
 // its address under the key status.

@@ -17,7 +17,7 @@ import (
 
 // tryAll tries every source at once and prints, in their order, what each saw.
 // Its error says that one could not be used.
-func tryAll(ctx context.Context, out io.Writer, c *agent.Config, d time.Duration) error {
+func tryAll(ctx context.Context, out *cli.Checklist, c *agent.Config, d time.Duration) error {
 	seen, errs := make([]*agent.Seen, len(c.Sources)), make([]error, len(c.Sources))
 	var all sync.WaitGroup
 	for i := range c.Sources {
@@ -27,10 +27,13 @@ func tryAll(ctx context.Context, out io.Writer, c *agent.Config, d time.Duration
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	failed := 0
+	failed, quiet := 0, out.Seen(seen)
 	for _, s := range seen {
 		if !s.OK {
 			failed++
+		}
+		if quiet {
+			continue
 		}
 		if err := printSeen(out, s); err != nil {
 			return err

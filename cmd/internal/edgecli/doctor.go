@@ -3,200 +3,139 @@ package edgecli
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"landfall/cmd/internal/cli"
 	"landfall/edge/agent"
 	"landfall/edge/certs"
+	"landfall/edge/clock"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/source"
 	"landfall/edge/wire"
 )
 
-// verdict is what doctor says of one thing.
-type verdict string
-
-const (
-	good    verdict = "ok"
-	unsure  verdict = "look"
-	failing verdict = "bad"
-)
-
-// finding is one thing that doctor looked at.
-type finding struct {
-	What    string  `json:"what"`
-	Verdict verdict `json:"verdict"`
-	Detail  string  `json:"detail"`
-	Fix     string  `json:"fix,omitempty"`
-}
-
 // dialPatience bounds each attempt to reach somebody.
 const dialPatience = 5 * time.Second
 
+// trialTime is how long each source is tried where no gateway runs.
+const trialTime = 2 * time.Second
+
 func doctorCommand() *cobra.Command {
-	c := &cobra.Command{Use: "doctor", Short: "Looks for what keeps data from flowing, and says how to mend it", Args: cli.NoArgs,
-		Long: "Exit 0: nothing is bad. 78: the configuration cannot be used. 69: something else is bad."}
-	name := cli.ConfigFlag(c, DefaultConfig)
-	asJSON := c.Flags().Bool("json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, _, err := load(*name)
-		var all []finding
-		if err != nil {
-			all = []finding{{*name, failing, err.Error(), "landfall-edge setup writes one"}}
-		} else {
-			all = examine(c.Context(), *name, cfg)
-		}
-		if *asJSON {
-			err = errors.Join(err, cli.JSON(c.OutOrStdout(), all))
-		} else {
-			err = errors.Join(err, printFindings(c.OutOrStdout(), all))
-		}
-		if err == nil && worst(all) == failing {
-			return cli.Fail(cli.ExitUnavailable, errors.New("something is bad"))
-		}
-		return err
-	}
-	return c
-}
-
-func worst(all []finding) verdict {
-	w := good
-	for _, f := range all {
-		if f.Verdict == failing || f.Verdict == unsure && w == good {
-			w = f.Verdict
-		}
-	}
-	return w
-}
-
-func printFindings(w io.Writer, all []finding) error {
-	for _, f := range all {
-		if _, err := fmt.Fprintf(w, "%-5s %s: %s\n", f.Verdict, f.What, f.Detail); err != nil {
-			return err
-		}
-		if f.Fix != "" && f.Verdict != good {
-			if _, err := fmt.Fprintf(w, "      %s\n", f.Fix); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return cli.DoctorCommand(DefaultConfig, "landfall-edge setup writes one", load, examine)
 }
 
 // examine looks at everything that a configuration names.
-func examine(ctx context.Context, name string, c *agent.Config) []finding {
-	all := []finding{{name, good, "every key is known and valid", ""}}
+func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
+	var all []cli.Finding
 	s, err := ask(ctx, c)
 	switch {
 	case c.Status == "":
-		all = append(all, finding{"service", unsure, "no status address is configured: it cannot be asked", "status: 127.0.0.1:8471"})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Look, Detail: "no status address is configured: it cannot be asked", Fix: "status: 127.0.0.1:8471"})
 	case err != nil:
-		all = append(all, finding{"service", failing, err.Error(), "systemctl status landfall-edge; journalctl -u landfall-edge"})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: err.Error(), Fix: "systemctl status landfall-edge; journalctl -u landfall-edge"})
 	case !s.Healthy:
-		all = append(all, finding{"service", failing, strings.Join(s.Reasons, "; "), "landfall-edge status"})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: strings.Join(s.Reasons, "; "), Fix: "landfall-edge status"})
 	default:
-		all = append(all, finding{"service", good, "runs, and is healthy", ""})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Good, Detail: "runs, and is healthy"})
 	}
 	all = append(all, disk(c))
-	for i := range c.Sources {
-		all = append(all, examineSource(ctx, &c.Sources[i], s))
-	}
-	words, synchronized := clockSource(durable.OS{})
-	clock := finding{"clock", good, words, ""}
+	all = append(all, sources(ctx, c, s)...)
+	words, synchronized := cli.ClockSource(durable.OS{})
+	kept := cli.Finding{What: "clock", Verdict: cli.Good, Detail: words}
 	if !synchronized {
-		clock.Verdict, clock.Fix = unsure, "event times come from receivers with a clock; for the others: apt install systemd-timesyncd, or chrony"
+		kept.Verdict, kept.Fix = cli.Look, "event times come from receivers with a clock; for the others: apt install systemd-timesyncd, or chrony"
 	}
-	return append(append(all, clock), link(ctx, c)...)
+	return append(append(all, kept), link(ctx, c)...)
 }
 
-func disk(c *agent.Config) finding {
-	f := finding{What: c.DataDir, Verdict: good}
+func disk(c *agent.Config) cli.Finding {
+	f := cli.Finding{What: c.DataDir, Verdict: cli.Good}
 	if err := config.CheckDir(durable.OS{}, "data_dir", c.DataDir); err != nil {
-		return finding{c.DataDir, failing, err.Error(), "run doctor as the service does: sudo -u landfall landfall-edge doctor"}
+		return cli.Finding{What: c.DataDir, Verdict: cli.Bad, Detail: err.Error(), Fix: "run doctor as the service does: sudo -u landfall landfall-edge doctor"}
 	}
-	free, err := freeBelow(durable.OS{}, c.DataDir)
+	free, err := cli.FreeBelow(durable.OS{}, c.DataDir)
 	if err != nil {
-		return finding{c.DataDir, failing, err.Error(), ""}
+		return cli.Finding{What: c.DataDir, Verdict: cli.Bad, Detail: err.Error()}
 	}
 	left := free - int64(c.Log.Reserve)
 	f.Detail = fmt.Sprintf("%s free, of which the log may take %s: %.1f days at %d sentences a second", cli.Size(free), cli.Size(max(0, left)), offlineDays(max(0, left), assumedRate), assumedRate)
 	if left < 2*int64(c.Log.SegmentSize) {
-		f.Verdict, f.Fix = failing, "make room, or lower log.reserve: under the reserve nothing is captured"
+		f.Verdict, f.Fix = cli.Bad, "make room, or lower log.reserve: under the reserve nothing is captured"
 	} else if c.Log.Quota > 0 && left < int64(c.Log.Quota)/2 {
-		f.Verdict, f.Fix = unsure, fmt.Sprintf("log.quota is %s, and there is not so much room: the reserve ends it first", c.Log.Quota)
+		f.Verdict, f.Fix = cli.Look, fmt.Sprintf("log.quota is %s, and there is not so much room: the reserve ends it first", c.Log.Quota)
 	}
 	return f
 }
 
-// examineSource looks at what a source needs of this machine. s is the running
-// gateway, nil when there is none: then ports can be tried.
-func examineSource(ctx context.Context, src *agent.SourceConfig, s *standing) finding {
-	f := finding{What: "source " + src.Name, Verdict: good}
-	if s != nil {
-		for _, running := range s.Sources {
-			if running.Name != src.Name {
-				continue
-			}
-			f.Detail = fmt.Sprintf("%s, %d records, silent for %s", running.State, running.Records, cli.Dash(running.SilentFor))
-			if running.State != "open" && running.State != "finished" {
-				f.Verdict, f.Detail, f.Fix = failing, fmt.Sprintf("%s: %s", running.State, running.Detail), fixOf(src)
-			} else if running.Records == 0 {
-				f.Verdict, f.Fix = unsure, "it is open and nothing has come: cable, baud rate, antenna?"
-			}
-			return f
+// silentFor is how long an open source may be silent before a person should look
+// at it.
+const silentFor = 15 * time.Minute
+
+// sources asks the running gateway how its sources stand. Without one, s is nil,
+// and each is tried.
+func sources(ctx context.Context, c *agent.Config, s *standing) []cli.Finding {
+	all := make([]cli.Finding, len(c.Sources))
+	var trials sync.WaitGroup
+	for i := range c.Sources {
+		src := &c.Sources[i]
+		if s != nil {
+			all[i] = running(src, s)
+			continue
+		}
+		trials.Go(func() { all[i] = tried(ctx, c, i) })
+	}
+	trials.Wait()
+	return all
+}
+
+// running says how a source of the running gateway stands.
+func running(src *agent.SourceConfig, s *standing) cli.Finding {
+	f := cli.Finding{What: "source " + src.Name, Verdict: cli.Bad, Detail: "the running gateway has no such source", Fix: "systemctl reload landfall-edge takes the configuration up"}
+	for _, r := range s.Sources {
+		if r.Name != src.Name {
+			continue
+		}
+		f.Detail = fmt.Sprintf("%s, %d records, silent for %s", r.State, r.Records, cli.Dash(r.SilentFor))
+		silent, err := time.ParseDuration(r.SilentFor)
+		switch {
+		case r.State != source.StateOpen && r.State != source.StateFinished:
+			f.Detail, f.Fix = fmt.Sprintf("%s: %s", r.State, r.Detail), fixOf(src)
+		case r.State == source.StateOpen && (r.Records == 0 || err == nil && silent > silentFor):
+			f.Verdict, f.Fix = cli.Look, "it is open and nothing comes: cable, baud rate, antenna? landfall-edge tap --stage received --source "+src.Name
+		default:
+			f.Verdict, f.Fix = cli.Good, ""
 		}
 	}
-	if err := try(ctx, src); err != nil {
-		f.Verdict, f.Detail, f.Fix = failing, err.Error(), fixOf(src)
-		return f
-	}
-	f.Detail = src.Where() + " can be used"
 	return f
 }
 
-// try reaches for what a source reads.
-func try(ctx context.Context, src *agent.SourceConfig) error {
+// tried says what a trial of a source saw.
+func tried(ctx context.Context, c *agent.Config, i int) cli.Finding {
+	src := &c.Sources[i]
+	f := cli.Finding{What: "source " + src.Name, Verdict: cli.Bad, Fix: fixOf(src)}
+	seen, err := c.Probe(ctx, i, durable.OS{}, clock.NewSystem(clock.BootID{}), trialTime)
 	switch {
-	case src.Serial != nil:
-		devices, err := source.Devices(durable.OS{}, src.Serial.Device)
-		if err != nil {
-			return err
-		}
-		return unix.Access(devices[0], unix.R_OK|unix.W_OK)
-	case src.File != nil:
-		return unix.Access(src.File.Path, unix.R_OK)
-	case src.TCPClient != nil:
-		d := net.Dialer{Timeout: dialPatience}
-		conn, err := d.DialContext(ctx, "tcp", src.TCPClient.Address)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	case src.UDP != nil:
-		conn, err := net.ListenPacket("udp", src.UDP.Listen)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	case src.TCPServer != nil, src.Acked != nil:
-		ln, err := net.Listen("tcp", src.Where())
-		if err != nil {
-			return err
-		}
-		return ln.Close()
+	case err != nil:
+		f.Detail = err.Error()
+	case !seen.OK:
+		f.Detail = fmt.Sprintf("%s: %s", seen.State, seen.Detail)
+	case src.Acked != nil:
+		f.Verdict, f.Detail = cli.Good, seen.Detail
+	case seen.Bytes == 0 && seen.Lines == 0 && seen.State == source.StateOpen:
+		f.Verdict, f.Detail, f.Fix = cli.Look, fmt.Sprintf("%s can be used; nothing came in %s", src.Where(), trialTime), "cable, baud rate, antenna? or a quiet sender"
+	default:
+		f.Verdict, f.Detail = cli.Good, fmt.Sprintf("%s can be used; %d lines came", src.Where(), seen.Lines)
 	}
-	return nil
+	return f
 }
 
 func fixOf(src *agent.SourceConfig) string {
@@ -208,60 +147,66 @@ func fixOf(src *agent.SourceConfig) string {
 	case src.TCPClient != nil:
 		return "is the receiver on, and its address right?"
 	}
+	switch src.Kind() {
+	case "mqtt", "sparkplug", "modbus":
+		return "does it answer, under that address? landfall-edge check --connect says what it saw"
+	case "node":
+		return "is it plugged in? landfall-edge setup lists devices; the user landfall must be in the group dialout"
+	}
 	return "another program may have the port: ss -lnp"
 }
 
 // link looks at the way to the engine.
-func link(ctx context.Context, c *agent.Config) []finding {
+func link(ctx context.Context, c *agent.Config) []cli.Finding {
 	u, err := url.Parse(c.Forward.URL)
 	if err != nil {
-		return []finding{{"engine", failing, err.Error(), ""}}
+		return []cli.Finding{{What: "engine", Verdict: cli.Bad, Detail: err.Error()}}
 	}
 	var secure *tls.Config
-	var all []finding
+	var all []cli.Finding
 	if u.Scheme == "https" {
 		k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: c.Forward.CAFile, CertFile: c.Forward.CertFile, KeyFile: c.Forward.KeyFile, Prefix: "forward.", Floor: cli.Built()})
 		if err != nil {
-			return []finding{{"certificates", failing, err.Error(), "landfall cert gateway " + c.Gateway + " makes them; the user landfall must be able to read them"}}
+			return []cli.Finding{{What: "certificates", Verdict: cli.Bad, Detail: err.Error(), Fix: "landfall cert gateway " + c.Gateway + " makes them; the user landfall must be able to read them"}}
 		}
 		all, secure = append(all, certificate(k)), k.Client(c.Forward.ServerName, u.Hostname())
 	} else if host := u.Hostname(); !config.IsLoopback(net.JoinHostPort(host, "1")) {
-		all = append(all, finding{"certificates", unsure, "the link is not encrypted and proves nobody's name", "https, with landfall cert"})
+		all = append(all, cli.Finding{What: "certificates", Verdict: cli.Look, Detail: "the link is not encrypted and proves nobody's name", Fix: "https, with landfall cert"})
 	}
 	return append(all, reach(ctx, c, secure))
 }
 
-func certificate(k *certs.Keeper) finding {
+func certificate(k *certs.Keeper) cli.Finding {
 	st, left := k.Status(), time.Duration(0)
 	if st.Subject == "" {
-		return finding{"certificates", unsure, "the gateway has none of its own: the engine must believe its name", "forward.cert_file and key_file"}
+		return cli.Finding{What: "certificates", Verdict: cli.Look, Detail: "the gateway has none of its own: the engine must believe its name", Fix: "forward.cert_file and key_file"}
 	}
 	left = st.NotAfter.Sub(k.Time())
-	f := finding{"certificates", good, fmt.Sprintf("of %s, until %s", st.Subject, st.NotAfter.Format(time.DateOnly)), "landfall cert gateway " + st.Subject + " renews it; put the new files in place of the old"}
+	f := cli.Finding{What: "certificates", Verdict: cli.Good, Detail: fmt.Sprintf("of %s, until %s", st.Subject, st.NotAfter.Format(time.DateOnly)), Fix: "landfall cert gateway " + st.Subject + " renews it; put the new files in place of the old"}
 	switch {
 	case left < 0:
-		f.Verdict = failing
+		f.Verdict = cli.Bad
 	case left < 30*24*time.Hour:
-		f.Verdict = unsure
+		f.Verdict = cli.Look
 	}
 	return f
 }
 
 // reach asks the engine something it refuses in its own words, so that a
 // captive portal is not taken for it.
-func reach(ctx context.Context, c *agent.Config, secure *tls.Config) finding {
+func reach(ctx context.Context, c *agent.Config, secure *tls.Config) cli.Finding {
 	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, DisableKeepAlives: true}, Timeout: dialPatience}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Forward.URL, "/")+wire.Path, nil)
 	if err != nil {
-		return finding{"engine", failing, err.Error(), ""}
+		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return finding{"engine", failing, err.Error(), "what is captured meanwhile waits on the disk; is the URL right, and a firewall or proxy in between?"}
+		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error(), Fix: "what is captured meanwhile waits on the disk; is the URL right, and a firewall or proxy in between?"}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != http.MethodPost {
-		return finding{"engine", failing, fmt.Sprintf("somebody else answers at %s: %s", c.Forward.URL, resp.Status), "a captive portal, a proxy, or another service on that port?"}
+		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: fmt.Sprintf("somebody else answers at %s: %s", c.Forward.URL, resp.Status), Fix: "a captive portal, a proxy, or another service on that port?"}
 	}
-	return finding{"engine", good, c.Forward.URL + " answers", ""}
+	return cli.Finding{What: "engine", Verdict: cli.Good, Detail: c.Forward.URL + " answers"}
 }

@@ -58,17 +58,14 @@ func load(name string) (*agent.Config, *config.File, error) {
 }
 
 func checkCommand() *cobra.Command {
-	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
-	name := cli.ConfigFlag(c, DefaultConfig)
-	connect := c.Flags().Bool("connect", false, "try each source too, and say what it saw; nothing is taken from it")
-	patience := c.Flags().Duration("for", 5*time.Second, "how long each is tried")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
+	var connect *bool
+	var patience *time.Duration
+	c := cli.CheckCommand(DefaultConfig, func(c *cobra.Command, name string, out *cli.Checklist) error {
+		cfg, f, err := load(name)
 		if err != nil {
 			return err
 		}
-		out := c.OutOrStdout()
-		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: gateway %s, %d sources, ingest %s\n", *name, cfg.Gateway, len(cfg.Sources), cfg.Forward.URL)
+		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: gateway %s, %d sources, ingest %s\n", name, cfg.Gateway, len(cfg.Sources), cfg.Forward.URL)
 		if err := config.CheckDir(durable.OS{}, "data_dir", cfg.DataDir); err != nil {
 			return f.Locate(err)
 		}
@@ -82,7 +79,9 @@ func checkCommand() *cobra.Command {
 		}
 		_, err = fmt.Fprintln(out, "sources and the ingest were not tried; check --connect and doctor do")
 		return err
-	}
+	})
+	connect = c.Flags().Bool("connect", false, "try each source too, and say what it saw; nothing is taken from it")
+	patience = c.Flags().Duration("for", 5*time.Second, "how long each is tried")
 	return c
 }
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"landfall/cmd/internal/cli"
-	"landfall/edge/agent"
+	"landfall/edge/tap"
 )
 
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -99,7 +99,7 @@ func TestVerbsOfARunningGateway(t *testing.T) {
 	code, out, _ := run(t, "tap", "-c", config, "--oldest", "--count", "3", "--rejects", "--format", "json")
 	var reasons []string
 	for line := range strings.Lines(out) {
-		var x agent.Tapped
+		var x tap.Record
 		if err := json.Unmarshal([]byte(line), &x); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}

@@ -85,9 +85,9 @@ func (f *found) look(ctx context.Context, gateway string, listen time.Duration) 
 			return err
 		}
 	}
-	f.Clock, _ = clockSource(durable.OS{})
+	f.Clock, _ = cli.ClockSource(durable.OS{})
 	var err error
-	if f.Free, err = freeBelow(durable.OS{}, f.dataDir); err != nil {
+	if f.Free, err = cli.FreeBelow(durable.OS{}, f.dataDir); err != nil {
 		return err
 	}
 	f.Quota, f.Rate = room(f.Free), assumedRate

@@ -45,7 +45,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *server.Config) ([]explain.Handoff, error) { return Explain(c), nil }, Text: explain.Text,
 	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), inspectCommand(), auditCommand(), replayCommand(version))
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), doctorCommand(), inspectCommand(), auditCommand(), replayCommand(version))
 	return root
 }
 
@@ -79,15 +79,12 @@ func directories(c *server.Config) error {
 }
 
 func checkCommand() *cobra.Command {
-	c := &cobra.Command{Use: "check", Short: "Checks the configuration and the directories it names", Args: cli.NoArgs}
-	name := cli.ConfigFlag(c, DefaultConfig)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, f, err := load(*name)
+	return cli.CheckCommand(DefaultConfig, func(c *cobra.Command, name string, out *cli.Checklist) error {
+		cfg, f, err := load(name)
 		if err != nil {
 			return err
 		}
-		out := c.OutOrStdout()
-		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: listens on %s, %d partitions\n", *name, cfg.Listen, cfg.Landing.Partitions)
+		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: listens on %s, %d partitions\n", name, cfg.Listen, cfg.Landing.Partitions)
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
@@ -113,6 +110,5 @@ func checkCommand() *cobra.Command {
 		}
 		_, err = fmt.Fprintln(out, "certificates: read, where any are named")
 		return err
-	}
-	return c
+	})
 }
