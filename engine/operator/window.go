@@ -47,11 +47,16 @@ type windowSum struct {
 // Each gateway is judged by its own watermark: one that comes back after days
 // finds its windows open, and holds up nobody's. A reading without a number, of
 // bad quality or without a confirmed time is in none.
+//
+// A window gives its row once, also when a configuration with another
+// AllowedLateness would have it open again: how far a gateway's windows have
+// closed is state.
 type Window struct {
-	cfg  WindowConfig
-	sums *state.Table[windowKey, windowSum]
-	open map[string]*openWindows // by gateway; an index over sums
-	logs logNames
+	cfg    WindowConfig
+	sums   *state.Table[windowKey, windowSum]
+	closed *state.Table[string, int64] // by gateway: the latest end of those that closed
+	open   map[string]*openWindows     // by gateway; an index over sums
+	logs   logNames
 }
 
 // openWindows are a gateway's windows by when they close.
@@ -67,7 +72,11 @@ func NewWindow(s *state.State, cfg WindowConfig) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Window{cfg: cfg, sums: sums, open: map[string]*openWindows{}, logs: logNames{}}, nil
+	closed, err := state.Register(s, "window-closed", closedCodec{})
+	if err != nil {
+		return nil, err
+	}
+	return &Window{cfg: cfg, sums: sums, closed: closed, open: map[string]*openWindows{}, logs: logNames{}}, nil
 }
 
 // Restored builds the index over the restored state.
@@ -102,7 +111,8 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 	}
 	size := w.cfg.Size.Microseconds()
 	start := floor(int64(r.EventTime), size)
-	if c.Watermark != record.NoTime && start+size+w.cfg.AllowedLateness.Microseconds() <= int64(c.Watermark) {
+	closed, ok := w.closed.Get(r.Gateway)
+	if ok && start+size <= closed || c.Watermark != record.NoTime && start+size+w.cfg.AllowedLateness.Microseconds() <= int64(c.Watermark) {
 		out.Lates = append(out.Lates, table.LateRow{ReadingRow: *r, Watermark: c.Watermark, WindowStart: record.Micros(start)})
 		return
 	}
@@ -144,7 +154,7 @@ func (w *Window) Advance(gateway string, watermark record.Micros, out *table.Bat
 	}
 	n := 0
 	for n < len(g.times) && g.times[n]+w.cfg.AllowedLateness.Microseconds() <= int64(watermark) {
-		w.close(g, g.times[n], out)
+		w.close(gateway, g, g.times[n], out)
 		n++
 	}
 	g.times = slices.Delete(g.times, 0, n)
@@ -163,13 +173,16 @@ func (w *Window) Finish(out *table.Batch) {
 	for _, name := range gateways {
 		g := w.open[name]
 		for _, end := range g.times {
-			w.close(g, end, out)
+			w.close(name, g, end, out)
 		}
 		delete(w.open, name)
 	}
 }
 
-func (w *Window) close(g *openWindows, end int64, out *table.Batch) {
+func (w *Window) close(gateway string, g *openWindows, end int64, out *table.Batch) {
+	if closed, ok := w.closed.Get(gateway); !ok || end > closed {
+		w.closed.Put(gateway, end)
+	}
 	keys := g.closing[end]
 	delete(g.closing, end)
 	slices.SortFunc(keys, func(a, b windowKey) int {

@@ -65,3 +65,27 @@ func (windowCodec) DecodeValue(_ uint16, p []byte) (windowSum, error) {
 	v.Unit = string(f.Rest())
 	return v, nil
 }
+
+// closedCodec writes version 1. Key: gateway; value: varint end.
+type closedCodec struct{}
+
+// Version implements state.Codec.
+func (closedCodec) Version() uint16 { return 1 }
+
+// AppendKey implements state.Codec.
+func (closedCodec) AppendKey(dst []byte, gateway string) []byte { return append(dst, gateway...) }
+
+// AppendValue implements state.Codec.
+func (closedCodec) AppendValue(dst []byte, end int64) []byte { return binary.AppendVarint(dst, end) }
+
+// DecodeKey implements state.Codec.
+func (closedCodec) DecodeKey(_ uint16, p []byte) (string, error) { return string(p), nil }
+
+// DecodeValue implements state.Codec.
+func (closedCodec) DecodeValue(_ uint16, p []byte) (int64, error) {
+	end, n := binary.Varint(p)
+	if n <= 0 || n != len(p) {
+		return 0, fmt.Errorf("decode end of closed windows of %d bytes: %w", len(p), record.ErrCorrupt)
+	}
+	return end, nil
+}

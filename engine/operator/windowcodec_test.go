@@ -41,6 +41,14 @@ func TestWindowVersions(t *testing.T) {
 	if p := (windowCodec{}).AppendValue(nil, sum); !bytes.Equal(p, v) {
 		t.Errorf("writes value %x", p)
 	}
+	const end = 1_790_000_100_000_000
+	if p := (closedCodec{}).AppendValue(nil, end); hex.EncodeToString(p) != lines[2] {
+		t.Errorf("writes end %x", p)
+	}
+	p, _ := hex.DecodeString(lines[2])
+	if got, err := (closedCodec{}).DecodeValue(1, p); err != nil || got != end {
+		t.Errorf("end %d, %v", got, err)
+	}
 }
 
 // FuzzWindow: no bytes make decoding panic.
@@ -49,5 +57,6 @@ func FuzzWindow(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, p []byte) {
 		_, _ = windowCodec{}.DecodeKey(1, p)
 		_, _ = windowCodec{}.DecodeValue(1, p)
+		_, _ = closedCodec{}.DecodeValue(1, p)
 	})
 }
