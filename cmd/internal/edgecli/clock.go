@@ -11,6 +11,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/edge/agent"
+	"landfall/edge/record"
 )
 
 func clockCommand() *cobra.Command {
@@ -66,13 +67,17 @@ func printClock(w io.Writer, c *agent.ClockStatus) error {
 }
 
 func why(c *agent.ClockStatus) string {
+	why := ""
 	switch {
 	case c.Held:
-		return ", held from earlier evidence"
+		why = ", held from earlier evidence"
 	case c.Radio:
-		return ", from AIS traffic"
+		why = ", from AIS traffic"
 	}
-	return ""
+	if c.Quality == record.QualityUnsynchronised.String() {
+		why += "; the day is the machine's own, for nothing that was heard states one"
+	}
+	return why
 }
 
 func judged(p *agent.ClockProposal) string {
@@ -88,7 +93,10 @@ func judged(p *agent.ClockProposal) string {
 }
 
 func ahead(s float64) string {
-	if s < 0 {
+	switch {
+	case math.Abs(s) < 0.5e-3:
+		return "the same to the millisecond"
+	case s < 0:
 		return span(-s) + " behind"
 	}
 	return span(s) + " ahead"

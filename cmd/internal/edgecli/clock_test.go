@@ -36,6 +36,12 @@ func TestClockSaysWhy(t *testing.T) {
 		}
 	}
 	out.Reset()
+	c.Quality, c.WallAhead, c.RolledOver = "unsynchronised", 0.0001, 3
+	if err := printClock(&out, c); err != nil || !strings.Contains(out.String(), "the day is the machine's own") ||
+		!strings.Contains(out.String(), "the same to the millisecond") || !strings.Contains(out.String(), "3 GNSS dates moved by 1,024 weeks") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	out.Reset()
 	if err := printClock(&out, &agent.ClockStatus{Wall: "1970-01-01T00:00:07.000000Z"}); err != nil || !strings.Contains(out.String(), "not known") {
 		t.Errorf("%v: %s", err, out.String())
 	}
