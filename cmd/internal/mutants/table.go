@@ -49,14 +49,45 @@ func brokerMutants() []mutant {
 }
 
 func timeMutants() []mutant {
-	ingest := []string{"./engine/ingest"}
+	ingest, capture, marks := []string{"./engine/ingest"}, []string{"./edge/capture"}, []string{"-run", "Watermark|Stalled|WrongYear", "./edge/clock"}
+	windows := []string{"-run", "Window", "./engine/operator", "./engine/task"}
 	return []mutant{
 		{"a stated time that the clock refutes does not stand", "edge/capture/timing.go",
-			"(!known || c.believes(m, now, uncertain))", "(!known || c.believes(m, now, uncertain) || m.own.is())", []string{"./edge/capture"}},
+			"(e.Quality < record.QualityAsserted || c.believes(m, now, uncertain))", "(e.Quality < record.QualityAsserted || c.believes(m, now, uncertain) || m.own.is())", capture},
 		{"the time of a boot lands beside its block", "engine/ingest/session.go",
 			"Block: b.Bytes, Clock: s.head.Clock}", "Block: b.Bytes}", ingest},
 		{"a row whose time nothing confirms lies under the day it landed", "sinks/parquet/stage.go",
 			"if t.TimeQuality == record.QualityUnsynchronised {", "if t.TimeQuality > 99 {", []string{"./sinks/parquet"}},
+		{"a day that only the wall clock states is nobody's word", "edge/clock/choose.go",
+			"case !b.dated:", "case b.samples < 0:", capture},
+		{"what nothing confirms moves no watermark", "edge/capture/group.go",
+			"\t\treturn // an hour", "\t\t// an hour", capture},
+		{"what a source had kept tells nothing of now", "edge/capture/capturer.go",
+			"c.cfg.Clock != nil && !report.Kept {", "c.cfg.Clock != nil {", capture},
+		{"no time ahead of the clock moves a watermark", "edge/clock/watermark.go",
+			"event > wall+record.Micros(w.tolerance)", "event > wall+1<<60", marks},
+		{"a source that wakes rejoins at once", "edge/clock/watermark.go",
+			"\ts.heard = max(s.heard, mono)\n", "", marks},
+		{"a watermark never goes back", "edge/clock/watermark.go",
+			"w.gateway = max(w.gateway, low)", "w.gateway = low", marks},
+		{"a gateway's watermark is the least of its sources'", "edge/clock/watermark.go",
+			"!active || s.at < low", "!active || s.at > low", marks},
+		{"a window that closes is gone", "engine/operator/window.go",
+			"\t\tw.sums.Delete(k)\n", "", windows},
+		{"a window that has closed does not open again", "engine/operator/window.go",
+			"closed || ok && start+size <= int64(through)", "closed || ok && through < 0", windows},
+		{"a reading that came too late is a row of late", "engine/operator/window.go",
+			"out.Lates = append(out.Lates,", "_ = append(out.Lates,", windows},
+		{"windows that were open close after a restart", "engine/task/process.go",
+			"\tp.window.Restored()\n", "", windows},
+		{"each gateway closes its own windows", "engine/operator/window.go",
+			"g := w.open[gateway]\n", "g := w.open[gateway]\n\tfor _, other := range w.open {\n\t\tg = other\n\t}\n", windows},
+		{"a gateway that is behind is left out of complete-through", "engine/server/complete.go",
+			"why == \"\" && marks[name] < newest-limit", "why == \"\" && marks[name] < newest-1<<60", []string{"-run", "Complete", "./engine/server"}},
+		{"rows of window and late name records that are there", "engine/audit/result.go",
+			"n := l.underived(); n > 0", "n := l.underived(); n > 1<<60", []string{"./engine/audit"}},
+		{"watermarks stand in the manifest", "engine/task/task.go",
+			"Snapshot: l.processor.state.Snapshot, Watermarks: watermarks,", "Snapshot: l.processor.state.Snapshot,", []string{"./engine/task"}},
 		{"a record of a boot whose time was learned later gets it", "engine/operator/restamp.go",
 			"c.Anchor == nil {", "c.Anchor == nil || c.Gateway != \"\" {", []string{"./engine/task"}},
 	}
