@@ -75,7 +75,7 @@ func timeMutants() []mutant {
 		{"a window that closes is gone", "engine/operator/window.go",
 			"\t\tw.sums.Delete(k)\n", "", windows},
 		{"a window that has closed does not open again", "engine/operator/window.go",
-			"closed || ok && start+size <= int64(through)", "closed || ok && through < 0", windows},
+			"if ok && start+size <= closed ||", "if ok && closed < 0 ||", windows},
 		{"a reading that came too late is a row of late", "engine/operator/window.go",
 			"out.Lates = append(out.Lates,", "_ = append(out.Lates,", windows},
 		{"windows that were open close after a restart", "engine/task/process.go",
