@@ -12,11 +12,15 @@
 //     its header names; at the first block that cannot be landed it ends, and
 //     nothing more of it is landed.
 //  3. A request starts where the landing log's tail of this LogID stands; where
-//     no tail is known it starts where the gateway says, which is always an
-//     acknowledged offset. So a partition holds a prefix of each log, whatever
-//     late or repeated copy comes when, at whichever ingest. The task judges.
+//     no tail is known, or in a shared log one that lies below, it starts where
+//     the gateway says, which is always an acknowledged offset. So a partition
+//     holds a prefix of each log, whatever late or repeated copy comes when, at
+//     whichever ingest. The task judges.
 //  4. A block that contradicts what is landed is never acknowledged. It is
-//     landed once, marked, for the table conflict.
+//     landed once, marked, for the table conflict. What an ingest does not know
+//     to be landed it cannot compare; the task does. A tail that others have
+//     passed is no reason to be wrong: what it tells of is landed, with that
+//     hash, and a log has one block at each place.
 //  5. Requests of one gateway run one after the other: a newer one ends the
 //     older one, and waits until that has landed what had arrived of it.
 //  6. What one gateway may ask for (bytes and requests a second, requests at a

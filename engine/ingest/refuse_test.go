@@ -394,3 +394,44 @@ func TestHTTP2(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 }
+
+// TestATailThatOthersHavePassed: in a shared log a request may begin beyond the
+// tail that this ingest knows, and what this ingest knows still refutes. A log
+// that nobody else appends to refuses the hole.
+func TestATailThatOthersHavePassed(t *testing.T) {
+	mem := landingtest.NewMemory("mem", 1)
+	here, there := mem.View(), mem.View()
+	h, other := newIngest(t, ingest.Config{Log: here}), newIngest(t, ingest.Config{Log: there})
+	c := landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	var blocks [][]byte
+	for range 4 {
+		blocks = append(blocks, c.Block(2, 10).Block)
+	}
+	head := func(at record.Offset) wire.RequestHeader {
+		return wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Offset: at, Request: wire.RequestID{byte(at + 1)}}
+	}
+	for _, step := range []struct {
+		h     *ingest.Handler
+		block int
+	}{{h, 0}, {other, 1}, {other, 2}, {h, 3}} {
+		at := record.Offset(2 * step.block)
+		if a := post(t, step.h, head(at), encode(t, blocks[step.block])); a.Code != wire.CodeNone || !a.Known || a.Acked != at+2 {
+			t.Fatalf("block %d: %+v", step.block, a)
+		}
+	}
+	if a := post(t, other, head(0), encode(t, blocks...)); a.Code != wire.CodeOutOfOrder {
+		t.Fatalf("a late copy: %+v", a)
+	}
+	forged := (&landingtest.Chain{Gateway: "mv-ada", Log: c.Log, Next: 6, Prev: record.Hash{9}}).Block(1, 10)
+	if a := post(t, other, head(6), encode(t, forged.Block)); a.Code != wire.CodeConflict {
+		t.Fatalf("another block at a place that is landed: %+v", a)
+	}
+	if a := judge(t, mem.Landed(0)); a.next[c.Log] != 8 || a.conflicts != 1 {
+		t.Fatalf("%+v", a)
+	}
+	alone := newIngest(t, ingest.Config{Log: landingtest.NewMemory("alone", 1)})
+	post(t, alone, head(0), encode(t, blocks[0]))
+	if a := post(t, alone, head(6), encode(t, blocks[3])); a.Code != wire.CodeOutOfOrder {
+		t.Fatalf("a hole in a log of one's own: %+v", a)
+	}
+}

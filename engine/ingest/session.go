@@ -91,6 +91,9 @@ func (s *session) begin() {
 	}
 	tail, known := s.h.cfg.Log.Tail(s.head.Gateway)
 	s.next = s.head.Offset
+	if known && tail.Log == s.head.Log && tail.Next < s.head.Offset && s.h.cfg.Log.Shared() {
+		known = false // another ingest landed what lies between
+	}
 	if known && tail.Log == s.head.Log {
 		s.tail, s.known = tail, true
 	} else if s.r.ContentLength != 0 {

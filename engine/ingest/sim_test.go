@@ -21,10 +21,60 @@ import (
 	"landfall/engine/landing/landingtest"
 )
 
-// The simulation: the pure core of a gateway, two ingests that share one
-// landing log, and between them a network that cuts requests anywhere, loses
-// answers, repeats them, and delivers late copies of requests long after, at
-// either ingest. The model is what the gateway has and what it was told.
+// The simulation: the pure core of a gateway, two ingests on one landing log,
+// and between them a network that cuts requests anywhere, loses answers, repeats
+// them, and delivers late copies of requests long after, at either ingest. The
+// model is what the gateway has and what it was told.
+
+// simCloud is the landing log of a simulation: partition 0 of it.
+type simCloud interface {
+	ingest(i int) landing.Log
+	landed() []landing.Landed
+	forget() // what the ingests remember
+	calm()   // no more faults
+}
+
+// memoryCloud is a landing log in memory whose appends fail by chance; shared:
+// each ingest knows its own appends only.
+type memoryCloud struct {
+	*landingtest.Memory
+	views []*landingtest.View
+}
+
+func newMemoryCloud(_ *testing.T, rnd *rand.Rand, shared bool) simCloud {
+	c := &memoryCloud{Memory: landingtest.NewMemory("mem", 1)}
+	if shared {
+		c.views = []*landingtest.View{c.View(), c.View()}
+	}
+	c.FailWith(func(landing.Landed) (bool, error) {
+		switch rnd.IntN(25) {
+		case 0:
+			return true, errors.New("failed and stored")
+		case 1:
+			return false, landing.ErrFull
+		}
+		return false, nil
+	})
+	return c
+}
+
+func (c *memoryCloud) ingest(i int) landing.Log {
+	if c.views == nil {
+		return c.Memory
+	}
+	return c.views[i]
+}
+
+func (c *memoryCloud) landed() []landing.Landed { return c.Landed(0) }
+
+func (c *memoryCloud) forget() {
+	c.Forget()
+	for _, v := range c.views {
+		v.Forget()
+	}
+}
+
+func (c *memoryCloud) calm() { c.FailWith(nil) }
 
 type simLog struct {
 	forward.Log
@@ -40,7 +90,7 @@ type simRequest struct {
 type sim struct {
 	t       *testing.T
 	rnd     *rand.Rand
-	mem     *landingtest.Memory
+	cloud   simCloud
 	ingests []*ingest.Handler
 	now     time.Time
 
@@ -52,23 +102,15 @@ type sim struct {
 	told  map[record.LogID]record.Offset
 }
 
-func newSim(t *testing.T, seed uint64) *sim {
+func newSim(t *testing.T, seed uint64, cloud func(*testing.T, *rand.Rand) simCloud) *sim {
 	s := &sim{
-		t: t, rnd: rand.New(rand.NewPCG(seed, 1)), mem: landingtest.NewMemory("mem", 1), now: time.Unix(1e9, 0),
+		t: t, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0),
 		saved: map[record.LogID]forward.Mark{}, told: map[record.LogID]record.Offset{},
 	}
-	for range 2 {
-		s.ingests = append(s.ingests, newIngest(t, ingest.Config{Log: s.mem}))
+	s.cloud = cloud(t, s.rnd)
+	for i := range 2 {
+		s.ingests = append(s.ingests, newIngest(t, ingest.Config{Log: s.cloud.ingest(i)}))
 	}
-	s.mem.FailWith(func(landing.Landed) (bool, error) {
-		switch s.rnd.IntN(25) {
-		case 0:
-			return true, errors.New("failed and stored")
-		case 1:
-			return false, landing.ErrFull
-		}
-		return false, nil
-	})
 	s.restart()
 	return s
 }
@@ -206,7 +248,7 @@ func (s *sim) deliver(act forward.Action, req simRequest, sent, records int64, s
 	if !ok || !save {
 		return
 	}
-	held := judge(s.t, s.mem.Landed(0)).next[p.Log]
+	held := judge(s.t, s.cloud.landed()).next[p.Log]
 	if p.Mark.Next > held {
 		s.t.Fatalf("log %s: %d acknowledged, %d landed", p.Log, p.Mark.Next, held)
 	}
@@ -228,13 +270,13 @@ func (s *sim) run(steps int) {
 				s.restart()
 			}
 			if s.rnd.IntN(10) == 0 {
-				s.mem.Forget() // ingest restarts without its cache
+				s.cloud.forget() // ingest restarts without its cache
 			}
 		default:
 			s.step(true)
 		}
 	}
-	s.mem.FailWith(nil)
+	s.cloud.calm()
 	for i := 0; !s.step(false); i++ {
 		if i > 10000 {
 			s.t.Fatalf("never done; red: %+v", s.core.Reds())
@@ -243,16 +285,24 @@ func (s *sim) run(steps int) {
 }
 
 func TestSimulation(t *testing.T) {
-	seeds := uint64(15)
+	for name, shared := range map[string]bool{"OneKnowsAll": false, "Shared": true} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 15, func(t *testing.T, rnd *rand.Rand) simCloud { return newMemoryCloud(t, rnd, shared) })
+		})
+	}
+}
+
+// simulate runs a simulation a seed, more with LANDFALL_SOAK.
+func simulate(t *testing.T, seeds uint64, cloud func(*testing.T, *rand.Rand) simCloud) {
 	if n, err := strconv.ParseUint(os.Getenv("LANDFALL_SOAK"), 10, 32); err == nil {
 		seeds *= 100 * n
 	}
 	duplicates, requests := 0, 0
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			s := newSim(t, seed)
+			s := newSim(t, seed, cloud)
 			s.run(400)
-			a := judge(t, s.mem.Landed(0))
+			a := judge(t, s.cloud.landed())
 			for _, l := range s.logs {
 				if a.next[l.ID] != l.End {
 					t.Errorf("log %s landed to %d of %d", l.ID, a.next[l.ID], l.End)

@@ -1,7 +1,8 @@
 // Package landing is the landing log: the durable record, in the cloud, of
 // every block that gateways sent, in P partitions. It declares the interface;
-// its sub-packages implement it (embedded: on local disk, replay: over a
-// recorded file), and landingtest holds what every implementation must pass.
+// its sub-packages implement it (embedded: on local disk, kafka: on a topic,
+// replay: over a recorded file), and landingtest holds what every
+// implementation must pass.
 //
 // In:  engine/ingest appends blocks as they came, each gateway in its partition.
 // Out: engine/task reads one partition in order, from a position it keeps in
@@ -195,14 +196,27 @@ type Log interface {
 	// whose header does not parse, ctx's (the block may still land).
 	Append(ctx context.Context, l Landed) error
 	// Tail tells what is landed of a gateway's newest log; false: not known. It
-	// never tells more than is durable.
+	// never tells more than is durable; of a shared log it may tell less.
 	Tail(gateway string) (Tail, bool)
+	// Shared says that others append to the log too.
+	Shared() bool
 	// Reader reads a partition from a position: the zero Position, or one that
 	// Next gave. ErrPosition when it is outside the log.
 	Reader(partition int, from stream.Position) (Reader, error)
 	// Release says that nothing below a position will be read again; the log may
 	// drop it. ErrPosition when it is outside the log. Idempotent.
 	Release(partition int, below stream.Position) error
+}
+
+// Stats counts since a log was opened, for status and metrics.
+type Stats struct {
+	Commits        uint64 // groups made durable, an fsync or a promise each
+	Blocks         uint64 // blocks landed
+	Bytes          uint64 // of them
+	Full           uint64 // groups refused for want of room
+	Failed         uint64 // groups refused for another reason
+	DamagedOffsets uint64 // landing offsets that could not be read back; again by each Reader
+	BadMarks       uint64 // tails that could not be read at Open
 }
 
 // Reader reads one partition in order. It belongs to one goroutine.

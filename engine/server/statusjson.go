@@ -1,6 +1,6 @@
 package server
 
-// LandingStats are embedded.Stats as they stand in a Status.
+// LandingStats are landing.Stats as they stand in a Status.
 type LandingStats struct {
 	Commits        uint64 `json:"commits"`
 	Blocks         uint64 `json:"blocks"`

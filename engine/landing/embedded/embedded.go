@@ -103,17 +103,6 @@ type stats struct {
 	commits, blocks, bytes, full, failed, damaged, badMarks atomic.Uint64
 }
 
-// Stats counts since Open.
-type Stats struct {
-	Commits        uint64 // groups made durable, an fsync each
-	Blocks         uint64 // blocks landed
-	Bytes          uint64 // of them
-	Full           uint64 // groups refused for want of room
-	Failed         uint64 // groups refused for another reason
-	DamagedOffsets uint64 // landing offsets that could not be read back; again by each Reader
-	BadMarks       uint64 // tails that could not be read at Open
-}
-
 // Open opens the landing log in Dir, or makes one. Errors: ErrMismatch, naming
 // what the log is and what was asked for; durable.ErrLocked; record.ErrVersion;
 // record.ErrCorrupt for a damaged identity; those of the file system.
@@ -162,6 +151,9 @@ func (l *Log) ID() landing.ID { return l.id }
 
 // Partitions implements landing.Log.
 func (l *Log) Partitions() int { return len(l.parts) }
+
+// Shared implements landing.Log: the directory is locked.
+func (l *Log) Shared() bool { return false }
 
 func (l *Log) of(gateway string) *partition {
 	return l.parts[landing.Partition(gateway, len(l.parts))]
@@ -240,8 +232,8 @@ func (l *Log) Behind(partition int, at stream.Position) (int64, error) {
 }
 
 // Stats gives the counters. It may be called from any goroutine.
-func (l *Log) Stats() Stats {
-	return Stats{
+func (l *Log) Stats() landing.Stats {
+	return landing.Stats{
 		Commits: l.stats.commits.Load(), Blocks: l.stats.blocks.Load(), Bytes: l.stats.bytes.Load(),
 		Full: l.stats.full.Load(), Failed: l.stats.failed.Load(),
 		DamagedOffsets: l.stats.damaged.Load(), BadMarks: l.stats.badMarks.Load(),

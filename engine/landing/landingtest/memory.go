@@ -62,6 +62,9 @@ func (m *Memory) ID() landing.ID { return m.id }
 // Partitions implements landing.Log.
 func (m *Memory) Partitions() int { return len(m.parts) }
 
+// Shared implements landing.Log.
+func (m *Memory) Shared() bool { return false }
+
 // Append implements landing.Log.
 func (m *Memory) Append(ctx context.Context, l landing.Landed) error {
 	if err := ctx.Err(); err != nil {
@@ -179,6 +182,53 @@ func (m *Memory) Reopen() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = false
+}
+
+// View is what one of several ingests has of a Memory: the log is shared, and
+// the tails are those of its own appends.
+type View struct {
+	*Memory
+	mu    sync.Mutex
+	tails map[string]landing.Tail // guarded by mu
+}
+
+// View gives a view without tails.
+func (m *Memory) View() *View { return &View{Memory: m, tails: map[string]landing.Tail{}} }
+
+// Shared implements landing.Log.
+func (v *View) Shared() bool { return true }
+
+// Append implements landing.Log.
+func (v *View) Append(ctx context.Context, l landing.Landed) error {
+	if err := v.Memory.Append(ctx, l); err != nil {
+		return err
+	}
+	h, err := record.ParseHeader(l.Block)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t, known := v.tails[l.Gateway]
+	if t, known = t.Advance(known, l, h); known {
+		v.tails[l.Gateway] = t
+	}
+	return nil
+}
+
+// Tail implements landing.Log.
+func (v *View) Tail(gateway string) (landing.Tail, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t, ok := v.tails[gateway]
+	return t, ok
+}
+
+// Forget drops the view's tails.
+func (v *View) Forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tails = map[string]landing.Tail{}
 }
 
 type memoryReader struct {

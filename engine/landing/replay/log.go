@@ -79,6 +79,9 @@ func (l *Log) ID() landing.ID { return landing.ID("replay-" + l.id.String()) }
 // Partitions is 1.
 func (l *Log) Partitions() int { return 1 }
 
+// Shared implements landing.Log.
+func (l *Log) Shared() bool { return false }
+
 // Params are the settings on which the rows depend beside the content.
 func (l *Log) Params() map[string]string {
 	base := "none"

@@ -1,0 +1,45 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"landfall/engine/landing/kafkatest"
+	"landfall/engine/landing/landingtest"
+)
+
+// topics makes every test of a cluster a topic of its own.
+var topics atomic.Int64
+
+func freshTopic() string { return fmt.Sprintf("landing-%d", topics.Add(1)) }
+
+// opener opens one new topic again and again.
+func opener(addrs []string, p int) landingtest.Opener {
+	cfg := Config{Brokers: addrs, Topic: freshTopic(), Partitions: p, Replication: 1}
+	return func() (landingtest.Closable, error) { return Open(context.Background(), cfg) }
+}
+
+// fake gives the addresses of an in-process Kafka.
+func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestConformanceOnFake(t *testing.T) {
+	addrs := fake(t).ListenAddrs()
+	landingtest.Run(t, func(_ *testing.T, p int) landingtest.Opener { return opener(addrs, p) })
+}
+
+func TestConformanceOnKafka(t *testing.T) {
+	addrs := kafkatest.New(t, 1).Addrs()
+	landingtest.Run(t, func(_ *testing.T, p int) landingtest.Opener { return opener(addrs, p) })
+}

@@ -1,0 +1,334 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// Log is an open landing log.
+type Log struct {
+	cfg    Config
+	id     landing.ID
+	client *kgo.Client // for admin
+	admin  *kadm.Client
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	own    sync.WaitGroup // goroutines
+
+	blocks, bytes, failed, foreign, replaced atomic.Uint64
+	ends                                     []atomic.Int64 // offset after each partition's last record, as last seen; -1: never
+
+	mu       sync.Mutex
+	producer *producer               // nil: the next Append makes one; guarded by mu
+	tails    map[string]landing.Tail // guarded by mu
+	readers  map[*reader]bool        // guarded by mu
+	broken   error                   // the topic is another one: for good; guarded by mu
+	silent   error                   // the cluster did not answer last time; guarded by mu
+	closed   bool                    // guarded by mu
+}
+
+// askTimeout bounds one question to the cluster.
+const askTimeout = 15 * time.Second
+
+// Open opens the landing log, and makes its topic if it is absent. Errors:
+// landing.ErrMismatch, naming what the topic is and what was asked for;
+// TopicError, with what must be changed; those of the cluster, which may pass.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	client, err := kgo.NewClient(cfg.client()...)
+	if err != nil {
+		return nil, fmt.Errorf("open landing log on Kafka: %w", err)
+	}
+	admin := kadm.NewClient(client)
+	id, err := openTopic(ctx, admin, cfg)
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("open landing log on Kafka: %w", err)
+	}
+	l := &Log{
+		cfg: cfg, id: id, client: client, admin: admin, ends: make([]atomic.Int64, cfg.Partitions),
+		tails: map[string]landing.Tail{}, readers: map[*reader]bool{},
+	}
+	for i := range l.ends {
+		l.ends[i].Store(-1)
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.own.Go(l.watch)
+	return l, nil
+}
+
+// ID implements landing.Log: the topic's id, 32 hexadecimal digits.
+func (l *Log) ID() landing.ID { return l.id }
+
+// Partitions implements landing.Log.
+func (l *Log) Partitions() int { return l.cfg.Partitions }
+
+// Shared implements landing.Log.
+func (l *Log) Shared() bool { return true }
+
+// Tail implements landing.Log.
+func (l *Log) Tail(gateway string) (landing.Tail, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t, ok := l.tails[gateway]
+	return t, ok
+}
+
+// usable tells why the log cannot be used.
+func (l *Log) usable() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return landing.ErrClosed
+	}
+	return l.broken
+}
+
+// Reader implements landing.Log. It asks the cluster, for some seconds.
+func (l *Log) Reader(partition int, from stream.Position) (landing.Reader, error) {
+	at, err := l.place(partition, from)
+	if err != nil {
+		return nil, fmt.Errorf("read landing log %s, partition %d: %w", l.id, partition, err)
+	}
+	return l.open(int32(partition), at)
+}
+
+// place checks a position and gives its offset in the topic.
+func (l *Log) place(partition int, at stream.Position) (int64, error) {
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
+	if partition < 0 || partition >= l.cfg.Partitions {
+		return 0, fmt.Errorf("partition %d of %d: %w", partition, l.cfg.Partitions, landing.ErrPosition)
+	}
+	if at == (stream.Position{}) {
+		at.Log = string(l.id)
+	}
+	if at.Log != string(l.id) || at.Offset < 0 {
+		return 0, fmt.Errorf("position %+v of topic %s with id %s: %w", at, l.cfg.Topic, l.id, landing.ErrPosition)
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
+	defer cancel()
+	if err := l.identify(ctx); err != nil {
+		return 0, err
+	}
+	start, err := l.bound(ctx, l.admin.ListStartOffsets, partition)
+	if err != nil {
+		return 0, err
+	}
+	end, err := l.bound(ctx, l.admin.ListEndOffsets, partition)
+	if err != nil {
+		return 0, err
+	}
+	if at.Offset < start || at.Offset > end {
+		return 0, fmt.Errorf("offset %d of topic %s, which holds [%d,%d): %w", at.Offset, l.cfg.Topic, start, end, landing.ErrPosition)
+	}
+	return at.Offset, nil
+}
+
+// bound asks for one end of a partition.
+func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), partition int) (int64, error) {
+	all, err := ask(ctx, l.cfg.Topic)
+	if err == nil {
+		listed, _ := all.Lookup(l.cfg.Topic, int32(partition))
+		if err = listed.Err; err == nil {
+			return listed.Offset, nil
+		}
+	}
+	if closed := l.usable(); closed != nil {
+		return 0, closed
+	}
+	return 0, fmt.Errorf("ask topic %s for its bounds: %w", l.cfg.Topic, err)
+}
+
+// Release implements landing.Log: DeleteRecords below the position.
+func (l *Log) Release(partition int, below stream.Position) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if partition < 0 || partition >= l.cfg.Partitions {
+		return fmt.Errorf("partition %d of %d: %w", partition, l.cfg.Partitions, landing.ErrPosition)
+	}
+	if below == (stream.Position{}) {
+		return nil
+	}
+	if below.Log != string(l.id) || below.Offset < 0 {
+		return fmt.Errorf("release below %+v in topic %s with id %s: %w", below, l.cfg.Topic, l.id, landing.ErrPosition)
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
+	defer cancel()
+	if err := l.identify(ctx); err != nil { // DeleteRecords goes by name
+		return err
+	}
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(l.cfg.Topic, int32(partition), below.Offset, -1)
+	all, err := l.admin.DeleteRecords(ctx, offsets)
+	if err == nil {
+		one, _ := all.Lookup(l.cfg.Topic, int32(partition))
+		err = one.Err
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		if start, err := l.bound(ctx, l.admin.ListStartOffsets, partition); err == nil && below.Offset <= start {
+			return nil
+		}
+		return fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, landing.ErrPosition)
+	}
+	return fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, err)
+}
+
+// Behind is how many records lie in a partition after a position, as last
+// seen, for lag. ErrPosition.
+func (l *Log) Behind(partition int, at stream.Position) (int64, error) {
+	if partition < 0 || partition >= l.cfg.Partitions || at != (stream.Position{}) && at.Log != string(l.id) {
+		return 0, fmt.Errorf("position %+v: %w", at, landing.ErrPosition)
+	}
+	end := l.ends[partition].Load()
+	if end < 0 {
+		return 0, fmt.Errorf("end of topic %s, partition %d: not known yet", l.cfg.Topic, partition)
+	}
+	return max(0, end-at.Offset), nil
+}
+
+// Stats gives the counters. It may be called from any goroutine.
+func (l *Log) Stats() landing.Stats {
+	return landing.Stats{
+		Commits: l.blocks.Load(), Blocks: l.blocks.Load(), Bytes: l.bytes.Load(),
+		Failed: l.failed.Load(), DamagedOffsets: l.foreign.Load(),
+	}
+}
+
+// Err tells what is wrong with the log as a whole: the topic is another one, or
+// the cluster does not answer. Nil: nothing known.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.broken
+	}
+	return l.silent
+}
+
+// Close ends waiting appends and readers with landing.ErrClosed. A block that
+// was being appended may land all the same.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	p := l.producer
+	l.producer = nil
+	readers := l.readers
+	l.readers = nil
+	l.mu.Unlock()
+	l.cancel()
+	for r := range readers {
+		r.close.Do(r.client.Close)
+	}
+	if p != nil {
+		p.client.Close()
+	}
+	l.own.Wait()
+	l.client.Close()
+	return nil
+}
+
+// landed notes a kept promise.
+func (l *Log) landed(block landing.Landed, h record.Header) {
+	l.blocks.Add(1)
+	l.bytes.Add(uint64(len(block.Block)))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t, known := l.tails[block.Gateway]
+	if t, known = t.Advance(known, block, h); known {
+		l.tails[block.Gateway] = t
+	}
+}
+
+// watchEvery is the time between two looks at the topic.
+const watchEvery = 2 * time.Second
+
+// watch keeps looking whether the topic is the same one, and where it ends.
+func (l *Log) watch() {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		l.look()
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (l *Log) look() {
+	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
+	defer cancel()
+	err := l.identify(ctx)
+	if err == nil {
+		var all kadm.ListedOffsets
+		if all, err = l.admin.ListEndOffsets(ctx, l.cfg.Topic); err == nil {
+			all.Each(func(o kadm.ListedOffset) {
+				if o.Err == nil && int(o.Partition) < len(l.ends) {
+					l.ends[o.Partition].Store(o.Offset)
+				}
+			})
+			err = all.Error()
+		}
+	}
+	if l.ctx.Err() != nil {
+		return
+	}
+	l.mu.Lock()
+	l.silent = err
+	l.mu.Unlock()
+}
+
+// identify checks that the topic is the one that was opened. Error:
+// landing.ErrMismatch, from then on for good; those of the cluster.
+func (l *Log) identify(ctx context.Context) error {
+	detail, err := describe(ctx, l.admin, l.cfg.Topic)
+	if err == nil {
+		err = l.same(detail)
+	}
+	if !errors.Is(err, landing.ErrMismatch) {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.broken = err
+		l.cfg.Logger.Error("the topic of the landing log is another one", "topic", l.cfg.Topic, "error", err)
+	}
+	return err
+}
+
+func (l *Log) same(d kadm.TopicDetail) error {
+	if id := idOf(d.ID); id != l.id {
+		return fmt.Errorf("topic %s was deleted and made again: it has the id %s, not %s: %w", l.cfg.Topic, id, l.id, landing.ErrMismatch)
+	}
+	if len(d.Partitions) != l.cfg.Partitions {
+		return fmt.Errorf("topic %s has %d partitions now, not %d: %w", l.cfg.Topic, len(d.Partitions), l.cfg.Partitions, landing.ErrMismatch)
+	}
+	return nil
+}

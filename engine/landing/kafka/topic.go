@@ -1,0 +1,148 @@
+package kafka
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"landfall/engine/landing"
+)
+
+// TopicError says what a topic must be before it can be a landing log, and how
+// to make it so.
+type TopicError struct {
+	Topic    string
+	Problems []string // each with its reason and the command that mends it
+}
+
+// Error implements error.
+func (e *TopicError) Error() string {
+	return fmt.Sprintf("topic %s cannot be a landing log: %s", e.Topic, strings.Join(e.Problems, "; "))
+}
+
+// topicWait is how long a topic that was just made may take to be seen.
+const topicWait = 30 * time.Second
+
+// openTopic makes the topic if it is absent, checks it, and gives its identity.
+func openTopic(ctx context.Context, admin *kadm.Client, cfg Config) (landing.ID, error) {
+	detail, err := describe(ctx, admin, cfg.Topic)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if cfg.ID != "" {
+			return "", fmt.Errorf("there is no topic %s, and %q is asked for: %w", cfg.Topic, cfg.ID, landing.ErrMismatch)
+		}
+		detail, err = makeTopic(ctx, admin, cfg)
+	}
+	if err != nil {
+		return "", err
+	}
+	id := idOf(detail.ID)
+	switch {
+	case detail.ID == kadm.TopicID{}:
+		return "", &TopicError{cfg.Topic, []string{"the brokers know no topic ids: Kafka 2.8 or later is needed"}}
+	case cfg.ID != "" && cfg.ID != id:
+		return "", fmt.Errorf("topic %s has the id %s, not %s: %w", cfg.Topic, id, cfg.ID, landing.ErrMismatch)
+	case len(detail.Partitions) != cfg.Partitions:
+		return "", fmt.Errorf("topic %s has %d partitions, not %d: %w", cfg.Topic, len(detail.Partitions), cfg.Partitions, landing.ErrMismatch)
+	}
+	return id, checkTopic(ctx, admin, cfg, detail)
+}
+
+// idOf gives a topic's id as the identity of a landing log: 32 hexadecimal
+// digits, because it stands in names of files.
+func idOf(topic [16]byte) landing.ID { return landing.ID(hex.EncodeToString(topic[:])) }
+
+// describe asks for the topic's id and partitions.
+func describe(ctx context.Context, admin *kadm.Client, topic string) (kadm.TopicDetail, error) {
+	topics, err := admin.ListTopics(ctx, topic)
+	if err != nil {
+		return kadm.TopicDetail{}, fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	detail := topics[topic]
+	if err := detail.Err; err != nil {
+		return kadm.TopicDetail{}, fmt.Errorf("describe topic %s: %w", topic, err)
+	}
+	return detail, nil
+}
+
+// makeTopic makes the topic with the settings that checkTopic asks for, and
+// waits until it is seen. Another instance may make it at the same time.
+func makeTopic(ctx context.Context, admin *kadm.Client, cfg Config) (kadm.TopicDetail, error) {
+	configs := map[string]*string{}
+	for _, s := range cfg.settings() {
+		configs[s.name] = &s.want
+	}
+	_, err := admin.CreateTopic(ctx, int32(cfg.Partitions), int16(cfg.Replication), configs, cfg.Topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return kadm.TopicDetail{}, fmt.Errorf("make topic %s of %d partitions on %d brokers: %w", cfg.Topic, cfg.Partitions, cfg.Replication, err)
+	}
+	if err == nil {
+		cfg.Logger.Info("made the topic of the landing log", "topic", cfg.Topic, "partitions", cfg.Partitions, "replication", cfg.Replication)
+	}
+	ctx, cancel := context.WithTimeout(ctx, topicWait)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		detail, err := describe(ctx, admin, cfg.Topic)
+		if err == nil && led(detail) {
+			return detail, nil
+		}
+		select {
+		case <-ctx.Done():
+			return kadm.TopicDetail{}, fmt.Errorf("wait for topic %s: %w", cfg.Topic, errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
+}
+
+// led says whether every partition has a leader.
+func led(d kadm.TopicDetail) bool {
+	for _, p := range d.Partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return false
+		}
+	}
+	return len(d.Partitions) > 0
+}
+
+// checkTopic refuses a topic that promises less than the configuration does.
+// Error: TopicError, with everything that is wrong.
+func checkTopic(ctx context.Context, admin *kadm.Client, cfg Config, detail kadm.TopicDetail) error {
+	var problems []string
+	for _, p := range detail.Partitions.Sorted() {
+		if n := len(p.Replicas); n < cfg.Replication {
+			problems = append(problems, fmt.Sprintf("partition %d lies on %d brokers, not %d (kafka-reassign-partitions moves it, or say replication: %d)", p.Partition, n, cfg.Replication, n))
+			break
+		}
+	}
+	all, err := admin.DescribeTopicConfigs(ctx, cfg.Topic)
+	if err == nil {
+		var rc kadm.ResourceConfig
+		if rc, err = all.On(cfg.Topic, nil); err == nil {
+			err = rc.Err
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read the settings of topic %s (the right DescribeConfigs is needed): %w", cfg.Topic, err)
+	}
+	have := map[string]string{}
+	for _, c := range all[0].Configs {
+		have[c.Key] = c.MaybeValue()
+	}
+	for _, s := range cfg.settings() {
+		if !s.ok(have[s.name]) {
+			problems = append(problems, fmt.Sprintf("%s is %q and must be %s, or %s (kafka-configs --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s)",
+				s.name, have[s.name], s.want, s.why, cfg.Brokers[0], cfg.Topic, s.name, s.want))
+		}
+	}
+	if len(problems) > 0 {
+		return &TopicError{cfg.Topic, problems}
+	}
+	return nil
+}
