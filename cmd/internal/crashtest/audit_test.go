@@ -3,6 +3,7 @@
 package crashtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -65,7 +66,11 @@ func (r *auditResult) String() string {
 // audit runs the engine's audit against one gateway's log.
 func (c *cloud) audit(t *testing.T, g *gateway) (code int, r auditResult, stderr string) {
 	t.Helper()
-	code, stdout, stderr := command(t, binaries(t).engine, "audit", "--lake", c.lake, "--edge-log", filepath.Join(g.dir, "log"), "--json")
+	args := []string{"audit", "--lake", cmp.Or(c.place, c.lake), "--edge-log", filepath.Join(g.dir, "log"), "--json"}
+	if c.place != "" {
+		args = append(args, "--s3-endpoint", c.endpoint)
+	}
+	code, stdout, stderr := command(t, binaries(t).engine, args...)
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil && code == 0 {
 		t.Fatalf("audit --json: %v\n%s\n%s", err, stdout, stderr)
 	}

@@ -13,7 +13,9 @@ import (
 
 // cloud is the engine under test.
 type cloud struct {
-	dir, lake, addr string
+	dir, addr       string
+	lake            string // where its files can be seen
+	place, endpoint string // of a lake in a bucket, as audit reaches it; empty: a directory
 	config          string
 	program         program
 }

@@ -17,20 +17,29 @@ import (
 // testTask is the task under which SelfTest stages.
 const testTask = "selftest"
 
+// testAttempts is how often it is made where an answer does not arrive.
+const testAttempts = 5
+
 // SelfTest makes sure that a file can be staged, is not seen before it is
 // published, is read back, and that what is abandoned goes: that the store does
 // it and that the credentials allow it. A store that shows a staged file, or
 // other bytes, is object.ErrUnfit; every other error names the step. It works
 // below "_selftest/" under names of its own and removes them.
 func (l *Lake) SelfTest(ctx context.Context) (Notes, error) {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
-	target := "_selftest/" + testTask + "-" + hex.EncodeToString(id[:])
-	notes, err := l.selfTest(ctx, target)
-	if err != nil {
-		return nil, fmt.Errorf("self-test of %s: %w", l.b.Location, err)
+	var err error
+	for range testAttempts {
+		var id [8]byte
+		_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
+		target := "_selftest/" + testTask + "-" + hex.EncodeToString(id[:])
+		var notes Notes
+		if notes, err = l.selfTest(ctx, target); err == nil {
+			return append(notes, l.b.notes...), nil
+		}
+		if !Transient(err) || ctx.Err() != nil {
+			break
+		}
 	}
-	return append(notes, l.b.notes...), nil
+	return nil, fmt.Errorf("self-test of %s: %w", l.b.Location, err)
 }
 
 func (l *Lake) selfTest(ctx context.Context, target string) (Notes, error) {

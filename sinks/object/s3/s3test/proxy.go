@@ -3,6 +3,8 @@ package s3test
 import (
 	"encoding/pem"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -41,6 +43,9 @@ type Script struct {
 	names   []string        // of the requests so far; guarded by mu
 	dead    bool            // guarded by mu
 	before  map[int]func()  // what a request waits for; guarded by mu
+	chance  *rand.Rand      // nil: nothing is left to it; guarded by mu
+	rate    float64         // share of the requests that fail by chance; guarded by mu
+	met     map[Outcome]int // by chance; guarded by mu
 	mutates bool            // only requests that change anything count
 }
 
@@ -66,6 +71,38 @@ func (s *Script) Before(n int, do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names, s.before = nil, map[int]func(){n: do}
+}
+
+// Chance makes a share of the requests meet outcomes by chance; one in twenty of
+// those is left without an answer.
+func (s *Script) Chance(r *rand.Rand, rate float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chance, s.rate = r, rate
+}
+
+// Met tells how many requests met each outcome by chance.
+func (s *Script) Met() map[Outcome]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.met)
+}
+
+// draw gives an outcome by chance; mu is held.
+func (s *Script) draw() Outcome {
+	o := Works
+	if s.chance.Float64() < s.rate {
+		all := Outcomes()
+		if s.chance.IntN(20) == 0 {
+			all = []Outcome{Ignored, Unanswered}
+		}
+		o = all[s.chance.IntN(len(all))]
+	}
+	if s.met == nil {
+		s.met = map[Outcome]int{}
+	}
+	s.met[o]++
+	return o
 }
 
 // Reset lets all work and counts anew.
@@ -103,6 +140,9 @@ func (s *Script) count(r *http.Request) (o Outcome, wait func()) {
 	if s.mutates && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return Works, nil
 	}
+	if s.chance != nil {
+		return s.draw(), nil
+	}
 	n := len(s.names) + 1
 	s.names = append(s.names, name(n, r))
 	s.dead = s.dying[n]
@@ -122,8 +162,7 @@ func (s *Server) Proxy(t testing.TB, script *Script) string {
 		}
 		answer, err := s.forward(transport, r)
 		if err != nil {
-			t.Logf("the store does not answer the proxy: %v", err)
-			end(w, r, Cut)
+			end(w, r, Cut) // the store is down
 			return
 		}
 		defer func() { _ = answer.Body.Close() }()

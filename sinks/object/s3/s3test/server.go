@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,15 +28,32 @@ var impatient = sync.OnceFunc(func() { minio.DefaultRetryUnit = time.Millisecond
 // Start starts a store of its own, which ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	s := New(t)
+	t.Cleanup(s.Kill)
+	s.Restart(t)
+	return s
+}
+
+// New makes a store of its own with the bucket in it, which runs when somebody
+// starts what Command gives.
+func New(t testing.TB) *Server {
+	t.Helper()
 	impatient()
 	s := &Server{binary: build(t), address: free(t), dir: t.TempDir()}
 	s.URL = "http://" + s.address
-	t.Cleanup(s.Kill)
-	s.Restart(t)
-	client := s.client(t)
-	await(t, func(ctx context.Context) error { return client.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{}) })
+	if err := os.Mkdir(s.Folder(), 0o755); err != nil { // what makes a bucket here
+		t.Fatal(err)
+	}
 	return s
 }
+
+// Command is the program that is the store, and its arguments.
+func (s *Server) Command() (string, []string) {
+	return s.binary, []string{"--port", s.address, "--access", AccessKey, "--secret", SecretKey, "posix", s.dir}
+}
+
+// Folder is where the store keeps the bucket: an object is a file below it.
+func (s *Server) Folder() string { return filepath.Join(s.dir, Bucket) }
 
 // Kill ends the store with SIGKILL.
 func (s *Server) Kill() {
@@ -49,8 +67,8 @@ func (s *Server) Kill() {
 // Restart starts a store that was killed, and waits for it.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	process := exec.Command(s.binary, "--port", s.address, "posix", s.dir)
-	process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+	path, args := s.Command()
+	process := exec.Command(path, args...)
 	process.SysProcAttr = dieWithParent()
 	if err := process.Start(); err != nil {
 		t.Fatalf("start versitygw: %v", err)
