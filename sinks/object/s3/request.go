@@ -43,9 +43,22 @@ func Transient(err error) bool {
 // slowest is the pace, in bytes a second, that a body is given time for.
 const slowest = 256 << 10
 
+// suspect is how long a store that did not answer the last request is waited for
+// by the next: without it, publishing many files would wait the full time for
+// each, and look like a loop that hangs.
+const suspect = 5 * time.Second
+
+// patience is how long the next request may take before its body.
+func (b *bucket) patience() time.Duration {
+	if b.silent.Load() {
+		return min(suspect, b.cfg.Timeout)
+	}
+	return b.cfg.Timeout
+}
+
 // call makes one request with a body of so many bytes, in its own time.
 func (b *bucket) call(ctx context.Context, body int, step func(context.Context) error) error {
-	once, cancel := context.WithTimeout(ctx, b.cfg.Timeout+time.Duration(body/slowest)*time.Second)
+	once, cancel := context.WithTimeout(ctx, b.patience()+time.Duration(body/slowest)*time.Second)
 	defer cancel()
 	return b.unanswered(ctx, once, step(once))
 }
@@ -55,7 +68,7 @@ func (b *bucket) call(ctx context.Context, body int, step func(context.Context) 
 func (b *bucket) watched(ctx context.Context, step func(ctx context.Context, more func(bytes int64)) error) error {
 	once, cancel := context.WithCancel(ctx)
 	defer cancel()
-	limit := time.AfterFunc(b.cfg.Timeout, cancel)
+	limit := time.AfterFunc(b.patience(), cancel)
 	defer limit.Stop()
 	err := step(once, func(bytes int64) {
 		limit.Reset(b.cfg.Timeout + time.Duration(bytes/slowest)*time.Second)
@@ -70,8 +83,12 @@ func (b *bucket) watched(ctx context.Context, step func(ctx context.Context, mor
 // caller's.
 func (b *bucket) unanswered(ctx, once context.Context, err error) error {
 	if err == nil || once.Err() == nil || ctx.Err() != nil {
+		if ctx.Err() == nil {
+			b.silent.Store(false)
+		}
 		return err
 	}
+	b.silent.Store(true)
 	return fmt.Errorf("%w (%s): %v", ErrNoAnswer, b.Location, err) //nolint:errorlint // its deadline is not the caller's
 }
 
@@ -79,11 +96,12 @@ func (b *bucket) unanswered(ctx, once context.Context, err error) error {
 const longest = 5 * time.Second
 
 // again repeats a step that does no harm the second time, each time with a body
-// of so many bytes.
+// of so many bytes; not for longer than three requests may take.
 func (b *bucket) again(ctx context.Context, body int, step func(context.Context) error) error {
+	began := time.Now()
 	for attempt, wait := 1, b.cfg.Backoff; ; attempt, wait = attempt+1, min(2*wait, longest) {
 		err := b.call(ctx, body, step)
-		if err == nil || attempt >= b.cfg.Attempts || final(err) || ctx.Err() != nil {
+		if err == nil || attempt >= b.cfg.Attempts || final(err) || ctx.Err() != nil || time.Since(began) > 3*b.cfg.Timeout {
 			return err
 		}
 		if !pause(ctx, wait) {

@@ -45,6 +45,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -166,9 +167,10 @@ func (l Location) key(name string) string {
 // bucket is a place with a client: what Store and Lake share.
 type bucket struct {
 	Location
-	cfg   Config
-	core  *minio.Core
-	notes Notes // of opening it
+	cfg    Config
+	core   *minio.Core
+	notes  Notes       // of opening it
+	silent atomic.Bool // the last request got no answer
 }
 
 // open makes a client and looks whether the bucket is there.
