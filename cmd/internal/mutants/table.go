@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants())
 }
 
 func nodeMutants() []mutant {
@@ -220,5 +220,33 @@ func publishMutants() []mutant {
 			"if have := hex.EncodeToString(h.Sum(nil)); have != sum {", "if have := hex.EncodeToString(h.Sum(nil)); have != sum && false {", object},
 		{"a staged file is read back before the manifest names it", "sinks/parquet/verify.go",
 			"n != f.Bytes || sum != f.SHA256 {", "(n != f.Bytes || sum != f.SHA256) && false {", parquet},
+	}
+}
+
+func bucketMutants() []mutant {
+	s3, parquet := []string{"./sinks/object/s3"}, []string{"-run", "Bucket", "./sinks/parquet"}
+	return []mutant{
+		{"C4 in a bucket: HEAD moves by If-Match", "sinks/object/s3/store.go",
+			"\t\tunchanged.SetMatchETag(string(old))\n", "", s3},
+		{"C4 in a bucket: the first HEAD is made by If-None-Match", "sinks/object/s3/store.go",
+			"\t\tunchanged.SetMatchETagExcept(\"*\")\n", "", s3},
+		{"an object of a bucket is made only where none is", "sinks/object/s3/store.go",
+			"\tabsent.SetMatchETagExcept(\"*\")\n", "", s3},
+		{"a conditional write that met another is made again", "sinks/object/s3/request.go",
+			"if !is(err, conditionalConflict) ||", "if b != nil ||", s3},
+		{"C5 in a bucket: an upload is completed only where its target is absent", "sinks/object/s3/lake.go",
+			"\tabsent.SetMatchETagExcept(\"*\")\n", "", s3},
+		{"C5 in a bucket: a lost answer is resolved by reading the target", "sinks/object/s3/lake.go",
+			"\terr = l.sameContent(ctx, staged)\n\tif errors.Is(err, checkpoint.ErrNotExist) && !is", "\tif errors.Is(err, checkpoint.ErrNotExist) && !is", s3},
+		{"a target in a bucket that is there is compared by hash", "sinks/object/s3/lake.go",
+			"if have != staged.SHA256 {", "if have != staged.SHA256 && false {", s3},
+		{"uploads of other tasks are not collected", "sinks/object/s3/lake.go",
+			"if strings.HasPrefix(path.Base(target), task+\"-\") {", "if strings.HasPrefix(target, \"\") {", parquet},
+		{"a rule that aborts uploads too soon is refused", "sinks/object/s3/rules.go",
+			"*day < b.cfg.Outage {", "*day < b.cfg.Outage && false {", s3},
+		{"a request's own time is not its caller's", "sinks/object/s3/request.go",
+			"\treturn fmt.Errorf(\"%w (%s): %v\", ErrNoAnswer, b.Location, err)", "\treturn fmt.Errorf(\"%w\", err)", s3},
+		{"a store that does not compare is refused at the start", "cmd/internal/enginecli/place.go",
+			"\tif err == nil {\n\t\terr = object.SelfTest(ctx, store)\n\t}\n", "", []string{"-run", "WillNotDo", "./cmd/internal/enginecli"}},
 	}
 }

@@ -257,6 +257,33 @@ func TestTwoPublishersAtOnce(t *testing.T) {
 	}
 }
 
+// TestATargetThatAppearsMeanwhileIsNotReplaced: between the look at a target and
+// the completion of the upload somebody else publishes it.
+func TestATargetThatAppearsMeanwhileIsNotReplaced(t *testing.T) {
+	server, script := s3test.Start(t), &s3test.Script{}
+	l := openLake(t, s3test.Config(server.Proxy(t, script)), "lake")
+	direct := openLake(t, s3test.Config(server.URL), "lake")
+	for same, want := range map[bool]error{true: nil, false: object.ErrContent} {
+		target := fmt.Sprintf("t/task-0000-%t", same)
+		late, first := stage(t, l, target, []byte("rows")), stage(t, l, target, []byte("rows"))
+		if !same {
+			first = stage(t, l, target, []byte("others"))
+		}
+		script.Reset()
+		script.Before(2, func() {
+			if err := direct.Publish(t.Context(), first); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := l.Publish(t.Context(), late); !errors.Is(err, want) {
+			t.Errorf("same %t: %v", same, err)
+		}
+		if got := string(read(t, l, target)); same && got != "rows" || !same && got != "others" {
+			t.Errorf("same %t: replaced by %q", same, got)
+		}
+	}
+}
+
 func TestWrongSecretAndAbsentBucketAreRefused(t *testing.T) {
 	server := s3test.Start(t)
 	cfg := s3test.Config(server.URL)
