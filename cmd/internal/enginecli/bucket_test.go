@@ -102,6 +102,9 @@ func TestAnEngineInABucketThroughBothDaemons(t *testing.T) {
 	if code, out, errs := engine(t, "status", "-c", engineFile); code != 0 || !strings.Contains(out, "running") {
 		t.Errorf("status: %d\n%s%s", code, out, errs)
 	}
+	if _, out, _ := engine(t, "doctor", "-c", engineFile); !strings.Contains(out, lake+" can be written, and "+lake+"/_checkpoint compares") {
+		t.Errorf("doctor:\n%s", out)
+	}
 	if code := stopEdge(); code != 0 {
 		t.Errorf("edge: exit %d", code)
 	}

@@ -2,7 +2,6 @@ package s3test
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"landfall/edge/durable"
 )
 
 // Server is a store. Its methods belong to one goroutine.
@@ -41,7 +42,7 @@ func New(t testing.TB) *Server {
 	impatient()
 	s := &Server{binary: build(t), address: free(t), dir: t.TempDir()}
 	s.URL = "http://" + s.address
-	if err := os.Mkdir(s.Folder(), 0o755); err != nil { // what makes a bucket here
+	if err := durable.MkdirAllSync(durable.OS{}, s.Folder()); err != nil { // what makes a bucket here
 		t.Fatal(err)
 	}
 	return s
