@@ -21,6 +21,10 @@ import (
 // and touches nothing more.
 var ErrFenced = errors.New("fenced by another claim")
 
+// ErrContent says that an output of an epoch is visible already with other
+// content: two histories of one task. The task stops and a person must look.
+var ErrContent = errors.New("visible with other content")
+
 // Epoch is the number of one checkpoint of one task, from 1; 0 is before the
 // first.
 type Epoch uint64
@@ -76,7 +80,8 @@ type Staged struct {
 //
 // Every method may be called again after a crash by another process with the
 // same arguments. One task calls a Sink from one goroutine, except Publish,
-// which may run beside the next epoch's staging.
+// which may run beside the next epoch's staging. A Sink that is an io.Closer is
+// closed when its task is done with it.
 type Sink interface {
 	// Name is the sink's name in manifests; it never changes.
 	Name() string
@@ -85,8 +90,8 @@ type Sink interface {
 	Begin(task TaskID, claim ClaimID, epoch Epoch) (Stage, error)
 	// Publish makes staged outputs visible, all of them, each time it is
 	// called: what is visible already with the same hash is done. Durable on
-	// return. An output that is neither staged nor published, or published
-	// with another hash, is an error, and the task stops.
+	// return. An output that is neither staged nor published is an error;
+	// published with another hash it is ErrContent, and the task stops.
 	Publish(ctx context.Context, staged []Staged) error
 	// Collect removes what the task's earlier claims and abandoned epochs left
 	// staged. Nothing that keep names (Staged.Name) is touched, nor anything

@@ -39,8 +39,8 @@ import (
 // tested with errors.Is.
 var (
 	// ErrContent says that a published target has another hash than the one
-	// to be published.
-	ErrContent = errors.New("published object has other content")
+	// to be published. It is stream.ErrContent.
+	ErrContent = fmt.Errorf("published object: %w", stream.ErrContent)
 	// ErrName says that a name is not made of parts of letters, digits and
 	// "-_.=+:" separated by '/'.
 	ErrName = errors.New("unusable object name")

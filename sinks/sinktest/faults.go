@@ -62,7 +62,7 @@ func everyStep(t *testing.T, stride int, open func(t testing.TB) World) {
 			if same {
 				line.what = f.String() + ", the same process recovers"
 			}
-			for n := 1; n <= ops; n += stride {
+			for n := 1 + len(lines)%stride; n <= ops; n += stride { // every fault elsewhere
 				if err := oneFault(t, open(t), n, f, same, &line); err != nil {
 					line.wrong++
 					t.Errorf("operation %d %s: %v", n, line.what, err)
