@@ -55,9 +55,10 @@ func TestBrokersDieAndComeBack(t *testing.T) {
 	if strings.Join(got, ",") != "all,two,one paused" {
 		t.Fatalf("read %q", got)
 	}
-	// A foreign client sees the same.
+	// A foreign client sees the same, once the broker that was paused knows that
+	// it leads no more: until then it shows less.
 	if kcat, err := exec.LookPath("kcat"); err == nil {
-		out, err := exec.CommandContext(t.Context(), kcat, "-b", strings.Join(c.Addrs(), ","), "-t", "t", "-C", "-e", "-q").CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), kcat, "-b", strings.Join(c.Addrs(), ","), "-t", "t", "-C", "-c", "3", "-q").CombinedOutput()
 		if err != nil || string(out) != "all\ntwo\none paused\n" {
 			t.Fatalf("kcat: %q, %v", out, err)
 		}
