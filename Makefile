@@ -4,7 +4,7 @@
 #   make firmware  the sensor node's image in bin/firmware/, and how large it is
 #   make test      everything CI runs: format, vet, staticcheck, rules of the tree, tests with -race, fuzzing, crash matrix
 #   make package   the Debian packages of a release in dist/: amd64, arm64, armhf, the same bytes from the same sources
-#   make test-install  the packages through their life on a booted Debian; needs root
+#   make test-install  what make test does with the packages, alone: lintian, the same bytes twice, their life on a booted Debian, ARM
 #   make bench     the figures of docs, with this machine's own limits beside them
 #   make soak      the heavy counts of the tests and the crash matrix; hours
 #   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
@@ -32,7 +32,7 @@ package:
 	$(GO) run ./cmd/internal/pack
 
 test-install:
-	LANDFALL_INSTALL=1 $(GO) test -count=1 -timeout 30m -v ./cmd/internal/pack
+	$(GO) test -count=1 -timeout 30m -v ./cmd/internal/pack
 
 firmware:
 	@$(MAKE) --no-print-directory -C firmware BUILD=$(CURDIR)/bin/firmware

@@ -14,19 +14,14 @@ import (
 // TestArmGateways runs the gateway's binaries for ARM under QEMU's user mode:
 // they capture a file, forward it, and the audit compares byte by byte.
 func TestArmGateways(t *testing.T) {
-	if os.Getenv("LANDFALL_INSTALL") != "1" {
-		t.Skip("gateways for ARM under QEMU: make test-install (LANDFALL_INSTALL=1)")
-	}
-	t.Chdir("../../..")
+	needs(t, "qemu-aarch64-static", "qemu-arm-static")
+	t.Chdir(root)
 	r := release{work: t.TempDir(), version: "test"}
 	engine := build(t, &r, "landfall-engine", "amd64")
 	recording := filepath.Join(r.work, "in.nmea")
 	must(t, exec.Command(build(t, &r, "landfall", "amd64"), "simulate", "--to", recording, "--lines", "5000"))
 	for arch, emulator := range map[string]string{"arm64": "qemu-aarch64-static", "armhf": "qemu-arm-static"} {
 		t.Run(arch, func(t *testing.T) {
-			if _, err := exec.LookPath(emulator); err != nil {
-				absent(t, "%s: %v", emulator, err)
-			}
 			edge, dir, listen := build(t, &r, "landfall-edge", arch), t.TempDir(), freePort(t)
 			config := func(name, text string) string {
 				path := filepath.Join(dir, name)

@@ -1,24 +1,30 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
-// packages makes the packages of this machine's architecture at a version.
-func packages(t *testing.T, version string) string {
+// root is the module's folder, seen from here.
+const root = "../../.."
+
+// packages makes the packages for amd64 at a version, from the sources in a
+// folder.
+func packages(t *testing.T, sources, version string) string {
 	t.Helper()
 	dir := t.TempDir()
-	t.Setenv("SOURCE_DATE_EPOCH", "1767225600")
-	t.Chdir("../../..")
-	defer t.Chdir("cmd/internal/pack")
-	if err := run([]string{"-arch", "amd64", "-version", version, "-out", dir}); err != nil {
-		t.Fatal(err)
-	}
+	c := exec.Command("go", "run", "./cmd/internal/pack", "-arch", "amd64", "-version", version, "-out", dir)
+	c.Dir, c.Env = sources, append(os.Environ(), "SOURCE_DATE_EPOCH=1767225600")
+	must(t, c)
 	return dir
 }
 
@@ -43,12 +49,8 @@ epoch: {interval: 500ms}
 // installed, configured, started, killed, hung, reloaded, upgraded, removed,
 // purged; with data flowing from a socket into Parquet.
 func TestInstall(t *testing.T) {
-	if os.Getenv("LANDFALL_INSTALL") != "1" {
-		t.Skip("the packages on a booted Debian: make test-install (LANDFALL_INSTALL=1)")
-	}
 	m := boot(t)
-	old, new := packages(t, "0.1.0"), packages(t, "0.2.0")
-	m.lintian(old)
+	old, new := packages(t, root, "0.1.0"), packages(t, root, "0.2.0")
 	for _, dir := range []struct{ from, to string }{{old, "/old"}, {new, "/new"}} {
 		if err := os.Mkdir(filepath.Join(m.root, dir.to), 0o755); err != nil {
 			t.Fatal(err)
@@ -58,20 +60,13 @@ func TestInstall(t *testing.T) {
 			m.put(f, filepath.Join(dir.to, filepath.Base(f)))
 		}
 	}
-	m.install()
-	m.killed()
-	m.hung()
-	m.reloaded()
-	m.upgraded()
-	m.removed()
-}
-
-// lintian judges the packages: no error and no warning.
-func (m *machine) lintian(dir string) {
-	files, _ := filepath.Glob(dir + "/*.deb")
-	out, err := exec.Command("lintian", append([]string{"--fail-on", "error,warning", "--allow-root"}, files...)...).CombinedOutput()
-	if err != nil {
-		m.t.Errorf("lintian: %v\n%s", err, out)
+	for _, stage := range []struct {
+		name string
+		do   func()
+	}{{"install", m.install}, {"kill", m.killed}, {"hang", m.hung}, {"reload", m.reloaded}, {"upgrade", m.upgraded}, {"remove", m.removed}} {
+		begin := time.Now()
+		stage.do()
+		t.Logf("%s: %v", stage.name, time.Since(begin).Round(100*time.Millisecond))
 	}
 }
 
@@ -149,6 +144,11 @@ func (m *machine) killed() {
 func (m *machine) hung() {
 	m.do("mkdir -p /etc/systemd/system/landfall-edge.service.d && printf '[Service]\\nWatchdogSec=2s\\n' > /etc/systemd/system/landfall-edge.service.d/test.conf && systemctl daemon-reload && systemctl restart landfall-edge")
 	idle := m.property("landfall-edge", "MainPID")
+	begin := time.Now()
+	m.wait("an idle gateway outlives its watchdog twice", func() bool { return time.Since(begin) > 4*time.Second })
+	if now := m.property("landfall-edge", "MainPID"); now != idle {
+		m.t.Errorf("the watchdog ended a gateway that had nothing to do: %s became %s", idle, now)
+	}
 	m.do("kill -STOP " + idle)
 	m.wait("the watchdog ends a process that is stopped", func() bool {
 		now := m.property("landfall-edge", "MainPID")
@@ -219,24 +219,56 @@ func (m *machine) removed() {
 	m.do("! test -e /etc/landfall/edge.yaml && ! systemctl cat landfall-edge 2>/dev/null && test -d /var/lib/landfall/lake/record")
 }
 
-// TestSameSourcesSameBytes makes a package twice.
-func TestSameSourcesSameBytes(t *testing.T) {
-	if os.Getenv("LANDFALL_INSTALL") != "1" {
-		t.Skip("packages are the same bytes each time: make test-install (LANDFALL_INSTALL=1)")
+// TestPackages: lintian finds neither error nor warning, and the same sources
+// give the same bytes, also in another folder, under another user's mask and in
+// another part of the world.
+func TestPackages(t *testing.T) {
+	needs(t, "lintian", "git")
+	one := packages(t, root, "0.1.0")
+	files, err := filepath.Glob(one + "/*.deb")
+	if err != nil || len(files) != len(parts()) {
+		t.Fatalf("%d packages, %v", len(files), err)
 	}
-	one, two := packages(t, "0.1.0"), packages(t, "0.1.0")
-	files, _ := filepath.Glob(one + "/*.deb")
-	if len(files) != len(parts()) {
-		t.Fatalf("%d packages", len(files))
+	if out, err := exec.Command("lintian", append([]string{"--fail-on", "error,warning", "--allow-root"}, files...)...).CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
 	}
+	t.Setenv("TZ", "Pacific/Kiritimati")
+	was := syscall.Umask(0o077)
+	defer syscall.Umask(was)
+	two := packages(t, sources(t), "0.1.0")
 	for _, f := range files {
 		a, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b, err := os.ReadFile(filepath.Join(two, filepath.Base(f)))
-		if err != nil || string(a) != string(b) {
+		if err != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s: other bytes the second time: %v", filepath.Base(f), err)
 		}
 	}
+}
+
+// sources copies what belongs to the tree into another folder.
+func sources(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	c := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+	c.Dir = root
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(must(t, c)), "\x00"), "\x00") {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted and not yet committed
+		}
+		to := filepath.Join(dir, name)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(to), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(to, data, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

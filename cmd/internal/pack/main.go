@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -79,14 +81,29 @@ func run(args []string) error {
 	if err := r.docs(); err != nil {
 		return err
 	}
-	for arch := range strings.SplitSeq(*arches, ",") {
-		for _, p := range parts() {
-			if err := r.pack(p, arch); err != nil {
-				return fmt.Errorf("pack %s for %s: %w", p.name, arch, err)
+	return r.all(strings.Split(*arches, ","))
+}
+
+// all makes the packages, the parts beside each other: compressing takes one
+// core.
+func (r *release) all(arches []string) error {
+	var errs []error
+	var mu sync.Mutex // guards errs
+	var working sync.WaitGroup
+	for _, p := range parts() {
+		working.Go(func() {
+			for _, arch := range arches {
+				if err := r.pack(p, arch); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("pack %s for %s: %w", p.name, arch, err))
+					return
+				}
 			}
-		}
+		})
 	}
-	return nil
+	working.Wait()
+	return errors.Join(errs...)
 }
 
 // epoch gives the date of the sources.
