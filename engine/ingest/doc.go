@@ -24,7 +24,9 @@
 //  5. Requests of one gateway run one after the other: a newer one ends the
 //     older one, and waits until that has landed what had arrived of it.
 //  6. What one gateway may ask for (bytes and requests a second, requests at a
-//     time) is bounded, so that a flood of one slows the others little. A
+//     time) is bounded, so that a flood of one slows the others little: bytes
+//     are paced before anything is done with them, whether or not they land, and
+//     a refusal is held back, so that asking again at once brings nothing. A
 //     gateway's bound is touched only by who proved to be it.
 //  7. A block is checked (length, CRC, structure) and never decoded further.
 //
@@ -57,8 +59,9 @@ type Config struct {
 	// 20 MiB. Default 256.
 	MaxSessions int
 	// GatewayBytes bounds the blocks of one gateway, bytes a second before
-	// compression, by reading on later: the link's own flow control holds it
-	// back. 0: no bound. It is at least MinGatewayBytes.
+	// compression, landed or not, by reading on later: the link's own flow control
+	// holds it back. A second's worth may come at once. 0: no bound. It is at
+	// least MinGatewayBytes.
 	GatewayBytes int64
 	// GatewayRequests bounds the requests of one gateway a second; twice as
 	// many may come at once. More are refused as busy. 0: no bound.
@@ -66,6 +69,9 @@ type Config struct {
 	// GatewaySessions bounds the requests of one gateway that run or wait for
 	// their turn; more are refused as busy. 0: no bound.
 	GatewaySessions int
+	// BusyHold is how long a request that is refused as busy waits for its
+	// answer. As many wait as MaxSessions; more are refused at once. Default 1 s.
+	BusyHold time.Duration
 	// StallTimeout is how long a body may bring no byte. Default 60 s.
 	StallTimeout time.Duration
 	// CutGrace is how long a request that is ended by a newer one of its gateway
@@ -106,8 +112,8 @@ func (c Config) Validate() error {
 		return errors.New("ingest: Identity names no way to tell gateways apart")
 	case c.GatewayBytes != 0 && c.GatewayBytes < MinGatewayBytes || c.GatewayRequests < 0 || c.GatewaySessions < 0:
 		return fmt.Errorf("ingest: GatewayBytes must be 0 or at least %d, GatewayRequests and GatewaySessions not negative", MinGatewayBytes)
-	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.StallTimeout < 0 || c.CutGrace < 0:
-		return errors.New("ingest: MaxRequestBytes, MaxSessions, StallTimeout and CutGrace must not be negative")
+	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.BusyHold < 0 || c.StallTimeout < 0 || c.CutGrace < 0:
+		return errors.New("ingest: MaxRequestBytes, MaxSessions, BusyHold, StallTimeout and CutGrace must not be negative")
 	}
 	return nil
 }
@@ -118,6 +124,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxSessions == 0 {
 		c.MaxSessions = 256
+	}
+	if c.BusyHold == 0 {
+		c.BusyHold = time.Second
 	}
 	if c.StallTimeout == 0 {
 		c.StallTimeout = time.Minute

@@ -2,19 +2,17 @@ package ingest_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"landfall/edge/record"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
-	"landfall/engine/landing/embedded"
 	"landfall/engine/landing/landingtest"
 )
 
@@ -47,7 +45,7 @@ func floodable(t *testing.T, cfg ingest.Config) (*ingest.Handler, string) {
 }
 
 func TestAFloodIsRefusedAndOthersAreNot(t *testing.T) {
-	h, url := floodable(t, ingest.Config{Log: landingtest.NewMemory("m", 1), GatewayRequests: 1, GatewaySessions: 8})
+	h, url := floodable(t, ingest.Config{Log: landingtest.NewMemory("m", 1), GatewayRequests: 1, GatewaySessions: 8, BusyHold: time.Millisecond})
 	var taken, busy int
 	for range 50 {
 		code, err := question(t.Context(), url, "flood")
@@ -79,52 +77,88 @@ func TestLimitsThatCannotHoldAreRefused(t *testing.T) {
 	}
 }
 
-// TestAFloodSlowsOthersLittle measures, for people, how long another gateway's
-// questions take beside a flood of one. Run with LANDFALL_SOAK=1; no bound is
-// asserted, for a time that is measured says as much of the machine.
-func TestAFloodSlowsOthersLittle(t *testing.T) {
-	if os.Getenv("LANDFALL_SOAK") != "1" {
-		t.Skip("a measurement: LANDFALL_SOAK=1")
-	}
-	log, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := log.Close(); err != nil {
-			t.Error(err)
+// TestPacing: with fake time. A second's worth comes at once, the rest at its
+// rate, whether it lands or not; another gateway waits for nothing.
+func TestPacing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newIngest(t, ingest.Config{GatewayBytes: ingest.MinGatewayBytes})
+		chain := &landingtest.Chain{Gateway: "flood", Log: record.LogID{1}}
+		var blocks [][]byte
+		bytes := 0
+		for range 24 {
+			b := chain.Block(1, 512<<10).Block
+			blocks, bytes = append(blocks, b), bytes+len(b)
 		}
-	}()
-	_, url := floodable(t, ingest.Config{Log: log, GatewayBytes: 32 << 20, GatewayRequests: 100, GatewaySessions: 4})
-	rate := func() float64 {
-		begin, n := time.Now(), 0
-		for time.Since(begin) < 5*time.Second {
-			if code, err := question(t.Context(), url, "quiet"); err != nil {
-				t.Fatal(err)
-			} else if code == http.StatusOK {
-				n++
-			}
-			<-time.After(15 * time.Millisecond) // as a gateway does: one at a time, below its bound
+		rest := func(n int) time.Duration {
+			return time.Duration(float64(n) / ingest.MinGatewayBytes * float64(time.Second)).Round(time.Millisecond)
 		}
-		return float64(n) / time.Since(begin).Seconds()
-	}
-	alone := rate()
-	ctx, stop := context.WithCancel(t.Context())
-	var flooders sync.WaitGroup
-	var asked atomic.Int64
-	for range 4 {
-		flooders.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := question(ctx, url, "flood"); err != nil && !errors.Is(err, context.Canceled) {
-					t.Error(err)
-					return
-				}
-				asked.Add(1)
+		head := wire.RequestHeader{Gateway: "flood", Log: chain.Log, Request: wire.RequestID{1}}
+		began := time.Now()
+		took := func() time.Duration { return time.Since(began).Round(time.Millisecond) }
+		var other sync.WaitGroup
+		other.Go(func() {
+			time.Sleep(time.Millisecond) // while the flood is held back
+			quiet := &landingtest.Chain{Gateway: "quiet", Log: record.LogID{2}}
+			a := post(t, h, wire.RequestHeader{Gateway: "quiet", Log: quiet.Log, Request: wire.RequestID{2}}, encode(t, quiet.Block(3, 40).Block))
+			if a.Code != wire.CodeNone || took() != time.Millisecond {
+				t.Errorf("another gateway: %q after %v", a.Code, took())
 			}
 		})
-	}
-	beside := rate()
-	stop()
-	flooders.Wait()
-	t.Logf("alone %.1f requests/s, beside a flood of %d/s %.1f requests/s: %.0f%%", alone, asked.Load()/5, beside, 100*beside/alone)
+		if a := post(t, h, head, encode(t, blocks...)); a.Code != wire.CodeNone || a.Acked != chain.Next {
+			t.Errorf("%+v", a)
+		}
+		if want := rest(bytes - ingest.MinGatewayBytes); took() != want {
+			t.Errorf("%d bytes took %v, want %v", bytes, took(), want)
+		}
+		other.Wait()
+		// The newest again: nothing of it lands, and it is paced all the same.
+		began, head.Offset = time.Now(), chain.Next-1
+		last := blocks[len(blocks)-1]
+		if a := post(t, h, head, encode(t, last, last)); a.Code != wire.CodeOutOfOrder {
+			t.Errorf("%+v", a)
+		}
+		if want := rest(2 * len(last)); took() != want {
+			t.Errorf("what was landed before took %v, want %v", took(), want)
+		}
+	})
+}
+
+// TestARefusalIsHeldBack, so that asking again and again brings one answer a
+// hold; what is held is bounded, and costs others nothing.
+func TestARefusalIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newIngest(t, ingest.Config{GatewayRequests: 1, MaxSessions: 3})
+		ask := func(gateway string) (wire.Code, time.Duration) {
+			began := time.Now()
+			a := post(t, h, wire.RequestHeader{Gateway: gateway, Log: record.LogID{1}, Request: wire.RequestID{1}}, nil)
+			return a.Code, time.Since(began)
+		}
+		for range 2 {
+			if code, took := ask("flood"); code != wire.CodeNone || took != 0 {
+				t.Errorf("%q after %v", code, took)
+			}
+		}
+		var all sync.WaitGroup
+		var held, atOnce atomic.Int64
+		for range 5 {
+			all.Go(func() {
+				switch code, took := ask("flood"); {
+				case code != wire.CodeBusy:
+					t.Errorf("%q", code)
+				case took == time.Second:
+					held.Add(1)
+				case took == 0:
+					atOnce.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if code, took := ask("quiet"); code != wire.CodeNone || took != 0 {
+			t.Errorf("another gateway: %q after %v", code, took)
+		}
+		all.Wait()
+		if held.Load() != 3 || atOnce.Load() != 2 {
+			t.Errorf("%d were held back, %d were not", held.Load(), atOnce.Load())
+		}
+	})
 }

@@ -24,6 +24,7 @@ type Handler struct {
 	mu       sync.Mutex
 	gateways map[string]*gateway
 	sessions int
+	held     int // refused as busy, not yet answered
 	refused  map[wire.Code]uint64
 	nobody   map[certs.Reason]uint64 // of refused: why the name was not proved
 

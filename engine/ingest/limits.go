@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -41,7 +42,28 @@ func (g *gateway) bounded(c *Config) error {
 	return nil
 }
 
-// pace waits until the gateway may land so many bytes. It does not end with
+// hold keeps a refused request waiting, or until it is given up: whoever asks
+// again at once, on however many connections, is answered once a hold on each.
+func (h *Handler) hold(ctx context.Context) {
+	h.mu.Lock()
+	if h.held >= h.cfg.MaxSessions {
+		h.mu.Unlock()
+		return
+	}
+	h.held++
+	h.mu.Unlock()
+	t := time.NewTimer(h.cfg.BusyHold)
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		t.Stop()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held--
+}
+
+// pace waits until the gateway may bring so many bytes. It does not end with
 // the connection: what has arrived is landed.
 func (g *gateway) pace(ctx context.Context, bytes int) {
 	_ = g.limits.bytes.WaitN(context.WithoutCancel(ctx), bytes) // a block is never larger than the burst

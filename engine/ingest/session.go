@@ -57,6 +57,7 @@ func (s *session) run() error {
 	}
 	g, err := s.h.admit(s.head.Gateway)
 	if err != nil {
+		s.h.hold(s.r.Context())
 		return refusal{wire.CodeBusy, err}
 	}
 	defer s.h.dismiss(g)
@@ -131,6 +132,7 @@ func (s *session) land() error {
 			}
 			return err
 		}
+		s.gw.pace(s.r.Context(), len(p))
 		block, err := record.Parse(p)
 		if err != nil {
 			return err
@@ -168,7 +170,6 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
-	s.gw.pace(s.r.Context(), len(b.Bytes))
 	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func Default() Config {
 		Lake:         LakeConfig{S3: DefaultS3()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
-		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 32 << 20, GatewayRequests: 100, GatewaySessions: 4},
+		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 8 << 20, GatewayRequests: 100, GatewaySessions: 4},
 		DrainTimeout: 30 * time.Second,
 	}
 }
