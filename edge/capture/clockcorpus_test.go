@@ -93,7 +93,7 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 		by    int64
 		dated bool // only a date mends it
 	}{{"+5 s", 5_000_000, false}, {"-3 days", -3 * 86_400_000_000, true}, {"+10 years", 315_576_000_000_000, true}}
-	t.Logf("%-36s %-10s %6s %6s | %s", "file, gateway clock 50 ppm fast", "shifted", "sent.", "known", "event time - envelope, ms: median, 90%, worst of the absolute")
+	t.Logf("%-36s %-10s %6s %6s %6s | %s", "file, gateway clock 50 ppm fast", "shifted", "sent.", "known", "conf.", "event time - envelope, ms: median, 90%, worst of the absolute")
 	for _, f := range files {
 		heard := envelopes(t, f.name, f.resolution > 1_000)
 		for _, shift := range shifts {
@@ -101,12 +101,19 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 			clockOf := func(at int64) int64 { return at + shift.by + (at-first)/20_000 }
 			est := clock.NewEstimator(clock.EstimatorConfig{})
 			est.AddObserver("radio", true)
-			truth, known := int64(0), 0
+			truth, known, confirmed, wrongDay := int64(0), 0, 0, 0
 			var diffs []int64
 			c := New(Config{Clock: est, Emit: func(r *record.Record) {
 				if r.Kind == record.KindAIS && r.TimeSource != record.TimeReceipt {
 					known++
-					diffs = append(diffs, int64(r.EventTime)-truth-f.bias)
+					d := int64(r.EventTime) - truth - f.bias
+					if r.TimeQuality >= record.QualityAsserted {
+						confirmed++
+						if max(d, -d) > 3_600_000_000 {
+							wrongDay++
+						}
+					}
+					diffs = append(diffs, d)
 				}
 			}})
 			s := c.Stream(0, "")
@@ -120,7 +127,10 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 			if len(diffs) == 0 {
 				diffs = []int64{0}
 			}
-			t.Logf("%-36s %-10s %6d %6d | %s", f.name, shift.name, len(heard), known, quantiles(diffs))
+			t.Logf("%-36s %-10s %6d %6d %6d | %s", f.name, shift.name, len(heard), known, confirmed, quantiles(diffs))
+			if wrongDay > 0 {
+				t.Errorf("%s, %s: %d confirmed times are hours off", f.name, shift.name, wrongDay)
+			}
 			if shift.dated && !f.dated {
 				continue // nothing in the file tells the day
 			}

@@ -206,6 +206,9 @@ func TestEventTimeOfBadClocks(t *testing.T) {
 			var events, receipts []int64
 			for _, e := range g.errs[0][max(from, 0):] {
 				events, receipts = append(events, e.event), append(receipts, e.receipt)
+				if e.r.TimeQuality >= record.QualityAsserted && max(e.event, -e.event) > 2_000_000 {
+					t.Fatalf("%s, %s: a time called %v is %d us off", cl.name, k.name, e.r.TimeQuality, e.event)
+				}
 			}
 			t.Logf("%-22s %-20s | %s | %s", cl.name, k.name, quantiles(events), quantiles(receipts))
 			m, was := median(events), median(receipts)

@@ -98,6 +98,11 @@ func (s *memoryStage) Write(b *table.Batch) error {
 	for _, w := range b.Windows {
 		s.lines = append(s.lines, rowName(w.Gateway, w.Log, w.Offset, fmt.Sprint("window ", w.Source, w.Sensor, w.Metric, " ", w.WindowStart, w.WindowEnd, w.Count, w.Min, w.Max, w.Mean, w.Last)))
 	}
+	for _, r := range b.Readings {
+		if r.IsLate {
+			s.lines = append(s.lines, rowName(r.Gateway, r.Log, r.Offset, "is_late"))
+		}
+	}
 	for _, l := range b.Lates {
 		s.lines = append(s.lines, rowName(l.Gateway, l.Log, l.Offset, fmt.Sprint("late ", l.WindowStart)))
 	}
