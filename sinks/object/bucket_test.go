@@ -98,7 +98,7 @@ func (b *buckets) oneRequestFails(t *testing.T, k int, outcome s3test.Outcome, d
 // first, as TestSecondWriterAtEveryStep does.
 func TestSecondWriterInABucket(t *testing.T) {
 	b := &buckets{server: s3test.Start(t)}
-	step := 7
+	step := 11
 	if soak() {
 		step = 1
 	}
