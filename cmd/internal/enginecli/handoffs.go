@@ -52,7 +52,7 @@ func bucketPublish(c *server.Config) explain.Handoff {
 			"and is repeated until done: a name that is there with the same SHA-256 in its metadata is done, with another the task stops. Every file of an epoch that is not known published stands in each later manifest.",
 		Limits: []string{
 			"the files of an epoch appear one after the other: a reader that lists may see part of an epoch for a moment.",
-			fmt.Sprintf("an upload that something else aborts before it is published stops that task: the engine may be down for %s (lake.s3.outage) with files committed; a lifecycle rule that aborts sooner is refused.", c.Lake.S3.Outage),
+			fmt.Sprintf("an upload that something else aborts before it is published holds that task up for good: the engine may be down for %s (lake.s3.outage) with files committed; a lifecycle rule that aborts sooner is refused.", c.Lake.S3.Outage),
 			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
 		},
 	}
