@@ -44,7 +44,7 @@ func checkpointing(ctx context.Context, cfg Config) ([]row, error) {
 	}
 	defer func() { _ = log.Close() }()
 	var free, slow, ratio []float64
-	for n := range 3 { // a slowed one takes its time
+	for n := range min(max(3, cfg.Rounds), 5) { // a slowed one takes its time
 		a, err := checkpointsIn(ctx, log, filepath.Join(cfg.Dir, fmt.Sprintf("free-%d", n)), 1)
 		if err != nil {
 			return nil, err

@@ -102,10 +102,14 @@ func newBucketCloud(t *testing.T, dir string, store *s3test.Server, proxy string
 	return c
 }
 
-// storePlan ends the store again and again, for as long as a round takes.
+// storePlan ends the store again and again, for about as long as a round takes.
 func storePlan(rng *rand.Rand) []life {
 	var plan []life
-	for range 6 {
+	kills := 6
+	if os.Getenv("LANDFALL_SOAK") == "1" {
+		kills *= 10
+	}
+	for range kills {
 		plan = append(plan, life{after: between(rng, 2*time.Second, 6*time.Second)})
 	}
 	return plan
