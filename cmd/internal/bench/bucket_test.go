@@ -16,7 +16,7 @@ func TestFiguresOfCheckpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	d, err := checkpointsIn(t.Context(), log, filepath.Join(t.TempDir(), "lake"), 2)
+	d, err := checkpointsIn(t.Context(), log, filepath.Join(t.TempDir(), "lake"), 2, 0)
 	if err != nil || median(d.commits) <= 0 {
 		t.Errorf("%+v %v", d, err)
 	}
@@ -40,7 +40,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 	}
 	b.Run("directory", func(b *testing.B) {
 		for b.Loop() {
-			d, err := checkpointsIn(b.Context(), log, filepath.Join(b.TempDir(), "lake"), 1)
+			d, err := checkpointsIn(b.Context(), log, filepath.Join(b.TempDir(), "lake"), 1, 0)
 			tell(b, d, err)
 		}
 	})
@@ -60,7 +60,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			d, err := checkpoints(b.Context(), log, store, files, 1)
+			d, err := checkpoints(b.Context(), log, store, files, 1, 0)
 			tell(b, d, err)
 		}
 	})

@@ -36,7 +36,9 @@ const (
 // checkpointing measures how long a checkpoint takes, from the epoch's end to C4,
 // on the embedded landing log as fast as it can be read: with a sink that
 // publishes slowed times slower than it could, and without. The slow one holds
-// the whole task back, by its backlog; its checkpoints must not be longer.
+// the whole task back, by its backlog; its checkpoints must not be longer. The
+// other waits as long between them, because disk and caches are quicker when
+// they are never at rest.
 func checkpointing(ctx context.Context, cfg Config) ([]row, error) {
 	log, err := landTraffic(ctx, cfg.Dir)
 	if err != nil {
@@ -45,11 +47,11 @@ func checkpointing(ctx context.Context, cfg Config) ([]row, error) {
 	defer func() { _ = log.Close() }()
 	var free, slow, ratio []float64
 	for n := range min(max(3, cfg.Rounds), 5) { // a slowed one takes its time
-		a, err := checkpointsIn(ctx, log, filepath.Join(cfg.Dir, fmt.Sprintf("free-%d", n)), 1)
+		b, err := checkpointsIn(ctx, log, filepath.Join(cfg.Dir, fmt.Sprintf("slow-%d", n)), slowed, 0)
 		if err != nil {
 			return nil, err
 		}
-		b, err := checkpointsIn(ctx, log, filepath.Join(cfg.Dir, fmt.Sprintf("slow-%d", n)), slowed)
+		a, err := checkpointsIn(ctx, log, filepath.Join(cfg.Dir, fmt.Sprintf("free-%d", n)), 1, median(b.pauses))
 		if err != nil {
 			return nil, err
 		}
@@ -96,10 +98,10 @@ func landTraffic(ctx context.Context, dir string) (*embedded.Log, error) {
 }
 
 // durations of one round, in seconds.
-type durations struct{ commits, publishes []float64 }
+type durations struct{ commits, publishes, pauses []float64 } // pauses: from one C4 to the next sealing
 
 // checkpointsIn measures in an empty directory.
-func checkpointsIn(ctx context.Context, log landing.Log, dir string, times float64) (*durations, error) {
+func checkpointsIn(ctx context.Context, log landing.Log, dir string, times, pause float64) (*durations, error) {
 	files, err := object.OpenLake(durable.OS{}, dir)
 	if err != nil {
 		return nil, err
@@ -108,18 +110,19 @@ func checkpointsIn(ctx context.Context, log landing.Log, dir string, times float
 	if err != nil {
 		return nil, err
 	}
-	d, err := checkpoints(ctx, log, store, files, times)
+	d, err := checkpoints(ctx, log, store, files, times, pause)
 	return d, errors.Join(err, os.RemoveAll(dir))
 }
 
 // checkpoints runs a task over checkpointEpochs epochs of the landing log; its
-// sink publishes so many times slower than it could.
-func checkpoints(ctx context.Context, log landing.Log, store checkpoint.Store, files object.Files, times float64) (*durations, error) {
+// sink publishes so many times slower than it could, and sealing begins so many
+// seconds after the last C4 at least.
+func checkpoints(ctx context.Context, log landing.Log, store checkpoint.Store, files object.Files, times, pause float64) (*durations, error) {
 	sink, err := parquet.New(parquet.Config{Files: files})
 	if err != nil {
 		return nil, err
 	}
-	w := &stopwatch{Sink: sink, times: times, over: make(chan struct{}), into: &durations{}}
+	w := &stopwatch{Sink: sink, times: times, pause: time.Duration(pause * float64(time.Second)), over: make(chan struct{}), into: &durations{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err = task.Run(ctx, task.Config{
@@ -152,10 +155,12 @@ func (keptLog) Release(int, stream.Position) error { return nil }
 type stopwatch struct {
 	stream.Sink
 	times float64
+	pause time.Duration
 	over  chan struct{} // closed: publishing is slow no more
 
 	mu    sync.Mutex
 	began time.Time  // of the epoch that is being committed; guarded by mu
+	ended time.Time  // C4 of the one before; guarded by mu
 	into  *durations // guarded by mu
 }
 
@@ -191,9 +196,25 @@ type watchedStage struct {
 
 // Seal implements stream.Stage: the first step of a checkpoint.
 func (s watchedStage) Seal(ctx context.Context) ([]stream.Staged, error) {
-	s.watch.mu.Lock()
-	s.watch.began = time.Now()
-	s.watch.mu.Unlock()
+	w := s.watch
+	w.mu.Lock()
+	ended := w.ended
+	w.mu.Unlock()
+	if !ended.IsZero() {
+		rest := time.NewTimer(w.pause - time.Since(ended))
+		defer rest.Stop()
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	w.mu.Lock()
+	w.began = time.Now()
+	if !ended.IsZero() {
+		w.into.pauses = append(w.into.pauses, w.began.Sub(ended).Seconds())
+	}
+	w.mu.Unlock()
 	return s.Stage.Seal(ctx)
 }
 
@@ -209,7 +230,8 @@ func (s watchedStore) Swap(ctx context.Context, name string, old checkpoint.Vers
 	s.watch.mu.Lock()
 	defer s.watch.mu.Unlock()
 	if err == nil && !s.watch.began.IsZero() && slices.Contains(strings.Split(name, "/"), "HEAD") {
-		s.watch.into.commits = append(s.watch.into.commits, time.Since(s.watch.began).Seconds())
+		s.watch.ended = time.Now()
+		s.watch.into.commits = append(s.watch.into.commits, s.watch.ended.Sub(s.watch.began).Seconds())
 	}
 	return v, err
 }
