@@ -81,8 +81,8 @@ fuzz:
 crash:
 	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest
 
-bench:
-	$(GO) run ./cmd/landfall bench $(if $(wildcard $(RECORDING)),--recording $(RECORDING))
+bench: build
+	$(GO) run ./cmd/landfall bench --edge bin/landfall-edge $(if $(wildcard $(RECORDING)),--recording $(RECORDING))
 	$(GO) test -run '^$$' -bench . -benchmem -p 1 ./...
 
 soak:

@@ -19,7 +19,8 @@ func benchCommand() *cobra.Command {
 	c.Flags().IntVar(&cfg.Sentences, "sentences", 0, "how many are replayed; 0: a million")
 	c.Flags().StringVar(&cfg.Recording, "recording", "", "`FILE` of NMEA sentences, plain or .gz, to be decoded in place of simulated ones")
 	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
-	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at 100 sentences/s; 0: the default")
+	edge := c.Flags().String("edge", "", "`PROGRAM` of the gateway, landfall-edge; its size is told; empty: this one")
+	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at each rate of sentences; 0: the default")
 	c.Flags().BoolVar(&cfg.JSON, "json", false, "print JSON in place of a Markdown table")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		self, err := os.Executable()
@@ -27,6 +28,9 @@ func benchCommand() *cobra.Command {
 			return err
 		}
 		cfg.Edge, cfg.Engine = []string{self, edgeVerb}, []string{self, engineVerb}
+		if *edge != "" {
+			cfg.Edge, cfg.EdgeProgram = []string{*edge}, *edge
+		}
 		if cfg.Dir, err = freshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
 			return err
 		}

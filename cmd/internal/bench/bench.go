@@ -40,6 +40,9 @@ type Config struct {
 	// Edge and Engine start the two daemons' command lines: arguments follow.
 	// Required.
 	Edge, Engine []string
+	// EdgeProgram is the gateway's own program, whose size is told; empty: it is
+	// part of another.
+	EdgeProgram string
 	// Sentences is how many are replayed. 0: 1,000,000.
 	Sentences int
 	// Recording is a file of NMEA sentences to be decoded, plain or .gz; empty:
@@ -47,7 +50,7 @@ type Config struct {
 	Recording string
 	// Rounds is how often ours and the limit are measured in turn. 0: 7.
 	Rounds int
-	// IdleSeconds is how long the edge runs at 100 sentences/s. 0: 20.
+	// IdleSeconds is how long the edge runs at each rate of sentences. 0: 20.
 	IdleSeconds int
 	// JSON prints a JSON array in place of the table.
 	JSON bool

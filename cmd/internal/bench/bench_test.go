@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,5 +53,38 @@ func TestMedian(t *testing.T) {
 	}
 	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
 		t.Errorf("median of four: %v", got)
+	}
+}
+
+// TestFiguresOfTheEdge: a second at two rates, with the real programs.
+func TestFiguresOfTheEdge(t *testing.T) {
+	edge := filepath.Join(t.TempDir(), "landfall-edge")
+	build := exec.Command("go", "build", "-o", edge, "../../landfall-edge")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, rate := range []int{10, 1000} {
+		w, err := idleAt(t.Context(), Config{Dir: t.TempDir(), Edge: []string{edge}}, rate, 1)
+		if err != nil || w.memory < 1 || w.handed < 0.5 || w.pages < 0 {
+			t.Errorf("at %d/s: %+v, %v", rate, w, err)
+		}
+	}
+}
+
+// TestFiguresOfAFlood: each flood lasts as long as what is measured beside it.
+func TestFiguresOfAFlood(t *testing.T) {
+	engine := filepath.Join(t.TempDir(), "landfall-engine")
+	build := exec.Command("go", "build", "-o", engine, "../../landfall-engine")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, f := range floods() {
+		c, err := besideFlood(t.Context(), Config{Dir: t.TempDir(), Engine: []string{engine}, Rounds: 1}, filepath.Join(t.TempDir(), "d"), f,
+			func(q *talker, ctx context.Context) (float64, error) { return q.send(ctx, 1, steadyBytes) })
+		if err != nil || len(c.ratio) != 1 || c.alone[0] <= 0 {
+			t.Errorf("%s: %+v, %v", f.name, c, err)
+		}
 	}
 }

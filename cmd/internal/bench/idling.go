@@ -2,9 +2,11 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,81 +21,182 @@ import (
 // ticksPerSecond is USER_HZ, the unit of CPU time in /proc/PID/stat (proc(5)).
 const ticksPerSecond = 100
 
-// idling measures a gateway that hears 100 sentences a second and cannot reach
-// the cloud: memory and share of one core, from /proc.
+// idleRates are sentences a second at which the edge is watched.
+func idleRates() []int { return []int{10, 100, 1000} }
+
+// idling measures a gateway that hears some sentences a second and cannot reach
+// the cloud: memory, share of one core, and bytes written to the disk for each
+// byte captured, from /proc; and how large the program is.
 func idling(ctx context.Context, cfg Config) ([]row, error) {
-	what := "edge at 100 sentences/s"
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		return []row{{what: what, ours: "not measured: no /proc here"}}, nil
+		return []row{{what: "edge at rest", ours: "not measured: no /proc here"}}, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var rows []row
+	for _, rate := range idleRates() {
+		w, err := idleAt(ctx, cfg, rate, cfg.IdleSeconds)
+		if err != nil {
+			return nil, fmt.Errorf("measure the edge at %d sentences/s: %w", rate, err)
+		}
+		what, aims := fmt.Sprintf("edge at %d sentences/s", rate), [2]string{}
+		if rate == 100 {
+			aims = [2]string{"40 MiB", "2%"}
+		}
+		rows = append(rows,
+			row{what: what + ", memory (VmHWM)", ours: fmt.Sprintf("%.1f MiB", w.memory), aim: aims[0]},
+			row{what: what + ", share of one core", ours: fmt.Sprintf("%.2f%%", 100*w.share), aim: aims[1]},
+			row{
+				what: what + ", bytes written for each captured", ours: fmt.Sprintf("%.2f handed to the file system", w.handed),
+				limit: fmt.Sprintf("%.2f pages of the process (write_bytes)", w.pages),
+			})
+	}
+	if cfg.EdgeProgram == "" {
+		return rows, nil
+	}
+	size, err := os.Stat(cfg.EdgeProgram)
 	if err != nil {
 		return nil, fmt.Errorf("measure the edge: %w", err)
 	}
+	return append(rows, row{what: "size of " + filepath.Base(cfg.EdgeProgram) + ", one file without libraries", ours: fmt.Sprintf("%.1f MiB", float64(size.Size())/(1<<20))}), nil
+}
+
+// watched is what was seen of an edge. handed and pages are bytes for each byte
+// of lines: as its log counts them, and as the kernel counts pages that the
+// process made dirty (proc(5), io), in which a page that is written to several
+// times before it goes to the disk counts once.
+type watched struct{ memory, share, handed, pages float64 }
+
+// idleAt runs an edge at so many sentences a second.
+func idleAt(ctx context.Context, cfg Config, rate, seconds int) (watched, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return watched{}, err
+	}
 	defer func() { _ = l.Close() }()
-	config := filepath.Join(cfg.Dir, "edge.yaml")
-	text := fmt.Sprintf("gateway: bench\ndata_dir: %s\nforward:\n  url: http://127.0.0.1:9/\nsources:\n  - name: radio\n    tcp_client:\n      address: %s\n",
-		filepath.Join(cfg.Dir, "edge"), l.Addr())
+	status, err := freeAddress()
+	if err != nil {
+		return watched{}, err
+	}
+	dir := filepath.Join(cfg.Dir, fmt.Sprint("at-", rate))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return watched{}, err
+	}
+	config := filepath.Join(dir, "edge.yaml")
+	text := fmt.Sprintf("gateway: bench\ndata_dir: %s/edge\nstatus: %s\nforward:\n  url: http://127.0.0.1:9/\nsources:\n  - name: radio\n    tcp_client:\n      address: %s\n", dir, status, l.Addr())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("measure the edge: %w", err)
+		return watched{}, err
 	}
 	args := append(cfg.Edge, "run", "--config", config)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("run %s: %w", shell(args), err)
+		return watched{}, fmt.Errorf("run %s: %w", shell(args), err)
 	}
-	rss, cpu, err := feedAndWatch(ctx, l, cmd.Process.Pid, cfg.IdleSeconds)
+	w, err := feedAndWatch(ctx, l, cmd.Process.Pid, status, rate, seconds)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	ended := cmd.Wait()
-	if err := errors.Join(err, ended); err != nil {
-		return nil, fmt.Errorf("measure the edge: %w", err)
-	}
-	return []row{
-		{what: what + ", memory (VmHWM)", ours: fmt.Sprintf("%.1f MiB", rss), aim: "40 MiB"},
-		{what: what + ", share of one core", ours: fmt.Sprintf("%.2f%%", 100*cpu), aim: "2%"},
-	}, nil
+	return w, errors.Join(err, cmd.Wait())
 }
 
-// feedAndWatch sends 100 sentences a second and gives the process's largest
-// memory in MiB and its share of a core.
-func feedAndWatch(ctx context.Context, l net.Listener, pid, seconds int) (rss, share float64, err error) {
-	c, err := l.Accept()
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, 0, err
+		return "", err
 	}
-	defer func() { _ = c.Close() }()
-	h, err := aissim.New(aissim.Config{Seed: 2, Start: start, Rate: 100})
+	return l.Addr().String(), l.Close()
+}
+
+// counted are counters of an edge at one moment.
+type counted struct {
+	ticks                  int
+	lines, handed, written float64 // bytes
+}
+
+// count reads them.
+func count(pid int, status string) (c counted, err error) {
+	if c.ticks, err = cpuTicks(pid); err != nil {
+		return c, err
+	}
+	if c.written, err = procValue(pid, "io", "write_bytes:"); err != nil {
+		return c, err
+	}
+	resp, err := http.Get("http://" + status + "/status")
 	if err != nil {
-		return 0, 0, err
+		return c, err
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	before, begin := -1, time.Now()
-	for i := range (seconds + 2) * 100 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, 0, ctx.Err()
-		}
-		if _, err := c.Write(append(h.Next().Text, '\r', '\n')); err != nil {
-			return 0, 0, err
-		}
-		if i == 200 { // the start is over
-			begin = time.Now()
-			if before, err = cpuTicks(pid); err != nil {
-				return 0, 0, err
+	var s struct {
+		Sources []struct {
+			Bytes float64 `json:"bytes"`
+		} `json:"sources"`
+		Log struct {
+			Written float64 `json:"written_bytes"`
+		} `json:"log"`
+	}
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	if err = errors.Join(err, resp.Body.Close()); err == nil && len(s.Sources) == 1 {
+		c.lines, c.handed = s.Sources[0].Bytes, s.Log.Written
+	}
+	return c, err
+}
+
+// feedAndWatch sends sentences at a rate and watches, but for the first
+// seconds.
+func feedAndWatch(ctx context.Context, l net.Listener, pid int, status string, rate, seconds int) (watched, error) {
+	conn, err := l.Accept()
+	if err != nil {
+		return watched{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	h, err := aissim.New(aissim.Config{Seed: 2, Start: start, Rate: float64(rate)})
+	if err != nil {
+		return watched{}, err
+	}
+	send := func(seconds int) error {
+		each := max(1, rate/100) // lines at a time
+		tick := time.NewTicker(time.Second * time.Duration(each) / time.Duration(rate))
+		defer tick.Stop()
+		for range seconds * rate / each {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			var text []byte
+			for range each {
+				text = append(append(text, h.Next().Text...), '\r', '\n')
+			}
+			if _, err := conn.Write(text); err != nil {
+				return err
 			}
 		}
+		return nil
 	}
-	after, err := cpuTicks(pid)
+	if err := send(startSeconds); err != nil {
+		return watched{}, err
+	}
+	before, err := count(pid, status)
+	begin := time.Now()
+	if err == nil {
+		err = send(seconds)
+	}
 	if err != nil {
-		return 0, 0, err
+		return watched{}, err
 	}
-	share = float64(after-before) / ticksPerSecond / time.Since(begin).Seconds()
-	rss, err = highWater(pid)
-	return rss, share, err
+	after, err := count(pid, status)
+	if err != nil {
+		return watched{}, err
+	}
+	lines := after.lines - before.lines
+	if lines <= 0 {
+		return watched{}, errors.New("nothing was captured")
+	}
+	kib, err := procValue(pid, "status", "VmHWM:")
+	return watched{
+		memory: kib / 1024, share: float64(after.ticks-before.ticks) / ticksPerSecond / time.Since(begin).Seconds(),
+		handed: (after.handed - before.handed) / lines, pages: (after.written - before.written) / lines,
+	}, err
 }
+
+// startSeconds is what a start takes, and the log's first files.
+const startSeconds = 3
 
 // cpuTicks is utime and stime of /proc/PID/stat (proc(5)).
 func cpuTicks(pid int) (int, error) {
@@ -111,17 +214,16 @@ func cpuTicks(pid int) (int, error) {
 	return user + system, errors.Join(err1, err2)
 }
 
-// highWater is VmHWM of /proc/PID/status in MiB (proc(5)).
-func highWater(pid int) (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// procValue is a number in a file of /proc/PID (proc(5)).
+func procValue(pid int, file, name string) (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.SplitSeq(string(data), "\n") {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(value, "kB")))
-			return float64(kib) / 1024, err
+		if value, ok := strings.CutPrefix(line, name); ok {
+			return strconv.ParseFloat(strings.Fields(value)[0], 64)
 		}
 	}
-	return 0, fmt.Errorf("no VmHWM in /proc/%d/status", pid)
+	return 0, fmt.Errorf("no %s in /proc/%d/%s", name, pid, file)
 }
