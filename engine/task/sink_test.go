@@ -17,6 +17,7 @@ type memorySink struct {
 	staged    map[string][]string // rows by staged name
 	published map[string][]string // rows by target
 	block     chan struct{}       // not nil: Publish waits for it
+	sealing   func()              // not nil: called by Seal
 }
 
 func newMemorySink() *memorySink {
@@ -115,7 +116,13 @@ func (s *memoryStage) Write(b *table.Batch) error {
 	return nil
 }
 
-func (s *memoryStage) Seal(context.Context) ([]stream.Staged, error) {
+func (s *memoryStage) Seal(ctx context.Context) ([]stream.Staged, error) {
+	if s.sink.sealing != nil {
+		s.sink.sealing()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if len(s.lines) == 0 {
 		return nil, nil
 	}

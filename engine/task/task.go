@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
@@ -108,15 +109,24 @@ func (l *loop) epoch(ctx context.Context) (ended bool, err error) {
 	if l.writer == nil && !final {
 		return stopped, nil
 	}
-	if stopped {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.CommitTimeout)
-		defer cancel()
-		ctx = last
-	}
-	if err := l.commit(ctx, final); err != nil {
+	patient, cancel := l.patient(ctx)
+	defer cancel()
+	if err := l.commit(patient, final); err != nil {
 		return true, err
 	}
 	return stopped || final, nil
+}
+
+// patient gives a context that outlives ctx by CommitTimeout, whenever that
+// ends: a commit that has begun is not given up for a stop, or the next start
+// would do the epoch again.
+func (l *loop) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	patient, impatient := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(l.cfg.CommitTimeout, impatient) })
+	return patient, func() {
+		unhook()
+		impatient()
+	}
 }
 
 // fill reads blocks until the epoch is due by time, records or bytes, ctx ends,

@@ -153,6 +153,24 @@ func TestStopCommitsWhatWasRead(t *testing.T) {
 	})
 }
 
+// TestStopDuringACommit: an epoch that is being committed when the stop comes is
+// committed and published, and nothing is left to the next start.
+func TestStopDuringACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		l := capturedLog(t, 1, 5, 2)
+		r.land(t, "g", l.blocks...)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.sink.sealing = cancel
+		var c Counters
+		cfg := r.config(&c)
+		if err := Run(ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), want("g", l, 10))
+	})
+}
+
 // TestNewerBlockStopsTheTask: what this version cannot read is never passed
 // over.
 func TestNewerBlockStopsTheTask(t *testing.T) {
