@@ -20,8 +20,16 @@ const (
 func (s *System) Discipline() (time.Duration, bool) {
 	var t unix.Timex
 	state, err := unix.Adjtimex(&t)
+	if err != nil {
+		return 0, false
+	}
+	return disciplined(state, &t)
+}
+
+// disciplined tells what the kernel's answer says of the clock.
+func disciplined(state int, t *unix.Timex) (time.Duration, bool) {
 	bound := time.Duration(t.Maxerror) * time.Microsecond
-	if err != nil || state == clockError || t.Status&clockUnsynchronised != 0 || bound <= 0 || bound >= worstBound {
+	if state == clockError || t.Status&clockUnsynchronised != 0 || bound <= 0 || bound >= worstBound {
 		return 0, false
 	}
 	return bound, true

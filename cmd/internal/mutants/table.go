@@ -64,6 +64,8 @@ func timeMutants() []mutant {
 			"\t\treturn // an hour", "\t\t// an hour", capture},
 		{"what a source had kept tells nothing of now", "edge/capture/capturer.go",
 			"c.cfg.Clock != nil && !report.Kept {", "c.cfg.Clock != nil {", capture},
+		{"a clock that nothing keeps is no evidence", "edge/clock/discipline_linux.go",
+			"state == clockError || t.Status&clockUnsynchronised != 0 || ", "", []string{"-run", "Discipline", "./edge/clock"}},
 		{"no time ahead of the clock moves a watermark", "edge/clock/watermark.go",
 			"event > wall+record.Micros(w.tolerance)", "event > wall+1<<60", marks},
 		{"a source that wakes rejoins at once", "edge/clock/watermark.go",
