@@ -38,7 +38,7 @@ func Explain(c *server.Config) []explain.Handoff {
 			"Every file of an epoch that is not known published stands in each later manifest.",
 		Limits: []string{
 			"the files of an epoch get their names one after the other: a reader that lists folders may see part of an epoch for a moment.",
-			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
+			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it, but for window and late, which are made of other rows: of them it proves that the records they name are there.",
 		},
 	}
 	return []explain.Handoff{land, commit, publish, rest()}
@@ -53,7 +53,7 @@ func bucketPublish(c *server.Config) explain.Handoff {
 		Limits: []string{
 			"the files of an epoch appear one after the other: a reader that lists may see part of an epoch for a moment.",
 			fmt.Sprintf("an upload that something else aborts before it is published holds that task up for good: the engine may be down for %s (lake.s3.outage) with files committed; a lifecycle rule that aborts sooner is refused.", c.Lake.S3.Outage),
-			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it.",
+			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it, but for window and late, which are made of other rows: of them it proves that the records they name are there.",
 		},
 	}
 }
