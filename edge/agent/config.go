@@ -64,18 +64,22 @@ type WatermarkConfig struct {
 
 // SourceConfig configures one source: a name and exactly one kind.
 type SourceConfig struct {
-	Name      string           `yaml:"name"`  // required, unique, never changed
-	Serve     string           `yaml:"serve"` // host:port where its lines are served again; empty: nowhere
-	File      *FileConfig      `yaml:"file"`
-	TCPClient *TCPClientConfig `yaml:"tcp_client"`
-	TCPServer *TCPServerConfig `yaml:"tcp_server"`
-	UDP       *UDPConfig       `yaml:"udp"`
-	Serial    *SerialConfig    `yaml:"serial"`
-	Acked     *AckedConfig     `yaml:"acked"`
-	MQTT      *MQTTConfig      `yaml:"mqtt"`
-	Sparkplug *SparkplugConfig `yaml:"sparkplug"`
-	Modbus    *ModbusConfig    `yaml:"modbus"`
-	Node      *NodeConfig      `yaml:"node"`
+	Name  string `yaml:"name"`  // required, unique, never changed
+	Serve string `yaml:"serve"` // host:port where its lines are served again; empty: nowhere
+	// SilentAfter is after what silence an open source is complained of; 0: never.
+	// Nil: 15 min for serial, TCP, UDP and Modbus, never for the others, which may
+	// have nothing to say.
+	SilentAfter *time.Duration   `yaml:"silent_after"`
+	File        *FileConfig      `yaml:"file"`
+	TCPClient   *TCPClientConfig `yaml:"tcp_client"`
+	TCPServer   *TCPServerConfig `yaml:"tcp_server"`
+	UDP         *UDPConfig       `yaml:"udp"`
+	Serial      *SerialConfig    `yaml:"serial"`
+	Acked       *AckedConfig     `yaml:"acked"`
+	MQTT        *MQTTConfig      `yaml:"mqtt"`
+	Sparkplug   *SparkplugConfig `yaml:"sparkplug"`
+	Modbus      *ModbusConfig    `yaml:"modbus"`
+	Node        *NodeConfig      `yaml:"node"`
 }
 
 // FileConfig reads a file.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"sync"
 
 	"landfall/edge/config"
@@ -58,6 +59,21 @@ func (s *SourceConfig) Identified() bool {
 	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.identifies()
 }
 
+// standardSilence is after what silence a source that ought to speak all the time
+// is complained of, where the configuration does not say.
+const standardSilence = 15 * time.Minute
+
+// silentAfter is after what silence the source is complained of; 0: never.
+func (s *SourceConfig) silentAfter() time.Duration {
+	switch {
+	case s.SilentAfter != nil:
+		return *s.SilentAfter
+	case s.Serial != nil, s.TCPClient != nil, s.TCPServer != nil, s.UDP != nil, s.Modbus != nil:
+		return standardSilence
+	}
+	return 0
+}
+
 // Where gives the address, path or device, for people.
 func (s *SourceConfig) Where() string {
 	switch {
@@ -88,6 +104,7 @@ func (s *SourceConfig) Where() string {
 func (s *SourceConfig) validate(p *config.Problems, key string) {
 	p.Add(s.Name != "" && len(s.Name) <= 64 && !strings.ContainsFunc(s.Name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }),
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
+	p.Add(s.SilentAfter == nil || *s.SilentAfter >= 0, key+".silent_after", fmt.Sprint(s.silentAfter()), "a time of 0s (never) or more")
 	p.Add(s.Serve == "" || config.IsAddress(s.Serve), key+".serve", strconv.Quote(s.Serve), "host:port with a number for the port, or nothing")
 	p.Add(s.Serve == "" || s.MQTT == nil && s.Sparkplug == nil && s.Modbus == nil && s.Node == nil, key+".serve", strconv.Quote(s.Serve), "nothing, because the source has no lines")
 	kinds := s.kinds()

@@ -38,6 +38,7 @@ type SourceStatus struct {
 	Since       string       `json:"since"`
 	LastReceipt string       `json:"last_receipt_at"`
 	SilentFor   string       `json:"silent_for,omitempty"` // since the last receipt
+	Silent      bool         `json:"silent"`               // for longer than silent_after
 	Watermark   string       `json:"watermark"`
 	Idle        bool         `json:"idle"`
 	Open        int          `json:"open"`
@@ -118,15 +119,19 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 	if live.BlockedBy != "" {
 		s.red("the log takes nothing: %s", live.BlockedBy)
 	}
-	for _, src := range live.Sources {
+	for i, src := range live.Sources {
+		silence, silent := silentTooLong(&a.cfg.Sources[i], &src.Status, wall)
 		s.Sources = append(s.Sources, SourceStatus{
 			Name: src.Name, Kind: src.Kind, Resends: src.Resend, State: src.State, Detail: src.Detail, Since: text(src.Since),
-			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall),
+			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall), Silent: silent,
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
 			Records: src.Captured.Records, Flagged: src.Captured.Flagged, SourceCounters: SourceCounters(src.Counters),
 		})
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
+		}
+		if silent {
+			s.red("source %s is open and silent for %s", src.Name, silence)
 		}
 		if src.Conflicts > 0 {
 			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
@@ -135,6 +140,18 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
 		}
 	}
+}
+
+// silentTooLong tells for how long an open source has said nothing, since it was
+// opened or since the last byte, and whether that is more than it may.
+func silentTooLong(c *SourceConfig, st *source.Status, wall record.Micros) (time.Duration, bool) {
+	since := max(st.LastReceiptAt, st.Since)
+	limit := c.silentAfter()
+	if limit == 0 || st.State != source.StateOpen || since == record.NoTime {
+		return 0, false
+	}
+	silence := time.Duration(wall-since) * time.Microsecond
+	return silence.Round(time.Second), silence > limit
 }
 
 func (a *Agent) logged(s *Status) {

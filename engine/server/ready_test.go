@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/edge/durable"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+// TestNotReadyWhileASinkRefuses: what lands has no way out, and both lights name
+// the partition and the sink's own words.
+func TestNotReadyWhileASinkRefuses(t *testing.T) {
+	dir := t.TempDir()
+	c, err := read(strings.NewReplacer("/var/lib/landfall", dir, "/landing}", "/landing, reserve: 0B}").Replace(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Status = ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("the sink refuses") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for _, path := range []string{"/readyz", "/healthz"} {
+		for said := ""; !strings.HasPrefix(said, "503 ") || !strings.Contains(said, "partition 0 is retrying: the sink refuses"); {
+			select {
+			case <-tick.C:
+				said = ask(t, "http://"+c.Status+path)
+			case <-limit:
+				t.Fatalf("%s says %q", path, said)
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// ask gives a code and what is said with it; nothing while nobody answers.
+func ask(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Status[:3] + " " + string(body)
+}
