@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"sync"
+	"time"
 
 	"landfall/edge/config"
 	"landfall/edge/source"

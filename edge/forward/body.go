@@ -24,6 +24,7 @@ type blocks interface {
 type boundary struct {
 	end  record.Offset
 	hash record.Hash
+	at   record.Micros // receipt of its block; NoTime: of a loss
 }
 
 // body is a request's body: blocks read from the store as the link takes them.
@@ -128,7 +129,7 @@ func (b *body) fill() error {
 	if b.oldest == record.NoTime {
 		b.oldest = item.Block.BaseTime
 	}
-	return b.put(item.Block.Bytes, item.Block.End())
+	return b.put(item.Block.Bytes, item.Block.End(), item.Block.BaseTime)
 }
 
 // fillLoss declares a range that the store has no more.
@@ -136,7 +137,7 @@ func (b *body) fillLoss(g seglog.Gap) error {
 	for b.next < g.To {
 		count := uint32(min(uint64(g.To-b.next), math.MaxUint32))
 		loss := record.SealLoss(b.log, b.next, count, b.prev, g.Reason)
-		if err := b.put(loss, b.next+record.Offset(count)); err != nil {
+		if err := b.put(loss, b.next+record.Offset(count), record.NoTime); err != nil {
 			return err
 		}
 		b.losses++
@@ -144,7 +145,7 @@ func (b *body) fillLoss(g seglog.Gap) error {
 	return nil
 }
 
-func (b *body) put(block []byte, end record.Offset) error {
+func (b *body) put(block []byte, end record.Offset, at record.Micros) error {
 	if err := b.enc.WriteBlock(block); err != nil {
 		return fmt.Errorf("send log %s at offset %d: %w", b.log, b.next, err)
 	}
@@ -153,7 +154,7 @@ func (b *body) put(block []byte, end record.Offset) error {
 	}
 	b.sent += int64(len(block))
 	b.next, b.prev = end, record.HashBlock(block)
-	b.marks = append(b.marks, boundary{end: end, hash: b.prev})
+	b.marks = append(b.marks, boundary{end: end, hash: b.prev, at: at})
 	return nil
 }
 

@@ -37,10 +37,12 @@ type Session struct {
 	acked  map[record.LogID]Mark
 	bytes  map[record.LogID]sentBytes
 	status Status
-	oldest struct { // receipt of the block at next
+	// last is what the last request with blocks began at and sent of its log.
+	last struct {
 		log  record.LogID
 		next record.Offset
-		at   record.Micros
+		at   record.Micros // receipt of the block at next
+		sent []boundary
 	}
 }
 
@@ -357,7 +359,7 @@ func (s *Session) count(action Action, did sums, a wire.Answer, err error) {
 		s.bytes[action.Log] = b
 		c.BlockBytes, c.ResentBytes, c.WireBytes = c.BlockBytes+uint64(did.sent), c.ResentBytes+uint64(did.resent), c.WireBytes+uint64(did.wire)
 		c.LossBlocks += did.losses
-		s.oldest.log, s.oldest.next, s.oldest.at = action.Log, action.Offset, did.oldest
+		s.last.log, s.last.next, s.last.at, s.last.sent = action.Log, action.Offset, did.oldest, did.marks
 	}
 	now := s.cfg.Now()
 	switch {

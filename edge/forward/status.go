@@ -67,10 +67,7 @@ func (s *Session) Status() Status {
 		acked := max(s.acked[l.ID].Next, l.First)
 		if acked < l.End {
 			if st.Pending == 0 {
-				st.OldestUnacked = l.FirstAt
-				if s.oldest.log == l.ID && s.oldest.next == acked {
-					st.OldestUnacked = s.oldest.at
-				}
+				st.OldestUnacked = s.oldestUnacked(l.ID, acked, l.FirstAt)
 			}
 			st.Pending += uint64(l.End - acked)
 		}
@@ -84,6 +81,25 @@ func (s *Session) Status() Status {
 	}
 	sort.Slice(st.Reds, func(i, j int) bool { return st.Reds[i].Log.String() < st.Reds[j].Log.String() })
 	return st
+}
+
+// oldestUnacked is about when the record at the acknowledged offset of a log was
+// received: what waits came after the newest block that was acknowledged, and
+// after firstAt, when the oldest that is kept came. The caller holds mu.
+func (s *Session) oldestUnacked(log record.LogID, acked record.Offset, firstAt record.Micros) record.Micros {
+	if s.last.log != log {
+		return firstAt
+	}
+	if s.last.next == acked && s.last.at != record.NoTime {
+		return s.last.at
+	}
+	at := firstAt
+	for _, b := range s.last.sent {
+		if b.end <= acked {
+			at = max(at, b.at)
+		}
+	}
+	return at
 }
 
 // Acked tells whether the cloud holds a log up to an offset. A log that the store

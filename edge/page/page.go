@@ -2,7 +2,7 @@
 // its metrics. The daemons of both ends use it.
 //
 // In:  functions that give a picture of now.
-// Out: HTTP on one address: /status, /healthz, /readyz, /metrics, /tap.
+// Out: HTTP on one address: / for browsers, /status, /healthz, /readyz, /metrics, /tap.
 //
 // Invariants
 //
@@ -16,6 +16,7 @@ package page
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
+
+// pageHTML shows /status to people, and asks for it again every two seconds. It is
+// the same page for both ends: a table for each part of the status.
+//
+//go:embed page.html
+var pageHTML []byte
+
+// html gives the page for browsers. It may load nothing from elsewhere, and no
+// other page may frame it.
+func html(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	_, _ = w.Write(pageHTML)
+}
 
 // Config says what is shown.
 type Config struct {
@@ -69,6 +84,7 @@ func Serve(c Config) (*Page, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(c.Status()) // a reader that went away asks again
 	})
+	mux.HandleFunc("GET /{$}", html)
 	mux.HandleFunc("GET /healthz", light(c.Reasons))
 	mux.HandleFunc("GET /readyz", light(c.Unready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

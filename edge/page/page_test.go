@@ -60,6 +60,12 @@ func TestPageShowsWhatItIsGiven(t *testing.T) {
 	if code, body := get(t, root+"/status"); code != 200 || body != "{\"a\":1}\n" {
 		t.Errorf("status: %d %q", code, body)
 	}
+	if code, body := get(t, root+"/"); code != 200 || !strings.Contains(body, "<title>Landfall</title>") {
+		t.Errorf("page: %d %.100q", code, body)
+	}
+	if code, _ := get(t, root+"/nowhere"); code != 404 {
+		t.Errorf("a page that is not there: %d", code)
+	}
 	if code, body := get(t, root+"/metrics"); code != 200 || !strings.Contains(body, "x_records_total{source=\"roof\"} 7") || !strings.Contains(body, "x_healthy 1") {
 		t.Errorf("metrics: %d %q", code, body)
 	}
