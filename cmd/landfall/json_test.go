@@ -112,7 +112,7 @@ func startChain(t *testing.T) chain {
 		"in.nmea": text,
 		"engine.yaml": fmt.Sprintf("listen: %s\nstatus: %s\ntls: {cert_file: %[3]s/pki/127.0.0.1.pem, key_file: %[3]s/pki/127.0.0.1.key, client_ca_file: %[3]s/pki/ca.pem, crl_file: %[3]s/pki/crl.pem}\nlanding: {dir: %[3]s/landing, reserve: 0B}\nlake: {dir: %[3]s/lake}\nepoch: {interval: 100ms}\n",
 			ingest, c.engineStatus, c.dir),
-		"edge.yaml": fmt.Sprintf("gateway: pier\ndata_dir: %s/edge\nstatus: %s\nlog: {reserve: 0B}\nsources:\n  - {name: f, file: {path: %[1]s/in.nmea, follow: true}}\n  - {name: u, udp: {listen: %[3]s}}\nwatermark: {disorder: 1s}\n"+
+		"edge.yaml": fmt.Sprintf("gateway: pier\ndata_dir: %s/edge\nstatus: %s\nlog: {reserve: 0B}\nsources:\n  - {name: f, file: {path: %[1]s/in.nmea, follow: true}}\n  - {name: u, udp: {listen: %[3]s}}\nwatermark: {disorder: 1s, idle_timeout: 1s}\n"+
 			"forward: {url: \"https://%[4]s/\", linger: 100ms, ca_file: %[1]s/pki/ca.pem, cert_file: %[1]s/pki/pier.pem, key_file: %[1]s/pki/pier.key}\n",
 			c.dir, c.edgeStatus, c.udp, ingest),
 	} {

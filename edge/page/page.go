@@ -30,11 +30,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// pageHTML shows /status to people, and asks for it again every two seconds. It is
-// the same page for both ends: a table for each part of the status.
-//
-//go:embed page.html
-var pageHTML []byte
+var (
+	// pageHTML shows /status to people, and asks for it again every two seconds.
+	// It is the same page for both ends: a table for each part of the status.
+	//
+	//go:embed page.html
+	pageHTML []byte
+)
 
 // html gives the page for browsers. It may load nothing from elsewhere, and no
 // other page may frame it.
