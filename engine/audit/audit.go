@@ -4,6 +4,8 @@
 // In:  the Parquet files of a lake, of which it reads the lineage columns
 // only; the tasks' checkpoints, which say how far the lake is published; if
 // given, the edge's own log, which it compares byte by byte.
+// RunTopics does the same with Kafka topics, as a reader of committed messages
+// sees them.
 // Out: a Result: Exact, and what stands against it.
 //
 // Invariants

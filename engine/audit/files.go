@@ -123,6 +123,10 @@ func (a *audit) published(ctx context.Context, files []lakeFile, first, second m
 	})
 }
 
+// lakeSink is the name in manifests of the sink whose outputs are the lake's
+// files.
+const lakeSink = "parquet"
+
 // judge says how far a task is published: up to its first epoch of which a
 // file is not visible. A committed file that is neither visible nor staged is
 // lost.
@@ -131,7 +135,7 @@ func (a *audit) judge(ctx context.Context, m *checkpoint.Manifest, there map[str
 	for _, p := range m.Pending() {
 		whole := true
 		for _, s := range p.Staged {
-			if !isTable(s.Table) || there[s.Target] {
+			if s.Sink != lakeSink || !isTable(s.Table) || there[s.Target] {
 				continue
 			}
 			// It may have been published since the lake was listed.

@@ -17,11 +17,13 @@ type Result struct {
 	// nothing contradicts.
 	Exact bool   `json:"exact"`
 	Lake  string `json:"lake"`
-	Files int    `json:"files"` // read
+	Files int    `json:"files"` // read; of topics, messages
 	Tasks []Task `json:"tasks"`
 	Logs  []Log  `json:"logs"` // by gateway, then in opening order where known
 	// Problems are what makes the lake inexact beside the logs' own counts.
 	Problems []string `json:"problems"`
+	// Topics is what an audit of Kafka topics beside the lake found.
+	Topics *Result `json:"topics,omitempty"`
 	// Notes are what the reader should know and does not make it inexact.
 	Notes []string `json:"notes"`
 }
@@ -92,7 +94,7 @@ func (a *audit) conclude() {
 	r.Tasks, r.Logs = append([]Task{}, r.Tasks...), []Log{} // in JSON an empty list, never null
 	r.Problems, r.Notes = append([]string{}, r.Problems...), append([]string{}, r.Notes...)
 	if len(a.logs) == 0 {
-		a.problem("no captured offset is published in this lake: there is nothing to prove")
+		a.problem("no captured offset is published here: there is nothing to prove")
 	}
 	var nameless []string
 	for k, l := range a.logs {
@@ -213,8 +215,13 @@ func (r *Result) WriteText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, r.words())
-	return err
+	if _, err := io.WriteString(w, r.words()); err != nil || r.Topics == nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "\n%s\n", r.Topics.Lake); err != nil {
+		return err
+	}
+	return r.Topics.WriteText(w)
 }
 
 // words are the lines below the table.

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -63,4 +64,22 @@ func TestFencedCollectorRemovesNothing(t *testing.T) {
 	}
 	store.fail = nil
 	closed(t, b)
+}
+
+// TestOtherContentIsNotTriedAgain: what is visible with other content stays so,
+// however often it is published; the committer is over at the first answer.
+func TestOtherContentIsNotTriedAgain(t *testing.T) {
+	store, s := newMemory(), &sink{}
+	tried := 0
+	s.publish = func() error { tried++; return fmt.Errorf("publish: %w", stream.ErrContent) }
+	c := claim(t, config(store, s))
+	if err := commit(t, c, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); !errors.Is(err, stream.ErrContent) || errors.Is(err, stream.ErrFenced) {
+		t.Errorf("closed with %v", err)
+	}
+	if tried != 1 {
+		t.Errorf("published %d times", tried)
+	}
 }

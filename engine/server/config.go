@@ -27,6 +27,7 @@ type Config struct {
 	Landing    LandingConfig    `yaml:"landing"`
 	Lake       LakeConfig       `yaml:"lake"`
 	Checkpoint CheckpointConfig `yaml:"checkpoint"`
+	Sinks      SinksConfig      `yaml:"sinks"`
 	Epoch      EpochConfig      `yaml:"epoch"`
 	Window     WindowConfig     `yaml:"window"`
 	Limits     LimitsConfig     `yaml:"limits"`
@@ -145,6 +146,7 @@ func Default() Config {
 	return Config{
 		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
 		Lake:         LakeConfig{S3: DefaultS3()},
+		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
 		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 8 << 20, GatewayRequests: 100, GatewaySessions: 4},
@@ -177,6 +179,7 @@ func (c *Config) Validate() error {
 	c.Identity.validate(&p, c.TLS.ClientCAFile != "")
 	c.directories(&p)
 	c.Lake.S3.validate(&p, IsBucket(c.Lake.Dir) || IsBucket(c.CheckpointDir()))
+	c.Sinks.Kafka.validate(&p)
 	l := &c.Landing
 	p.Add(l.Partitions >= 1 && l.Partitions <= embedded.MaxPartitions, "landing.partitions", strconv.Itoa(l.Partitions), fmt.Sprintf("a number from 1 to %d", embedded.MaxPartitions))
 	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "landing.segment_size", l.SegmentSize.String(), fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))

@@ -26,6 +26,9 @@ func (s *Server) metrics(m *page.Metrics) {
 	for i := range st.Tasks {
 		taskMetrics(m, &st.Tasks[i])
 	}
+	for i := range st.Sinks {
+		sinkMetrics(m, &st.Sinks[i])
+	}
 	if s.certs != nil {
 		s.certs.Status().Metrics(m)
 	}
@@ -47,6 +50,16 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	for reason, n := range in.Unproven {
 		m.Count("ingest_unproven_total", "Requests refused because the gateway's name was not proved, by reason.", n, "reason", string(reason))
 	}
+}
+
+func sinkMetrics(m *page.Metrics, k *SinkStatus) {
+	m.Count("sink_epochs_total", "Epochs published by a sink beside the lake.", k.Epochs, "sink", k.Sink)
+	m.Count("sink_rows_total", "Rows of these.", k.Rows, "sink", k.Sink)
+	m.Count("sink_bytes_total", "Bytes of these, keys and values, before compression.", k.Bytes, "sink", k.Sink)
+	m.Count("sink_found_total", "Epochs that the sink found published already.", k.Found, "sink", k.Sink)
+	m.Count("sink_failures_total", "Transactions without a known end; what became of them is read.", k.Failures, "sink", k.Sink)
+	m.Count("sink_fenced_total", "Of these, ended by another writer of the task.", k.Fenced, "sink", k.Sink)
+	m.Count("sink_omitted_total", "Rows too large for a message, sent without their largest fields.", k.Omitted, "sink", k.Sink)
 }
 
 func taskMetrics(m *page.Metrics, t *TaskStatus) {

@@ -31,6 +31,8 @@ type Options struct {
 	Store checkpoint.Store
 	// Sinks makes the sinks of one run of one task. Required.
 	Sinks func() ([]stream.Sink, error)
+	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
+	SinkStatus func() []SinkStatus
 	// FS is the file system of the landing log; nil: durable.OS.
 	FS      durable.FS
 	Logger  *slog.Logger // nil: silence

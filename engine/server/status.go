@@ -41,6 +41,7 @@ type Status struct {
 	Tasks    []TaskStatus    `json:"tasks"`
 	Store    LandingStats    `json:"landing_stats"`
 	Certs    *CertsStatus    `json:"certs,omitempty"`
+	Sinks    []SinkStatus    `json:"sinks,omitempty"` // beside the lake
 }
 
 // GatewayStatus is what ingest last saw of a gateway.
@@ -119,6 +120,9 @@ func (s *Server) Status() Status {
 	out.Complete = completeThrough(marks, seenAt(s.ingest.Gateways()), record.Micros(time.Now().UnixMicro()), s.cfg.Window.GatewayTimeout)
 	out.Ingest = ingestStatus(s.ingest.Stats())
 	s.certified(&out)
+	if s.opt.SinkStatus != nil {
+		out.Sinks = s.opt.SinkStatus()
+	}
 	if w := s.warning.Load(); w != nil && *w != "" {
 		out.Reasons = append(out.Reasons, *w)
 	}

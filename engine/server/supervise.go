@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -102,9 +103,19 @@ func (s *supervisor) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer closeSinks(sinks)
 	cfg := s.cfg
 	cfg.Sinks, cfg.Counters, cfg.Progress, cfg.Pulse = sinks, s.counters, s.progress, s.pulse
 	return s.run(ctx, cfg)
+}
+
+// closeSinks ends those that hold something open.
+func closeSinks(sinks []stream.Sink) {
+	for _, k := range sinks {
+		if c, ok := k.(io.Closer); ok {
+			_ = c.Close() // nothing durable is left to it
+		}
+	}
 }
 
 func (s *supervisor) set(state TaskState, err error) {

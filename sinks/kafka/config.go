@@ -26,7 +26,7 @@ const (
 
 // Config says where rows go.
 type Config struct {
-	// Files holds staged rows. Required.
+	// Files holds staged rows. Required, except by Check.
 	Files object.Files
 	// Brokers are host:port of some of the cluster's brokers. Required.
 	Brokers []string
@@ -64,8 +64,6 @@ type Config struct {
 // Validate names the field that is wrong and changes nothing.
 func (c *Config) Validate() error {
 	switch {
-	case c.Files == nil:
-		return errors.New("kafka sink: Files is missing")
 	case len(c.Brokers) == 0:
 		return errors.New("kafka sink: Brokers: none")
 	case c.TransactionTimeout < 0 || c.MaxMessageBytes < 0 || c.Partitions < 0 || c.Replication < 0:

@@ -87,7 +87,7 @@ func TestSettingsAreRefused(t *testing.T) {
 func TestCheckMakesNothing(t *testing.T) {
 	_, brokers := fake(t)
 	makeTopic(t, brokers, "landfall.record", 1, "retention.ms", "86400000")
-	c := Config{Files: lakeInMemory(t), Brokers: brokers, Tables: some}
+	c := Config{Brokers: brokers, Tables: some}
 	for range 2 {
 		r, err := Check(t.Context(), c)
 		if err != nil {
@@ -311,7 +311,6 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"Files":                func(c *Config) { c.Files = nil },
 		"Brokers":              func(c *Config) { c.Brokers = nil },
 		"TransactionTimeout":   func(c *Config) { c.TransactionTimeout = -1 },
 		"MarkerTopic":          func(c *Config) { c.MarkerTopic = "a b" },
@@ -325,6 +324,13 @@ func TestValidate(t *testing.T) {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// TestNewNeedsFiles to stage in; Check does not.
+func TestNewNeedsFiles(t *testing.T) {
+	if _, err := New(Config{Brokers: []string{"b:9092"}}); err == nil || !strings.Contains(err.Error(), "Files") {
+		t.Error(err)
 	}
 }
 

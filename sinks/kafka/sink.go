@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -45,6 +46,9 @@ var _ stream.Sink = (*Sink)(nil)
 func New(c Config) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	if c.Files == nil {
+		return nil, errors.New("kafka sink: Files is missing")
 	}
 	c = c.withDefaults()
 	s := &Sink{cfg: c, prepared: make(map[string]bool), logs: make(map[string]*markerLog), timeout: c.TransactionTimeout}

@@ -43,10 +43,10 @@ type Report struct {
 // Check connects to the cluster and looks at the settings that the sink depends
 // on. It makes nothing. Errors: SettingError, and those of the connection.
 func Check(ctx context.Context, c Config) (*Report, error) {
-	s, err := New(c)
-	if err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	s := &Sink{cfg: c.withDefaults()}
 	client, err := kgo.NewClient(s.clientOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("make Kafka client: %w", err)

@@ -26,7 +26,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"edge/agent/config.go", "edge/agent/sensorconfig.go", "edge/agent/modbusconfig.go", "engine/server/config.go"} {
+	for _, name := range []string{"edge/agent/config.go", "edge/agent/sensorconfig.go", "edge/agent/modbusconfig.go", "engine/server/config.go", "engine/server/sinkconfig.go"} {
 		source, err := readFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)

@@ -34,8 +34,9 @@ type auditResult struct {
 	Tasks []struct {
 		Pending int `json:"pending"`
 	} `json:"tasks"`
-	Problems []string `json:"problems"`
-	Notes    []string `json:"notes"`
+	Topics   *auditResult `json:"topics"` // of Kafka
+	Problems []string     `json:"problems"`
+	Notes    []string     `json:"notes"`
 }
 
 // sum adds one figure over all logs.
@@ -55,6 +56,9 @@ func (r *auditResult) recorded() int64 {
 func (r *auditResult) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "exact %t, %d logs, %d recorded, problems %q", r.Exact, len(r.Logs), r.recorded(), r.Problems)
+	if r.Topics != nil {
+		fmt.Fprintf(&b, "\n  topics: %s", r.Topics)
+	}
 	for _, l := range r.Logs {
 		if l.InLoss+l.Missing+l.Duplicated+l.TypedWrong+l.Conflicts+l.Differing+l.Pending > 0 {
 			fmt.Fprintf(&b, "\n  %+v", l)
@@ -67,6 +71,9 @@ func (r *auditResult) String() string {
 func (c *cloud) audit(t *testing.T, g *gateway) (code int, r auditResult, stderr string) {
 	t.Helper()
 	args := []string{"audit", "--lake", cmp.Or(c.place, c.lake), "--edge-log", filepath.Join(g.dir, "log"), "--json"}
+	if c.topics != "" {
+		args = append(args, "--kafka-config", c.topics)
+	}
 	if c.place != "" {
 		args = append(args, "--s3-endpoint", c.endpoint)
 	}

@@ -17,6 +17,7 @@ type cloud struct {
 	lake            string // where its files can be seen
 	place, endpoint string // of a lake in a bucket, as audit reaches it; empty: a directory
 	config          string
+	topics          string // configuration of the Kafka sink, which audit counts too; empty: none
 	program         program
 }
 

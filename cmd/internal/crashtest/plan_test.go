@@ -15,6 +15,7 @@ type life struct {
 	point  string        // the failpoint it is armed with; empty: none
 	count  int           // at which hit of point it dies
 	after  time.Duration // without point: SIGKILL this long after its start
+	paused time.Duration // then it is stopped for so long, and killed after another while
 	second bool          // it follows a kill at once, so recovery is what dies
 	tries  int           // how often this point was armed in vain before
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -162,6 +163,11 @@ func (s *supervisor) armed(l life, number int) (*process, error) {
 	p, err := s.program.start(env...)
 	if err != nil {
 		return nil, err
+	}
+	if l.paused > 0 && pause(p.done, limit) {
+		p.signal(syscall.SIGSTOP)
+		pause(p.done, l.paused)
+		p.signal(syscall.SIGCONT)
 	}
 	if pause(p.done, limit) {
 		p.ours = true

@@ -22,14 +22,24 @@ var errInexact = errors.New("the lake is not exact; see the result")
 func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Proves that a lake holds every captured record exactly once", Args: cli.NoArgs,
 		Long: "Reads the lineage columns of every table and counts, for each log, the offsets recorded, rejected, given up, missing and doubled.\n" +
+			"With --kafka the topics of the Kafka sink are counted too, as readers of committed messages see them, and compared with the lake.\n" +
 			"Exit 0: exact, with the tables loss and conflict empty. Exit 65: not exact."}
-	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix (required)")
+	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
-	remote := newS3Flags(c)
-	_ = c.MarkFlagRequired("lake")
+	remote, kafka := newS3Flags(c), newKafkaFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *lake == "" && !kafka.given() {
+			return cli.Fail(cli.ExitUsage, errors.New("audit: --lake, --kafka, or both"))
+		}
+		topics, err := kafka.audit(c.Context())
+		if err != nil {
+			return err
+		}
+		if *lake == "" {
+			return auditSaid(c, topics, *asJSON)
+		}
 		cfg, err := auditOf(c.Context(), *lake, *checkpoints, remote.config())
 		if err != nil {
 			return err
@@ -44,17 +54,27 @@ func auditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *asJSON {
-			err = cli.JSON(c.OutOrStdout(), result)
-		} else {
-			err = result.WriteText(c.OutOrStdout())
+		if topics != nil {
+			audit.CompareTopics(result, topics)
+			result.Topics = topics
 		}
-		if err == nil && !result.Exact {
-			err = cli.Fail(cli.ExitData, errInexact)
-		}
-		return err
+		return auditSaid(c, result, *asJSON)
 	}
 	return c
+}
+
+// auditSaid prints a result and decides about the exit code.
+func auditSaid(c *cobra.Command, result *audit.Result, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = cli.JSON(c.OutOrStdout(), result)
+	} else {
+		err = result.WriteText(c.OutOrStdout())
+	}
+	if err == nil && (!result.Exact || result.Topics != nil && !result.Topics.Exact) {
+		err = cli.Fail(cli.ExitData, errInexact)
+	}
+	return err
 }
 
 // auditOf opens what an audit reads. A lake without checkpoints can be audited

@@ -105,6 +105,9 @@ func checkCommand() *cobra.Command {
 			_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", cfg.Lake.Dir, cfg.Lake.S3.Outage)
 		}
 		_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", cfg.CheckpointDir())
+		if err := checkKafka(c.Context(), &cfg.Sinks.Kafka, out); err != nil {
+			return f.Locate(err)
+		}
 		if _, err := cfg.TLS.Open(durable.OS{}, certs.Config{}); err != nil {
 			return f.Locate(err)
 		}

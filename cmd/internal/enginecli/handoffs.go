@@ -2,6 +2,7 @@ package enginecli
 
 import (
 	"fmt"
+	"strings"
 
 	"landfall/cmd/internal/explain"
 	"landfall/engine/server"
@@ -30,7 +31,7 @@ func Explain(c *server.Config) []explain.Handoff {
 			"The store has to pass a self-test of that at every start."
 	}
 	if server.IsBucket(c.Lake.Dir) {
-		return []explain.Handoff{land, commit, bucketPublish(c), rest()}
+		return append(append([]explain.Handoff{land, commit, bucketPublish(c)}, topics(&c.Sinks.Kafka)...), rest())
 	}
 	publish := explain.Handoff{
 		From: "staged files", To: fmt.Sprintf("Parquet tables (%s)", c.Lake.Dir), Commit: "C5", Guarantee: explain.ExactlyOnce,
@@ -41,7 +42,7 @@ func Explain(c *server.Config) []explain.Handoff {
 			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it, but for window and late, which are made of other rows: of them it proves that the records they name are there.",
 		},
 	}
-	return []explain.Handoff{land, commit, publish, rest()}
+	return append(append([]explain.Handoff{land, commit, publish}, topics(&c.Sinks.Kafka)...), rest())
 }
 
 // bucketPublish explains publishing where a staged file is an upload.
@@ -56,6 +57,24 @@ func bucketPublish(c *server.Config) explain.Handoff {
 			"in a table, (_gateway, _log, _offset, _row) is unique; audit proves it, but for window and late, which are made of other rows: of them it proves that the records they name are there.",
 		},
 	}
+}
+
+// topics explains the sink of Kafka topics, where there is one.
+func topics(c *server.KafkaSinkConfig) []explain.Handoff {
+	if !c.Enabled() {
+		return nil
+	}
+	return []explain.Handoff{{
+		From: "staged rows", To: fmt.Sprintf("Kafka topics (%s)", strings.Join(c.Brokers, ",")), Commit: "C5", Guarantee: explain.ExactlyOnce,
+		Why: fmt.Sprintf("The rows of an epoch and a marker (task, epoch, hash of what was staged) are one transaction. Before it the task's earlier writers are fenced and the marker in %s is read up to the high watermark taken after that: "+
+			"the same hash is done, another stops the task. Nothing depends on a transaction that stays open, so a crash, a lost answer or a pause of any length ends in the same reading.", c.Markers()),
+		Limits: []string{
+			"exactly once for readers with isolation.level=read_committed. Readers of uncommitted messages get rows of transactions that were aborted, and then those rows again: at least once for them.",
+			fmt.Sprintf("whoever deletes %s, or messages from it, makes the sink forget what it published.", c.Markers()),
+			"while the brokers are away, epochs are committed up to epoch.publish_backlog; then the task waits, and with it the lake.",
+			"messages live as long as the topics' retention says; the lake keeps everything.",
+		},
+	}}
 }
 
 // rest explains what becomes of offsets that are no typed row.

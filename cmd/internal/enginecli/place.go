@@ -16,6 +16,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/server"
 	"landfall/engine/stream"
+	"landfall/sinks/kafka"
 	"landfall/sinks/object"
 	"landfall/sinks/object/s3"
 	"landfall/sinks/parquet"
@@ -25,8 +26,9 @@ import (
 type place struct {
 	lake, checkpoints string
 	s3                server.S3Config
-	note              func(string) // takes what a person should know; nil: nobody
-	lakeKey, storeKey string       // what errors call the two; empty: the keys of the configuration
+	note              func(string)  // takes what a person should know; nil: nobody
+	kafka             *kafka.Config // the sink beside the lake, without files; nil: none
+	lakeKey, storeKey string        // what errors call the two; empty: the keys of the configuration
 }
 
 // placeOf gives the places of a configuration.
@@ -80,11 +82,14 @@ func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.
 		return nil, nil, unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err)
 	}
 	sinks := func() ([]stream.Sink, error) {
-		sink, err := parquet.New(parquet.Config{Files: files})
-		if err != nil {
-			return nil, err
+		lake, err := parquet.New(parquet.Config{Files: files})
+		if err != nil || p.kafka == nil {
+			return []stream.Sink{lake}, err
 		}
-		return []stream.Sink{sink}, nil
+		beside := *p.kafka
+		beside.Files = files
+		topics, err := kafka.New(beside)
+		return []stream.Sink{lake, topics}, err
 	}
 	return store, sinks, nil
 }

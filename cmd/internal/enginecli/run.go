@@ -14,6 +14,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/server"
+	"landfall/sinks/kafka"
 	"landfall/sinks/object/s3"
 )
 
@@ -53,6 +54,9 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 			return nil, nil, f.Locate(err)
 		}
 	}
+	if _, err := kafkaSink(&c.Sinks.Kafka); err != nil {
+		return nil, nil, f.Locate(err)
+	}
 	_, err = c.TLS.Open(durable.OS{}, certs.Config{})
 	return c, f, f.Locate(err)
 }
@@ -87,8 +91,18 @@ const openRetry = time.Second
 // does not answer, it waits: without the self-test of the store nothing may be
 // committed. Nil without an error when ctx ended meanwhile.
 func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*server.Server, error) {
+	topics, err := kafkaSink(&cfg.Sinks.Kafka)
+	if err != nil {
+		return nil, err
+	}
+	if topics != nil {
+		counters := new(kafka.Counters)
+		topics.Counters, topics.Logger = counters, o.Logger
+		o.SinkStatus = func() []server.SinkStatus { return []server.SinkStatus{kafkaStatus(counters)} }
+	}
 	for waiting := false; ; waiting = true {
 		p := placeOf(cfg)
+		p.kafka = topics
 		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
 		store, sinks, err := openLake(ctx, p)
 		if err == nil {

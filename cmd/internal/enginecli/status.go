@@ -58,6 +58,10 @@ func progress(s *server.Status) []explain.Progress {
 			Offset: explain.Number(t.Published), Unit: "epochs", LagRecords: explain.Number(t.Epoch - min(t.Epoch, t.Published)),
 		}
 		all = append(all, commit, publish)
+		for _, k := range s.Sinks {
+			publish.From, publish.To = fmt.Sprintf("staged rows %d", t.Partition), k.Sink+" topics"
+			all = append(all, publish)
+		}
 	}
 	return all
 }

@@ -1,0 +1,113 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"landfall/edge/record"
+)
+
+// headers are what a message's headers say.
+type headers struct {
+	table, gateway, log, task string
+	offset, epoch             uint64
+	row, rows                 int32
+}
+
+// parseHeaders reads them; those that a table has not are zero.
+func parseHeaders(r *kgo.Record) (headers, error) {
+	var h headers
+	found := 0
+	for _, one := range r.Headers {
+		var n uint64
+		var err error
+		value := string(one.Value)
+		switch one.Key {
+		case "_table":
+			h.table = value
+		case "_gateway":
+			h.gateway = value
+		case "_log":
+			h.log = value
+		case "_task":
+			h.task = value
+		case "_offset":
+			h.offset, err = strconv.ParseUint(value, 10, 64)
+		case "_epoch":
+			h.epoch, err = strconv.ParseUint(value, 10, 64)
+		case "_row":
+			n, err = strconv.ParseUint(value, 10, 31)
+			h.row = int32(n)
+			found--
+		case "_rows":
+			n, err = strconv.ParseUint(value, 10, 31)
+			h.rows = int32(n)
+			found--
+		default:
+			continue
+		}
+		if err != nil {
+			return h, fmt.Errorf("header %s: %w", one.Key, err)
+		}
+		found++
+	}
+	if found != 6 {
+		return h, fmt.Errorf("%d of the headers _table, _gateway, _log, _offset, _task and _epoch", found)
+	}
+	return h, nil
+}
+
+// recordRow takes one message of record.
+func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
+	var v struct {
+		Kind         string  `json:"kind"`
+		Raw          []byte  `json:"raw"`
+		RejectReason *string `json:"reject_reason"`
+	}
+	if err := json.Unmarshal(r.Value, &v); err != nil {
+		a.problem("offset %d of log %s of %s is no JSON: %v", h.offset, h.log, h.gateway, err)
+	}
+	c := l.chunk(h.offset)
+	c.record(h.offset % chunkSize)
+	l.recorded++
+	l.end = max(l.end, h.offset+1)
+	if v.RejectReason != nil {
+		l.rejected++
+	}
+	if h.rows > maxRows {
+		a.problem("a row of record at offset %d declares %d typed rows", h.offset, h.rows)
+		return
+	}
+	for i := range h.rows {
+		c.expected.add(a.key.row(h.offset, i, h.rows))
+	}
+	if h.offset != 0 || v.Kind != record.KindLogOpen.String() {
+		return
+	}
+	o, err := record.DecodeOpening(v.Raw)
+	if err != nil {
+		a.problem("the opening of log %s of %s cannot be read: %v", h.log, h.gateway, err)
+		return
+	}
+	l.opening = &o
+}
+
+// lossRow takes one message of loss.
+func (a *topicAudit) lossRow(l *logState, h headers, r *kgo.Record) {
+	var v struct {
+		Count uint64 `json:"count"`
+	}
+	if err := json.Unmarshal(r.Value, &v); err != nil || h.offset+v.Count < h.offset {
+		a.problem("a loss at offset %d of log %s of %s cannot be read: %v", h.offset, h.log, h.gateway, err)
+		return
+	}
+	l.lossRows++
+	l.loss = append(l.loss, span{h.offset, h.offset + v.Count})
+	if len(l.loss)%1024 == 0 {
+		l.loss = merge(l.loss)
+	}
+	l.end = max(l.end, h.offset+v.Count)
+}

@@ -1,0 +1,191 @@
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"landfall/edge/record"
+	"landfall/engine/table"
+)
+
+// topicWorld is a cluster with messages as the Kafka sink writes them, made here
+// by hand: the audit shares no code with the sink.
+type topicWorld struct {
+	t       *testing.T
+	brokers []string
+	client  *kgo.Client
+}
+
+func newTopicWorld(t *testing.T) *topicWorld {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "record", "ais_position", "loss", "conflict"), kfake.SeedTopics(1, "markers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	w := &topicWorld{t: t, brokers: c.ListenAddrs()}
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.TransactionalID("t")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.Close)
+	return w
+}
+
+// write produces messages in one transaction.
+func (w *topicWorld) write(commit kgo.TransactionEndTry, records ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.client.ProduceSync(w.t.Context(), records...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.client.EndTransaction(w.t.Context(), commit); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func topicRow(name string, epoch, offset int, value string, rows string) *kgo.Record {
+	r := &kgo.Record{Topic: name, Key: []byte(fmt.Sprint(offset)), Value: []byte(value)}
+	for k, v := range map[string]string{"_table": name, "_gateway": "gw", "_log": strings.Repeat("a", 32), "_offset": fmt.Sprint(offset), "_task": "t-0000", "_epoch": fmt.Sprint(epoch)} {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
+	}
+	if rows != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "_row", Value: []byte("0")}, kgo.RecordHeader{Key: "_rows", Value: []byte(rows)})
+	}
+	return r
+}
+
+func topicMarker(epoch int) *kgo.Record {
+	return &kgo.Record{Topic: "markers", Key: []byte("t-0000"), Value: fmt.Appendf(nil, `{"format":1,"epoch":%d}`, epoch)}
+}
+
+// both gives the messages of a record with one position.
+func both(epoch, offset int) []*kgo.Record {
+	return []*kgo.Record{topicRow("record", epoch, offset, `{"kind":"ais","raw":""}`, "1"), topicRow("ais_position", epoch, offset, `{}`, "1")}
+}
+
+func (w *topicWorld) audit() *Result {
+	w.t.Helper()
+	topics := make(map[table.Name]string)
+	for _, n := range table.Names() {
+		topics[n] = string(n)
+	}
+	r, err := RunTopics(context.Background(), TopicsConfig{Client: []kgo.Opt{kgo.SeedBrokers(w.brokers...)}, Topics: topics, Markers: "markers", Name: "kafka"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// TestTopicsAreCounted: what is there once is exact; aborted transactions do not
+// count, nor does an epoch that no marker names yet while it is only newer.
+func TestTopicsAreCounted(t *testing.T) {
+	w := newTopicWorld(t)
+	for epoch := 1; epoch <= 3; epoch++ {
+		var records []*kgo.Record
+		for i := range 10 {
+			records = append(records, both(epoch, (epoch-1)*10+i)...)
+		}
+		w.write(kgo.TryAbort, append(records, topicMarker(epoch))...)
+		w.write(kgo.TryCommit, append(records, topicMarker(epoch))...)
+	}
+	w.write(kgo.TryAbort, both(4, 30)...)
+	r := w.audit()
+	if !r.Exact || len(r.Logs) != 1 || r.Logs[0].Recorded != 30 || r.Logs[0].TypedFound != 30 || len(r.Tasks) != 1 || r.Tasks[0].Epoch != 3 {
+		t.Fatalf("%+v", r)
+	}
+	lake := &Result{Exact: true, Tasks: r.Tasks, Logs: []Log{r.Logs[0]}}
+	CompareTopics(lake, r)
+	if !r.Exact {
+		t.Fatalf("the same counts differ: %v", r.Problems)
+	}
+	lake.Logs[0].Rejected++
+	if CompareTopics(lake, r); r.Exact || !strings.Contains(strings.Join(r.Problems, ""), "rejected 1 in the lake, 0 in Kafka") {
+		t.Fatalf("other counts do not differ: %v", r.Problems)
+	}
+}
+
+// TestTopicsFaultsAreFound: each thing that can be wrong with topics turns the
+// audit inexact and says what.
+func TestTopicsFaultsAreFound(t *testing.T) {
+	good := func(upTo int) (all []*kgo.Record) {
+		for i := range upTo {
+			all = append(all, both(1, i)...)
+		}
+		return append(all, topicMarker(1))
+	}
+	for _, tc := range []struct {
+		name string
+		want string
+		more func(all []*kgo.Record) []*kgo.Record
+	}{
+		{"a record twice", "duplicate", func(all []*kgo.Record) []*kgo.Record { return append(all, topicRow("record", 1, 3, `{}`, "1")) }},
+		{"a record missing", "missing", func(all []*kgo.Record) []*kgo.Record { return append(all[:4], all[5:]...) }},
+		{"a typed row missing", "typed", func(all []*kgo.Record) []*kgo.Record { return append(all[:5], all[6:]...) }},
+		{"a typed row twice", "typed", func(all []*kgo.Record) []*kgo.Record { return append(all, topicRow("ais_position", 1, 3, `{}`, "1")) }},
+		{"a typed row of another count", "typed", func(all []*kgo.Record) []*kgo.Record {
+			all[5] = topicRow("ais_position", 1, 2, `{}`, "2")
+			return all
+		}},
+		{"an epoch without a marker", "no marker names", func(all []*kgo.Record) []*kgo.Record { return append(all, both(2, 10)...) }},
+		{"headers missing", "is not one of a row", func(all []*kgo.Record) []*kgo.Record {
+			return append(all, &kgo.Record{Topic: "record", Value: []byte("{}")})
+		}},
+		{"a number that is none", "is not one of a row", func(all []*kgo.Record) []*kgo.Record {
+			r := topicRow("record", 1, 10, "{}", "x")
+			return append(all, r)
+		}},
+		{"no JSON", "is no JSON", func(all []*kgo.Record) []*kgo.Record { return append(all, topicRow("record", 1, 10, "{", "0")) }},
+		{"loss", "loss", func(all []*kgo.Record) []*kgo.Record { return append(all, topicRow("loss", 1, 10, `{"count":5}`, "")) }},
+		{"conflict", "conflict", func(all []*kgo.Record) []*kgo.Record { return append(all, topicRow("conflict", 1, 3, `{}`, "")) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newTopicWorld(t)
+			w.write(kgo.TryCommit, tc.more(good(10))...)
+			r := w.audit()
+			said := strings.Join(r.Problems, "\n")
+			for _, l := range r.Logs {
+				for what, n := range map[string]uint64{"duplicate": l.Duplicated, "missing": l.Missing, "typed": l.TypedWrong, "loss": l.InLoss, "conflict": l.Conflicts} {
+					if n > 0 {
+						said += " " + what
+					}
+				}
+			}
+			if r.Exact || !strings.Contains(said, tc.want) {
+				t.Errorf("exact %t, said %q, want %q", r.Exact, said, tc.want)
+			}
+		})
+	}
+}
+
+// TestTopicsOpening: a log's first message says how the log before it ended.
+func TestTopicsOpening(t *testing.T) {
+	w := newTopicWorld(t)
+	prev, err := record.ParseLogID(strings.Repeat("a", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := record.Opening{Prev: prev, PrevEnd: 12}.Encode()
+	opening := topicRow("record", 1, 0, fmt.Sprintf(`{"kind":"log_open","raw":%q}`, base64.StdEncoding.EncodeToString(raw)), "0")
+	for i := range opening.Headers {
+		if opening.Headers[i].Key == "_log" {
+			opening.Headers[i].Value = []byte(strings.Repeat("b", 32))
+		}
+	}
+	var all []*kgo.Record
+	for i := range 10 {
+		all = append(all, both(1, i)...)
+	}
+	w.write(kgo.TryCommit, append(all, opening, topicMarker(1))...)
+	r := w.audit()
+	if r.Exact || len(r.Logs) != 2 || !r.Logs[0].Closed || r.Logs[0].Missing != 2 {
+		t.Errorf("%+v", r)
+	}
+}
