@@ -22,8 +22,8 @@ type KafkaSinkConfig struct {
 	Tables  []string `yaml:"tables"`  // none: all
 	Prefix  string   `yaml:"prefix"`  // of a table's topic
 	// Topics are those of tables that have another topic than prefix and name.
-	Topics      map[string]string `yaml:"topics"`
-	MarkerTopic string            `yaml:"marker_topic"` // empty: prefix and "markers"
+	Topics      []KafkaTopicConfig `yaml:"topics"`
+	MarkerTopic string             `yaml:"marker_topic"` // empty: prefix and "markers"
 	// Partitions and Replication are of topics that are absent and are made; 0:
 	// what the cluster thinks right.
 	Partitions  int `yaml:"partitions"`
@@ -33,6 +33,22 @@ type KafkaSinkConfig struct {
 	MaxMessageSize     config.Bytes    `yaml:"max_message_size"`
 	TLS                KafkaTLSConfig  `yaml:"tls"`
 	SASL               KafkaSASLConfig `yaml:"sasl"`
+}
+
+// KafkaTopicConfig names the topic of one table.
+type KafkaTopicConfig struct {
+	Table string `yaml:"table"`
+	Topic string `yaml:"topic"`
+}
+
+// Topic gives a table's topic.
+func (c *KafkaSinkConfig) Topic(name table.Name) string {
+	for _, t := range c.Topics {
+		if t.Table == string(name) {
+			return t.Topic
+		}
+	}
+	return c.Prefix + string(name)
 }
 
 // KafkaTLSConfig names the files of a connection to brokers, PEM.
@@ -90,8 +106,9 @@ func (c *KafkaSinkConfig) validate(p *config.Problems) {
 	for i, n := range c.Tables {
 		p.Add(slices.Contains(table.Names(), table.Name(n)), fmt.Sprintf("%stables[%d]", at, i), strconv.Quote(n), "a table")
 	}
-	for n := range c.Topics {
-		p.Add(slices.Contains(c.TableNames(), table.Name(n)), at+"topics", strconv.Quote(n), "one of the tables that go to Kafka")
+	for i, t := range c.Topics {
+		p.Add(slices.Contains(c.TableNames(), table.Name(t.Table)), fmt.Sprintf("%stopics[%d].table", at, i), strconv.Quote(t.Table), "one of the tables that go to Kafka")
+		p.Add(t.Topic != "", fmt.Sprintf("%stopics[%d].topic", at, i), `""`, "the topic's name")
 	}
 	p.Add(c.Partitions >= 0 && c.Partitions <= 10_000, at+"partitions", strconv.Itoa(c.Partitions), "a number from 0 to 10000")
 	p.Add(c.Replication >= 0 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 0 to 100")

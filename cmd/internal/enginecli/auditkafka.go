@@ -70,10 +70,7 @@ func (f *kafkaFlags) audit(ctx context.Context) (*audit.Result, error) {
 		Topics: make(map[table.Name]string), Markers: k.Markers(), Name: fmt.Sprintf("kafka %s, %s*", strings.Join(k.Brokers, ","), k.Prefix),
 	}
 	for _, name := range k.TableNames() {
-		c.Topics[name] = k.Prefix + string(name)
-		if topic, ok := k.Topics[string(name)]; ok {
-			c.Topics[name] = topic
-		}
+		c.Topics[name] = k.Topic(name)
 	}
 	return audit.RunTopics(ctx, c)
 }

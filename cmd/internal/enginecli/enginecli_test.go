@@ -260,7 +260,7 @@ func TestExitCodesOfMistakes(t *testing.T) {
 		{edgecli.Command("e", ""), []string{"explain", "-c", filepath.Join(dir, "nowhere")}, cli.ExitNoInput, "no such file"},
 		{edgecli.Command("e", ""), []string{"inspect"}, cli.ExitUsage, "requires at least 1 arg"},
 		{Command("e", ""), []string{"inspect"}, cli.ExitUsage, "name a file"},
-		{Command("e", ""), []string{"audit"}, cli.ExitUsage, `required flag(s) "lake"`},
+		{Command("e", ""), []string{"audit"}, cli.ExitUsage, "--lake, --kafka, or both"},
 		{Command("e", ""), []string{"audit", "--lake", filepath.Join(dir, "nowhere")}, cli.ExitNoInput, "no such file"},
 		{Command("e", ""), []string{"replay", bad}, cli.ExitUsage, "lake"},
 		{Command("e", ""), []string{"replay", filepath.Join(dir, "x"), "--lake", dir}, cli.ExitNoInput, "no such file"},

@@ -31,8 +31,8 @@ func kafkaSink(c *server.KafkaSinkConfig) (*kafka.Config, error) {
 		return nil, err
 	}
 	topics := make(map[table.Name]string)
-	for name, topic := range c.Topics {
-		topics[table.Name(name)] = topic
+	for _, t := range c.Topics {
+		topics[table.Name(t.Table)] = t.Topic
 	}
 	k := &kafka.Config{
 		Brokers: c.Brokers, Tables: c.TableNames(), Prefix: c.Prefix, Topics: topics, MarkerTopic: c.MarkerTopic,
