@@ -12,14 +12,18 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
-// backoff spaces attempts: each wait doubles up to maxBackoff and is then
+// backoff spaces attempts: each wait doubles up to limit (0: maxBackoff) and is then
 // shortened by up to half, at random, so that a fleet does not come in step.
-type backoff struct{ next time.Duration }
+type backoff struct{ next, limit time.Duration }
 
 // wait waits before the next attempt and tells whether ctx is still alive.
 func (b *backoff) wait(ctx context.Context) bool {
 	d := max(b.next, minBackoff)
-	b.next = min(2*d, maxBackoff)
+	limit := b.limit
+	if limit == 0 {
+		limit = maxBackoff
+	}
+	b.next = min(2*d, limit)
 	return wait(ctx, d-time.Duration(rand.Int64N(int64(d/2))))
 }
 

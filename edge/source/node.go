@@ -85,7 +85,7 @@ func (n *Node) Share(nodes *Nodes) { n.nodes = nodes }
 // Run reads until ctx ends. It returns nil.
 func (n *Node) Run(ctx context.Context, sink Sink) error {
 	defer n.set(StateStopped, "")
-	var retry backoff
+	retry := backoff{limit: serialBackoff}
 	for ctx.Err() == nil {
 		port, err := openPort(n.cfg.Open, n.cfg.Device, n.cfg.Baud)
 		if err == nil {

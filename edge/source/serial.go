@@ -79,10 +79,14 @@ func NewSerial(cfg SerialConfig) (*Serial, error) {
 // file.
 const serialPoll = 250 * time.Millisecond
 
+// serialBackoff bounds the wait before a port is opened again: asking costs next to
+// nothing, and what a radio says meanwhile is lost.
+const serialBackoff = 2 * time.Second
+
 // Run reads until ctx ends. It returns nil.
 func (s *Serial) Run(ctx context.Context, sink Sink) error {
 	defer s.set(StateStopped, "")
-	var retry backoff
+	retry := backoff{limit: serialBackoff}
 	for ctx.Err() == nil {
 		device, counters, port, err := s.open()
 		if err == nil {
@@ -123,17 +127,38 @@ func (s *Serial) open() (string, *lineCounters, serial.Port, error) {
 }
 
 // openPort opens a serial port, 8N1, whose reads end after serialPoll. An absent
-// device is a bare ENOENT, a busy one a PortError; neither needs another answer
-// than trying again.
+// device is a bare ENOENT, a busy one a PortError or errClaimed; none needs another
+// answer than trying again.
 func openPort(open func(string, *serial.Mode) (serial.Port, error), device string, baud int) (serial.Port, error) {
-	port, err := open(device, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+	claim, err := claimPort(device)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	if err := port.SetReadTimeout(serialPoll); err != nil {
-		return nil, errors.Join(fmt.Errorf("set read timeout: %w", err), port.Close())
+	port, err := open(device, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+	if err != nil {
+		claim.close()
+		return nil, fmt.Errorf("open: %w", err)
 	}
-	return port, nil
+	claimed := &claimedPort{port, claim}
+	if err := claim.share(); err != nil {
+		return nil, errors.Join(err, claimed.Close())
+	}
+	if err := port.SetReadTimeout(serialPoll); err != nil {
+		return nil, errors.Join(fmt.Errorf("set read timeout: %w", err), claimed.Close())
+	}
+	return claimed, nil
+}
+
+// claimedPort is a port with its claim.
+type claimedPort struct {
+	serial.Port
+	claim *portClaim
+}
+
+// Close closes both.
+func (p *claimedPort) Close() error {
+	defer p.claim.close()
+	return p.Port.Close()
 }
 
 // portReader makes of a port's timed reads one that ends with ctx, with a

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.bug.st/serial"
@@ -42,8 +43,10 @@ func serialHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.As(err, &p) && p.Code() == serial.PermissionDenied:
 		return ": this user may not; serial ports belong to the group dialout"
-	case errors.As(err, &p) && p.Code() == serial.PortBusy:
-		return ": another process has it"
+	case errors.Is(err, errClaimed):
+		return ": another gateway has it"
+	case errors.As(err, &p) && p.Code() == serial.PortBusy, errors.Is(err, syscall.EBUSY):
+		return ": another process has it; or one that was killed left it marked exclusive, which a pseudo-terminal is until its other end is closed"
 	case errors.Is(err, fs.ErrNotExist), errors.As(err, &p) && p.Code() == serial.PortNotFound:
 		return ": it is not plugged in, or has another name; see /dev/serial/by-id and by-path"
 	}
