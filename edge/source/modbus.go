@@ -79,6 +79,7 @@ type Modbus struct {
 	meter
 	cfg     ModbusConfig
 	bus     modbusBus
+	read    func(unit uint8, q *modbus.Request) ([]byte, sensor.Quality) // of bus
 	devices []*modbusDevice
 }
 
@@ -103,7 +104,7 @@ func NewModbus(cfg ModbusConfig) (*Modbus, error) {
 		cfg.Timeout = time.Second
 	}
 	m := &Modbus{cfg: cfg, bus: modbusBus{cfg: &cfg}}
-	m.bus.cfg, m.bus.meter = &m.cfg, &m.meter
+	m.bus.cfg, m.bus.meter, m.read = &m.cfg, &m.meter, m.bus.read
 	for _, d := range cfg.Devices {
 		m.devices = append(m.devices, &modbusDevice{ModbusDevice: d, requests: modbus.Requests(d.Registers), split: map[int]bool{}})
 	}
@@ -144,7 +145,7 @@ func (m *Modbus) poll(ctx context.Context, d *modbusDevice, sink Sink) error {
 	for i := range d.requests {
 		q := &d.requests[i]
 		if failed == sensor.QualityGood && !d.split[i] {
-			data, quality := m.bus.read(d.Unit, q)
+			data, quality := m.read(d.Unit, q)
 			if quality == sensor.QualityBadException && len(q.Reads) > 1 {
 				d.split[i] = true // one register may be the reason
 			} else {
@@ -163,7 +164,7 @@ func (m *Modbus) poll(ctx context.Context, d *modbusDevice, sink Sink) error {
 			var data []byte
 			quality := failed
 			if failed == sensor.QualityGood {
-				data, quality = m.bus.read(d.Unit, &parts[j])
+				data, quality = m.read(d.Unit, &parts[j])
 				failed = m.judge(d, quality)
 			}
 			if err := m.deliver(d, &parts[j], data, quality, sink); err != nil {
@@ -186,7 +187,7 @@ func (m *Modbus) prepare(ctx context.Context, d *modbusDevice) sensor.Quality {
 	if !d.suspect || !m.bus.serial() {
 		return sensor.QualityGood
 	}
-	_, quality := m.bus.read(d.Unit, &d.requests[0])
+	_, quality := m.read(d.Unit, &d.requests[0])
 	if failed := m.judge(d, quality); failed != sensor.QualityGood {
 		return failed
 	}

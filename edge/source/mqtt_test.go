@@ -2,14 +2,7 @@ package source
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -17,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
@@ -259,28 +251,6 @@ func TestBrokerRestart(t *testing.T) {
 	}
 }
 
-// TestBrokerRefuses: a wrong password, a subscription that is not granted and a
-// QoS below the one asked for are said.
-func TestBrokerRefuses(t *testing.T) {
-	passwords := filepath.Join(t.TempDir(), "passwords")
-	if err := os.WriteFile(passwords, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b := newBroker(t, "allow_anonymous false\npassword_file "+passwords+"\n")
-	m, err := NewMQTT(mqttConfig(b, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx, &durableSink{marks: map[string][]byte{}}) }()
-	eventually(t, "a refusal", func() bool { return m.Status().State == StateAbsent && m.Status().Errors > 0 })
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
 func TestFilters(t *testing.T) {
 	m, err := NewMQTT(MQTTConfig{Options: options("x"), Broker: BrokerConfig{URL: "mqtt://h:1", ClientID: "c"}, Topics: []MQTTTopic{{Filter: "a/+/c"}, {Filter: "a/#"}, {Filter: "$share/g/b/+"}, {Filter: "z"}}})
 	if err != nil {
@@ -346,51 +316,4 @@ func TestSeenRemembersTheNewest(t *testing.T) {
 	if _, err := openSeen("m", 64, sink); err == nil {
 		t.Error("a newer mark was read")
 	}
-}
-
-// TestTLSAndPassword: over TLS with a name and a password that are right.
-func TestTLSAndPassword(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := exec.LookPath("mosquitto_passwd"); err != nil {
-		t.Skip(err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, data := range map[string][]byte{"cert": certificate, "key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), "passwords": nil} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.Command("mosquitto_passwd", "-b", filepath.Join(dir, "passwords"), "anna", "secret").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	b := newBroker(t, fmt.Sprintf("allow_anonymous false\npassword_file %s/passwords\ncertfile %s/cert\nkeyfile %s/key\n", dir, dir, dir))
-	cfg := mqttConfig(b, 1)
-	cfg.Broker.URL, cfg.Broker.Credentials = "mqtts://"+b.addr, func() (string, string) { return "anna", "secret" }
-	cfg.Broker.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
-	cfg.Broker.TLS.RootCAs.AppendCertsFromPEM(certificate)
-	sink := &durableSink{marks: map[string][]byte{}}
-	runMQTT(t, cfg, sink)
-	p := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(cfg.Broker.URL).SetClientID("p").SetTLSConfig(cfg.Broker.TLS).SetUsername("anna").SetPassword("secret"))
-	if token := p.Connect(); token.Wait() && token.Error() != nil {
-		t.Fatal(token.Error())
-	}
-	defer p.Disconnect(0)
-	eventually(t, "a message over TLS", func() bool {
-		publish(t, p, "plant/a/b", "1", false)
-		return len(sink.payloads()) > 0
-	})
 }

@@ -1,11 +1,9 @@
 package source
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -163,7 +161,7 @@ func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.Clie
 	if l.cfg.StatusTopic != "" {
 		o.SetWill(l.cfg.StatusTopic, "offline", 1, true)
 	}
-	if u, err := url.Parse(l.cfg.URL); err == nil && u.Scheme == "mqtt" {
+	if u, err := url.Parse(l.cfg.URL); err == nil && (u.Scheme == "mqtt" || u.Scheme == "mqtts") {
 		o.SetCustomOpenConnectionFn(openBuffered)
 	}
 	// Before Connect: the broker sends at once what it kept, and a message that no
@@ -228,21 +226,3 @@ func (noStore) All() []string                     { return nil }
 func (noStore) Del(string)                        {}
 func (noStore) Close()                            {}
 func (noStore) Reset()                            {}
-
-// openBuffered connects over TCP. paho reads a packet in three reads, which a
-// buffer makes one for many packets.
-func openBuffered(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: o.ConnectTimeout}).Dial("tcp", u.Host)
-	if err != nil {
-		return nil, err
-	}
-	return &bufferedConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
-}
-
-type bufferedConn struct {
-	net.Conn
-	r *bufio.Reader
-}
-
-// Read implements io.Reader.
-func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }

@@ -41,6 +41,8 @@ func Devices(fsys durable.FS, pattern string) ([]string, error) {
 func serialHint(err error) string {
 	var p *serial.PortError
 	switch {
+	case errors.Is(err, syscall.EPERM):
+		return ": not the user but the service may not; DeviceAllow= of its unit must name this kind of device"
 	case errors.Is(err, fs.ErrPermission), errors.As(err, &p) && p.Code() == serial.PermissionDenied:
 		return ": this user may not; serial ports belong to the group dialout"
 	case errors.Is(err, errClaimed):
