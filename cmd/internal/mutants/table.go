@@ -2,10 +2,10 @@ package main
 
 import "slices"
 
-// table lists the places, in data's way: what holds a sensor node's readings, C1, the link, C2, the task's
+// table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants())
 }
 
 func nodeMutants() []mutant {
@@ -45,6 +45,21 @@ func brokerMutants() []mutant {
 			"\t_, ok := s.taken[hash]\n\treturn ok", "\treturn hash == 0", broker},
 		{"which messages were taken rides with them", "edge/source/mqtt.go",
 			"b.Mark, b.Position = seen.mark()", "_, _ = seen.mark()", broker},
+	}
+}
+
+func lineMutants() []mutant {
+	return []mutant{
+		{"a port whose reader was killed is not left exclusive", "edge/source/serialclaim_linux.go",
+			"unix.IoctlSetInt(c.fd, unix.TIOCNXCL, 0)", "unix.IoctlSetInt(c.fd, unix.TIOCEXCL, 0)", []string{"-run", "SerialAfterKill", "./edge/source"}},
+		{"two gateways do not share a port", "edge/source/serialclaim_linux.go",
+			"unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)", "unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)", []string{"-run", "SerialAfterKill", "./edge/source"}},
+		{"a value that could not be read is no old one", "edge/source/modbus.go",
+			"\t\tr.Readings = q.Failed(d.Sensor, quality, nil)", "\t\tr.Readings = q.Readings(d.Sensor, make([]byte, 2*q.Count), nil)", []string{"-run", "Modbus", "./edge/source"}},
+		{"a dead slave leaves the bus to the others", "edge/source/modbus.go",
+			"d.askAt = time.Now()", "d.askAt = time.Time{}", []string{"-run", "DeadSlave", "./edge/source"}},
+		{"an answer that comes late is no answer to the next question", "edge/source/modbus.go",
+			"\t\td.suspect = true\n", "", []string{"-run", "ModbusTroubles", "./edge/source"}},
 	}
 }
 
