@@ -5,6 +5,7 @@
 #   make test      everything CI runs: format, vet, staticcheck, rules of the tree, tests with -race, fuzzing, crash matrix
 #   make package   the Debian packages of a release in dist/: amd64, arm64, armhf, the same bytes from the same sources
 #   make test-install  what make test does with the packages, alone: lintian, the same bytes twice, their life on a booted Debian, ARM
+#   make test-usb  serial adapters unplugged, and the unit's limits, on a Debian with its own kernel in QEMU; needs root, 6 minutes
 #   make bench     the figures of docs, with this machine's own limits beside them
 #   make soak      the heavy counts of the tests and the crash matrix; hours
 #   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
@@ -23,7 +24,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X landfall/cmd/internal/cli.built=$(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: build firmware package test test-install deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants vuln fmt clean
+.PHONY: build firmware package test test-install test-usb deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants vuln fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
@@ -33,6 +34,9 @@ package:
 
 test-install:
 	$(GO) test -count=1 -timeout 30m -v ./cmd/internal/pack
+
+test-usb:
+	LANDFALL_USB=1 $(GO) test -count=1 -timeout 30m -v -run TestUnplugged ./cmd/internal/pack
 
 firmware:
 	@$(MAKE) --no-print-directory -C firmware BUILD=$(CURDIR)/bin/firmware
