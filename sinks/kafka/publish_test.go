@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -269,6 +270,26 @@ func TestTransactionTimeGrows(t *testing.T) {
 	}
 	if n := values(t, brokers, "p.record"); n != 1 {
 		t.Errorf("%d rows, want 1", n)
+	}
+}
+
+// TestRefusedRowsEndTheEpoch: when the broker refuses a batch of rows for good,
+// nothing of the epoch is committed, and the next attempt brings all of it.
+func TestRefusedRowsEndTheEpoch(t *testing.T) {
+	cluster, brokers := fake(t)
+	s, outputs := staged(t, Config{Brokers: brokers, Prefix: "p.", Tables: some}, 1, rowsOf(0, 5))
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "p.record", Err: kerr.MessageTooLarge})
+	if err := s.Publish(t.Context(), outputs); err == nil || refused.Hits() == 0 {
+		t.Errorf("said %v after %d refusals", err, refused.Hits())
+	}
+	if n := values(t, brokers, "p.ais_position"); n != 0 {
+		t.Errorf("%d rows of an epoch that was refused", n)
+	}
+	if err := s.Publish(t.Context(), outputs); err != nil {
+		t.Fatal(err)
+	}
+	if n := values(t, brokers, "p.record"); n != 5 {
+		t.Errorf("%d rows, want 5", n)
 	}
 }
 

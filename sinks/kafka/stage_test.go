@@ -69,13 +69,19 @@ func TestDamagedStagedObjectIsNotPublished(t *testing.T) {
 	_, brokers := fake(t)
 	c := Config{Brokers: brokers, Prefix: "p.", Tables: some}
 	s, outputs := staged(t, c, 1, rowsOf(0, 5))
-	c.Files = liar{s.cfg.Files, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }}
-	damaged, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := damaged.Publish(t.Context(), outputs); !errors.Is(err, errStaged) {
-		t.Errorf("a damaged object: %v", err)
+	for name, change := range map[string]func([]byte) []byte{
+		"one bit": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		// It is a whole stream all the same: only the hash tells.
+		"a column's name": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("received_at"), []byte("received_it")) },
+	} {
+		c.Files = liar{s.cfg.Files, change}
+		damaged, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := damaged.Publish(t.Context(), outputs); !errors.Is(err, errStaged) {
+			t.Errorf("%s changed: %v", name, err)
+		}
 	}
 	if err := s.Publish(t.Context(), outputs); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants())
 }
 
 func nodeMutants() []mutant {
@@ -265,5 +265,38 @@ func bucketMutants() []mutant {
 			"\treturn fmt.Errorf(\"%w (%s): %v\", ErrNoAnswer, b.Location, err)", "\treturn fmt.Errorf(\"%w\", err)", s3},
 		{"a store that does not compare is refused at the start", "cmd/internal/enginecli/place.go",
 			"\tif err == nil {\n\t\terr = object.SelfTest(ctx, store)\n\t}\n", "", []string{"-run", "WillNotDo", "./cmd/internal/enginecli"}},
+	}
+}
+
+func topicMutants() []mutant {
+	kafka, fast := []string{"./sinks/kafka"}, []string{"-skip", "TestSuite", "./sinks/kafka"}
+	return []mutant{
+		{"the marker is read before an epoch is written", "sinks/kafka/publish.go",
+			"	last, err := s.readMarker(ctx, w, o)\n", "	var last *marker\n", kafka},
+		{"earlier writers are fenced before the marker is read", "sinks/kafka/publish.go",
+			"	w, err := s.fence(ctx, o)\n	if err != nil {\n		return err\n	}\n	defer w.close()\n	last, err := s.readMarker(ctx, w, o)\n",
+			"	reader, err := kgo.NewClient(s.clientOptions()...)\n	if err != nil {\n		return err\n	}\n	defer reader.Close()\n	last, err := s.readMarker(ctx, &writer{client: reader}, o)\n	if err != nil {\n		return err\n	}\n	w, err := s.fence(ctx, o)\n	if err != nil {\n		return err\n	}\n	defer w.close()\n", kafka},
+		{"the marker of an epoch is compared by hash", "sinks/kafka/marker.go",
+			"r.SHA256 != want", "r.SHA256 == \"\"", kafka},
+		{"a marker ahead that does not know an epoch stops it", "sinks/kafka/marker.go",
+			"	return false, fmt.Errorf(\"%w: the marker of %s is at", "	if len(published) > 0 {\n		return true, nil\n	}\n	return false, fmt.Errorf(\"%w: the marker of %s is at", fast},
+		{"a marker counts when its transaction was committed", "sinks/kafka/markerlog.go",
+			"binary.BigEndian.Uint16(r.Key[2:]) != controlCommit", "binary.BigEndian.Uint16(r.Key[2:]) > 99", fast},
+		{"markers are read to the high watermark", "sinks/kafka/markerlog.go",
+			"	for l.next < end.Offset {\n", "	for l.next < end.Offset && l.next < 1 {\n", kafka},
+		{"an epoch is committed when the broker has every row", "sinks/kafka/writer.go",
+			"return errors.Join(w.client.Flush(ctx), w.failed())", "return w.client.Flush(ctx)", fast},
+		{"the marker rides with the rows", "sinks/kafka/publish.go",
+			"	w.produce(ctx, &kgo.Record{Topic: o.markers, Key: []byte(o.task), Value: value})\n", "	w.produce(ctx, &kgo.Record{Topic: o.markers, Key: []byte(o.task + \"-\"), Value: value})\n", fast},
+		{"a staged object's hash is compared before it is published", "sinks/kafka/stage.go",
+			"hex.EncodeToString(sum[:]) != f.SHA256", "len(sum) == 0", fast},
+		{"a staged object is read back before the manifest names it", "sinks/kafka/stage.go",
+			"	return f, s.verify(ctx, f, t)\n", "	return f, nil\n", fast},
+		{"rows in topics that are compacted are refused", "sinks/kafka/topics.go",
+			"	if policy := t.configs[\"cleanup.policy\"]; policy == \"compact\" ||", "	if policy := t.configs[\"cleanup.policy\"]; policy == \"\" ||", fast},
+		{"markers that expire are refused", "sinks/kafka/topics.go",
+			"if n, ok := t.number(name); ok && n >= 0 {\n			return t.refuse(name, forEver)", "if n, ok := t.number(name); ok && n >= 0 && t.partitions > 1 {\n			return t.refuse(name, forEver)", fast},
+		{"what is in Kafka with other content is not tried again", "engine/checkpoint/settled.go",
+			"stream.ErrContent, ErrVersion", "ErrVersion", []string{"./engine/checkpoint"}},
 	}
 }
