@@ -38,8 +38,6 @@ type Options struct {
 	Logger  *slog.Logger // nil: silence
 	Version string       // of the program, for status and manifests
 	Ready   func()       // called once by Run, when the engine works; nil: nobody waits
-	// Rows shows rows of tables to who looks; nil: tap has no stage row.
-	Rows Rows
 	// CertFloor is a time that is surely past, like that of the build.
 	CertFloor time.Time
 }

@@ -15,18 +15,13 @@ import (
 const (
 	StageLanded = "landed" // records behind C2, as they came
 	StageRecord = "record" // what the task made of each: its reject reason, its number of rows
-	StageRow    = "row"    // the rows of a table as they go to the sinks, before their epoch is committed
 )
 
-// Rows turns the rows of one table into what tap shows of them, JSON objects or
-// else, and gives one to emit for each; build is called at once or not at all.
-type Rows func(name table.Name, rows *table.Batch, query url.Values, emit func(build func() any))
-
 // taps are the feeds of an engine, one a stage.
-type taps struct{ landed, records, rows tap.Feed }
+type taps struct{ landed, records tap.Feed }
 
 // ServeHTTP implements http.Handler: the query names the stage, none: record. It
-// begins with what passes next, and takes gateway, source, reject and table as
+// begins with what passes next, and takes gateway, source and reject as
 // conditions.
 func (t *taps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Query().Get("stage") {
@@ -34,10 +29,8 @@ func (t *taps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.landed.ServeHTTP(w, r)
 	case "", StageRecord:
 		t.records.ServeHTTP(w, r)
-	case StageRow:
-		t.rows.ServeHTTP(w, r)
 	default:
-		http.Error(w, "stage: want landed, record or row", http.StatusBadRequest)
+		http.Error(w, "stage: want landed or record", http.StatusBadRequest)
 	}
 }
 
@@ -88,7 +81,7 @@ func (t tapped) Append(ctx context.Context, l landing.Landed) error {
 }
 
 // show shows what a task made of one landed block, before it is staged.
-func (t *taps) show(l *landing.Landed, rows *table.Batch, as Rows) {
+func (t *taps) show(l *landing.Landed, rows *table.Batch) {
 	t.records.Offer(func(q url.Values, emit func(func() any)) {
 		if !wanted(q, "gateway", l.Gateway) {
 			return
@@ -103,19 +96,6 @@ func (t *taps) show(l *landing.Landed, rows *table.Batch, as Rows) {
 		}
 		for i := range rows.Conflicts {
 			emit(func() any { return tapConflict(&rows.Conflicts[i]) })
-		}
-	})
-	if as == nil {
-		return
-	}
-	t.rows.Offer(func(q url.Values, emit func(func() any)) {
-		if !wanted(q, "gateway", l.Gateway) {
-			return
-		}
-		for _, name := range table.Names() {
-			if wanted(q, "table", string(name)) {
-				as(name, rows, q, emit)
-			}
 		}
 	})
 }
@@ -145,7 +125,7 @@ func tapConflict(r *table.ConflictRow) *tap.Record {
 
 // show is what tasks call for each block.
 func (s *Server) show(l *landing.Landed, rows *table.Batch) {
-	if s.taps.records.Wanted() || s.taps.rows.Wanted() {
-		s.taps.show(l, rows, s.opt.Rows)
+	if s.taps.records.Wanted() {
+		s.taps.show(l, rows)
 	}
 }
