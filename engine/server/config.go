@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"landfall/edge/config"
@@ -17,7 +19,10 @@ import (
 
 // Config configures an engine. Default gives what an absent key means.
 type Config struct {
-	// Listen is host:port where gateways deliver. Required.
+	// Roles is what this engine does: RoleIngest, RoleTasks; none: both. With a
+	// directory as landing log both are needed.
+	Roles []string `yaml:"roles"`
+	// Listen is host:port where gateways deliver. Required of an ingest.
 	Listen string `yaml:"listen"`
 	// Status is host:port of the status page and metrics, on loopback; empty:
 	// none.
@@ -60,9 +65,11 @@ type IdentityConfig struct {
 	Unauthenticated bool `yaml:"unauthenticated"`
 }
 
-// LandingConfig configures the embedded landing log.
+// LandingConfig configures the landing log: embedded in a directory, or Kafka.
 type LandingConfig struct {
-	Dir string `yaml:"dir"` // required, absolute, made if absent
+	Kafka KafkaConfig `yaml:"kafka"`
+	// What follows is of the embedded one, but for Reserve.
+	Dir string `yaml:"dir"` // required without kafka, absolute, made if absent
 	// Partitions is fixed when the log is made; every gateway lies in one.
 	Partitions  int          `yaml:"partitions"`
 	SegmentSize config.Bytes `yaml:"segment_size"`
@@ -144,7 +151,7 @@ type LimitsConfig struct {
 // Default gives the configuration that absent keys mean.
 func Default() Config {
 	return Config{
-		Landing:      LandingConfig{Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
+		Landing:      LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
 		Lake:         LakeConfig{S3: DefaultS3()},
 		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
@@ -171,16 +178,21 @@ func (c *Config) CheckpointDir() string {
 // nothing. It touches no file. Errors: config.FieldErrors, joined.
 func (c *Config) Validate() error {
 	var p config.Problems
-	p.Add(config.IsAddress(c.Listen), "listen", strconv.Quote(c.Listen), "host:port with a number for the port")
+	c.roles(&p)
 	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8481, or nothing")
 	p.Add((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.cert_file", strconv.Quote(c.TLS.CertFile), "cert_file and key_file together, or neither")
 	p.Add(c.TLS.ClientCAFile == "" || c.TLS.CertFile != "", "tls.client_ca_file", strconv.Quote(c.TLS.ClientCAFile), "nothing, because without cert_file there is no TLS")
 	p.Add(c.TLS.CRLFile == "" || c.TLS.ClientCAFile != "", "tls.crl_file", strconv.Quote(c.TLS.CRLFile), "nothing, because without client_ca_file no certificate is asked for")
-	c.Identity.validate(&p, c.TLS.ClientCAFile != "")
+	if c.Runs(RoleIngest) {
+		c.Identity.validate(&p, c.TLS.ClientCAFile != "")
+	}
 	c.directories(&p)
 	c.Lake.S3.validate(&p, IsBucket(c.Lake.Dir) || IsBucket(c.CheckpointDir()))
 	c.Sinks.Kafka.validate(&p)
 	l := &c.Landing
+	if l.Kafka.Used() {
+		l.Kafka.validate(&p)
+	}
 	p.Add(l.Partitions >= 1 && l.Partitions <= embedded.MaxPartitions, "landing.partitions", strconv.Itoa(l.Partitions), fmt.Sprintf("a number from 1 to %d", embedded.MaxPartitions))
 	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "landing.segment_size", l.SegmentSize.String(), fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))
 	p.Add(l.Quota == 0 || l.Quota >= 2*l.SegmentSize, "landing.quota", l.Quota.String(), "0B for none, or at least two segments")
@@ -210,10 +222,40 @@ func (l *LimitsConfig) validate(p *config.Problems) {
 	p.Add(l.GatewaySessions >= 0, "limits.gateway_sessions", strconv.Itoa(l.GatewaySessions), "a number of 0 (none) or more")
 }
 
+// The roles of an engine.
+const (
+	RoleIngest = "ingest" // takes what gateways send
+	RoleTasks  = "tasks"  // turns it into tables
+)
+
+// Runs says whether the engine has a role.
+func (c *Config) Runs(role string) bool { return len(c.Roles) == 0 || slices.Contains(c.Roles, role) }
+
+func (c *Config) roles(p *config.Problems) {
+	for i, r := range c.Roles {
+		p.Add(r == RoleIngest || r == RoleTasks, fmt.Sprintf("roles[%d]", i), strconv.Quote(r), RoleIngest+" or "+RoleTasks)
+	}
+	both := c.Runs(RoleIngest) && c.Runs(RoleTasks)
+	p.Add(both || c.Landing.Kafka.Used(), "roles", strings.Join(c.Roles, ", "), "nothing, because a directory as landing log is one engine's; landing.kafka shares the work")
+	if c.Runs(RoleIngest) {
+		p.Add(config.IsAddress(c.Listen), "listen", strconv.Quote(c.Listen), "host:port with a number for the port")
+	} else {
+		p.Add(c.Listen == "", "listen", strconv.Quote(c.Listen), "nothing, because the role ingest is not this engine's")
+	}
+}
+
 func (c *Config) directories(p *config.Problems) {
 	const want = "the absolute path of a directory of its own"
-	p.Add(filepath.IsAbs(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), want)
+	if c.Landing.Kafka.Used() {
+		p.Add(c.Landing.Dir == "", "landing.dir", strconv.Quote(c.Landing.Dir), "nothing, because landing.kafka is the landing log")
+	} else {
+		p.Add(filepath.IsAbs(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), want)
+	}
 	const place = want + ", or s3://bucket/prefix"
+	if !c.Runs(RoleTasks) {
+		p.Add(c.Lake.Dir == "", "lake.dir", strconv.Quote(c.Lake.Dir), "nothing, because the role tasks is not this engine's")
+		return
+	}
 	p.Add(isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), place)
 	p.Add(c.Checkpoint.Dir == "" || isPlace(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), place+", or nothing")
 	p.Add(c.Lake.Dir == "" || filepath.Clean(c.Lake.Dir) != filepath.Clean(c.Landing.Dir), "landing.dir", strconv.Quote(c.Landing.Dir), "another directory than the lake's")

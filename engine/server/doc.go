@@ -1,5 +1,6 @@
-// Package server is the engine assembled: ingest, the embedded landing log, one
-// supervised task a partition, and a status page.
+// Package server is the engine assembled: ingest, the landing log (embedded, or
+// a topic that several engines share), one supervised task a partition or those
+// partitions that the consumer group assigns, and a status page.
 //
 // In:  a Config; requests of gateways; from cmd, the checkpoint store and the
 // sinks, which engine does not import.
@@ -11,7 +12,9 @@
 //     that nothing is taken in that has no way out, and closed in data's order:
 //     ingest first, then the tasks, which commit what they read, then the
 //     landing log, each with a deadline.
-//  2. A task that stops stops nobody else. What may pass is tried again with
+//  2. A task that stops stops nobody else. A partition that the group takes
+//     back is committed or abandoned before another engine has it, and one that
+//     was lost is fenced by HEAD: never half of an epoch. What may pass is tried again with
 //     backoff for ever; what a person must look at (another claim, another
 //     identity, damage, a newer format) stops that partition, red.
 //  3. While there is less free space than the reserve, nothing is landed, so

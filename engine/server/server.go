@@ -3,11 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,17 +17,17 @@ import (
 	"landfall/edge/wire"
 	"landfall/engine/checkpoint"
 	"landfall/engine/ingest"
-	"landfall/engine/landing"
-	"landfall/engine/landing/embedded"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/stream"
 	"landfall/engine/task"
 )
 
 // Options are what the engine gets beside its configuration.
 type Options struct {
-	// Store holds checkpoints. Required.
+	// Store holds checkpoints. Required of an engine with tasks.
 	Store checkpoint.Store
-	// Sinks makes the sinks of one run of one task. Required.
+	// Sinks makes the sinks of one run of one task. Required of an engine with
+	// tasks.
 	Sinks func() ([]stream.Sink, error)
 	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
 	SinkStatus func() []SinkStatus
@@ -47,8 +45,10 @@ type Server struct {
 	cfg     Config
 	opt     Options
 	started time.Time
-	log     *embedded.Log
-	ingest  *ingest.Handler
+	log     landingLog
+	topic   *kafka.Log      // log, when it is on Kafka; nil: it is embedded
+	group   *kafka.Group    // of the engines that share the partitions; nil: none, or not joined
+	ingest  *ingest.Handler // nil: not this engine's role
 	tasks   []*supervisor
 	certs   *certs.Keeper // nil: plain HTTP
 	landing pulse.Pulse
@@ -56,15 +56,17 @@ type Server struct {
 	warning atomic.Pointer[string] // stays in Status; nil: none
 }
 
-// New makes the engine's parts and takes the landing log's directory; nothing
-// is taken or read before Run. Errors: config.FieldErrors, durable.ErrLocked
-// when another process runs on the directory, and those of the parts.
-func New(cfg Config, opt Options) (*Server, error) {
+// New makes the engine's parts and takes the landing log's directory, or asks
+// the brokers for its topic, until ctx ends; nothing is taken or read before
+// Run. Errors: config.FieldErrors, durable.ErrLocked when another process runs
+// on the directory, kafka.ErrUnavailable while no broker answers, and those of
+// the parts.
+func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if opt.Store == nil || opt.Sinks == nil {
-		return nil, errors.New("server: Store and Sinks are required")
+	if cfg.Runs(RoleTasks) && (opt.Store == nil || opt.Sinks == nil) {
+		return nil, errors.New("server: Store and Sinks are required of an engine with tasks")
 	}
 	if opt.FS == nil {
 		opt.FS = durable.OS{}
@@ -76,17 +78,8 @@ func New(cfg Config, opt Options) (*Server, error) {
 		opt.Ready = func() {}
 	}
 	s := &Server{cfg: cfg, opt: opt, started: time.Now()}
-	if err := config.CheckDir(opt.FS, "landing.dir", cfg.Landing.Dir); err != nil {
+	if err := s.openLog(ctx); err != nil {
 		return nil, err
-	}
-	var err error
-	if s.log, err = embedded.Open(embedded.Config{
-		FS: opt.FS, Dir: cfg.Landing.Dir, Partitions: cfg.Landing.Partitions, SegmentBytes: int64(cfg.Landing.SegmentSize),
-		QuotaBytes: int64(cfg.Landing.Quota), ReserveBytes: int64(cfg.Landing.Reserve), Logger: opt.Logger,
-	}); errors.Is(err, landing.ErrMismatch) {
-		return nil, &config.FieldError{Key: "landing.partitions", Got: err.Error(), Want: "what the landing log was made with, for its life"}
-	} else if err != nil {
-		return nil, fmt.Errorf("open landing log: %w", err)
 	}
 	if err := s.assemble(); err != nil {
 		return nil, errors.Join(err, s.log.Close())
@@ -96,7 +89,7 @@ func New(cfg Config, opt Options) (*Server, error) {
 
 // assemble makes the tasks and ingest, in this order.
 func (s *Server) assemble() error {
-	for p := range s.log.Partitions() {
+	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
 			state: TaskStopped,
@@ -107,6 +100,14 @@ func (s *Server) assemble() error {
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})
+	}
+	for _, t := range s.tasks {
+		if s.topic != nil {
+			t.fenced = s.cfg.Landing.Kafka.SessionTimeout
+		}
+	}
+	if !s.cfg.Runs(RoleIngest) {
+		return nil
 	}
 	err := s.openCerts()
 	if err != nil {
@@ -145,45 +146,60 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.log.Close())
 	}
-	tasks, stopTasks := context.WithCancel(context.Background())
-	defer stopTasks()
-	var parts sync.WaitGroup
-	for _, t := range s.tasks {
-		parts.Go(func() { t.supervise(tasks) })
+	endTasks, err := s.work()
+	if err != nil {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return errors.Join(err, local.Close(), s.log.Close())
 	}
-	mux := http.NewServeMux()
-	mux.Handle(wire.Path, s.ingest)
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug)}
-	failed := make(chan error, 1)
-	parts.Go(func() { failed <- web.Serve(listener) })
-	s.opt.Logger.Info("engine runs", "listen", listener.Addr(), "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
+	web, failed := s.serve(listener)
+	s.opt.Logger.Info("engine runs", "listen", s.cfg.Listen, "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
 	s.opt.Ready()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
 	closeWeb(web)
-	stopTasks()
-	parts.Wait()
+	endTasks()
 	err = errors.Join(err, local.Close(), s.log.Close())
 	s.opt.Logger.Info("engine stopped", "error", err)
 	return err
 }
 
-// listen opens the ingest's address and the status page.
-func (s *Server) listen() (net.Listener, *page.Page, error) {
-	listener, err := net.Listen("tcp", s.cfg.Listen)
-	if err != nil {
-		return nil, nil, &config.FieldError{Key: "listen", Got: err.Error(), Want: "a free address of this machine"}
+// serve lets gateways in, when that is this engine's role; failed tells when it
+// can no longer.
+func (s *Server) serve(listener net.Listener) (web *http.Server, failed chan error) {
+	mux := http.NewServeMux()
+	web = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug)}
+	failed = make(chan error, 1)
+	if listener != nil {
+		mux.Handle(wire.Path, s.ingest)
+		go func() { failed <- web.Serve(listener) }() // ends with web
 	}
-	listener = secure(listener, s.tls())
+	return web, failed
+}
+
+// listen opens the ingest's address, when it has one, and the status page.
+func (s *Server) listen() (net.Listener, *page.Page, error) {
+	var listener net.Listener
+	var err error
+	if s.ingest != nil {
+		if listener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+			return nil, nil, &config.FieldError{Key: "listen", Got: err.Error(), Want: "a free address of this machine"}
+		}
+		listener = secure(listener, s.tls())
+	}
 	local, err := page.Serve(page.Config{
 		Address: s.cfg.Status, Prefix: "landfall_engine_", Metrics: s.metrics,
 		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps,
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
-		return nil, nil, errors.Join(err, listener.Close())
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return nil, nil, err
 	}
 	return listener, local, nil
 }

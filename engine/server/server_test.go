@@ -148,11 +148,11 @@ func TestPartitionsAreFixedAndOneProcessADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }}
-	s, err := New(c, opt)
+	s, err := New(t.Context(), c, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(c, opt); !errors.Is(err, durable.ErrLocked) {
+	if _, err := New(t.Context(), c, opt); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("second process: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,7 +162,7 @@ func TestPartitionsAreFixedAndOneProcessADirectory(t *testing.T) {
 	}
 	c.Landing.Partitions = 3
 	var fe *config.FieldError
-	if _, err := New(c, opt); !errors.As(err, &fe) || fe.Key != "landing.partitions" {
+	if _, err := New(t.Context(), c, opt); !errors.As(err, &fe) || fe.Key != "landing.partitions" {
 		t.Errorf("other partitions: %v", err)
 	}
 }

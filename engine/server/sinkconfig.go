@@ -114,12 +114,15 @@ func (c *KafkaSinkConfig) validate(p *config.Problems) {
 	p.Add(c.Replication >= 0 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 0 to 100")
 	p.Add(c.TransactionTimeout >= 5*time.Second && c.TransactionTimeout <= time.Hour, at+"transaction_timeout", c.TransactionTimeout.String(), "a time from 5s to 1h")
 	p.Add(c.MaxMessageSize >= 16<<10 && c.MaxMessageSize <= 64<<20, at+"max_message_size", c.MaxMessageSize.String(), "a size from 16KiB to 64MiB")
-	p.Add((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), at+"tls.cert_file", strconv.Quote(c.TLS.CertFile), "cert_file and key_file together, or neither")
-	p.Add(c.TLS.Enabled || c.TLS == KafkaTLSConfig{}, at+"tls.enabled", "false", "true, or no files beside it")
-	s := &c.SASL
+	validateKafkaClient(p, at, &c.TLS, &c.SASL)
+}
+
+func validateKafkaClient(p *config.Problems, at string, t *KafkaTLSConfig, s *KafkaSASLConfig) {
+	p.Add((t.CertFile == "") == (t.KeyFile == ""), at+"tls.cert_file", strconv.Quote(t.CertFile), "cert_file and key_file together, or neither")
+	p.Add(t.Enabled || *t == KafkaTLSConfig{}, at+"tls.enabled", "false", "true, or no files beside it")
 	p.Add(s.Mechanism == "" || slices.Contains(KafkaMechanisms(), s.Mechanism), at+"sasl.mechanism", strconv.Quote(s.Mechanism), fmt.Sprintf("one of %v, or nothing", KafkaMechanisms()))
 	p.Add((s.Mechanism != "") == (s.UserFile != "") && (s.Mechanism != "") == (s.PasswordFile != ""), at+"sasl", strconv.Quote(s.Mechanism), "mechanism, user_file and password_file together, or none")
-	for key, name := range map[string]string{"tls.ca_file": c.TLS.CAFile, "tls.cert_file": c.TLS.CertFile, "tls.key_file": c.TLS.KeyFile, "sasl.user_file": s.UserFile, "sasl.password_file": s.PasswordFile} {
+	for key, name := range map[string]string{"tls.ca_file": t.CAFile, "tls.cert_file": t.CertFile, "tls.key_file": t.KeyFile, "sasl.user_file": s.UserFile, "sasl.password_file": s.PasswordFile} {
 		p.Add(name == "" || filepath.IsAbs(name), at+key, strconv.Quote(name), "an absolute path")
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"landfall/edge/tap"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
-	"landfall/engine/landing/embedded"
 )
 
 // secure puts TLS before a listener, when there is any.
@@ -98,6 +97,9 @@ func (s *Server) Status() Status {
 	}
 	marks := map[string]record.Micros{}
 	for _, t := range s.tasks {
+		if !t.ours() && s.topic != nil {
+			continue // another engine's
+		}
 		out.Tasks = append(out.Tasks, t.status(s.log, marks))
 	}
 	for _, t := range out.Tasks {
@@ -109,7 +111,8 @@ func (s *Server) Status() Status {
 		}
 	}
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
-	for name, g := range s.ingest.Gateways() {
+	out.Reasons = append(out.Reasons, s.landingReasons()...)
+	for name, g := range s.gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt)}
 		if at, ok := marks[name]; ok {
 			one.Watermark = text(at)
@@ -117,8 +120,10 @@ func (s *Server) Status() Status {
 		out.Gateways = append(out.Gateways, one)
 	}
 	slices.SortFunc(out.Gateways, func(a, b GatewayStatus) int { return strings.Compare(a.Gateway, b.Gateway) })
-	out.Complete = completeThrough(marks, seenAt(s.ingest.Gateways()), record.Micros(time.Now().UnixMicro()), s.cfg.Window.GatewayTimeout)
-	out.Ingest = ingestStatus(s.ingest.Stats())
+	out.Complete = completeThrough(marks, seenAt(s.gateways()), record.Micros(time.Now().UnixMicro()), s.cfg.Window.GatewayTimeout)
+	if s.ingest != nil {
+		out.Ingest = ingestStatus(s.ingest.Stats())
+	}
 	s.certified(&out)
 	if s.opt.SinkStatus != nil {
 		out.Sinks = s.opt.SinkStatus()
@@ -128,6 +133,14 @@ func (s *Server) Status() Status {
 	}
 	out.Healthy = len(out.Reasons) == 0
 	return out
+}
+
+// gateways gives what ingest last saw of each; none where there is no ingest.
+func (s *Server) gateways() map[string]ingest.GatewayStatus {
+	if s.ingest == nil {
+		return nil
+	}
+	return s.ingest.Gateways()
 }
 
 // diskReasons says what is wrong with the disks.
@@ -159,7 +172,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 }
 
 // status describes the task and adds its gateways' watermarks to marks.
-func (s *supervisor) status(log *embedded.Log, marks map[string]record.Micros) TaskStatus {
+func (s *supervisor) status(log landingLog, marks map[string]record.Micros) TaskStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := TaskStatus{

@@ -44,13 +44,20 @@ type supervisor struct {
 	logger    *slog.Logger
 	counters  *task.Counters
 	wait      func(context.Context, time.Duration) bool // tells whether ctx is alive
+	// fenced is how long to wait after another claim took the partition, before it
+	// is claimed again: by then the group has told whose it is. 0: nobody else may
+	// have it, so a person must look.
+	fenced    time.Duration
+	committed func(stream.Position) // told of each commit; nil: nobody
 
 	mu       sync.Mutex
-	state    TaskState   // guarded by mu
-	err      error       // the last one; guarded by mu
-	restarts uint64      // guarded by mu
-	last     task.Status // as of the last commit; guarded by mu
-	commitAt time.Time   // guarded by mu
+	cancel   context.CancelFunc // nil: not ours to run; guarded by mu
+	done     chan struct{}      // closed when the last run ended; guarded by mu
+	state    TaskState          // guarded by mu
+	err      error              // the last one; guarded by mu
+	restarts uint64             // guarded by mu
+	last     task.Status        // as of the last commit; guarded by mu
+	commitAt time.Time          // guarded by mu
 }
 
 // permanent tells whether trying again cannot mend err.
@@ -66,6 +73,49 @@ func permanent(err error) bool {
 	return false
 }
 
+// start runs the task from now on, after an earlier run has ended.
+func (s *supervisor) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	before, done := s.done, make(chan struct{})
+	s.cancel, s.done = cancel, done
+	go func() { // joined by whoever waits for done
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		if ctx.Err() == nil {
+			s.supervise(ctx)
+		}
+	}()
+}
+
+// stop ends the task and gives what is closed when it has ended.
+func (s *supervisor) stop() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancel != nil {
+		s.cancel()
+		s.cancel = nil
+	}
+	if s.done == nil {
+		s.done = make(chan struct{})
+		close(s.done)
+	}
+	return s.done
+}
+
+// ours says whether this engine runs the task.
+func (s *supervisor) ours() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cancel != nil
+}
+
 // supervise runs the task until ctx ends or it cannot go on.
 func (s *supervisor) supervise(ctx context.Context) {
 	var backoff time.Duration
@@ -73,6 +123,7 @@ func (s *supervisor) supervise(ctx context.Context) {
 		s.set(TaskRunning, nil)
 		epochs := s.counters.Epochs.Load()
 		err := s.once(ctx)
+		taken := s.fenced > 0 && errors.Is(err, stream.ErrFenced)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			s.set(TaskStopped, err)
@@ -80,7 +131,7 @@ func (s *supervisor) supervise(ctx context.Context) {
 				s.logger.Warn("task did not finish; the next start does", "partition", s.partition, "error", err)
 			}
 			return
-		case permanent(err):
+		case permanent(err) && !taken:
 			s.set(TaskRed, err)
 			s.logger.Error("task stopped: a person must look", "partition", s.partition, "error", err)
 			return
@@ -89,6 +140,9 @@ func (s *supervisor) supervise(ctx context.Context) {
 			backoff = 0 // it got somewhere
 		}
 		backoff = min(max(2*backoff, minBackoff), maxBackoff)
+		if taken {
+			backoff = 2 * s.fenced
+		}
 		s.set(TaskRetrying, err)
 		s.logger.Warn("task failed and is tried again", "partition", s.partition, "after", backoff, "error", err)
 		if !s.wait(ctx, backoff-time.Duration(rand.Int64N(int64(backoff/2)))) {
@@ -135,6 +189,9 @@ func (s *supervisor) progress(st task.Status) {
 	defer s.mu.Unlock()
 	s.last, s.commitAt = st, time.Now()
 	s.err = nil
+	if s.committed != nil {
+		s.committed(st.Position)
+	}
 }
 
 // idle tells how long ago the last commit of a running task was.

@@ -72,7 +72,15 @@ func directoryFindings(ctx context.Context, c *server.Config) []cli.Finding {
 	if err := directories(c); err != nil {
 		return []cli.Finding{{What: "directories", Verdict: cli.Bad, Detail: err.Error(), Fix: "run doctor as the service does: sudo -u landfall landfall-engine doctor"}}
 	}
-	all := []cli.Finding{roomFor("landing.dir", c.Landing.Dir, c)}
+	all := []cli.Finding{}
+	if c.Landing.Kafka.Used() {
+		all = append(all, topicFinding(ctx, c))
+	} else {
+		all = append(all, roomFor("landing.dir", c.Landing.Dir, c))
+	}
+	if !c.Runs(server.RoleTasks) {
+		return all
+	}
 	lake := cli.Finding{What: "lake", Verdict: cli.Good, Detail: fmt.Sprintf("%s can be written, and %s compares before it swaps", c.Lake.Dir, c.CheckpointDir())}
 	fix := "another file system: without this two engines could both commit"
 	if server.IsBucket(c.Lake.Dir) {
@@ -242,4 +250,17 @@ func refusals(s *standing) []cli.Finding {
 		}
 	}
 	return all
+}
+
+// topicFinding asks for the topic of the landing log.
+func topicFinding(ctx context.Context, c *server.Config) cli.Finding {
+	f := cli.Finding{What: "landing.kafka", Verdict: cli.Good}
+	out := &strings.Builder{}
+	if err := checkTopic(ctx, c, out); err != nil {
+		f.Verdict, f.Detail = cli.Bad, err.Error()
+		f.Fix = "see to the brokers, or change the topic as the message says"
+		return f
+	}
+	f.Detail = strings.TrimSpace(out.String())
+	return f
 }

@@ -23,7 +23,9 @@ package enginecli
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +34,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/server"
 )
 
@@ -65,18 +68,49 @@ func load(name string) (*server.Config, *config.File, error) {
 // directories makes sure of the directories that a configuration names.
 func directories(c *server.Config) error {
 	for _, d := range []struct{ key, dir string }{{"landing.dir", c.Landing.Dir}, {"lake.dir", c.Lake.Dir}, {"checkpoint.dir", c.CheckpointDir()}} {
-		if server.IsBucket(d.dir) {
+		if server.IsBucket(d.dir) || !named(c, d.key) {
 			continue
 		}
 		if err := config.CheckDir(durable.OS{}, d.key, d.dir); err != nil {
 			return err
 		}
 	}
-	if server.IsBucket(c.Lake.Dir) {
+	if server.IsBucket(c.Lake.Dir) || !c.Runs(server.RoleTasks) {
 		return nil
 	}
 	return oneFileSystem(durable.OS{}, c.Lake.Dir)
 }
+
+// named tells whether an engine of these roles has a directory.
+func named(c *server.Config, key string) bool {
+	if key == "landing.dir" {
+		return !c.Landing.Kafka.Used()
+	}
+	return c.Runs(server.RoleTasks)
+}
+
+// checkTopic asks for the topic of the landing log, and makes none.
+func checkTopic(ctx context.Context, c *server.Config, out io.Writer) error {
+	k, err := c.Landing.Kafka.LogConfig(durable.OS{})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	id, err := kafka.Check(ctx, k)
+	switch {
+	case err != nil:
+		return server.KafkaProblem(err)
+	case id == "":
+		_, err = fmt.Fprintf(out, "topic %s: absent; the first engine that starts makes it, %d partitions on %d brokers each\n", k.Topic, k.Partitions, k.Replication)
+	default:
+		_, err = fmt.Fprintf(out, "topic %s: id %s, %d partitions, every setting as the landing log needs it\n", k.Topic, id, k.Partitions)
+	}
+	return err
+}
+
+// checkPatience is how long brokers may take to answer.
+const checkPatience = 20 * time.Second
 
 func checkCommand() *cobra.Command {
 	return cli.CheckCommand(DefaultConfig, func(c *cobra.Command, name string, out *cli.Checklist) error {
@@ -84,12 +118,20 @@ func checkCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: listens on %s, %d partitions\n", name, cfg.Listen, cfg.Landing.Partitions)
+		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: %s\n", name, does(cfg))
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
+		if cfg.Landing.Kafka.Used() {
+			if err := checkTopic(c.Context(), cfg, out); err != nil {
+				return f.Locate(err)
+			}
+		}
+		if !cfg.Runs(server.RoleTasks) {
+			return checkCertificates(cfg, f, out)
+		}
 		for _, dir := range slices.Compact([]string{cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir()}) {
-			if !server.IsBucket(dir) {
+			if dir != "" && !server.IsBucket(dir) {
 				_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", dir)
 			}
 		}
@@ -108,10 +150,29 @@ func checkCommand() *cobra.Command {
 		if err := checkKafka(c.Context(), &cfg.Sinks.Kafka, out); err != nil {
 			return f.Locate(err)
 		}
-		if _, err := cfg.TLS.Open(durable.OS{}, certs.Config{}); err != nil {
-			return f.Locate(err)
-		}
-		_, err = fmt.Fprintln(out, "certificates: read, where any are named")
-		return err
+		return checkCertificates(cfg, f, out)
 	})
+}
+
+func checkCertificates(c *server.Config, f *config.File, out *cli.Checklist) error {
+	if _, err := c.TLS.Open(durable.OS{}, certs.Config{}); err != nil {
+		return f.Locate(err)
+	}
+	_, err := fmt.Fprintln(out, "certificates: read, where any are named")
+	return err
+}
+
+// does says what an engine of this configuration does.
+func does(c *server.Config) string {
+	partitions := c.Landing.Partitions
+	if c.Landing.Kafka.Used() {
+		partitions = c.Landing.Kafka.Partitions
+	}
+	switch {
+	case !c.Runs(server.RoleTasks):
+		return fmt.Sprintf("listens on %s, lands in %d partitions and leaves them to other engines", c.Listen, partitions)
+	case !c.Runs(server.RoleIngest):
+		return fmt.Sprintf("takes its share of %d partitions, and nothing of gateways", partitions)
+	}
+	return fmt.Sprintf("listens on %s, %d partitions", c.Listen, partitions)
 }

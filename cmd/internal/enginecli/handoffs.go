@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"landfall/cmd/internal/explain"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/server"
 )
 
@@ -17,6 +18,9 @@ func Explain(c *server.Config) []explain.Handoff {
 			"so a partition always holds a prefix of each log; the task checks every offset all the same.",
 		Limits: []string{"the embedded landing log is one disk: what it loses before it is published, gateways have already released."},
 	}
+	if c.Landing.Kafka.Used() {
+		land = kafkaLanding(c)
+	}
 	if c.Identity.Unauthenticated {
 		land.Limits = append(land.Limits, "identity.unauthenticated: a sender is whoever it says; two of one name contradict each other and show in conflict.")
 	}
@@ -25,6 +29,13 @@ func Explain(c *server.Config) []explain.Handoff {
 		Why: "Landing position, state and staged files stand in one manifest, and HEAD moves to it by compare-and-swap from the one the epoch began with: all of it happened or none. " +
 			"A second writer loses the swap and stops.",
 		Limits: []string{fmt.Sprintf("rows become visible after %s, %d records or %s of rows, whichever comes first.", c.Epoch.Interval, c.Epoch.Records, c.Epoch.Size)},
+	}
+	if c.Landing.Kafka.Used() {
+		commit.Why += fmt.Sprintf(" Which engine works on which partition is the consumer group's to say (%s); a task begins where its manifest says, never at the group's offset, "+
+			"and an engine that was taken for dead and is not loses the swap.", c.Landing.Kafka.GroupName())
+	}
+	if !c.Runs(server.RoleTasks) {
+		return []explain.Handoff{land}
 	}
 	if server.IsBucket(c.CheckpointDir()) {
 		commit.Why += " HEAD is one object: a PUT with If-Match; an answer that is lost, a 500 after success or a timeout is resolved by reading HEAD back. " +
@@ -43,6 +54,25 @@ func Explain(c *server.Config) []explain.Handoff {
 		},
 	}
 	return append(append([]explain.Handoff{land, commit, publish}, topics(&c.Sinks.Kafka)...), rest())
+}
+
+// kafkaLanding explains landing on a topic.
+func kafkaLanding(c *server.Config) explain.Handoff {
+	k := &c.Landing.Kafka
+	h := explain.Handoff{
+		From: "edge log", To: fmt.Sprintf("landing log (topic %s, %d partitions)", k.Topic, k.Partitions), Commit: "C2", Guarantee: explain.ExactlyOnce,
+		Why: fmt.Sprintf("A block is acknowledged when all in-sync replicas have it, %d of %d at least. It is produced only when the block before it is acknowledged, and a request starts at an acknowledged offset, "+
+			"so whatever arrives late, twice or at another ingest lies behind all that it follows; the task drops the copies by offset. ", kafka.MinInsync(k.Replication), k.Replication) +
+			"A topic with other settings, another topic id or another number of partitions is refused.",
+		Limits: []string{
+			"Kafka answers before its disks are synced: what all in-sync replicas lose at once, as in a power cut of all brokers, gateways have already released.",
+			"each ingest knows what it landed itself: a gateway whose answer was lost sends again what another ingest landed meanwhile; give a gateway the same ingest where you can.",
+		},
+	}
+	if k.Replication < 3 {
+		h.Limits = append(h.Limits, fmt.Sprintf("landing.kafka.replication is %d: one broker holds all that was acknowledged; what its disk loses is lost.", k.Replication))
+	}
+	return h
 }
 
 // bucketPublish explains publishing where a staged file is an upload.

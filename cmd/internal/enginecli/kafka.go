@@ -1,17 +1,10 @@
 package enginecli
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -26,7 +19,7 @@ func kafkaSink(c *server.KafkaSinkConfig) (*kafka.Config, error) {
 	if !c.Enabled() {
 		return nil, nil
 	}
-	options, err := kafkaOptions("sinks.kafka.", &c.TLS, &c.SASL)
+	options, err := server.KafkaOptions(durable.OS{}, "sinks.kafka.", &c.TLS, &c.SASL)
 	if err != nil {
 		return nil, err
 	}
@@ -43,80 +36,6 @@ func kafkaSink(c *server.KafkaSinkConfig) (*kafka.Config, error) {
 		return nil, &config.FieldError{Key: "sinks.kafka", Got: err.Error(), Want: "names of topics, each for one table"}
 	}
 	return k, nil
-}
-
-// kafkaOptions are those of a connection to brokers. The keys that errors name
-// begin with at.
-func kafkaOptions(at string, t *server.KafkaTLSConfig, s *server.KafkaSASLConfig) ([]kgo.Opt, error) {
-	var options []kgo.Opt
-	if t.Enabled {
-		c, err := kafkaTLS(at, t)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, kgo.DialTLSConfig(c))
-	}
-	if s.Mechanism == "" {
-		return options, nil
-	}
-	user, err := secret(at+"sasl.user_file", s.UserFile)
-	if err != nil {
-		return nil, err
-	}
-	password, err := secret(at+"sasl.password_file", s.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	switch s.Mechanism {
-	case "PLAIN":
-		return append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism())), nil
-	case "SCRAM-SHA-256":
-		return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism())), nil
-	}
-	return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism())), nil
-}
-
-func kafkaTLS(at string, t *server.KafkaTLSConfig) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := durable.ReadFile(durable.OS{}, t.CAFile)
-		if err != nil {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: err.Error(), Want: "a file that can be read"}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: t.CAFile, Want: "a file with certificates in PEM"}
-		}
-	}
-	if t.CertFile == "" {
-		return c, nil
-	}
-	cert, err := durable.ReadFile(durable.OS{}, t.CertFile)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a file that can be read"}
-	}
-	key, err := durable.ReadFile(durable.OS{}, t.KeyFile)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.key_file", Got: err.Error(), Want: "a file that can be read"}
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a certificate and its key in PEM"}
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
-}
-
-// secret reads a file that holds one, without the line's end.
-func secret(key, name string) (string, error) {
-	data, err := durable.ReadFile(durable.OS{}, name)
-	if err != nil {
-		return "", &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
-	}
-	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
-		return "", &config.FieldError{Key: key, Got: "an empty file", Want: "the secret on one line"}
-	}
-	return string(data), nil
 }
 
 // checkKafka connects to the brokers of a configuration and says what it found.

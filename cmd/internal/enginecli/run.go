@@ -13,6 +13,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/server"
 	"landfall/sinks/kafka"
 	"landfall/sinks/object/s3"
@@ -88,7 +89,7 @@ func (d *served) Run(ctx context.Context, ready func()) error {
 const openRetry = time.Second
 
 // openServer opens lake and engine. While the disk is full, or the object store
-// does not answer, it waits: without the self-test of the store nothing may be
+// or Kafka does not answer, it waits: without the self-test of the store nothing may be
 // committed. Nil without an error when ctx ended meanwhile.
 func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*server.Server, error) {
 	topics, err := kafkaSink(&cfg.Sinks.Kafka)
@@ -104,19 +105,24 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 		p := placeOf(cfg)
 		p.kafka = topics
 		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
-		store, sinks, err := openLake(ctx, p)
+		var err error
+		if cfg.Runs(server.RoleTasks) {
+			o.Store, o.Sinks, err = openLake(ctx, p)
+		}
 		if err == nil {
 			var s *server.Server
-			o.Store, o.Sinks = store, sinks
-			if s, err = server.New(*cfg, o); err == nil {
+			if s, err = server.New(ctx, *cfg, o); err == nil {
 				return s, nil
 			}
 		}
-		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) {
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) && !errors.Is(err, kafka.ErrUnavailable) {
 			return nil, err
 		}
 		if !waiting {
-			o.Logger.Warn("the disk is full or the object store does not answer: waiting to start", "error", err)
+			o.Logger.Warn("the disk is full, or the object store or Kafka does not answer: waiting to start", "error", err)
 		}
 		t := time.NewTimer(openRetry)
 		select {

@@ -44,7 +44,8 @@ const askTimeout = 15 * time.Second
 
 // Open opens the landing log, and makes its topic if it is absent. Errors:
 // landing.ErrMismatch, naming what the topic is and what was asked for;
-// TopicError, with what must be changed; those of the cluster, which may pass.
+// TopicError, with what must be changed; ErrUnavailable; others of the cluster,
+// as that somebody may not do something.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	id, err := openTopic(ctx, admin, cfg)
 	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("open landing log on Kafka: %w", err)
+		return nil, fmt.Errorf("open landing log on Kafka: %w", unavailable(err))
 	}
 	l := &Log{
 		cfg: cfg, id: id, client: client, admin: admin, ends: make([]atomic.Int64, cfg.Partitions),
@@ -70,6 +71,26 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.own.Go(l.watch)
 	return l, nil
+}
+
+// Check says whether Open would take the topic, without making it: its identity,
+// and "" when it is absent. Errors as of Open.
+func Check(ctx context.Context, cfg Config) (landing.ID, error) {
+	if err := cfg.Validate(); err != nil {
+		return "", err
+	}
+	cfg = cfg.withDefaults()
+	client, err := kgo.NewClient(cfg.client()...)
+	if err != nil {
+		return "", fmt.Errorf("ask Kafka: %w", err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := describe(ctx, admin, cfg.Topic); errors.Is(err, kerr.UnknownTopicOrPartition) && cfg.ID == "" {
+		return "", nil
+	}
+	id, err := openTopic(ctx, admin, cfg)
+	return id, unavailable(err)
 }
 
 // ID implements landing.Log: the topic's id, 32 hexadecimal digits.
@@ -144,8 +165,7 @@ func (l *Log) place(partition int, at stream.Position) (int64, error) {
 // bound asks for one end of a partition.
 func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), partition int) (int64, error) {
 	all, err := ask(ctx, l.cfg.Topic)
-	if err == nil {
-		listed, _ := all.Lookup(l.cfg.Topic, int32(partition))
+	if listed, ok := all.Lookup(l.cfg.Topic, int32(partition)); ok { // whatever ails the others
 		if err = listed.Err; err == nil {
 			return listed.Offset, nil
 		}

@@ -26,6 +26,19 @@ func (e *TopicError) Error() string {
 	return fmt.Sprintf("topic %s cannot be a landing log: %s", e.Topic, strings.Join(e.Problems, "; "))
 }
 
+// ErrUnavailable says that the brokers do not answer, or not yet.
+var ErrUnavailable = errors.New("no broker answers")
+
+// unavailable marks an error that may pass by itself.
+func unavailable(err error) error {
+	var said *kerr.Error
+	var refused *TopicError
+	if err == nil || errors.As(err, &refused) || errors.Is(err, landing.ErrMismatch) || errors.As(err, &said) && !said.Retriable {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
 // topicWait is how long a topic that was just made may take to be seen.
 const topicWait = 30 * time.Second
 

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"landfall/edge/config"
+	"landfall/edge/durable"
+	"landfall/engine/landing"
+	"landfall/engine/landing/kafka"
+)
+
+// KafkaConfig makes a topic the landing log, in place of a directory.
+type KafkaConfig struct {
+	Brokers []string `yaml:"brokers"` // host:port of some; none: the landing log is a directory
+	Topic   string   `yaml:"topic"`   // made if absent
+	// TopicID is the identity that the topic must have, as check prints it;
+	// empty: the one that the lake was begun with.
+	TopicID string `yaml:"topic_id"`
+	// Partitions is fixed for the topic's life; every gateway lies in one.
+	Partitions int `yaml:"partitions"`
+	// Replication is how many brokers hold each partition; all but one of them
+	// before a gateway is answered.
+	Replication int `yaml:"replication"`
+	// Group names the consumer group of the engines; empty: the topic's name.
+	Group string `yaml:"group"`
+	// SessionTimeout is how long an engine may be silent before its partitions
+	// go to others.
+	SessionTimeout time.Duration   `yaml:"session_timeout"`
+	TLS            KafkaTLSConfig  `yaml:"tls"`
+	SASL           KafkaSASLConfig `yaml:"sasl"`
+}
+
+var topicID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Used says whether the landing log is a topic.
+func (c *KafkaConfig) Used() bool { return len(c.Brokers) > 0 || c.Topic != "" }
+
+// GroupName is the consumer group of the engines.
+func (c *KafkaConfig) GroupName() string {
+	if c.Group != "" {
+		return c.Group
+	}
+	return c.Topic
+}
+
+func (c *KafkaConfig) validate(p *config.Problems) {
+	const at = "landing.kafka."
+	p.Add(len(c.Brokers) > 0, at+"brokers", "none", "host:port of some of the brokers")
+	for i, b := range c.Brokers {
+		p.Add(config.IsAddress(b), fmt.Sprintf(at+"brokers[%d]", i), strconv.Quote(b), "host:port with a number for the port")
+	}
+	p.Add(kafka.ValidTopic(c.Topic), at+"topic", strconv.Quote(c.Topic), "1 to 249 letters, digits, '.', '_' or '-'")
+	p.Add(c.TopicID == "" || topicID.MatchString(c.TopicID), at+"topic_id", strconv.Quote(c.TopicID), "32 hexadecimal digits as check prints them, or nothing")
+	p.Add(c.Partitions >= 1 && c.Partitions <= kafka.MaxPartitions, at+"partitions", strconv.Itoa(c.Partitions), fmt.Sprintf("a number from 1 to %d", kafka.MaxPartitions))
+	p.Add(c.Replication >= 1 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 1 to 100, 3 to outlive a broker")
+	p.Add(c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 5*time.Minute, at+"session_timeout", c.SessionTimeout.String(), "a time from 6s to 5m, as brokers allow it")
+	validateKafkaClient(p, at, &c.TLS, &c.SASL)
+	p.Add(c.SASL.Mechanism != "PLAIN" || c.TLS.Enabled, at+"sasl.mechanism", "PLAIN without tls", "tls.enabled: true, or a SCRAM mechanism, so that the password does not cross the network")
+}
+
+// KafkaOptions gives what a client of brokers needs beside their addresses. The
+// keys that errors name begin with at, which ends with a dot. Errors:
+// config.FieldError of a file that cannot be used.
+func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLConfig) ([]kgo.Opt, error) {
+	var options []kgo.Opt
+	if t.Enabled {
+		c, err := kafkaTLS(fsys, at, t)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, kgo.DialTLSConfig(c))
+	}
+	if s.Mechanism == "" {
+		return options, nil
+	}
+	user, err := secret(fsys, at+"sasl.user_file", s.UserFile)
+	if err != nil {
+		return nil, err
+	}
+	password, err := secret(fsys, at+"sasl.password_file", s.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	switch s.Mechanism {
+	case "PLAIN":
+		return append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism())), nil
+	case "SCRAM-SHA-256":
+		return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism())), nil
+	}
+	return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism())), nil
+}
+
+func kafkaTLS(fsys durable.FS, at string, t *server.KafkaTLSConfig) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.CAFile != "" {
+		pem, err := durable.ReadFile(fsys, t.CAFile)
+		if err != nil {
+			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: err.Error(), Want: "a file that can be read"}
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: t.CAFile, Want: "a file with certificates in PEM"}
+		}
+	}
+	if t.CertFile == "" {
+		return c, nil
+	}
+	cert, err := durable.ReadFile(fsys, t.CertFile)
+	if err != nil {
+		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a file that can be read"}
+	}
+	key, err := durable.ReadFile(fsys, t.KeyFile)
+	if err != nil {
+		return nil, &config.FieldError{Key: at + "tls.key_file", Got: err.Error(), Want: "a file that can be read"}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a certificate and its key in PEM"}
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return c, nil
+}
+
+// secret reads a file that holds one, without the line's end.
+func secret(fsys durable.FS, key, name string) (string, error) {
+	data, err := durable.ReadFile(fsys, name)
+	if err != nil {
+		return "", &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
+	}
+	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
+		return "", &config.FieldError{Key: key, Got: "an empty file", Want: "the secret on one line"}
+	}
+	return string(data), nil
+}
+
+// LogConfig gives how the landing log on Kafka is opened. Errors:
+// config.FieldErrors.
+func (c *KafkaConfig) LogConfig(fsys durable.FS) (kafka.Config, error) {
+	opts, err := KafkaOptions(fsys, "landing.kafka.", &c.TLS, &c.SASL)
+	return kafka.Config{
+		Brokers: c.Brokers, Topic: c.Topic, Partitions: c.Partitions, Replication: c.Replication, ID: landing.ID(c.TopicID), Client: opts,
+	}, err
+}
+
+// KafkaProblem gives an error of opening the landing log on Kafka as one of the
+// configuration, where that is what must change.
+func KafkaProblem(err error) error {
+	var refused *kafka.TopicError
+	switch {
+	case errors.As(err, &refused):
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that keeps what gateways are told to forget"}
+	case errors.Is(err, landing.ErrMismatch):
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "the topic as it was made, for its life; another landing log is another topic, begun after this one is drained"}
+	}
+	return err
+}

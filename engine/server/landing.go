@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"landfall/edge/config"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/landing/embedded"
+	"landfall/engine/landing/kafka"
+	"landfall/engine/stream"
+)
+
+// landingLog is what an engine needs of its landing log.
+type landingLog interface {
+	landing.Log
+	io.Closer
+	// Behind is how many landed blocks lie after a position.
+	Behind(partition int, at stream.Position) (int64, error)
+	Stats() landing.Stats
+}
+
+// openLog opens the landing log: a directory, or a topic.
+func (s *Server) openLog(ctx context.Context) error {
+	if s.cfg.Landing.Kafka.Used() {
+		return s.openKafka(ctx)
+	}
+	if err := config.CheckDir(s.opt.FS, "landing.dir", s.cfg.Landing.Dir); err != nil {
+		return err
+	}
+	log, err := embedded.Open(embedded.Config{
+		FS: s.opt.FS, Dir: s.cfg.Landing.Dir, Partitions: s.cfg.Landing.Partitions, SegmentBytes: int64(s.cfg.Landing.SegmentSize),
+		QuotaBytes: int64(s.cfg.Landing.Quota), ReserveBytes: int64(s.cfg.Landing.Reserve), Logger: s.opt.Logger,
+	})
+	switch {
+	case errors.Is(err, landing.ErrMismatch):
+		return &config.FieldError{Key: "landing.partitions", Got: err.Error(), Want: "what the landing log was made with, for its life"}
+	case err != nil:
+		return fmt.Errorf("open landing log: %w", err)
+	}
+	s.log = log
+	return nil
+}
+
+// kafkaPatience is how long brokers may take to answer at a start.
+const kafkaPatience = 30 * time.Second
+
+func (s *Server) openKafka(ctx context.Context) error {
+	cfg, err := s.cfg.Landing.Kafka.LogConfig(s.opt.FS)
+	if err != nil {
+		return err
+	}
+	cfg.Logger = s.opt.Logger
+	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
+	defer cancel()
+	log, err := kafka.Open(ctx, cfg)
+	if err != nil {
+		return KafkaProblem(err)
+	}
+	if s.cfg.Runs(RoleTasks) {
+		if err := bind(ctx, s.opt.Store, cfg.Topic, log.ID()); err != nil {
+			return errors.Join(err, log.Close())
+		}
+	}
+	s.log, s.topic = log, log
+	return nil
+}
+
+// bound is which landing log a lake was fed from, under the name of a topic.
+type bound struct {
+	Topic string     `json:"topic"`
+	ID    landing.ID `json:"id"`
+}
+
+// bind writes down, once for a lake, which topic of a name it is fed from, and
+// refuses another of that name later: it would be a landing log without the
+// beginning of what gateways have sent. A topic of another name is another
+// landing log, begun on purpose.
+func bind(ctx context.Context, store checkpoint.Store, topic string, id landing.ID) error {
+	name := "_landing/" + topic
+	text, err := json.Marshal(bound{Topic: topic, ID: id})
+	if err != nil {
+		return err
+	}
+	if err = store.Create(ctx, name, append(text, '\n')); err == nil || !errors.Is(err, checkpoint.ErrExist) {
+		return err
+	}
+	have, _, err := store.Read(ctx, name)
+	if err != nil {
+		return fmt.Errorf("read which topic the lake is fed from: %w", err)
+	}
+	var was bound
+	if err := json.Unmarshal(have, &was); err != nil || was.Topic != topic {
+		return fmt.Errorf("read which topic the lake is fed from, %s: %w", name, checkpoint.ErrCorrupt)
+	}
+	if was.ID != id {
+		return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was.ID, landing.ErrMismatch))
+	}
+	return nil
+}
+
+// work starts the tasks: every partition's, or those that the group assigns. It
+// gives what ends them: it returns when they have committed what they read, or
+// could not in time.
+func (s *Server) work() (end func(), err error) {
+	if s.topic == nil {
+		for _, t := range s.tasks {
+			t.start()
+		}
+		return func() { s.stop(s.all()) }, nil
+	}
+	if !s.cfg.Runs(RoleTasks) {
+		return func() {}, nil
+	}
+	k := &s.cfg.Landing.Kafka
+	s.group, err = s.topic.Join(kafka.GroupConfig{
+		Name: k.GroupName(), SessionTimeout: k.SessionTimeout, DrainTimeout: 2 * s.cfg.DrainTimeout,
+		Assigned: func(partitions []int) {
+			s.opt.Logger.Info("partitions assigned", "partitions", partitions)
+			for _, p := range partitions {
+				s.tasks[p].start()
+			}
+		},
+		Revoked: func(partitions []int) {
+			s.opt.Logger.Info("partitions given back", "partitions", partitions)
+			s.stop(partitions)
+		},
+		Lost: func(partitions []int) {
+			s.opt.Logger.Warn("partitions lost: the group took this engine for dead", "partitions", partitions)
+			for _, p := range partitions {
+				s.tasks[p].stop()
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range s.tasks {
+		t.committed = func(at stream.Position) { s.group.Commit(t.partition, at) }
+	}
+	return func() {
+		s.group.Close()
+		s.stop(s.all()) // what was lost may still be ending
+	}, nil
+}
+
+func (s *Server) all() []int {
+	out := make([]int, len(s.tasks))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// stop ends tasks and waits for them.
+func (s *Server) stop(partitions []int) {
+	var ending []<-chan struct{}
+	for _, p := range partitions {
+		ending = append(ending, s.tasks[p].stop())
+	}
+	for _, done := range ending {
+		<-done
+	}
+}
+
+// landingReasons says what is wrong with the landing log as a whole.
+func (s *Server) landingReasons() []string {
+	if s.topic == nil {
+		return nil
+	}
+	var out []string
+	if err := s.topic.Err(); err != nil {
+		out = append(out, "landing log: "+err.Error())
+	}
+	if s.group != nil {
+		if err := s.group.Err(); err != nil {
+			out = append(out, fmt.Sprintf("consumer group %s: %v", s.cfg.Landing.Kafka.GroupName(), err))
+		}
+	}
+	return out
+}
