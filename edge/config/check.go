@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/rand"
 	"errors"
 	"net"
 	"os"
@@ -12,14 +13,18 @@ import (
 )
 
 // probeName is the file that CheckDir makes and removes.
-const probeName = ".landfall-probe"
+const probePrefix = ".landfall-probe-"
+
+// ProbeName gives a name for a file that is made and removed at once: another
+// one each time, because several engines may try one directory together.
+func ProbeName() string { return probePrefix + rand.Text() }
 
 // CheckDir makes dir if it is absent and makes sure that files can be made in
 // it. Its error is a FieldError for key. A full disk is a state, not a mistake,
 // and no error.
 func CheckDir(fsys durable.FS, key, dir string) error {
 	err := durable.MkdirAllSync(fsys, dir)
-	probe := filepath.Join(dir, probeName)
+	probe := filepath.Join(dir, ProbeName())
 	if err == nil {
 		err = durable.WriteFileAtomic(fsys, probe, nil)
 	}

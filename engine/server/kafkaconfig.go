@@ -101,7 +101,7 @@ func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLCon
 	return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism())), nil
 }
 
-func kafkaTLS(fsys durable.FS, at string, t *server.KafkaTLSConfig) (*tls.Config, error) {
+func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.CAFile != "" {
 		pem, err := durable.ReadFile(fsys, t.CAFile)

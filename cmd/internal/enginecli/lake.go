@@ -31,14 +31,15 @@ func renames(fsys durable.FS, from, to string) error {
 	if err := durable.MkdirAllSync(fsys, from); err != nil {
 		return err
 	}
-	probe := filepath.Join(from, ".landfall-probe")
+	name := config.ProbeName()
+	probe := filepath.Join(from, name)
 	if err := durable.WriteFileAtomic(fsys, probe, nil); err != nil {
 		if errors.Is(err, durable.ErrNoSpace) {
 			return nil // a full disk is a state, not a mistake
 		}
 		return err
 	}
-	moved := filepath.Join(to, ".landfall-probe")
+	moved := filepath.Join(to, name)
 	if err := fsys.Rename(probe, moved); err != nil {
 		return errors.Join(err, fsys.Remove(probe))
 	}

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants())
 }
 
 func nodeMutants() []mutant {
@@ -298,5 +298,32 @@ func topicMutants() []mutant {
 			"if n, ok := t.number(name); ok && n >= 0 {\n			return t.refuse(name, forEver)", "if n, ok := t.number(name); ok && n >= 0 && t.partitions > 1 {\n			return t.refuse(name, forEver)", fast},
 		{"what is in Kafka with other content is not tried again", "engine/checkpoint/settled.go",
 			"stream.ErrContent, ErrVersion", "ErrVersion", []string{"./engine/checkpoint"}},
+	}
+}
+
+func kafkaMutants() []mutant {
+	log, ingest := []string{"-run", "Fake|Promise|OneAppend|Foreign", "./engine/landing/kafka"}, []string{"-run", "Simulation|OthersHavePassed", "./engine/ingest"}
+	broker, server := []string{"-run", "Topic|Released", "./engine/landing/kafka"}, []string{"./engine/server"}
+	return []mutant{
+		{"an append waits for its promise", "engine/landing/kafka/producer.go",
+			"if err := <-promise; err != nil {", "if err := error(nil); err != nil {", log},
+		{"a producer whose promise was not kept is replaced", "engine/landing/kafka/producer.go",
+			"\t\t\tl.producer = nil\n", "", log},
+		{"a tail follows kept promises only", "engine/landing/kafka/producer.go",
+			"\tif err == nil {\n\t\tl.landed(block, h)\n\t\treturn nil\n", "\tl.landed(block, h)\n\tif err == nil {\n\t\treturn nil\n", log},
+		{"a gateway stays in its partition of the topic", "engine/landing/kafka/producer.go",
+			"int32(landing.Partition(block.Gateway, l.cfg.Partitions))", "int32(landing.Partition(block.Gateway+\"x\", l.cfg.Partitions))", log},
+		{"a position outside the topic is refused", "engine/landing/kafka/log.go",
+			"if at.Offset < start || at.Offset > end {", "if at.Offset > end+1<<40 {", broker},
+		{"a topic made again is another one", "engine/landing/kafka/log.go",
+			"if id := idOf(d.ID); id != l.id {", "if id := idOf(d.ID); id == \"\" {", broker},
+		{"a topic's settings are checked", "engine/landing/kafka/topic.go",
+			"\tif len(problems) > 0 {", "\tif len(problems) > 99 {", broker},
+		{"a shared tail may be passed", "engine/ingest/session.go",
+			"tail.Next < s.head.Offset && s.h.cfg.Log.Shared()", "tail.Next < s.head.Offset && false", ingest},
+		{"a lake is fed from one topic of a name", "engine/server/landing.go",
+			"if was.ID != id {", "if was.ID == \"\" {", server},
+		{"a partition is not run twice at a time", "engine/server/supervise.go",
+			"\t\t\t<-before\n", "", server},
 	}
 }

@@ -27,8 +27,8 @@ type Log struct {
 	cancel context.CancelFunc
 	own    sync.WaitGroup // goroutines
 
-	blocks, bytes, failed, foreign, replaced atomic.Uint64
-	ends                                     []atomic.Int64 // offset after each partition's last record, as last seen; -1: never
+	blocks, bytes, failed, foreign, replaced, unreleased atomic.Uint64
+	ends                                                 []atomic.Int64 // offset after each partition's last record, as last seen; -1: never
 
 	mu       sync.Mutex
 	producer *producer               // nil: the next Append makes one; guarded by mu
@@ -176,7 +176,9 @@ func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (k
 	return 0, fmt.Errorf("ask topic %s for its bounds: %w", l.cfg.Topic, err)
 }
 
-// Release implements landing.Log: DeleteRecords below the position.
+// Release implements landing.Log: DeleteRecords below the position. What cannot
+// be deleted now, as while a replica is away, is kept and counted; the next
+// Release asks for it again.
 func (l *Log) Release(partition int, below stream.Position) error {
 	if err := l.usable(); err != nil {
 		return err
@@ -192,7 +194,7 @@ func (l *Log) Release(partition int, below stream.Position) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
 	defer cancel()
-	if err := l.identify(ctx); err != nil { // DeleteRecords goes by name
+	if err := l.identify(ctx); errors.Is(err, landing.ErrMismatch) { // DeleteRecords goes by name
 		return err
 	}
 	offsets := kadm.Offsets{}
@@ -211,7 +213,12 @@ func (l *Log) Release(partition int, below stream.Position) error {
 		}
 		return fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, landing.ErrPosition)
 	}
-	return fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, err)
+	if closed := l.usable(); closed != nil {
+		return closed
+	}
+	l.unreleased.Add(1)
+	l.cfg.Logger.Warn("published blocks cannot be deleted now; the next epoch asks again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", err)
+	return nil
 }
 
 // Behind is how many records lie in a partition after a position, as last

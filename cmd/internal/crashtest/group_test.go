@@ -1,0 +1,238 @@
+//go:build failpoint && linux
+
+package crashtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing/kafkatest"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+	"landfall/sinks/sinktest"
+)
+
+// Sizes of the test of many engines.
+const (
+	groupEngines    = 3
+	groupIngests    = 2
+	groupPartitions = 6
+	groupSession    = 6 * time.Second // after which a silent engine loses its partitions
+)
+
+// groupLoad is how many gateways send how many records each: 200,000 in all,
+// in a soak 2,000,000.
+func groupLoad() (gateways, records int) {
+	if os.Getenv("LANDFALL_SOAK") == "1" {
+		return 50, 40_000
+	}
+	return 50, 4_000
+}
+
+// group is three brokers, two ingests and three engines on one lake.
+type group struct {
+	t        *testing.T
+	dir      string
+	kafka    *kafkatest.Cluster
+	admin    *kadm.Client
+	store    checkpoint.Store
+	ingests  []*process
+	engines  []*process
+	balancer *balancer
+	gateways []*simGateway
+}
+
+// TestEnginesShareALog: simulated gateways deliver through two ingests to three
+// brokers, three engines share the partitions of one lake; under load engines
+// are killed and stopped past their session, an ingest and a broker are killed.
+// Every record is there once: the audit says so, byte by byte for some gateways,
+// and DuckDB counts.
+func TestEnginesShareALog(t *testing.T) {
+	gateways, records := groupLoad()
+	g := newGroup(t)
+	for i := range gateways {
+		g.gateways = append(g.gateways, newSimGateway(t, g.dir, fmt.Sprintf("gw-%03d", i), "http://"+g.balancer.listener.Addr().String()))
+	}
+	stop, enough := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	var load sync.WaitGroup
+	for _, w := range g.gateways {
+		load.Go(func() { w.capture(records, enough, stop) })
+	}
+	g.untilCommitted("the first epochs", nil)
+
+	g.killEngine(0, syscall.SIGKILL)
+	g.killEngine(1, syscall.SIGSTOP)
+	fmt.Println("  a broker and an ingest are killed")
+	g.kafka.Broker(0).Kill()
+	alive(t, g.ingests[0])
+	g.ingests[0].kill()
+	g.untilCommitted("commits with two brokers", g.epochs())
+	g.ingests[0] = g.ingests[0].program.begin(t)
+	if err := errors.Join(g.kafka.Broker(0).Start(), g.kafka.Ready(t.Context(), 3)); err != nil {
+		t.Fatal(err)
+	}
+	g.killEngine(2, syscall.SIGKILL)
+
+	close(enough)
+	load.Wait()
+	sent := int64(0)
+	for _, w := range g.gateways {
+		until(t, w.name+" drained", 5*time.Minute, func() (bool, string) {
+			st := w.session.Status()
+			return st.Pending == 0, fmt.Sprintf("%d records wait", st.Pending)
+		})
+		sent += w.end()
+	}
+	g.untilAllCommitted()
+	for _, p := range slices.Concat(g.ingests, g.engines) {
+		p.finish(t)
+	}
+	g.judge(sent)
+}
+
+func newGroup(t *testing.T) *group {
+	g := &group{t: t, dir: workdir(t), kafka: kafkatest.New(t, 3)}
+	client, err := kgo.NewClient(g.kafka.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.admin = kadm.NewClient(client)
+	t.Cleanup(g.admin.Close)
+	if g.store, err = object.OpenDir(durable.OS{}, filepath.Join(g.dir, "lake", "_checkpoint")); err != nil {
+		t.Fatal(err)
+	}
+	var addrs []string
+	for i := range groupIngests {
+		addr := freePort(t, "tcp")
+		addrs = append(addrs, addr)
+		g.ingests = append(g.ingests, g.daemon(fmt.Sprintf("ingest-%d", i), "roles: [ingest]\nidentity: {unauthenticated: true}\nlisten: "+addr))
+	}
+	for i := range groupEngines {
+		g.engines = append(g.engines, g.daemon(fmt.Sprintf("engine-%d", i), fmt.Sprintf("roles: [tasks]\nlake: {dir: %s}\nepoch: {interval: 500ms}", filepath.Join(g.dir, "lake"))))
+	}
+	g.balancer = newBalancer(t, addrs)
+	t.Cleanup(g.balancer.release)
+	return g
+}
+
+// daemon starts one engine with a configuration of its own.
+func (g *group) daemon(name, config string) *process {
+	dir := filepath.Join(g.dir, name)
+	makeDirs(g.t, dir)
+	file := filepath.Join(dir, "engine.yaml")
+	writeText(g.t, file, fmt.Sprintf("%s\nlanding:\n  reserve: 4MiB\n  kafka: {brokers: [%s], topic: landing, partitions: %d, session_timeout: %s}\ndrain_timeout: 10s\n",
+		config, strings.Join(g.kafka.Addrs(), ", "), groupPartitions, groupSession))
+	return program{name: name, path: binaries(g.t).engine, args: []string{"run", "--config", file}, dir: dir}.begin(g.t)
+}
+
+// epochs gives the newest committed epoch of each partition.
+func (g *group) epochs() map[stream.TaskID]stream.Epoch {
+	out := map[stream.TaskID]stream.Epoch{}
+	tasks, err := checkpoint.Tasks(g.t.Context(), g.store)
+	if err != nil {
+		return out
+	}
+	for _, id := range tasks {
+		if m, err := checkpoint.Load(g.t.Context(), g.store, id); err == nil {
+			out[id] = m.Epoch
+		}
+	}
+	return out
+}
+
+// untilCommitted waits until every partition has committed beyond some epochs.
+func (g *group) untilCommitted(what string, beyond map[stream.TaskID]stream.Epoch) time.Duration {
+	from := time.Now()
+	until(g.t, what, 3*time.Minute, func() (bool, string) {
+		now := g.epochs()
+		for id, e := range now {
+			if e <= beyond[id] {
+				return false, fmt.Sprint(now)
+			}
+		}
+		return len(now) == groupPartitions, fmt.Sprint(now)
+	})
+	return time.Since(from)
+}
+
+// killEngine takes one engine away by SIGKILL or SIGSTOP, says how long its
+// partitions waited for their next commit, and brings it back.
+func (g *group) killEngine(i int, s syscall.Signal) {
+	before := g.epochs()
+	p := g.engines[i]
+	alive(g.t, p)
+	if p.signal(s); s == syscall.SIGKILL {
+		<-p.done
+	}
+	took := g.untilCommitted(fmt.Sprintf("the partitions of %s after %v", p.name, s), before)
+	fmt.Printf("  %s: %v; every partition committed again after %.1f s (session timeout %v, epochs of 0.5 s)\n", p.name, s, took.Seconds(), groupSession)
+	if s == syscall.SIGKILL {
+		g.engines[i] = p.program.begin(g.t)
+		return
+	}
+	p.signal(syscall.SIGCONT) // a zombie: it finds its partitions taken
+	g.untilCommitted("commits beside a zombie", g.epochs())
+}
+
+// untilAllCommitted waits until every partition is committed to its end.
+func (g *group) untilAllCommitted() {
+	until(g.t, "everything is committed", 5*time.Minute, func() (bool, string) {
+		ctx, cancel := context.WithTimeout(g.t.Context(), 20*time.Second)
+		defer cancel()
+		ends, err := g.admin.ListEndOffsets(ctx, "landing")
+		if err != nil {
+			return false, err.Error()
+		}
+		tasks, err := checkpoint.Tasks(ctx, g.store)
+		if err != nil || len(tasks) != groupPartitions {
+			return false, fmt.Sprint(tasks, err)
+		}
+		for _, id := range tasks {
+			m, err := checkpoint.Load(ctx, g.store, id)
+			end, ok := ends.Lookup("landing", int32(id.Partition))
+			if err != nil || !ok || m.Position.Offset != end.Offset {
+				return false, fmt.Sprintf("%s at %d of %d", id, m.Position.Offset, end.Offset)
+			}
+		}
+		return true, ""
+	})
+}
+
+// judge has the audit and a foreign reader count.
+func (g *group) judge(sent int64) {
+	args := []string{"audit", "--lake", filepath.Join(g.dir, "lake")}
+	for _, w := range g.gateways[:min(5, len(g.gateways))] {
+		args = append(args, "--edge-log", w.log)
+	}
+	code, stdout, stderr := command(g.t, binaries(g.t).engine, args...)
+	if code != 0 {
+		g.t.Errorf("audit: exit code %d\n%s\n%s", code, stdout, stderr)
+	}
+	lake := filepath.Join(g.dir, "lake")
+	rows := sinktest.DuckDB(g.t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset)), count(DISTINCT _gateway) FROM '%s/record/*/*.parquet'`, lake))
+	want := []string{strconv.FormatInt(sent, 10), strconv.FormatInt(sent, 10), strconv.Itoa(len(g.gateways))}
+	if !slices.Equal(rows[0], want) {
+		g.t.Errorf("DuckDB counts %v records, different ones, gateways; sent %v", rows[0], want)
+	}
+	typed := sinktest.DuckDB(g.t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset, _row)) FROM '%s/ais_position/*/*.parquet'`, lake))
+	if wantTyped := strconv.FormatInt(sent-int64(len(g.gateways)), 10); typed[0][0] != wantTyped || typed[0][1] != wantTyped {
+		g.t.Errorf("DuckDB counts %v positions, different ones; sent %s", typed[0], wantTyped)
+	}
+	fmt.Printf("  %d records of %d gateways: missing 0, doubled 0 unless said otherwise above\n", sent, len(g.gateways))
+}
