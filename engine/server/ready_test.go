@@ -36,7 +36,7 @@ func TestNotReadyWhileASinkRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(c, Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("the sink refuses") }})
+	s, err := New(t.Context(), c, Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("the sink refuses") }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
-	"landfall/engine/landing/kafka"
+	landingkafka "landfall/engine/landing/kafka"
 	"landfall/engine/server"
 	"landfall/sinks/kafka"
 	"landfall/sinks/object/s3"
@@ -118,7 +118,7 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 		if ctx.Err() != nil {
 			return nil, nil
 		}
-		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) && !errors.Is(err, kafka.ErrUnavailable) {
+		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) && !errors.Is(err, landingkafka.ErrUnavailable) {
 			return nil, err
 		}
 		if !waiting {
