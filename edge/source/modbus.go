@@ -73,13 +73,14 @@ func (c *ModbusConfig) Validate() error {
 // first answer after one is thrown away with everything that follows it for
 // Timeout.
 //
-// A device that does not answer is asked less often, in the end for a
-// thirtieth of the bus's time, so that the others are not kept waiting.
+// A device that does not answer, or of which a gateway says so, is asked less
+// often, in the end for a thirtieth of the bus's time, so that the others are not
+// kept waiting.
 type Modbus struct {
 	meter
 	cfg     ModbusConfig
 	bus     modbusBus
-	read    func(unit uint8, q *modbus.Request) ([]byte, sensor.Quality) // of bus
+	read    func(unit uint8, q *modbus.Request) ([]byte, error) // of bus
 	devices []*modbusDevice
 }
 
@@ -87,12 +88,13 @@ type Modbus struct {
 type modbusDevice struct {
 	ModbusDevice
 	requests []modbus.Request
-	next     time.Time      // when it is due
-	askAt    time.Time      // not asked before, because it did not answer
-	silent   int            // polls in a row without an answer
-	suspect  bool           // a late answer of it may be on the way
-	quality  sensor.Quality // of its last failure
-	split    map[int]bool   // requests of which a part is refused
+	next     time.Time    // when it is due
+	askAt    time.Time    // not asked before, because it did not answer
+	silent   int          // polls in a row without an answer
+	suspect  bool         // a late answer of it may be on the way
+	failure  error        // the last that ended a poll
+	trouble  string       // the first of the last poll, for people; empty: none
+	split    map[int]bool // requests of which a part is refused
 }
 
 // NewModbus makes a Modbus. Error: ErrConfig.
@@ -141,81 +143,99 @@ func (m *Modbus) Run(ctx context.Context, sink Sink) error {
 
 // poll reads one device and delivers a report a request.
 func (m *Modbus) poll(ctx context.Context, d *modbusDevice, sink Sink) error {
+	d.trouble = ""
 	failed := m.prepare(ctx, d)
 	for i := range d.requests {
 		q := &d.requests[i]
-		if failed == sensor.QualityGood && !d.split[i] {
-			data, quality := m.read(d.Unit, q)
-			if quality == sensor.QualityBadException && len(q.Reads) > 1 {
-				d.split[i] = true // one register may be the reason
+		if failed == nil && !d.split[i] {
+			data, err := m.read(d.Unit, q)
+			if len(q.Reads) > 1 && refusesPart(err) {
+				d.split[i] = true
 			} else {
-				if err := m.deliver(d, q, data, quality, sink); err != nil {
+				failed = m.judge(d, q, err)
+				if err := m.deliver(d, q, data, qualityOf(err), sink); err != nil {
 					return err
 				}
-				failed = m.judge(d, quality)
 				continue
 			}
 		}
 		parts := []modbus.Request{*q}
-		if d.split[i] && failed == sensor.QualityGood {
+		if d.split[i] && failed == nil {
 			parts = q.Split()
 		}
 		for j := range parts {
 			var data []byte
-			quality := failed
-			if failed == sensor.QualityGood {
-				data, quality = m.read(d.Unit, &parts[j])
-				failed = m.judge(d, quality)
+			err := failed
+			if failed == nil {
+				data, err = m.read(d.Unit, &parts[j])
+				failed = m.judge(d, &parts[j], err)
 			}
-			if err := m.deliver(d, &parts[j], data, quality, sink); err != nil {
+			if err := m.deliver(d, &parts[j], data, qualityOf(err), sink); err != nil {
 				return err
 			}
 		}
 	}
-	if failed == sensor.QualityGood {
+	if failed == nil {
 		d.silent = 0
 	}
+	m.tell()
 	return nil
 }
 
 // prepare makes sure that the device's next answer is the answer to its next
-// question. It gives the quality of all readings of a poll that is not made.
-func (m *Modbus) prepare(ctx context.Context, d *modbusDevice) sensor.Quality {
+// question. It gives why a poll is not made.
+func (m *Modbus) prepare(ctx context.Context, d *modbusDevice) error {
 	if time.Now().Before(d.askAt) {
-		return d.quality
+		d.trouble = fmt.Sprintf("unit %d: %v; it is asked less often", d.Unit, d.failure)
+		return d.failure
 	}
 	if !d.suspect || !m.bus.serial() {
-		return sensor.QualityGood
+		return nil
 	}
-	_, quality := m.read(d.Unit, &d.requests[0])
-	if failed := m.judge(d, quality); failed != sensor.QualityGood {
+	_, err := m.read(d.Unit, &d.requests[0])
+	if failed := m.judge(d, &d.requests[0], err); failed != nil {
 		return failed
 	}
 	if !wait(ctx, m.cfg.Timeout) {
-		return sensor.QualityBadTimeout
+		return d.failure
 	}
 	m.bus.close()
 	d.suspect = false
-	return sensor.QualityGood
+	return nil
 }
 
-// judge takes a read's quality into account, and gives the one that ends the
-// poll; QualityGood: it goes on. A refusal is an answer.
-func (m *Modbus) judge(d *modbusDevice, quality sensor.Quality) sensor.Quality {
+// judge takes the end of a read into account, and gives why the poll ends with
+// it; nil: it goes on. A refusal is an answer.
+func (m *Modbus) judge(d *modbusDevice, q *modbus.Request, err error) error {
+	if err != nil && d.trouble == "" {
+		d.trouble = fmt.Sprintf("unit %d, %s:%d: %v", d.Unit, q.Table, q.Address, err)
+	}
+	quality := qualityOf(err)
 	if quality == sensor.QualityGood || quality == sensor.QualityBadException {
-		return sensor.QualityGood
+		return nil
 	}
 	m.errors.Add(1)
 	if quality == sensor.QualityBadTimeout {
-		d.suspect = true
+		d.suspect = d.suspect || !isException(err) // a gateway that says so has given up on it
 		d.silent = min(d.silent+1, 6)
 		d.askAt = time.Now().Add(m.cfg.Timeout/2<<d.silent - m.cfg.Timeout/2)
 	}
-	d.quality = quality
-	if quality != sensor.QualityBadConnection {
-		m.set(StateOpen, fmt.Sprintf("%s; unit %d: %s", m.cfg.URL, d.Unit, quality))
+	d.failure = err
+	return err
+}
+
+// tell shows which devices of an open bus are in trouble.
+func (m *Modbus) tell() {
+	if m.bus.absent {
+		return // why stands there
 	}
-	return quality
+	detail := m.cfg.URL
+	for _, d := range m.devices {
+		if d.trouble != "" {
+			detail += "; " + d.trouble
+		}
+	}
+	m.set(StateOpen, detail)
 }
 
 // deliver hands over the report of one request.

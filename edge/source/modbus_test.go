@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	client "github.com/simonvetter/modbus"
+
 	"landfall/decoders/sensor"
 	"landfall/decoders/sensor/modbus"
 	"landfall/edge/record"
@@ -116,8 +118,9 @@ func (s *modbusServer) order(t *testing.T, command string) {
 
 // modbusSink notes each reading with the time of its receipt.
 type modbusSink struct {
-	mu  sync.Mutex
-	got []modbusReading
+	mu      sync.Mutex
+	got     []modbusReading
+	reports int
 }
 
 type modbusReading struct {
@@ -129,6 +132,7 @@ func (s *modbusSink) Deliver(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range b.Lines {
+		s.reports++
 		var r sensor.Report
 		if err := r.Decode(l.Data, nil); err != nil || r.Origin != sensor.OriginModbus || r.Reason != "" {
 			return fmt.Errorf("report %+v, %v", r, err)
@@ -236,24 +240,24 @@ func TestModbusTroubles(t *testing.T) {
 }
 
 // TestDeadSlaveLeavesTheBus: of two devices on one bus, read every second, one is
-// dead for an hour and then comes back. The bus is the live one's meanwhile: each of
+// dead for an hour and then comes back, whether nothing says so or a gateway does. The bus is the live one's meanwhile: each of
 // its readings is made, and late by one time-out at most. Each reading of the dead one
 // is made too, as bad, and it is read again within the longest pause.
 func TestDeadSlaveLeavesTheBus(t *testing.T) {
-	for _, url := range []string{"tcp://h:502", "rtu:///dev/null"} {
+	for url, dead := range map[string]error{"tcp://h:502": client.ErrRequestTimedOut, "rtu:///dev/null": client.ErrRequestTimedOut, "tcp://gateway:502": client.ErrGWTargetFailedToRespond} {
 		synctest.Test(t, func(t *testing.T) {
 			register := []modbus.Register{{Table: modbus.Holding, Type: modbus.Uint16, Metric: "v"}}
 			m := must(NewModbus(ModbusConfig{Options: options("bus"), URL: url, Devices: []ModbusDevice{
 				{Unit: 1, Sensor: "live", Interval: time.Second, Registers: register}, {Unit: 2, Sensor: "dead", Interval: time.Second, Registers: register}}}))(t)
 			began, waited := time.Now(), time.Duration(0)
-			m.read = func(unit uint8, _ *modbus.Request) ([]byte, sensor.Quality) {
+			m.read = func(unit uint8, _ *modbus.Request) ([]byte, error) {
 				if unit == 2 && time.Since(began) < time.Hour {
 					waited += m.cfg.Timeout
-					time.Sleep(m.cfg.Timeout)
-					return nil, sensor.QualityBadTimeout
+					wait(t.Context(), m.cfg.Timeout)
+					return nil, dead
 				}
-				time.Sleep(20 * time.Millisecond)
-				return []byte{0, 1}, sensor.QualityGood
+				wait(t.Context(), 20*time.Millisecond)
+				return []byte{0, 1}, nil
 			}
 			sink := &modbusSink{}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour+time.Minute)
@@ -321,6 +325,9 @@ func TestModbusRefusals(t *testing.T) {
 	if good, bad := sink.count("pump", "temperature", sensor.QualityGood, 0), sink.count("pump", "temperature", sensor.QualityBadException, 0); good < 3 || bad > 0 {
 		t.Errorf("its neighbour: %d good, %d bad", good, bad)
 	}
+	if d := m.Status().Detail; !strings.Contains(d, "unit 1, holding:4: illegal data address") {
+		t.Errorf("status says %q", d)
+	}
 	_ = server.cmd.Process.Kill()
 	from := sink.len()
 	eventually(t, "the server is gone", func() bool {
@@ -331,6 +338,33 @@ func TestModbusRefusals(t *testing.T) {
 	eventually(t, "the server is back", func() bool {
 		return sink.count("pump", "count", sensor.QualityGood, from) > 2 && m.Status().State == StateOpen
 	})
+}
+
+// TestModbusExceptions: a server that is busy, or a gateway whose device does not
+// answer, refuses the request and not one of its registers: it is not asked for each.
+func TestModbusExceptions(t *testing.T) {
+	server := startModbusServer(t, buildModbusServer(t), "tcp", "0")
+	m, sink := runModbus(t, ModbusConfig{URL: "tcp://127.0.0.1:" + server.port, Devices: []ModbusDevice{{Unit: 1, Sensor: "pump", Interval: 20 * time.Millisecond, Registers: modbusMap[:2]}}})
+	for _, tt := range []struct {
+		code int // MODBUS Application Protocol V1.1b3, 7
+		want sensor.Quality
+		text string
+	}{{6, sensor.QualityBadException, "server device busy"}, {10, sensor.QualityBadException, "gateway path unavailable"}, {11, sensor.QualityBadTimeout, "target device failed to respond"}} {
+		from := sink.len()
+		server.order(t, fmt.Sprint("except ", tt.code))
+		eventually(t, fmt.Sprint("exception ", tt.code), func() bool {
+			return sink.count("pump", "count", tt.want, from) > 0 && sink.count("pump", "temperature", tt.want, from) > 0 && strings.Contains(m.Status().Detail, tt.text)
+		})
+		server.order(t, "except 0")
+		eventually(t, "good readings again", func() bool {
+			return sink.count("pump", "count", sensor.QualityGood, from) > 3 && m.Status().Detail == m.cfg.URL
+		})
+	}
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	if len(sink.got) != 2*sink.reports {
+		t.Errorf("%d readings in %d reports, want two in each", len(sink.got), sink.reports)
+	}
 }
 
 // ptyPair makes two serial ports that are each other's other end.

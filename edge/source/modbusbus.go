@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type modbusBus struct {
 	cfg    *ModbusConfig
 	meter  *meter
 	client *client.ModbusClient // nil: not open
+	absent bool                 // it could not be opened
 	openAt time.Time            // not opened before
 	wait   time.Duration        // after the next failure to open
 }
@@ -36,11 +38,11 @@ func (b *modbusBus) open() error {
 		return errNoBus
 	}
 	err := b.connect()
-	if err != nil {
+	if b.absent = err != nil; err != nil {
 		b.wait = min(max(2*b.wait, minBackoff), maxBackoff)
 		b.openAt = time.Now().Add(b.wait)
-		b.meter.fault(StateAbsent, fmt.Errorf("open %s: %w", b.cfg.URL, err))
-		return err
+		b.meter.fault(StateAbsent, fmt.Errorf("open %s: %w%s", b.cfg.URL, err, busHint(b.cfg.URL, err)))
+		return fmt.Errorf("%w: %w", errNoBus, err)
 	}
 	b.wait = 0
 	b.meter.connected(b.cfg.URL)
@@ -81,20 +83,20 @@ func (b *modbusBus) close() {
 
 // read carries out one request: the registers' bytes as they came, or a byte a
 // bit. A garbled answer is asked for once more. Whatever failed but a refusal
-// closes the bus, and with it drops what may still come.
-func (b *modbusBus) read(unit uint8, q *modbus.Request) ([]byte, sensor.Quality) {
+// closes the bus, and with it drops what may still come. What an error means for
+// a value, qualityOf says.
+func (b *modbusBus) read(unit uint8, q *modbus.Request) ([]byte, error) {
 	for again := false; ; again = true {
 		if err := b.open(); err != nil {
-			return nil, sensor.QualityBadConnection
+			return nil, err
 		}
 		data, err := b.ask(unit, q)
-		quality := qualityOf(err)
-		if err == nil || quality == sensor.QualityBadException {
-			return data, quality
+		if err == nil || isException(err) {
+			return data, err
 		}
 		b.close()
-		if quality != sensor.QualityBadFrame || again {
-			return nil, quality
+		if qualityOf(err) != sensor.QualityBadFrame || again {
+			return nil, err
 		}
 	}
 }
@@ -132,12 +134,41 @@ func qualityOf(err error) sensor.Quality {
 	switch {
 	case err == nil:
 		return sensor.QualityGood
-	case errors.Is(err, client.ErrRequestTimedOut), errors.As(err, &network) && network.Timeout():
+	case errors.Is(err, errNoBus):
+		return sensor.QualityBadConnection
+	case errors.Is(err, client.ErrRequestTimedOut), errors.Is(err, client.ErrGWTargetFailedToRespond), errors.As(err, &network) && network.Timeout():
 		return sensor.QualityBadTimeout
 	case errors.As(err, &e) && strings.Contains("bad crc, short frame, protocol error, bad unit id, bad transaction id, unknown protocol identifier", string(e)):
 		return sensor.QualityBadFrame
-	case errors.As(err, &e), strings.HasPrefix(err.Error(), "unknown exception code"):
+	case isException(err):
 		return sensor.QualityBadException
 	}
 	return sensor.QualityBadConnection
+}
+
+// isException says whether an error is an answer: an exception (MODBUS Application
+// Protocol V1.1b3, 7) of the device, or of a gateway before it.
+func isException(err error) bool {
+	return refusesPart(err) || slices.ContainsFunc(ofDevice, func(e client.Error) bool { return errors.Is(err, e) }) ||
+		err != nil && strings.HasPrefix(err.Error(), "unknown exception code")
+}
+
+// ofDevice are the exceptions of a device or a gateway as a whole: asking for each
+// register would only take longer.
+var ofDevice = []client.Error{client.ErrAcknowledge, client.ErrServerDeviceBusy, client.ErrGWPathUnavailable, client.ErrGWTargetFailedToRespond}
+
+// ofPart are the exceptions that one register of many may be the reason of.
+var ofPart = []client.Error{client.ErrIllegalFunction, client.ErrIllegalDataAddress, client.ErrIllegalDataValue, client.ErrServerDeviceFailure, client.ErrMemoryParityError}
+
+// refusesPart says whether a part of a request may be what is refused.
+func refusesPart(err error) bool {
+	return slices.ContainsFunc(ofPart, func(e client.Error) bool { return errors.Is(err, e) })
+}
+
+// busHint says what an error of opening a bus calls for.
+func busHint(url string, err error) string {
+	if strings.HasPrefix(url, "rtu://") {
+		return serialHint(err)
+	}
+	return ""
 }

@@ -2,7 +2,8 @@
  * unit over TCP. Holding 0 and 1 count the requests, so each answer tells when it
  * was made; "<count> <microseconds since 1970> <trouble>" goes to stdout for each.
  * "ready <TCP port>" comes first; of port 0 the system chooses one.
- * A line on stdin makes the next requests go wrong: "stall N", "drop N", "garble N".
+ * A line on stdin makes the next requests go wrong: "stall N", "drop N", "garble N";
+ * "except CODE" has all refused with that exception, until "except 0".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static int stall, drop, garble;
+static int stall, drop, garble, except;
 
 static void commands(void) {
   static char line[64];
@@ -32,6 +33,7 @@ static void commands(void) {
     sscanf(line, "stall %d", &stall);
     sscanf(line, "drop %d", &drop);
     sscanf(line, "garble %d", &garble);
+    sscanf(line, "except %d", &except);
   }
 }
 
@@ -81,7 +83,7 @@ int main(int argc, char **argv) {
     count++;
     map->tab_registers[0] = count >> 16;
     map->tab_registers[1] = count;
-    const char *trouble = stall ? "stall" : drop ? "drop" : garble ? "garble" : "none";
+    const char *trouble = stall ? "stall" : drop ? "drop" : garble ? "garble" : except ? "except" : "none";
     printf("%u %lld %s\n", count, (long long)now.tv_sec * 1000000 + now.tv_usec, trouble);
     if (stall) {
       stall--;
@@ -93,6 +95,9 @@ int main(int argc, char **argv) {
     } else if (garble) {
       garble--;
       if (write(modbus_get_socket(m), "\x01\x03\x08\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09", 13) < 0) return 4;
+      continue;
+    } else if (except) {
+      modbus_reply_exception(m, query, except);
       continue;
     }
     modbus_reply(m, query, n, map);
