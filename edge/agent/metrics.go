@@ -46,6 +46,8 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_line_errors_total", "Characters with a framing or parity error, and breaks, where the serial driver counts them.", src.LineErrors, "source", src.Name)
 	m.Count("source_unserved_total", "Lines that clients of serve missed because they did not keep up.", src.Unserved, "source", src.Name)
 	m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
+	m.Count("source_downgraded_total", "Messages at QoS 0 where more was asked for: their publisher's own, sent once.", src.Downgraded, "source", src.Name)
+	m.Count("source_forgotten_total", "Connections to a broker that no longer knew the session; what came meanwhile is lost.", src.Forgotten, "source", src.Name)
 	m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
 }
 

@@ -136,6 +136,9 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		if src.Conflicts > 0 {
 			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
 		}
+		if src.Forgotten > 0 {
+			s.red("source %s: the broker had forgotten the session %d times; what came meanwhile is lost", src.Name, src.Forgotten)
+		}
 		if src.Kind == "node" && src.Lost > 0 {
 			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
 		}

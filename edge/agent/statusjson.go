@@ -16,6 +16,8 @@ type SourceCounters struct {
 	LineErrors  uint64 `json:"line_errors"`
 	Unserved    uint64 `json:"unserved"`
 	Rejected    uint64 `json:"rejected"`
+	Downgraded  uint64 `json:"downgraded"`
+	Forgotten   uint64 `json:"forgotten"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

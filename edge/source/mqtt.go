@@ -61,8 +61,12 @@ type MQTTConfig struct {
 	Topics []MQTTTopic // at least one; the first whose filter takes a topic maps it
 	QoS    byte        // asked for: 0, 1 or 2
 	// Remember is how many messages with an identity of their own are remembered,
-	// to know one that is sent again: more than the broker has in flight. 0: 16384.
+	// to know one that is sent again: more than the broker may hold, because one
+	// that is killed sends again all that it held when it last saved. 0: 16384.
 	Remember int
+	// Trial has the broker keep nothing: what is not taken is gone. For a look,
+	// under another client id.
+	Trial bool
 }
 
 // maxRemember bounds Remember; MQTT has no more than 65,535 in flight.
@@ -100,6 +104,9 @@ func (c *MQTTConfig) Validate() error {
 // number of its own; when it has none it cannot be told from a new message with
 // the same values, and is taken again.
 //
+// What its publisher sent at QoS 0 comes at QoS 0 (MQTT 3.1.1, 4.3): the broker
+// neither keeps nor repeats it. It is counted as Downgraded.
+//
 // Order: messages are taken in the order in which the broker sends them.
 type MQTT struct {
 	meter
@@ -134,7 +141,7 @@ func (m *MQTT) Run(ctx context.Context, sink Sink) error {
 	for _, t := range m.cfg.Topics {
 		filters[t.Filter] = m.cfg.QoS
 	}
-	link := brokerLink{cfg: &m.cfg.Broker, meter: &m.meter, filters: filters, persistent: m.cfg.QoS > 0}
+	link := brokerLink{cfg: &m.cfg.Broker, meter: &m.meter, filters: filters, persistent: m.cfg.QoS > 0 && !m.cfg.Trial, known: len(seen.taken) > 0}
 	return link.run(ctx, func(messages []message, acks *acknowledger) error {
 		return m.take(messages, acks, seen, sink)
 	})
@@ -165,6 +172,9 @@ func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
 	b, bytes, marked, i := &Batch{Stream: "mqtt"}, 0, false, 0
 	for ; i < len(messages) && bytes <= maxBatchBytes && !(marked && seen.full()); i++ {
 		msg := &messages[i]
+		if msg.qos == 0 && m.cfg.QoS > 0 && !msg.retained {
+			m.downgraded.Add(1)
+		}
 		line, identity := m.report(msg)
 		if identity || msg.retained {
 			key := identify(msg.topic, msg.payload)

@@ -235,6 +235,9 @@ func TestBrokerRestart(t *testing.T) {
 	if n := len(sink.payloads()); n != 2 {
 		t.Errorf("the retained message came again: %q", sink.payloads())
 	}
+	if st := m.Status(); st.Forgotten != 0 || st.Downgraded != 0 {
+		t.Errorf("%d sessions forgotten, %d messages downgraded", st.Forgotten, st.Downgraded)
+	}
 	sink.mu.Lock()
 	if r := sink.reports[0]; !r.Readings[0].Historical || r.Readings[0].Sensor != "a" || r.Readings[0].Metric != "kept" || r.Address != "plant/a/kept" {
 		t.Errorf("retained: %+v", r)
@@ -248,6 +251,64 @@ func TestBrokerRestart(t *testing.T) {
 		if s == "offline" {
 			break
 		}
+	}
+}
+
+// TestForgottenSession: a broker that was restarted without its store no longer knows
+// the session. That is counted, in the same process and in the next one.
+func TestForgottenSession(t *testing.T) {
+	b := newBroker(t, "allow_anonymous true\n")
+	sink := &durableSink{marks: map[string][]byte{}}
+	m, stop := runMQTT(t, mqttConfig(b, 1), sink)
+	p := b.publisher("p")
+	eventually(t, "a message", func() bool {
+		publish(t, p, "plant/a/numbered", `{"v":1,"n":1}`, false)
+		return len(sink.payloads()) > 0
+	})
+	if n := m.Status().Forgotten; n != 0 {
+		t.Errorf("%d before anything was forgotten", n)
+	}
+	b.kill()
+	b.start()
+	eventually(t, "the loss is counted", func() bool { return m.Status().Forgotten == 1 })
+	stop()
+	b.kill()
+	b.start()
+	m, stop = runMQTT(t, mqttConfig(b, 1), sink)
+	if n := m.Status().Forgotten; n != 1 {
+		t.Errorf("%d after a restart of both", n)
+	}
+	stop()
+	m, _ = runMQTT(t, mqttConfig(b, 1), sink)
+	if n := m.Status().Forgotten; n != 0 {
+		t.Errorf("%d after a restart of the source alone", n)
+	}
+}
+
+// TestPublishersAtQoS0: what its publisher sends at QoS 0 is counted, in a source that
+// asks for more, and one that asks for no more has nothing to count.
+func TestPublishersAtQoS0(t *testing.T) {
+	b := newBroker(t, "allow_anonymous true\n")
+	for _, qos := range []byte{0, 1} {
+		cfg := mqttConfig(b, qos)
+		cfg.Broker.ClientID = fmt.Sprint("qos", qos)
+		sink := &durableSink{marks: map[string][]byte{}}
+		m, stop := runMQTT(t, cfg, sink)
+		p := b.publisher(fmt.Sprint("p", qos))
+		eventually(t, "a subscription", func() bool {
+			publish(t, p, "plant/a/numbered", `{"n":9,"v":1}`, false)
+			return len(sink.payloads()) > 0
+		})
+		for n, at := range []byte{0, 1, 0} {
+			if token := p.Publish("plant/a/numbered", at, false, fmt.Sprintf(`{"n":%d,"v":1}`, n)); token.Wait() && token.Error() != nil {
+				t.Fatal(token.Error())
+			}
+		}
+		eventually(t, "the last message", func() bool { return slices.Contains(sink.payloads(), `{"n":2,"v":1}`) })
+		if got := m.Status().Downgraded; got != 2*uint64(qos) {
+			t.Errorf("at QoS %d: %d", qos, got)
+		}
+		stop()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type brokerLink struct {
 	meter      *meter
 	filters    map[string]byte // to QoS
 	persistent bool            // the broker keeps the session
+	known      bool            // and has one, unless it forgot it; of run's goroutine
 	// connected, when set, is called once a connection stands, with what
 	// publishes on it; disconnected when it is gone.
 	connected    func(publish func(topic string, payload []byte))
@@ -107,11 +109,13 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 	live, end := context.WithCancel(ctx)
 	defer end()
 	client := mqtt.NewClient(l.options(live, lost))
-	if err := await(ctx, client.Connect()); err != nil {
+	connecting := client.Connect()
+	if err := await(ctx, connecting); err != nil {
 		client.Disconnect(0)
 		return fmt.Errorf("connect: %w", err)
 	}
 	l.meter.connected(l.cfg.URL)
+	l.recall(connecting.(*mqtt.ConnectToken).SessionPresent())
 	defer l.meter.disconnected()
 	if l.disconnected != nil {
 		defer l.disconnected()
@@ -140,6 +144,17 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 	end() // before Disconnect, which waits for handlers
 	client.Disconnect(250)
 	return err
+}
+
+// recall counts a session that the broker no longer knows (MQTT 3.1.1, 3.2.2.2):
+// it was restarted without its store, let the session expire, or was given another
+// client id. Whatever was published meanwhile is nobody's.
+func (l *brokerLink) recall(present bool) {
+	if l.persistent && l.known && !present {
+		l.meter.forgotten.Add(1)
+		l.meter.log(slog.LevelWarn, "the broker had forgotten the session; what came meanwhile is lost", "client_id", l.cfg.ClientID)
+	}
+	l.known = true
 }
 
 // options are those of one connection. Acknowledging is ours; no store is kept:
