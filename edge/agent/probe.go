@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
-	"landfall/decoders/sensor"
 	"landfall/edge/durable"
 	"landfall/edge/source"
 )
@@ -23,19 +23,23 @@ type Seen struct {
 	OK     bool         `json:"ok"` // it is open, and what was asked for was answered
 	Lines  int          `json:"lines"`
 	Bytes  uint64       `json:"bytes"`
-	Sample []string     `json:"sample"` // the first of what came, as text
+	Peers  int          `json:"peers"`  // connections, clients or senders at the end
+	Sample []string     `json:"sample"` // of what came, the first of each kind, as text
+	// Sentences counts lines by talker and formatter; under "" those that are no
+	// sentence or whose checksum is wrong.
+	Sentences  map[string]int `json:"sentences"`
+	Rejected   uint64         `json:"rejected"`   // messages in which no reading was found
+	Downgraded uint64         `json:"downgraded"` // messages at QoS 0 where more is asked for
 }
 
-// probeSamples is how much of what came is shown.
-const probeSamples = 12
-
 // Probe tries the i-th source for a while and says what it saw. It takes nothing
-// from anybody: nothing becomes durable or is acknowledged, a broker is asked
-// under another client id, and senders that wait for an acknowledgement, and
-// nodes, are not spoken with. Errors: those of making the source.
+// from anybody: nothing becomes durable, a broker is asked under another client
+// id, outside of shared subscriptions, and keeps nothing for it, and senders that
+// wait for an acknowledgement, and nodes, are not spoken with. Errors: those of
+// making the source.
 func (c *Config) Probe(ctx context.Context, i int, fs durable.FS, clock source.Clock, d time.Duration) (*Seen, error) {
 	s := c.Sources[i]
-	seen := &Seen{Source: s.Name, Kind: s.Kind(), Where: s.Where(), Sample: []string{}}
+	seen := &Seen{Source: s.Name, Kind: s.Kind(), Where: s.Where(), Sample: []string{}, Sentences: map[string]int{}}
 	if s.Acked != nil {
 		ln, err := net.Listen("tcp", s.Acked.Listen)
 		if err == nil {
@@ -80,10 +84,11 @@ func (c *Config) Probe(ctx context.Context, i int, fs durable.FS, clock source.C
 	running.Wait()
 	sink.mu.Lock()
 	defer sink.mu.Unlock()
-	seen.State, seen.Detail, seen.Bytes = last.State, last.Detail, last.Bytes
+	seen.State, seen.Detail, seen.Bytes, seen.Peers = last.State, last.Detail, last.Bytes, last.Open
+	seen.Rejected, seen.Downgraded = last.Rejected, last.Downgraded
 	seen.OK = (last.State == source.StateOpen || last.State == source.StateFinished) && sink.unusable == 0
 	if s.Node != nil {
-		seen.Sample = []string{} // its frames are no text
+		seen.Sample, seen.Sentences = []string{}, map[string]int{} // its frames are no text
 	}
 	return seen, nil
 }
@@ -91,11 +96,14 @@ func (c *Config) Probe(ctx context.Context, i int, fs durable.FS, clock source.C
 // harmless gives the source as it is tried.
 func (s SourceConfig) harmless() SourceConfig {
 	s.Serve = ""
-	zero, no := 0, false
+	no := false
 	switch {
 	case s.MQTT != nil:
 		m := *s.MQTT
-		m.QoS, m.Broker = &zero, m.Broker.harmless()
+		m.trial, m.Broker, m.Topics = true, m.Broker.harmless(), slices.Clone(m.Topics)
+		for i := range m.Topics { // of a shared one the trial would take others' messages
+			m.Topics[i].Filter, _ = unshared(m.Topics[i].Filter)
+		}
 		s.MQTT = &m
 	case s.Sparkplug != nil:
 		k := *s.Sparkplug
@@ -125,72 +133,3 @@ func (s *SourceConfig) polls() int {
 	}
 	return n
 }
-
-// probeSink looks at what comes and keeps the first of it.
-type probeSink struct {
-	done chan struct{} // closed when want readings have come
-	want int           // 0: never
-
-	mu       sync.Mutex
-	seen     *Seen // guarded by mu
-	readings int   // guarded by mu
-	full     bool  // done is closed; guarded by mu
-	unusable int   // readings that are bad, of a source that asks; guarded by mu
-}
-
-// Deliver implements source.Sink.
-func (p *probeSink) Deliver(b *source.Batch) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range b.Lines {
-		l := &b.Lines[i]
-		p.seen.Lines++
-		if !l.Reading {
-			p.show(fmt.Sprintf("%.120q", l.Data))
-			continue
-		}
-		var r sensor.Report
-		if err := r.Decode(l.Data, nil); err != nil {
-			p.show(err.Error())
-			continue
-		}
-		p.report(&r)
-	}
-	if p.want > 0 && p.readings >= p.want && !p.full {
-		p.full = true
-		close(p.done)
-	}
-	return nil
-}
-
-func (p *probeSink) show(text string) {
-	if len(p.seen.Sample) < probeSamples {
-		p.seen.Sample = append(p.seen.Sample, text)
-	}
-}
-
-func (p *probeSink) report(r *sensor.Report) {
-	if r.Reason != "" {
-		p.show(fmt.Sprintf("%s: %s: %.120q", r.Address, r.Reason, r.Payload))
-	}
-	for _, g := range r.Readings {
-		p.readings++
-		if p.want > 0 && !g.Quality.Usable() {
-			p.unusable++
-		}
-		value := "no value"
-		switch g.Kind {
-		case sensor.Number:
-			value = fmt.Sprint(g.Number)
-		case sensor.Text:
-			value = fmt.Sprintf("%.60q", g.Text)
-		}
-		if g.Unit != "" && g.Kind == sensor.Number {
-			value += " " + g.Unit
-		}
-		p.show(fmt.Sprintf("%s: %s %s: %s (%s)", r.Address, g.Sensor, g.Metric, value, g.Quality))
-	}
-}
-
-// Position implements source.Sink: a trial begins at nothing.
-func (p *probeSink) Position(string) []byte { return nil }

@@ -35,6 +35,8 @@ type MQTTConfig struct {
 	QoS      *int              `yaml:"qos"`      // 0, 1 or 2; absent: 1
 	Remember int               `yaml:"remember"` // messages known again when sent again; 0: 16384
 	Topics   []MQTTTopicConfig `yaml:"topics"`   // at least one
+
+	trial bool // set by Probe: the broker keeps nothing
 }
 
 // SparkplugConfig takes Sparkplug B messages from a broker.
@@ -80,19 +82,12 @@ func (b *BrokerConfig) validate(p *config.Problems, key string) {
 
 func (m *MQTTConfig) validate(p *config.Problems, key string) {
 	m.Broker.validate(p, key+".broker")
-	p.Add(m.QoS == nil || *m.QoS >= 0 && *m.QoS <= 2, key+".qos", fmt.Sprint(m.qos()), "0, 1 or 2")
+	p.Add(m.QoS == nil || *m.QoS >= 0 && *m.QoS <= 2, key+".qos", fmt.Sprint(m.QualityOfService()), "0, 1 or 2")
 	p.Add(m.Remember >= 0 && m.Remember <= 1<<17, key+".remember", strconv.Itoa(m.Remember), "a number from 0 (the default) to 131072")
 	p.Add(len(m.Topics) > 0, key+".topics", "none", "at least one topic")
 	for i := range m.Topics {
 		m.Topics[i].validate(p, fmt.Sprintf("%s.topics[%d]", key, i))
 	}
-}
-
-func (m *MQTTConfig) qos() int {
-	if m.QoS == nil {
-		return 1
-	}
-	return *m.QoS
 }
 
 func (t *MQTTTopicConfig) validate(p *config.Problems, key string) {
@@ -110,14 +105,52 @@ func (t *MQTTTopicConfig) validate(p *config.Problems, key string) {
 	}
 }
 
-// identifies says whether the messages of every topic have an identity.
-func (m *MQTTConfig) identifies() bool {
+// Unidentified lists the filters of the topics whose messages have no time or
+// number of their own, by which one that is sent again is known.
+func (m *MQTTConfig) Unidentified() (filters []string) {
 	for i := range m.Topics {
 		if m.Topics[i].TimeField == "" && m.Topics[i].SequenceField == "" {
-			return false
+			filters = append(filters, m.Topics[i].Filter)
 		}
 	}
-	return true
+	return filters
+}
+
+// Shared lists the filters that are shared subscriptions: a message may be sent
+// again to another of the group, which does not know that it was taken.
+func (m *MQTTConfig) Shared() (filters []string) {
+	for i := range m.Topics {
+		if _, shared := unshared(m.Topics[i].Filter); shared {
+			filters = append(filters, m.Topics[i].Filter)
+		}
+	}
+	return filters
+}
+
+// unshared gives the topic filter of a shared subscription, $share/group/filter
+// (MQTT 5, 4.8.2; brokers know it in 3.1.1 too).
+func unshared(filter string) (string, bool) {
+	if group, ok := strings.CutPrefix(filter, "$share/"); ok {
+		_, filter, _ = strings.Cut(group, "/")
+		return filter, true
+	}
+	return filter, false
+}
+
+// QualityOfService is what the broker is asked for: 0, 1 or 2.
+func (m *MQTTConfig) QualityOfService() int {
+	if m.QoS == nil {
+		return 1
+	}
+	return *m.QoS
+}
+
+// Remembered is how many messages are known when they are sent again.
+func (m *MQTTConfig) Remembered() int {
+	if m.Remember == 0 {
+		return source.DefaultRemember
+	}
+	return m.Remember
 }
 
 // mapping gives what a source takes of it.
@@ -192,7 +225,7 @@ func (m *MQTTConfig) newMQTT(o source.Options, with making, gateway, key string)
 	if err != nil {
 		return nil, err
 	}
-	c := source.MQTTConfig{Options: o, Broker: broker, QoS: byte(m.qos()), Remember: m.Remember}
+	c := source.MQTTConfig{Options: o, Broker: broker, QoS: byte(m.QualityOfService()), Remember: m.Remember, Trial: m.trial}
 	for i := range m.Topics {
 		c.Topics = append(c.Topics, source.MQTTTopic{Filter: m.Topics[i].Filter, Mapping: m.Topics[i].mapping()})
 	}

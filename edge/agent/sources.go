@@ -50,13 +50,13 @@ func (s *SourceConfig) kinds() []string {
 
 // Resends tells whether the source's sender gives again what was not durable.
 func (s *SourceConfig) Resends() bool {
-	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.qos() > 0
+	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.QualityOfService() > 0
 }
 
 // Identified tells whether everything the source's sender gives again is known
 // again, so that it is captured once.
 func (s *SourceConfig) Identified() bool {
-	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && s.MQTT.identifies()
+	return s.File != nil || s.Acked != nil || s.Node != nil || s.MQTT != nil && len(s.MQTT.Unidentified())+len(s.MQTT.Shared()) == 0
 }
 
 // standardSilence is after what silence a source that ought to speak all the time

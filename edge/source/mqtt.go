@@ -69,8 +69,11 @@ type MQTTConfig struct {
 	Trial bool
 }
 
-// maxRemember bounds Remember; MQTT has no more than 65,535 in flight.
-const maxRemember = 1 << 17
+// DefaultRemember is what Remember is when it is not said, maxRemember bounds it.
+const (
+	DefaultRemember = 1 << 14
+	maxRemember     = 1 << 17
+)
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
 func (c *MQTTConfig) Validate() error {
@@ -120,7 +123,7 @@ func NewMQTT(cfg MQTTConfig) (*MQTT, error) {
 		return nil, err
 	}
 	if cfg.Remember == 0 {
-		cfg.Remember = 1 << 14
+		cfg.Remember = DefaultRemember
 	}
 	m := &MQTT{cfg: cfg}
 	for _, t := range cfg.Topics {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"landfall/edge/agent"
 	"landfall/edge/clock"
 	"landfall/edge/durable"
-	"landfall/edge/source"
 )
 
 // tryAll tries every source at once and prints, in their order, what each saw.
@@ -27,41 +25,24 @@ func tryAll(ctx context.Context, out *cli.Checklist, c *agent.Config, d time.Dur
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	failed, quiet := 0, out.Seen(seen)
-	for _, s := range seen {
-		if !s.OK {
+	trials := make([]*Trial, len(seen))
+	for i, s := range seen {
+		trials[i] = judge(&c.Sources[i], s)
+	}
+	failed, quiet := 0, out.Seen(trials)
+	for _, t := range trials {
+		if !t.OK {
 			failed++
 		}
 		if quiet {
 			continue
 		}
-		if err := printSeen(out, s); err != nil {
+		if err := t.print(out); err != nil {
 			return err
 		}
 	}
 	if failed > 0 {
 		return cli.Fail(cli.ExitUnavailable, fmt.Errorf("%d of %d sources cannot be used as they are", failed, len(seen)))
-	}
-	return nil
-}
-
-func printSeen(out io.Writer, s *agent.Seen) error {
-	what := fmt.Sprintf("%s, %d lines, %d bytes", s.State, s.Lines, s.Bytes)
-	switch {
-	case s.State != source.StateOpen && s.State != source.StateFinished:
-		what = fmt.Sprintf("%s: %s", s.State, s.Detail)
-	case s.Kind == "acked":
-		what = s.Detail
-	case s.Lines == 0 && s.Bytes == 0:
-		what += ": nothing came; a wrong rate or a quiet sender?"
-	}
-	if _, err := fmt.Fprintf(out, "%s (%s %s): %s\n", s.Source, s.Kind, s.Where, what); err != nil {
-		return err
-	}
-	for _, line := range s.Sample {
-		if _, err := fmt.Fprintf(out, "    %s\n", line); err != nil {
-			return err
-		}
 	}
 	return nil
 }

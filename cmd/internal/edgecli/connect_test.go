@@ -43,7 +43,7 @@ func TestCheckConnects(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{"file (file ", "finished, 4 lines", `"hello"`, "roof (tcp_client ", "open, 1 lines", `"$SDDPT,0.5,0.5,*7B"`, "station (acked ", "the port is free"} {
+	for _, want := range []string{"file (file ", "ok    file (file ", "finished, 4 lines", `"hello"`, "roof (tcp_client ", "open, 1 lines", `"$SDDPT,0.5,0.5,*7B"`, "station (acked ", "the port is free"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -56,7 +56,7 @@ func TestCheckConnects(t *testing.T) {
 	if code != 69 || !strings.Contains(errs, "3 of 6 sources") {
 		t.Errorf("exit %d, %s", code, errs)
 	}
-	for _, want := range []string{"port (serial ", "it is not plugged in", "plant (mqtt mqtt://127.0.0.1:9): absent: connect", "plc (modbus tcp://127.0.0.1:9): absent", "pump p: no value (bad_connection)"} {
+	for _, want := range []string{"bad   port (serial ", "it is not plugged in", "plant (mqtt mqtt://127.0.0.1:9): absent: connect", "> nobody listens there", "plc (modbus tcp://127.0.0.1:9): absent", "pump p: no value (bad_connection)"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

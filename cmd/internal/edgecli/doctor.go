@@ -123,17 +123,14 @@ func tried(ctx context.Context, c *agent.Config, i int) cli.Finding {
 	src := &c.Sources[i]
 	f := cli.Finding{What: "source " + src.Name, Verdict: cli.Bad, Fix: fixOf(src)}
 	seen, err := c.Probe(ctx, i, durable.OS{}, clock.NewSystem(clock.BootID{}), trialTime)
-	switch {
-	case err != nil:
+	if err != nil {
 		f.Detail = err.Error()
-	case !seen.OK:
-		f.Detail = fmt.Sprintf("%s: %s", seen.State, seen.Detail)
-	case src.Acked != nil:
-		f.Verdict, f.Detail = cli.Good, seen.Detail
-	case seen.Bytes == 0 && seen.Lines == 0 && seen.State == source.StateOpen:
-		f.Verdict, f.Detail, f.Fix = cli.Look, fmt.Sprintf("%s can be used; nothing came in %s", src.Where(), trialTime), "cable, baud rate, antenna? or a quiet sender"
-	default:
-		f.Verdict, f.Detail = cli.Good, fmt.Sprintf("%s can be used; %d lines came", src.Where(), seen.Lines)
+		return f
+	}
+	t := judge(src, seen)
+	f.Verdict, f.Detail = t.Verdict, t.what()
+	if len(t.Hints) > 0 || t.OK {
+		f.Fix = strings.Join(t.Hints, "; ")
 	}
 	return f
 }

@@ -42,18 +42,31 @@ func TestOnlySourcesThatResendAreExact(t *testing.T) {
 func TestMessagesNeedAnIdentity(t *testing.T) {
 	zero := 0
 	with := agent.MQTTTopicConfig{Filter: "a", SequenceField: "n"}
+	without, shared, two := agent.MQTTTopicConfig{Filter: "hall/#"}, with, 2
+	shared.Filter = "$share/g/a"
 	for _, tt := range []struct {
 		mqtt agent.MQTTConfig
 		want Guarantee
+		says []string // of why or a limit
 	}{
-		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}}, ExactlyOnce},
-		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with, {Filter: "b"}}}, AtLeastOnce},
-		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}, QoS: &zero}, AtMostOnce},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}}, ExactlyOnce, []string{"with the same bytes are taken for one", "mqtt.remember (16384)", "publisher sends at QoS 0 comes at QoS 0", "max_queued_messages"}},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}, QoS: &two, Remember: 99}, ExactlyOnce, []string{"QoS 2 is not trusted alone", "mqtt.remember (99)"}},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with, without}}, AtLeastOnce, []string{"(hall/#)", "with the same bytes are taken for one"}},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{without}, QoS: &two}, AtLeastOnce, []string{"(hall/#)", "QoS 2 is not trusted alone"}},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with, shared}}, AtLeastOnce, []string{"shared subscriptions ($share/g/a)"}},
+		{agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}, QoS: &zero}, AtMostOnce, []string{"QoS is 0"}},
 	} {
 		c := agent.Default()
 		c.Sources = []agent.SourceConfig{{Name: "m", MQTT: &tt.mqtt}}
-		if h := Edge(&c)[0]; h.Guarantee != tt.want || h.Why == "" || len(h.Limits) == 0 {
+		h := Edge(&c)[0]
+		text := h.Why + strings.Join(h.Limits, " ")
+		if h.Guarantee != tt.want || len(h.Limits) == 0 {
 			t.Errorf("%+v: want %s", h, tt.want)
+		}
+		for _, part := range tt.says {
+			if !strings.Contains(text, part) {
+				t.Errorf("no %q in %s", part, text)
+			}
 		}
 	}
 }

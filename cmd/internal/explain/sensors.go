@@ -2,30 +2,43 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 
 	"landfall/edge/agent"
 )
 
 // explainMQTT explains messages from a broker.
 func explainMQTT(s *agent.SourceConfig, h *Handoff) {
-	switch {
-	case !s.Resends():
+	if !s.Resends() {
 		h.Guarantee = AtMostOnce
 		h.Why = "QoS is 0: the broker forgets a message when it has sent it, and sends none while there is no connection."
 		return
-	case s.Identified():
-		h.Guarantee = ExactlyOnce
-		h.Why = "The broker keeps each message until it is acknowledged, which happens after the fsync. " +
-			"One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
-		h.Limits = append(h.Limits, "a message that lacks the field with its time or number, and one sent again after more than mqtt.remember others, cannot be known again and is taken twice.")
-	default:
+	}
+	h.Why = "The broker keeps each message until it is acknowledged, which happens after the fsync."
+	if s.MQTT.QualityOfService() == 2 {
+		h.Why += " QoS 2 is not trusted alone: a broker that was killed sends again what it had finished."
+	}
+	h.Guarantee = ExactlyOnce
+	unidentified, shared := s.MQTT.Unidentified(), s.MQTT.Shared()
+	if len(unidentified) < len(s.MQTT.Topics) {
+		h.Why += " One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
+		h.Limits = append(h.Limits,
+			"two messages of a topic with the same bytes are taken for one: the time or number must be another in each, after a restart of the sender too.",
+			fmt.Sprintf("a message without the field of its time or number is taken twice when it is sent again; so is one sent again after more than mqtt.remember (%d) others. "+
+				"A broker that was killed sends again all that it held when it last saved: remember must be more than that (mosquitto: max_queued_messages, autosave_interval).", s.MQTT.Remembered()))
+	}
+	if len(unidentified) > 0 {
 		h.Guarantee = AtLeastOnce
-		h.Why = "The broker keeps each message until it is acknowledged, which happens after the fsync. " +
-			"A topic without time_field and sequence_field has messages without an identity: one that is sent again after a crash or a cut cannot be told from a new one with the same values, so it is taken twice."
+		h.Why += fmt.Sprintf(" Topics without time_field and sequence_field (%s) have messages without an identity: one that is sent again after a crash or a cut cannot be told from a new one with the same values, so it is taken twice.", strings.Join(unidentified, ", "))
+	}
+	if len(shared) > 0 {
+		h.Guarantee = AtLeastOnce
+		h.Why += fmt.Sprintf(" Of shared subscriptions (%s) the broker may send again to another of the group, which does not know that a message was taken here.", strings.Join(shared, ", "))
 	}
 	h.Limits = append(h.Limits,
+		"what its publisher sends at QoS 0 comes at QoS 0, whatever is asked for here: at most once; status counts it as downgraded.",
 		"it begins where the broker has the message on disk: what a broker forgets when it is killed, its publishers must send again.",
-		"the broker keeps messages for an absent gateway only from the first connection on, and within its own limits (mosquitto: max_queued_messages).")
+		"the broker keeps messages for an absent gateway only from the first connection on, and within its own limits (mosquitto: max_queued_messages); a session that it forgot is counted as forgotten.")
 }
 
 // explainSparkplug explains Sparkplug B.
