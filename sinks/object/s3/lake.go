@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -86,8 +87,10 @@ func (l *Lake) Create(ctx context.Context, name, target string) (object.StagedFi
 //  1. read the target's metadata: with another hash nothing is touched; with
 //     this one all is done, and an upload that is left over is aborted.
 //  2. complete the upload, on condition that the target is absent: readers see
-//     it, for good. An answer that is lost, a 500 or an upload that is gone is
-//     resolved by 1.
+//     it, for good.
+//  3. read the target's metadata again: only what is seen is published. A store
+//     may confirm what it did not finish (see interrupted), an answer may be lost,
+//     and a 500 or an upload that is gone says nothing either.
 func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
 	err := l.publish(ctx, staged)
 	if err != nil {
@@ -97,30 +100,58 @@ func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
 }
 
 func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
+	u, ours := parseUpload(staged.Name)
 	err := l.sameContent(ctx, staged)
-	if err == nil {
-		return l.Remove(ctx, staged.Name)
-	}
-	if !errors.Is(err, checkpoint.ErrNotExist) {
+	switch {
+	case err == nil && ours:
+		return errors.Join(l.abort(ctx, u), l.abort(ctx, u.interrupted(staged.Parts)))
+	case err == nil:
+		return nil
+	case !errors.Is(err, checkpoint.ErrNotExist):
 		return err
-	}
-	u, ok := parseUpload(staged.Name)
-	if !ok || u.target != staged.Target || staged.Parts == "" {
+	case !ours || u.target != staged.Target || staged.Parts == "":
 		return fmt.Errorf("%w: staged by another kind of lake", err)
 	}
-	completed := l.complete(ctx, u, staged.Parts)
-	if completed == nil {
-		failpoint.Hit("c5.after-rename")
-		return nil
+	confirmed := false
+	for _, u := range []upload{u, u.interrupted(staged.Parts)} {
+		completed := l.complete(ctx, u, staged.Parts)
+		if completed == nil {
+			failpoint.Hit("c5.after-rename")
+		}
+		err = l.sameContent(ctx, staged)
+		if !errors.Is(err, checkpoint.ErrNotExist) {
+			return err
+		}
+		if completed != nil && !is(completed, noSuchUpload) {
+			return completed
+		}
+		confirmed = confirmed || completed == nil
+		err = errors.Join(err, completed)
 	}
-	err = l.sameContent(ctx, staged)
-	if errors.Is(err, checkpoint.ErrNotExist) && !is(completed, noSuchUpload) {
-		return completed
+	if confirmed {
+		return ErrUnseen
 	}
-	if err != nil {
-		return errors.Join(err, completed)
+	return err
+}
+
+// ErrUnseen says that the store confirmed a file and does not show it. It may
+// still be at it, or never will; the rows stay in the landing log.
+var ErrUnseen = errors.New("the object store confirmed the file and does not show it")
+
+// interrupted is how versitygw 1.8 names an upload while it completes it, and for
+// ever when it is killed meanwhile: it confirms every further completion of the
+// upload, as if another request were at it, and lists it no more. Under this name
+// it is completed after all. Where another request is at it, one of the two finds
+// its parts gone or the target there. No other store knows an upload of this name.
+func (u upload) interrupted(etags string) upload {
+	parts := strings.Fields(etags)
+	sum := md5.New()
+	for _, etag := range parts {
+		part, _ := hex.DecodeString(etag) // an ETag that is no MD5: no such upload
+		_, _ = sum.Write(part)
 	}
-	return nil
+	u.id = fmt.Sprintf("%s.%x-%d.inprogress", u.id, sum.Sum(nil), len(parts))
+	return u
 }
 
 func (l *Lake) complete(ctx context.Context, u upload, etags string) error {
@@ -247,13 +278,21 @@ func (l *Lake) Remove(ctx context.Context, name string) error {
 	if !ok {
 		return l.b.remove(ctx, name)
 	}
-	err := l.b.call(ctx, 0, func(ctx context.Context) error {
-		return l.b.core.AbortMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id)
-	})
-	if err != nil && !is(err, noSuchUpload) && !is(err, noSuchKey) {
+	if err := l.abort(ctx, u); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
+}
+
+// abort ends an upload; one that is gone is success.
+func (l *Lake) abort(ctx context.Context, u upload) error {
+	err := l.b.call(ctx, 0, func(ctx context.Context) error {
+		return l.b.core.AbortMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id)
+	})
+	if is(err, noSuchUpload) || is(err, noSuchKey) {
+		return nil
+	}
+	return err
 }
 
 // Sweep implements object.Files. What a crashed writer leaves is an upload, and

@@ -18,8 +18,9 @@
 //     means what it says; but the answer may be lost, and then any error is
 //     ambiguous, as checkpoint.Store says.
 //  3. Publishing completes the upload with the parts of the manifest, on
-//     condition that the target is absent. Every other outcome than success is
-//     resolved by reading the target: its metadata hold the file's SHA-256.
+//     condition that the target is absent, and whatever the answer reads the
+//     target, whose metadata hold the file's SHA-256: only what is seen is
+//     published. A store that was killed in a completion confirms the next.
 //  4. An upload is aborted only by Remove, whose caller has listed it before it
 //     asked whether the claim is still its own; or when its target is there.
 //     An upload that a newer claim began is not in a list made before that.

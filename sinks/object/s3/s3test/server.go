@@ -143,3 +143,25 @@ func (s *Server) Remove(t testing.TB, key string) {
 		t.Fatal(err)
 	}
 }
+
+// Interrupt leaves the uploads of which nothing is completed as a store does that
+// is killed while it completes them: named as being completed, by nobody. etag is
+// what the finished file would have.
+func (s *Server) Interrupt(t testing.TB, etag string) {
+	t.Helper()
+	for _, dir := range s.Uploads(t) {
+		if err := (durable.OS{}).Rename(dir, dir+"."+etag+".inprogress"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Uploads gives the folders of all uploads that are not completed.
+func (s *Server) Uploads(t testing.TB) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(s.Folder(), ".sgwtmp", "multipart", "*", "*-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}

@@ -1,0 +1,89 @@
+package s3_test
+
+import (
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"landfall/engine/checkpoint"
+	"landfall/sinks/object/s3"
+	"landfall/sinks/object/s3/s3test"
+)
+
+// TestACompletionThatAKillCutIsFinished: versitygw that is killed while it
+// completes an upload confirms the next completion and has done nothing.
+func TestACompletionThatAKillCutIsFinished(t *testing.T) {
+	server := s3test.Start(t)
+	l := openLake(t, s3test.Config(server.URL), "lake")
+	rows := []byte("rows")
+	part := md5.Sum(rows)
+	etag := fmt.Sprintf("%x-1", md5.Sum(part[:]))
+	staged := stage(t, l, "t/task-0000-1", rows)
+	server.Interrupt(t, etag)
+	for range 2 {
+		if err := l.Publish(t.Context(), staged); err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.Open(t.Context(), staged.Target)
+		if err != nil {
+			t.Fatalf("published and not there: %v", err)
+		}
+		if have := make([]byte, f.Size()); f.Size() != int64(len(rows)) {
+			t.Errorf("%d bytes", f.Size())
+		} else if _, err := f.ReadAt(have, 0); err != nil || string(have) != string(rows) {
+			t.Errorf("%q %v", have, err)
+		}
+	}
+	// Killed after the file was placed: what the upload left goes, and nothing else.
+	left, other := stage(t, l, staged.Target, rows), stage(t, l, staged.Target, rows)
+	if err := l.Remove(t.Context(), other.Name); err != nil {
+		t.Fatal(err)
+	}
+	server.Interrupt(t, etag)
+	if err := l.Publish(t.Context(), left); err != nil {
+		t.Fatal(err)
+	}
+	if uploads := server.Uploads(t); len(uploads) > 0 {
+		t.Errorf("left %v", uploads)
+	}
+}
+
+// TestAnAnswerIsNotBelieved: a store that confirms and does not show the file has
+// published nothing, however often it is asked.
+func TestAnAnswerIsNotBelieved(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		id := r.URL.Query().Get("uploadId")
+		switch {
+		case r.Method == http.MethodPost && strings.HasSuffix(id, ".inprogress"):
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "<Error><Code>NoSuchUpload</Code></Error>")
+		case r.Method == http.MethodPost && id != "":
+			_, _ = io.WriteString(w, "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><ETag>e</ETag></CompleteMultipartUploadResult>")
+		case r.Method == http.MethodPost:
+			_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case r.Method == http.MethodPut:
+			w.Header().Set("ETag", `"e"`)
+		case strings.Contains(r.URL.Path, "/t/"):
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(s.Close)
+	cfg := s3test.Config(s.URL)
+	cfg.ReadOnly = true // no rules
+	l, err := s3.OpenLake(t.Context(), cfg, s3test.At("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged := stage(t, l, "t/task-0000-1", []byte("rows"))
+	for range 2 {
+		if err := l.Publish(t.Context(), staged); !errors.Is(err, s3.ErrUnseen) || errors.Is(err, checkpoint.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
