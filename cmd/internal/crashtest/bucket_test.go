@@ -61,7 +61,7 @@ func bucketRound(t *testing.T, rng *rand.Rand, total histogram) {
 	g := newGateway(t, dir, "alpha", c.addr, rng.Uint64()>>16, 2, edgeOptions{log: edgeLogOptions}, "file", "acked", "udp")
 	s := scenario{t: t, cloud: c, gateways: []*gateway{g}}
 	path, args := store.Command()
-	s.supervise(program{name: "store", path: path, args: args, dir: dir}, roleStore, storePlan(rng), func() bool { return s.inFlight(g) })
+	s.supervise(program{name: "store", path: path, args: args, dir: dir}, roleStore, storePlan(rng, script.Completions()), func() bool { return s.inFlight(g) })
 	s.supervise(c.program, roleEngine, bucketPlan(rng), s.anyInFlight)
 	s.supervise(g.program, roleEdge, makePlan(rng, roleEdge, 0, 4, 0), func() bool { return s.inFlight(g) })
 	s.run()
@@ -102,15 +102,20 @@ func newBucketCloud(t *testing.T, dir string, store *s3test.Server, proxy string
 	return c
 }
 
-// storePlan ends the store again and again, for about as long as a round takes.
-func storePlan(rng *rand.Rand) []life {
+// storePlan ends the store again and again, for about as long as a round takes,
+// three times of four in the middle of a completion.
+func storePlan(rng *rand.Rand, completions <-chan struct{}) []life {
 	var plan []life
-	kills := 6
+	kills := 24
 	if os.Getenv("LANDFALL_SOAK") == "1" {
-		kills *= 10
+		kills *= 5
 	}
-	for range kills {
-		plan = append(plan, life{after: between(rng, 2*time.Second, 6*time.Second)})
+	for i := range kills {
+		l := life{after: between(rng, 200*time.Millisecond, 2*time.Second)}
+		if i%4 > 0 {
+			l.moment, l.later = completions, between(rng, 0, 4*time.Millisecond)
+		}
+		plan = append(plan, l)
 	}
 	return plan
 }

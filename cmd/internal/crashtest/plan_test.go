@@ -12,12 +12,14 @@ import (
 
 // life is how one life of a daemon shall end.
 type life struct {
-	point  string        // the failpoint it is armed with; empty: none
-	count  int           // at which hit of point it dies
-	after  time.Duration // without point: SIGKILL this long after its start
-	paused time.Duration // then it is stopped for so long, and killed after another while
-	second bool          // it follows a kill at once, so recovery is what dies
-	tries  int           // how often this point was armed in vain before
+	point  string          // the failpoint it is armed with; empty: none
+	count  int             // at which hit of point it dies
+	after  time.Duration   // without point: SIGKILL this long after its start
+	moment <-chan struct{} // not before it is told, for as long as a failpoint is waited for
+	later  time.Duration   // after the moment
+	paused time.Duration   // then it is stopped for so long, and killed after another while
+	second bool            // it follows a kill at once, so recovery is what dies
+	tries  int             // how often this point was armed in vain before
 }
 
 // hitsWanted is how often every failpoint has to be reached in one round.

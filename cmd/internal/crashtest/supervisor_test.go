@@ -170,6 +170,10 @@ func (s *supervisor) armed(l life, number int) (*process, error) {
 		p.signal(syscall.SIGCONT)
 	}
 	if pause(p.done, limit) {
+		if l.moment != nil {
+			await(l.moment, p.done, armedFor)
+			pause(p.done, l.later)
+		}
 		p.ours = true
 		p.kill()
 	}

@@ -37,3 +37,14 @@ func pause(stop <-chan struct{}, d time.Duration) bool {
 		return true
 	}
 }
+
+// await waits for a moment, but not beyond stop, nor for longer than limit.
+func await(moment, stop <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-moment:
+	case <-stop:
+	case <-timer.C:
+	}
+}

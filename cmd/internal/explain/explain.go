@@ -30,8 +30,6 @@ const (
 	ExactlyOnce Guarantee = "exactly once"
 	AtLeastOnce Guarantee = "at least once"
 	AtMostOnce  Guarantee = "at most once"
-	// Unproven is what was built to be exactly once and has a known defect.
-	Unproven Guarantee = "unproven"
 )
 
 // Handoff is one step of the data from one holder to the next.

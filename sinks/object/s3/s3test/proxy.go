@@ -47,6 +47,30 @@ type Script struct {
 	rate    float64         // share of the requests that fail by chance; guarded by mu
 	met     map[Outcome]int // by chance; guarded by mu
 	mutates bool            // only requests that change anything count
+	nearly  chan struct{}   // told of completions; guarded by mu
+}
+
+// Completions gives a channel that is told when a completion of an upload goes to
+// the store; one that nobody waits for is not told.
+func (s *Script) Completions() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nearly = make(chan struct{})
+	return s.nearly
+}
+
+// tell tells whoever waits for a completion.
+func (s *Script) tell(r *http.Request) {
+	s.mu.Lock()
+	nearly := s.nearly
+	s.mu.Unlock()
+	if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") {
+		return
+	}
+	select {
+	case nearly <- struct{}{}:
+	default:
+	}
 }
 
 // OnlyChanges makes requests that change nothing uncounted and unfailed.
@@ -160,6 +184,7 @@ func (s *Server) Proxy(t testing.TB, script *Script) string {
 			end(w, r, outcome)
 			return
 		}
+		script.tell(r)
 		answer, err := s.forward(transport, r)
 		if err != nil {
 			end(w, r, Cut) // the store is down
