@@ -26,6 +26,8 @@ type Result struct {
 	Topics *Result `json:"topics,omitempty"`
 	// Notes are what the reader should know and does not make it inexact.
 	Notes []string `json:"notes"`
+
+	untold []string // names of counts that topics cannot tell: their tables do not go there
 }
 
 // Task is how far one task's part of the lake was judged.
