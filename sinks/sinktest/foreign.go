@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,16 +43,26 @@ rows = con.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sys.stdin.read(
 json.dump([["NULL" if v is None else v for v in row] for row in rows], sys.stdout)
 `
 
+// ErrMissing says that Python or the readers are not to be had here.
+var ErrMissing = errors.New("no foreign reader can be run here")
+
 // DuckDB runs one SELECT in DuckDB, from PyPI, and gives its rows, every value
 // as text and NULL as "NULL". Where Python or the network is missing the test
 // is skipped, and fails when CI=true.
 func DuckDB(t testing.TB, sql string) [][]string {
 	t.Helper()
-	var rows [][]string
-	if err := json.Unmarshal(python(t, duckScript, sql), &rows); err != nil {
-		t.Fatalf("read DuckDB's answer: %v", err)
-	}
+	rows, err := Query(t.Context(), sql)
+	judge(t, err)
 	return rows
+}
+
+// Query is DuckDB outside tests. Errors: ErrMissing.
+func Query(ctx context.Context, sql string) (rows [][]string, err error) {
+	out, err := python(ctx, duckScript, sql)
+	if err == nil {
+		err = json.Unmarshal(out, &rows)
+	}
+	return rows, err
 }
 
 // Python runs a script in the environment that holds duckdb, pyarrow and
@@ -58,48 +70,49 @@ func DuckDB(t testing.TB, sql string) [][]string {
 // DuckDB is.
 func Python(t testing.TB, script string, args ...string) string {
 	t.Helper()
-	return strings.TrimSpace(string(python(t, script, "", args...)))
+	out, err := python(t.Context(), script, "", args...)
+	judge(t, err)
+	return strings.TrimSpace(string(out))
 }
 
-func python(t testing.TB, script, stdin string, args ...string) []byte {
+// judge ends a test that met an error, one for want of something installable
+// outside CI as skipped.
+func judge(t testing.TB, err error) {
 	t.Helper()
-	out, err := run(t, filepath.Join(environment(t), "bin", "python"), stdin, append([]string{"-c", script}, args...)...)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrMissing) && os.Getenv("CI") != "true":
+		t.Skip(err)
+	case err != nil:
 		t.Fatalf("foreign reader: %v", err)
 	}
-	return out
+}
+
+func python(ctx context.Context, script, stdin string, args ...string) ([]byte, error) {
+	venv, err := environment(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
+	}
+	return run(ctx, filepath.Join(venv, "bin", "python"), stdin, append([]string{"-c", script}, args...)...)
 }
 
 // environment gives the virtual environment, made if need be.
-func environment(t testing.TB) string {
-	t.Helper()
+func environment(ctx context.Context) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		missing(t, "no cache directory for the foreign readers: %v", err)
+		return "", fmt.Errorf("no cache directory: %w", err)
 	}
 	venv := filepath.Join(cache, "landfall-test-venv")
 	py, err := exec.LookPath("python3")
 	if err != nil {
-		missing(t, "no python3 for the foreign readers: %v", err)
+		return "", fmt.Errorf("no python3: %w", err)
 	}
 	args := append([]string{"-c", installScript, venv}, strings.Fields(foreignPackages)...)
-	if _, err := run(t, py, "", args...); err != nil {
-		missing(t, "install the foreign readers: %v", err)
-	}
-	return venv
+	_, err = run(ctx, py, "", args...)
+	return venv, err
 }
 
-// missing ends a test for want of something installable.
-func missing(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-func run(t testing.TB, name, stdin string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+func run(ctx context.Context, name, stdin string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)

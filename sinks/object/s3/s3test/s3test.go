@@ -1,5 +1,6 @@
-// Package s3test starts a real S3 store, versitygw, for tests, and a proxy
-// before it that fails requests on script, or changes them.
+// Package s3test starts a real S3 store, versitygw, for tests and the scale
+// demo, and for tests a proxy before it that fails requests on script, or
+// changes them.
 //
 // In:  the Go module proxy, from which versitygw is built once; a Script.
 // Out: a store on loopback with one bucket; the requests as they were met.
@@ -11,11 +12,12 @@
 //     that meets Late500, Lost or Unanswered has its whole effect there.
 //  3. A store that is killed and started again keeps its data and its URL.
 //
-// For tests only. A Script may be used from many goroutines; the numbers of
+// Nothing the engine ships imports it. A Script may be used from many goroutines; the numbers of
 // requests then depend on their order.
 package s3test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -50,17 +52,16 @@ flock 9
 `
 
 // build gives the binary.
-func build(t testing.TB) string {
-	t.Helper()
+func build(ctx context.Context) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		missing(t, "no cache directory for the S3 store: %v", err)
+		return "", fmt.Errorf("no cache directory for the S3 store: %w", err)
 	}
 	dir := filepath.Join(cache, "landfall-test-bin", "versitygw-"+version)
-	if out, err := exec.CommandContext(t.Context(), "sh", "-euc", buildScript, "build", version, dir).CombinedOutput(); err != nil {
-		missing(t, "the S3 store versitygw %s cannot be built: %v\n%s", version, err, out)
+	if out, err := exec.CommandContext(ctx, "sh", "-euc", buildScript, "build", version, dir).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the S3 store versitygw %s cannot be built: %w\n%s", version, err, out)
 	}
-	return filepath.Join(dir, "versitygw")
+	return filepath.Join(dir, "versitygw"), nil
 }
 
 // missing skips the test, or fails it in CI.
@@ -72,14 +73,12 @@ func missing(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-func free(t testing.TB) string {
-	t.Helper()
+func free() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return l.Addr().String(), l.Close()
 }
 
 // Credentials of the store.

@@ -2,6 +2,7 @@ package s3test
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,13 +40,32 @@ func Start(t testing.TB) *Server {
 // starts what Command gives.
 func New(t testing.TB) *Server {
 	t.Helper()
-	impatient()
-	s := &Server{binary: build(t), address: free(t), dir: t.TempDir()}
-	s.URL = "http://" + s.address
-	if err := durable.MkdirAllSync(durable.OS{}, s.Folder()); err != nil { // what makes a bucket here
-		t.Fatal(err)
+	return NewIn(t, t.TempDir())
+}
+
+// NewIn is New with the data in a folder that is left behind.
+func NewIn(t testing.TB, dir string) *Server {
+	t.Helper()
+	s, err := Make(t.Context(), dir)
+	if err != nil {
+		missing(t, "no S3 store to test against: %v", err)
 	}
 	return s
+}
+
+// Make is NewIn outside tests. Errors: the program or its folder cannot be made.
+func Make(ctx context.Context, dir string) (*Server, error) {
+	impatient()
+	binary, err := build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address, err := free()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{URL: "http://" + address, binary: binary, address: address, dir: dir}
+	return s, durable.MkdirAllSync(durable.OS{}, s.Folder()) // what makes a bucket here
 }
 
 // Command is the program that is the store, and its arguments.
@@ -68,23 +88,38 @@ func (s *Server) Kill() {
 // Restart starts a store that was killed, and waits for it.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Run starts a store that does not run, and waits for it. It ends with this
+// process at the latest.
+func (s *Server) Run(ctx context.Context) error {
 	path, args := s.Command()
 	process := exec.Command(path, args...)
 	process.SysProcAttr = dieWithParent()
 	if err := process.Start(); err != nil {
-		t.Fatalf("start versitygw: %v", err)
+		return fmt.Errorf("start versitygw: %w", err)
 	}
 	s.process = process
-	client := s.client(t)
-	await(t, func(ctx context.Context) error {
+	client, err := s.open()
+	if err != nil {
+		return err
+	}
+	return await(ctx, func(ctx context.Context) error {
 		_, err := client.ListBuckets(ctx)
 		return err
 	})
 }
 
+func (s *Server) open() (*minio.Client, error) {
+	return minio.New(s.address, &minio.Options{Creds: Credentials(), Region: "us-east-1", MaxRetries: 1})
+}
+
 func (s *Server) client(t testing.TB) *minio.Client {
 	t.Helper()
-	client, err := minio.New(s.address, &minio.Options{Creds: Credentials(), Region: "us-east-1", MaxRetries: 1})
+	client, err := s.open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,21 +127,20 @@ func (s *Server) client(t testing.TB) *minio.Client {
 }
 
 // await asks until there is an answer.
-func await(t testing.TB, ask func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+func await(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := ask(ctx)
 		if err == nil {
-			return
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("versitygw does not answer: %v", err)
+			return fmt.Errorf("versitygw does not answer: %w", err)
 		}
 	}
 }
