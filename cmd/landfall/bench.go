@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ func benchCommand() *cobra.Command {
 		if *edge != "" {
 			cfg.Edge, cfg.EdgeProgram = []string{*edge}, *edge
 		}
-		if cfg.Dir, err = freshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
+		if cfg.Dir, err = cli.FreshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
 			return err
 		}
 		err = bench.Run(c.Context(), c.OutOrStdout(), cfg)
@@ -41,25 +40,4 @@ func benchCommand() *cobra.Command {
 		return err
 	}
 	return c
-}
-
-// freshDir makes a directory "<name>-<n>" in parent that was not there.
-func freshDir(fsys durable.FS, parent, name string) (string, error) {
-	parent, err := filepath.Abs(parent)
-	if err != nil {
-		return "", err
-	}
-	if err := durable.MkdirAllSync(fsys, parent); err != nil {
-		return "", err
-	}
-	for n := 1; ; n++ {
-		dir := filepath.Join(parent, fmt.Sprintf("%s-%d", name, n))
-		if _, err := fsys.Stat(dir); err == nil {
-			continue
-		}
-		if err := fsys.Mkdir(dir); err != nil {
-			return "", fmt.Errorf("make a directory to work in: %w", err)
-		}
-		return dir, nil
-	}
 }

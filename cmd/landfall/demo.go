@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"landfall/cmd/internal/child"
 	"landfall/cmd/internal/cli"
 	"landfall/cmd/internal/traffic"
 	"landfall/decoders/aissim"
@@ -36,7 +36,7 @@ func demoCommand() *cobra.Command {
 			return cli.Fail(cli.ExitUsage, errors.New("--duration: want 1s or more; --rate: want more than 0"))
 		}
 		var err error
-		if d.dir, err = freshDir(durable.OS{}, *parent, "landfall-demo"); err != nil {
+		if d.dir, err = cli.FreshDir(durable.OS{}, *parent, "landfall-demo"); err != nil {
 			return err
 		}
 		d.out, d.started = c.OutOrStdout(), time.Now()
@@ -58,15 +58,9 @@ type demo struct {
 	result   io.Writer // of the proof as JSON; nil: nobody asked for it
 	started  time.Time
 
-	engine, north, pilot *child
+	engine, north, pilot *child.Child
 	outputs              []traffic.Output // by receiver
 	names                []string         // of outputs
-}
-
-// httpClient gives a client that keeps no connection to a process that may be
-// killed.
-func httpClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
 // say prints a line with the time since the start.
@@ -86,7 +80,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() {
 		for _, c := range d.children() {
-			c.kill()
+			c.Kill()
 		}
 		for _, l := range logs {
 			err = errors.Join(err, l.Close())
@@ -112,18 +106,18 @@ func (d *demo) run(ctx context.Context) (err error) {
 // startAll starts the children, the way out first.
 func (d *demo) startAll(ctx context.Context) error {
 	for _, c := range d.children() {
-		if err := c.start(); err != nil {
+		if err := c.Start(); err != nil {
 			return err
 		}
-		if err := await(ctx, c, waitLimit, "runs", func(*map[string]any) bool { return true }); err != nil {
+		if err := child.Await(ctx, c, waitLimit, "runs", func(*map[string]any) bool { return true }); err != nil {
 			return err
 		}
-		d.say("%s runs, process %d, status on http://%s/status", c.name, c.cmd.Process.Pid, c.address)
+		d.say("%s runs, process %d, status on http://%s/status", c.Name, c.Process(), c.Address)
 	}
 	return nil
 }
 
-func (d *demo) children() []*child { return []*child{d.engine, d.north, d.pilot} }
+func (d *demo) children() []*child.Child { return []*child.Child{d.engine, d.north, d.pilot} }
 
 // playWithKills plays the traffic; meanwhile the engine is killed after a third
 // of the time and a gateway after two thirds.
@@ -167,35 +161,35 @@ func (d *demo) play(ctx context.Context) (traffic.Report, error) {
 // downFor is how long a killed child stays dead.
 const downFor = 700 * time.Millisecond
 
-func (d *demo) killAfter(ctx context.Context, c *child, after time.Duration) error {
+func (d *demo) killAfter(ctx context.Context, c *child.Child, after time.Duration) error {
 	if !cli.Pause(ctx, after) {
 		return nil
 	}
-	c.kill()
-	d.say("killed %s (SIGKILL) with records in flight", c.name)
+	c.Kill()
+	d.say("killed %s (SIGKILL) with records in flight", c.Name)
 	if !cli.Pause(ctx, downFor) {
 		return nil
 	}
-	if err := c.start(); err != nil {
+	if err := c.Start(); err != nil {
 		return err
 	}
-	d.say("started %s again, process %d", c.name, c.cmd.Process.Pid)
+	d.say("started %s again, process %d", c.Name, c.Process())
 	return nil
 }
 
 // drain waits until the gateways have forwarded all, then stops each child,
 // which leaves everything committed and published.
 func (d *demo) drain(ctx context.Context) error {
-	for _, c := range []*child{d.north, d.pilot} {
-		if err := await(ctx, c, waitLimit, "runs", func(*agent.Status) bool { return true }); err != nil {
+	for _, c := range []*child.Child{d.north, d.pilot} {
+		if err := child.Await(ctx, c, waitLimit, "runs", func(*agent.Status) bool { return true }); err != nil {
 			return err
 		}
-		if err := c.stop(ctx); err != nil {
+		if err := c.Stop(ctx); err != nil {
 			return err
 		}
 	}
 	d.say("gateways drained and stopped")
-	err := await(ctx, d.engine, waitLimit, "has committed everything", func(s *server.Status) bool {
+	err := child.Await(ctx, d.engine, waitLimit, "has committed everything", func(s *server.Status) bool {
 		for _, t := range s.Tasks {
 			if t.Behind > 0 || t.State != server.TaskRunning {
 				return false
@@ -206,27 +200,11 @@ func (d *demo) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.engine.stop(ctx); err != nil {
+	if err := d.engine.Stop(ctx); err != nil {
 		return err
 	}
 	d.say("engine committed, published and stopped")
 	return nil
-}
-
-// freePort gives a loopback address that nobody uses now.
-func freePort(network string) (string, error) {
-	if network == "udp" {
-		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			return "", err
-		}
-		return conn.LocalAddr().String(), conn.Close()
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return ln.Addr().String(), ln.Close()
 }
 
 // path gives a name in the demo's directory.

@@ -73,9 +73,9 @@ Everything lies in %s: lake/ holds the tables, *.yaml the configurations, *.log 
 // handoffs explains the demo's own configurations.
 func (d *demo) handoffs() ([]explain.Handoff, error) {
 	var out []explain.Handoff
-	for _, c := range []*child{d.north, d.pilot} {
+	for _, name := range []string{"north", "pilot"} {
 		cfg := agent.Default()
-		if _, err := config.Load(durable.OS{}, c.config, &cfg); err != nil {
+		if _, err := config.Load(durable.OS{}, d.config(name), &cfg); err != nil {
 			return nil, err
 		}
 		for _, h := range explain.Edge(&cfg) {
@@ -85,7 +85,7 @@ func (d *demo) handoffs() ([]explain.Handoff, error) {
 		}
 	}
 	cfg := server.Default()
-	if _, err := config.Load(durable.OS{}, d.engine.config, &cfg); err != nil {
+	if _, err := config.Load(durable.OS{}, d.config("engine"), &cfg); err != nil {
 		return nil, err
 	}
 	return append(out, enginecli.Explain(&cfg)...), nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"landfall/cmd/internal/child"
 	"landfall/cmd/internal/traffic"
 	"landfall/edge/durable"
 )
@@ -34,7 +35,7 @@ sources:
 func (d *demo) prepare() ([]io.Closer, error) {
 	var ports []string
 	for _, network := range []string{"tcp", "tcp", "tcp", "tcp", "tcp", "tcp", "udp"} {
-		p, err := freePort(network)
+		p, err := child.FreePort(network)
 		if err != nil {
 			return nil, fmt.Errorf("choose a port: %w", err)
 		}
@@ -50,9 +51,9 @@ func (d *demo) prepare() ([]io.Closer, error) {
 		north += fmt.Sprintf("  - {name: quay, serial: {device: %q}}\n", serial)
 	}
 	pilot := fmt.Sprintf("  - {name: pilot, acked: {listen: %q}}\n", acked)
-	d.engine = &child{name: "engine", verb: engineVerb, address: statuses[0]}
-	d.north = &child{name: "gateway north", verb: edgeVerb, address: statuses[1]}
-	d.pilot = &child{name: "gateway pilot", verb: edgeVerb, address: statuses[2]}
+	d.engine = &child.Child{Name: "engine", Args: d.daemon(engineVerb, "engine"), Address: statuses[0]}
+	d.north = &child.Child{Name: "gateway north", Args: d.daemon(edgeVerb, "north"), Address: statuses[1]}
+	d.pilot = &child.Child{Name: "gateway pilot", Args: d.daemon(edgeVerb, "pilot"), Address: statuses[2]}
 	texts := []string{
 		fmt.Sprintf(engineConfig, listen, statuses[0], d.path("landing"), d.path("lake")),
 		fmt.Sprintf(edgeConfig, "north", d.path("north"), statuses[1], listen) + north,
@@ -61,18 +62,25 @@ func (d *demo) prepare() ([]io.Closer, error) {
 	var logs []io.Closer
 	for i, c := range d.children() {
 		file := []string{"engine", "north", "pilot"}[i]
-		c.config = d.path(file + ".yaml")
-		if err := durable.WriteFileAtomic(durable.OS{}, c.config, []byte(texts[i])); err != nil {
+		if err := durable.WriteFileAtomic(durable.OS{}, d.config(file), []byte(texts[i])); err != nil {
 			return logs, err
 		}
 		log, err := durable.OS{}.Create(d.path(file + ".log"))
 		if err != nil {
 			return logs, err
 		}
-		c.log = log
+		c.Log = log
 		logs = append(logs, log)
 	}
 	return logs, nil
+}
+
+// config is where a daemon's configuration lies.
+func (d *demo) config(name string) string { return d.path(name + ".yaml") }
+
+// daemon gives the arguments with which this program is a daemon.
+func (d *demo) daemon(verb, name string) []string {
+	return []string{verb, "run", "--config", d.config(name)}
 }
 
 // open opens the outputs of the four receivers and gives the serial device;

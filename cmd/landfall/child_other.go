@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "syscall"
-
-// dieWithParent has no means on this system: the demo ends its children itself.
-func dieWithParent() *syscall.SysProcAttr { return nil }
