@@ -4,6 +4,7 @@ package crashtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,11 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing/kafkatest"
 	"landfall/engine/stream"
-	"landfall/sinks/object"
 	"landfall/sinks/sinktest"
 )
 
@@ -35,13 +34,13 @@ const (
 	groupSession    = 6 * time.Second // after which a silent engine loses its partitions
 )
 
-// groupLoad is how many gateways send how many records each: 200,000 in all,
-// in a soak 2,000,000.
-func groupLoad() (gateways, records int) {
+// groupLoad is how many gateways send how many records each, 200,000 in all, in
+// a soak 2,000,000; and how often everything is killed meanwhile.
+func groupLoad() (gateways, records, rounds int) {
 	if os.Getenv("LANDFALL_SOAK") == "1" {
-		return 50, 40_000
+		return 50, 40_000, 5
 	}
-	return 50, 4_000
+	return 50, 4_000, 1
 }
 
 // group is three brokers, two ingests and three engines on one lake.
@@ -50,7 +49,7 @@ type group struct {
 	dir      string
 	kafka    *kafkatest.Cluster
 	admin    *kadm.Client
-	store    checkpoint.Store
+	lake     groupLake
 	ingests  []*process
 	engines  []*process
 	balancer *balancer
@@ -63,8 +62,14 @@ type group struct {
 // Every record is there once: the audit says so, byte by byte for some gateways,
 // and DuckDB counts.
 func TestEnginesShareALog(t *testing.T) {
-	gateways, records := groupLoad()
-	g := newGroup(t)
+	dir := workdir(t)
+	newGroup(t, dir, kafkatest.New(t, 3), lakeOnDisk(t, dir)).run()
+}
+
+// run is the test: load and trouble at once, until both are over.
+func (g *group) run() {
+	t := g.t
+	gateways, records, rounds := groupLoad()
 	for i := range gateways {
 		g.gateways = append(g.gateways, newSimGateway(t, g.dir, fmt.Sprintf("gw-%03d", i), "http://"+g.balancer.listener.Addr().String()))
 	}
@@ -75,20 +80,9 @@ func TestEnginesShareALog(t *testing.T) {
 		load.Go(func() { w.capture(records, enough, stop) })
 	}
 	g.untilCommitted("the first epochs", nil)
-
-	g.killEngine(0, syscall.SIGKILL)
-	g.killEngine(1, syscall.SIGSTOP)
-	fmt.Println("  a broker and an ingest are killed")
-	g.kafka.Broker(0).Kill()
-	alive(t, g.ingests[0])
-	g.ingests[0].kill()
-	g.untilCommitted("commits with two brokers", g.epochs())
-	g.ingests[0] = g.ingests[0].program.begin(t)
-	if err := errors.Join(g.kafka.Broker(0).Start(), g.kafka.Ready(t.Context(), 3)); err != nil {
-		t.Fatal(err)
+	for n := range rounds {
+		g.trouble(n)
 	}
-	g.killEngine(2, syscall.SIGKILL)
-
 	close(enough)
 	load.Wait()
 	sent := int64(0)
@@ -106,17 +100,34 @@ func TestEnginesShareALog(t *testing.T) {
 	g.judge(sent)
 }
 
-func newGroup(t *testing.T) *group {
-	g := &group{t: t, dir: workdir(t), kafka: kafkatest.New(t, 3)}
+// trouble kills two engines and stops a third past its session, and kills a
+// broker and an ingest; others in each round.
+func (g *group) trouble(round int) {
+	engine := func(i int) int { return (round + i) % groupEngines }
+	broker := round % len(g.kafka.Addrs())
+	ingest := round % groupIngests
+	g.killEngine(engine(0), syscall.SIGKILL)
+	g.killEngine(engine(1), syscall.SIGSTOP)
+	fmt.Printf("  broker %d and %s are killed\n", broker, g.ingests[ingest].name)
+	g.kafka.Broker(broker).Kill()
+	alive(g.t, g.ingests[ingest])
+	g.ingests[ingest].kill()
+	g.untilCommitted("commits with two brokers", g.epochs())
+	g.ingests[ingest] = g.ingests[ingest].program.begin(g.t)
+	if err := errors.Join(g.kafka.Broker(broker).Start(), g.kafka.Ready(g.t.Context(), 3)); err != nil {
+		g.t.Fatal(err)
+	}
+	g.killEngine(engine(2), syscall.SIGKILL)
+}
+
+func newGroup(t *testing.T, dir string, kafka *kafkatest.Cluster, lake groupLake) *group {
+	g := &group{t: t, dir: dir, kafka: kafka, lake: lake}
 	client, err := kgo.NewClient(g.kafka.Options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.admin = kadm.NewClient(client)
 	t.Cleanup(g.admin.Close)
-	if g.store, err = object.OpenDir(durable.OS{}, filepath.Join(g.dir, "lake", "_checkpoint")); err != nil {
-		t.Fatal(err)
-	}
 	var addrs []string
 	for i := range groupIngests {
 		addr := freePort(t, "tcp")
@@ -124,7 +135,7 @@ func newGroup(t *testing.T) *group {
 		g.ingests = append(g.ingests, g.daemon(fmt.Sprintf("ingest-%d", i), "roles: [ingest]\nidentity: {unauthenticated: true}\nlisten: "+addr))
 	}
 	for i := range groupEngines {
-		g.engines = append(g.engines, g.daemon(fmt.Sprintf("engine-%d", i), fmt.Sprintf("roles: [tasks]\nlake: {dir: %s}\nepoch: {interval: 500ms}", filepath.Join(g.dir, "lake"))))
+		g.engines = append(g.engines, g.daemon(fmt.Sprintf("engine-%d", i), fmt.Sprintf("roles: [tasks]\nepoch: {interval: %s}\n%s", g.lake.interval, g.lake.config)))
 	}
 	g.balancer = newBalancer(t, addrs)
 	t.Cleanup(g.balancer.release)
@@ -144,12 +155,12 @@ func (g *group) daemon(name, config string) *process {
 // epochs gives the newest committed epoch of each partition.
 func (g *group) epochs() map[stream.TaskID]stream.Epoch {
 	out := map[stream.TaskID]stream.Epoch{}
-	tasks, err := checkpoint.Tasks(g.t.Context(), g.store)
+	tasks, err := checkpoint.Tasks(g.t.Context(), g.lake.store)
 	if err != nil {
 		return out
 	}
 	for _, id := range tasks {
-		if m, err := checkpoint.Load(g.t.Context(), g.store, id); err == nil {
+		if m, err := checkpoint.Load(g.t.Context(), g.lake.store, id); err == nil {
 			out[id] = m.Epoch
 		}
 	}
@@ -181,7 +192,7 @@ func (g *group) killEngine(i int, s syscall.Signal) {
 		<-p.done
 	}
 	took := g.untilCommitted(fmt.Sprintf("the partitions of %s after %v", p.name, s), before)
-	fmt.Printf("  %s: %v; every partition committed again after %.1f s (session timeout %v, epochs of 0.5 s)\n", p.name, s, took.Seconds(), groupSession)
+	fmt.Printf("  %s: %v; every partition committed again after %.1f s (session timeout %v, epochs of %v)\n", p.name, s, took.Seconds(), groupSession, g.lake.interval)
 	if s == syscall.SIGKILL {
 		g.engines[i] = p.program.begin(g.t)
 		return
@@ -192,19 +203,19 @@ func (g *group) killEngine(i int, s syscall.Signal) {
 
 // untilAllCommitted waits until every partition is committed to its end.
 func (g *group) untilAllCommitted() {
-	until(g.t, "everything is committed", 5*time.Minute, func() (bool, string) {
+	until(g.t, "everything is committed", 15*time.Minute, func() (bool, string) {
 		ctx, cancel := context.WithTimeout(g.t.Context(), 20*time.Second)
 		defer cancel()
 		ends, err := g.admin.ListEndOffsets(ctx, "landing")
 		if err != nil {
 			return false, err.Error()
 		}
-		tasks, err := checkpoint.Tasks(ctx, g.store)
+		tasks, err := checkpoint.Tasks(ctx, g.lake.store)
 		if err != nil || len(tasks) != groupPartitions {
 			return false, fmt.Sprint(tasks, err)
 		}
 		for _, id := range tasks {
-			m, err := checkpoint.Load(ctx, g.store, id)
+			m, err := checkpoint.Load(ctx, g.lake.store, id)
 			end, ok := ends.Lookup("landing", int32(id.Partition))
 			if err != nil || !ok || m.Position.Offset != end.Offset {
 				return false, fmt.Sprintf("%s at %d of %d", id, m.Position.Offset, end.Offset)
@@ -216,23 +227,28 @@ func (g *group) untilAllCommitted() {
 
 // judge has the audit and a foreign reader count.
 func (g *group) judge(sent int64) {
-	args := []string{"audit", "--lake", filepath.Join(g.dir, "lake")}
+	t := g.t
+	args := append([]string{"audit", "--json"}, g.lake.audit...)
 	for _, w := range g.gateways[:min(5, len(g.gateways))] {
 		args = append(args, "--edge-log", w.log)
 	}
-	code, stdout, stderr := command(g.t, binaries(g.t).engine, args...)
-	if code != 0 {
-		g.t.Errorf("audit: exit code %d\n%s\n%s", code, stdout, stderr)
+	code, stdout, stderr := command(t, binaries(t).engine, args...)
+	var r auditResult
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 || !r.Exact {
+		t.Errorf("audit: exit code %d, %v: %s\n%s", code, err, r.String(), stderr)
 	}
-	lake := filepath.Join(g.dir, "lake")
-	rows := sinktest.DuckDB(g.t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset)), count(DISTINCT _gateway) FROM '%s/record/*/*.parquet'`, lake))
+	lake := g.lake.fetch()
+	rows := sinktest.DuckDB(t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset)), count(DISTINCT _gateway) FROM '%s/record/*/*.parquet'`, lake))
 	want := []string{strconv.FormatInt(sent, 10), strconv.FormatInt(sent, 10), strconv.Itoa(len(g.gateways))}
 	if !slices.Equal(rows[0], want) {
-		g.t.Errorf("DuckDB counts %v records, different ones, gateways; sent %v", rows[0], want)
+		t.Errorf("DuckDB counts %v records, different ones, gateways; sent %v", rows[0], want)
 	}
-	typed := sinktest.DuckDB(g.t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset, _row)) FROM '%s/ais_position/*/*.parquet'`, lake))
+	typed := sinktest.DuckDB(t, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_gateway, _log, _offset, _row)) FROM '%s/ais_position/*/*.parquet'`, lake))
 	if wantTyped := strconv.FormatInt(sent-int64(len(g.gateways)), 10); typed[0][0] != wantTyped || typed[0][1] != wantTyped {
-		g.t.Errorf("DuckDB counts %v positions, different ones; sent %s", typed[0], wantTyped)
+		t.Errorf("DuckDB counts %v positions, different ones; sent %s", typed[0], wantTyped)
 	}
-	fmt.Printf("  %d records of %d gateways: missing 0, doubled 0 unless said otherwise above\n", sent, len(g.gateways))
+	fmt.Printf("  %d records and %s positions of %d gateways: DuckDB counts %s and %s, each once; audit exact %t\n", sent, typed[0][0], len(g.gateways), rows[0][0], typed[0][1], r.Exact)
+	if g.lake.topics != nil {
+		g.lake.topics(&r, sent)
+	}
 }

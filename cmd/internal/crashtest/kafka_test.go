@@ -5,6 +5,7 @@ package crashtest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -145,14 +146,19 @@ func brokerTrouble(t *testing.T, c *kafkatest.Cluster, seed uint64, done, failed
 // messages, and how many have a lineage of their own.
 func countWithKcat(t *testing.T, kcat, broker, topic string) (rows, distinct int) {
 	t.Helper()
-	var out, errs bytes.Buffer
+	var errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), kcat, "-C", "-b", broker, "-t", topic, "-o", "beginning", "-e", "-q", "-X", "isolation.level=read_committed", "-f", "%h\n")
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("kcat: %v\n%s", err, errs.String())
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("kcat: %v", err)
 	}
 	seen := make(map[string]bool)
-	for lines := bufio.NewScanner(&out); lines.Scan(); rows++ {
+	lines := bufio.NewScanner(out)
+	for ; lines.Scan(); rows++ {
 		var lineage []string
 		for _, h := range strings.Split(lines.Text(), ",") {
 			if strings.HasPrefix(h, "_gateway=") || strings.HasPrefix(h, "_log=") || strings.HasPrefix(h, "_offset=") {
@@ -163,6 +169,9 @@ func countWithKcat(t *testing.T, kcat, broker, topic string) (rows, distinct int
 			t.Fatalf("kcat reads headers %q", lines.Text())
 		}
 		seen[strings.Join(lineage, ",")] = true
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		t.Fatalf("kcat: %v\n%s", err, errs.String())
 	}
 	return rows, len(seen)
 }
