@@ -6,6 +6,7 @@
 #   make package   the Debian packages of a release in dist/: amd64, arm64, armhf, the same bytes from the same sources
 #   make test-install  what make test does with the packages, alone: lintian, the same bytes twice, their life on a booted Debian, ARM
 #   make test-usb  serial adapters unplugged, and the unit's limits, on a Debian with its own kernel in QEMU; needs root, 6 minutes
+#   make scale-demo three brokers, an S3 store, two ingests and three engines on this machine, one of them killed; needs Java, 2 minutes
 #   make bench     the figures of docs, with this machine's own limits beside them
 #   make soak      the heavy counts of the tests and the crash matrix; hours
 #   make mutants   takes each fsync, compare and check of the commit points out in turn; the suite must go red each time
@@ -24,7 +25,7 @@ STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X landfall/cmd/internal/cli.built=$(shell git log -1 --format=%ct 2>/dev/null)
 
-.PHONY: build firmware package test test-install test-usb deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants vuln fmt clean
+.PHONY: build firmware package test test-install test-usb scale-demo deps check-format vet staticcheck archtest unit duckdb fuzz crash bench soak mutants vuln fmt clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/landfall-edge ./cmd/landfall-engine ./cmd/landfall
@@ -84,6 +85,9 @@ fuzz:
 
 crash:
 	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest
+
+scale-demo:
+	$(GO) run ./cmd/internal/scaledemo
 
 bench: build
 	$(GO) run ./cmd/landfall bench --edge bin/landfall-edge $(if $(wildcard $(RECORDING)),--recording $(RECORDING))

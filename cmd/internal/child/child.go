@@ -102,7 +102,7 @@ func Await[S any](ctx context.Context, c *Child, limit time.Duration, what strin
 	defer tick.Stop()
 	for {
 		var s S
-		err := cli.Fetch(ctx, httpClient(), "http://"+c.Address+"/status", &s)
+		err := cli.Fetch(ctx, HTTPClient(), "http://"+c.Address+"/status", &s)
 		if err == nil && ok(&s) {
 			return nil
 		}
@@ -116,9 +116,9 @@ func Await[S any](ctx context.Context, c *Child, limit time.Duration, what strin
 	}
 }
 
-// httpClient gives a client that keeps no connection to a process that may be
+// HTTPClient gives a client that keeps no connection to a process that may be
 // killed.
-func httpClient() *http.Client {
+func HTTPClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
