@@ -15,14 +15,14 @@ import (
 // ErrMissing says that Java, Maven or the jars are not to be had here.
 var ErrMissing = errors.New("no Kafka can be run here")
 
-// kafkaVersion and the pom that names it. Another version makes another folder.
-const kafkaVersion = "4.1.1"
+// Version of Apache Kafka. Another version makes another folder.
+const Version = "4.1.1"
 
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>landfall</groupId><artifactId>kafka-jars</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + kafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
     <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
   </dependencies>
 </project>
@@ -45,7 +45,7 @@ var find = onceWith(func(ctx context.Context) (tools, error) {
 	if err != nil {
 		return tools{}, fmt.Errorf("%w: no cache directory: %w", ErrMissing, err)
 	}
-	dir := filepath.Join(cache, "landfall-test-kafka-"+kafkaVersion)
+	dir := filepath.Join(cache, "landfall-test-kafka-"+Version)
 	if err := install(ctx, dir); err != nil {
 		return tools{}, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
@@ -94,7 +94,7 @@ func install(ctx context.Context, dir string) error {
 	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(dir, "jars"))
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("fetch Kafka %s: %w: %s", kafkaVersion, err, out)
+		return fmt.Errorf("fetch Kafka %s: %w: %s", Version, err, out)
 	}
-	return os.WriteFile(stamp, []byte(kafkaVersion), 0o644)
+	return os.WriteFile(stamp, []byte(Version), 0o644)
 }
