@@ -52,10 +52,10 @@ func lakeOnDisk(t *testing.T, dir string) groupLake {
 // three replicas. The audit counts lake and topics, DuckDB what another client
 // fetched from the bucket, kcat the topics as a reader of committed messages.
 func TestEnginesShareABucketAndTopics(t *testing.T) {
-	if os.Getenv("LANDFALL_SOAK") == "" {
-		t.Skip("a lake in a bucket has an open defect, see TestALakeInABucketSurvivesKills; LANDFALL_SOAK=1 runs both")
-	}
 	kcat, err := exec.LookPath("kcat")
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("no foreign reader of Kafka: %v", err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func lakeInBucket(t *testing.T, dir string, brokers *kafkatest.Cluster, kcat str
 	sink := fmt.Sprintf(groupSink, strings.Join(brokers.Addrs(), ", "), groupPartitions)
 	l := groupLake{
 		config:   fmt.Sprintf("lake: {dir: %q, s3: {endpoint: %q, request_timeout: 1s}}\n%s", "s3://"+bucketPrefix, server.Proxy(t, script), sink),
-		interval: 2 * time.Second, store: store,
+		interval: time.Second, store: store,
 		audit: []string{"--lake", "s3://" + bucketPrefix, "--s3-endpoint", server.URL, "--kafka-config", filepath.Join(dir, "engine-0", "engine.yaml")},
 	}
 	l.fetch = func() string {
