@@ -199,6 +199,7 @@ func (a *Agent) drain(ctx context.Context) {
 	if errors.Is(context.Cause(ctx), ErrNoDrain) {
 		return
 	}
+	a.session.Hurry()
 	limit, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(a.cfg.DrainTimeout, cancel) })()

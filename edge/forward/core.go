@@ -320,6 +320,10 @@ func smoothTime(old, now time.Duration) time.Duration {
 // Stick makes a log red for a reason found on the gateway.
 func (c *Core) Stick(now time.Time, log record.LogID, reason string) { c.redden(now, log, reason) }
 
+// Hurry ends the linger and the backoff that run, and every later linger: what
+// is captured now is all that is to come.
+func (c *Core) Hurry() { c.t.Linger, c.until = 0, time.Time{} }
+
 // Resting says that nothing will be sent before the wait that Next gave is
 // over, whatever is captured meanwhile.
 func (c *Core) Resting(now time.Time) bool {

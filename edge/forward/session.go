@@ -32,6 +32,11 @@ type Session struct {
 	dirty bool
 	// room says that the room for the state file on a full disk is kept.
 	room bool
+	// hurried says that the core was told what hurry says.
+	hurried bool
+
+	hurry   context.Context // ends when what is captured is to go at once
+	hurryUp context.CancelFunc
 
 	mu     sync.Mutex // guards what Status reads
 	acked  map[record.LogID]Mark
@@ -79,6 +84,7 @@ func New(cfg Config) (*Session, error) {
 		return nil, err
 	}
 	s.core = NewCore(cfg.Tuning, marks)
+	s.hurry, s.hurryUp = context.WithCancel(context.Background())
 	s.acked = maps.Clone(s.core.marks)
 	s.status.State, s.status.OldestUnacked = stateIdle, record.NoTime
 	return s, nil
@@ -103,6 +109,7 @@ func checkName(was string, cfg Config, marks map[record.LogID]Mark) error {
 // Release alone, for sending again is safe and releasing too much is not.
 func (s *Session) Run(ctx context.Context) error {
 	defer s.link.client.CloseIdleConnections()
+	defer s.hurryUp()
 	s.cfg.Pulse.Begin()
 	defer s.cfg.Pulse.End()
 	s.settle() // the name, before anything is sent under it, if the disk lets us
@@ -110,6 +117,10 @@ func (s *Session) Run(ctx context.Context) error {
 		s.cfg.Pulse.Beat()
 		if s.dirty {
 			s.settle()
+		}
+		if !s.hurried && s.hurry.Err() != nil {
+			s.hurried = true
+			s.core.Hurry()
 		}
 		logs := s.logs()
 		action := s.core.Next(s.cfg.Now(), logs)
@@ -126,6 +137,11 @@ func (s *Session) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Hurry has what is captured sent at once, whatever Linger and a backoff say:
+// the gateway stops, and nothing more is to come. It may be called from any
+// goroutine, and again.
+func (s *Session) Hurry() { s.hurryUp() }
+
 func (s *Session) logs() []Log {
 	var out []Log
 	for _, l := range s.cfg.Store.Logs() {
@@ -134,11 +150,17 @@ func (s *Session) logs() []Log {
 	return out
 }
 
-// wait returns when the store holds more than logs, at until if that is set, or
-// when ctx ends. During a backoff it waits for until alone.
+// wait returns when the store holds more than logs, at until if that is set,
+// when ctx ends, or when there is a hurry. During a backoff it waits for until
+// or a hurry alone.
 func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 	s.cfg.Pulse.End()
 	defer s.cfg.Pulse.Begin()
+	ctx, wake := context.WithCancel(ctx)
+	defer wake()
+	if !s.hurried {
+		defer context.AfterFunc(s.hurry, wake)()
+	}
 	if !until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, until.Sub(s.cfg.Now()))

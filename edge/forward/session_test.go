@@ -116,10 +116,15 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// quick waits for nothing for long.
+var quick = Tuning{Linger: -1, BackoffMin: time.Millisecond, BackoffMax: 5 * time.Millisecond, RedRetry: 10 * time.Millisecond}
+
 func start(t testing.TB, cfg Config) (*Session, func()) {
 	t.Helper()
 	cfg.Gateway, cfg.Proxy = "mv-ada", "direct"
-	cfg.Tuning = Tuning{Linger: -1, BackoffMin: time.Millisecond, BackoffMax: 5 * time.Millisecond, RedRetry: 10 * time.Millisecond}
+	if cfg.Tuning == (Tuning{}) {
+		cfg.Tuning = quick
+	}
 	if cfg.StatePath == "" {
 		cfg.StatePath = filepath.Join(t.TempDir(), "forward")
 	}
@@ -340,6 +345,35 @@ func TestFullDiskIsEmptied(t *testing.T) {
 	until(t, "there is room again", func() bool { _, err := s.Append(&b); return err == nil })
 	until(t, "all is acknowledged again", func() bool { return f.Status().Pending == 0 })
 	stop()
+}
+
+// TestAHurryEndsEveryWait: what would linger for an hour, and what would be tried
+// again in an hour, goes at once, and so does what is captured later.
+func TestAHurryEndsEveryWait(t *testing.T) {
+	for _, first := range []wire.Code{wire.CodeNone, wire.CodeBusy} {
+		s := newStore(t, seglog.Config{})
+		capture(t, s, 1, 10)
+		c, url := newCloud(t)
+		c.answer = func(a *wire.Answer) { a.Code = first }
+		f, stop := start(t, Config{URL: url, Store: s, Tuning: Tuning{Linger: time.Hour, BackoffMin: time.Hour, BackoffMax: time.Hour}})
+		until(t, "the first answer", func() bool { st := f.Status(); return st.Counters.Questions > 0 })
+		if first == wire.CodeNone {
+			until(t, "what was captured first is acknowledged", func() bool { return f.Status().Pending == 0 })
+		}
+		capture(t, s, 1, 10)
+		c.mu.Lock()
+		c.answer = nil
+		c.mu.Unlock()
+		if f.Status().Pending == 0 {
+			t.Errorf("after %q: nothing waits", first)
+		}
+		f.Hurry()
+		until(t, "all is acknowledged", func() bool { return f.Status().Pending == 0 })
+		capture(t, s, 1, 10)
+		f.Hurry()
+		until(t, "what is captured later is acknowledged", func() bool { return f.Status().Pending == 0 })
+		stop()
+	}
 }
 
 // TestStalledLinkIsGivenUp: a cloud that takes everything and answers nothing.
