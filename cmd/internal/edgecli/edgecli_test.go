@@ -151,6 +151,22 @@ func TestVerbsWithoutAGateway(t *testing.T) {
 	}
 }
 
+// TestSetupOpensOnlyWhatWasHeard: what setup writes is reached from other machines
+// only where one of them was heard.
+func TestSetupOpensOnlyWhatWasHeard(t *testing.T) {
+	for _, c := range []struct {
+		senders []string
+		want    string
+	}{
+		{nil, `"127.0.0.1:10110"`}, {[]string{"127.0.0.1", "::1"}, `"127.0.0.1:10110"`}, {[]string{"127.0.0.1", "192.168.1.20"}, `"0.0.0.0:10110"`}, {[]string{"fe80::1%eth0"}, `"0.0.0.0:10110"`},
+	} {
+		f := found{Gateway: "pier", UDP: heard{Sentences: len(c.senders), Senders: c.senders}}
+		if text := f.config(); !strings.Contains(text, "udp: {listen: "+c.want+"}") {
+			t.Errorf("heard from %v: %s", c.senders, text)
+		}
+	}
+}
+
 func TestSetupHearsUDP(t *testing.T) {
 	conn, err := net.Dial("udp", "127.0.0.1"+udpPort)
 	if err != nil {

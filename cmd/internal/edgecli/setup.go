@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -134,7 +135,8 @@ func (f *found) config() string {
 		line("  - name: serial%d\n    serial: {device: %q, baud: 38400}", i+1, d)
 	}
 	if f.UDP.Sentences > 0 || f.UDP.Busy || len(f.Serial) == 0 {
-		line("  - name: udp\n    udp: {listen: \"0.0.0.0%s\"}", udpPort)
+		address, why := f.listenOn()
+		line("  - name: udp\n    udp: {listen: \"%s%s\"} # %s", address, udpPort, why)
 	}
 	line("forward:")
 	if f.url == "" {
@@ -146,6 +148,17 @@ func (f *found) config() string {
 		line("  # landfall cert gateway %s makes these files:\n  #ca_file: /etc/landfall/ca.pem\n  #cert_file: /etc/landfall/%[1]s.pem\n  #key_file: /etc/landfall/%[1]s.key", f.Gateway)
 	}
 	return b.String()
+}
+
+// listenOn gives the address for UDP, and why: nothing is to be reached from
+// other machines but what was heard from them.
+func (f *found) listenOn() (address, why string) {
+	for _, sender := range f.UDP.Senders {
+		if !net.ParseIP(sender).IsLoopback() {
+			return "0.0.0.0", "from any machine, as " + sender + " was heard"
+		}
+	}
+	return "127.0.0.1", "from this machine only; 0.0.0.0 hears others too"
 }
 
 // write writes the configuration, but over none that works.
