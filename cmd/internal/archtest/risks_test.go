@@ -15,7 +15,7 @@ func riskIDs() []string {
 	for _, g := range []struct {
 		prefix string
 		n      int
-	}{{"E", 16}, {"S", 11}, {"T", 8}, {"C", 16}} {
+	}{{"E", 16}, {"S", 11}, {"T", 8}, {"C", 16}, {"O", 11}} {
 		for i := 1; i <= g.n; i++ {
 			ids = append(ids, fmt.Sprintf("%s%d", g.prefix, i))
 		}
@@ -41,7 +41,7 @@ func testsOf(t *tree) map[string][]string {
 // "issue N" or tests as `folder.TestName`, and checks that those tests are there.
 func risks(table string, tests map[string][]string) []string {
 	var problems []string
-	row := regexp.MustCompile(`^\| ([ESTC]\d+) \|([^|]*)\|([^|]*)\|$`)
+	row := regexp.MustCompile(`^\| ([ESTCO]\d+) \|([^|]*)\|([^|]*)\|$`)
 	test := regexp.MustCompile("`([a-z0-9/-]+)\\.((?:Test|Fuzz)\\w+)`")
 	later := regexp.MustCompile(`^issue \d+$`)
 	seen := map[string]int{}

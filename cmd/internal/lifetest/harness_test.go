@@ -29,7 +29,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-tags", "failpoint", "-o", dir+"/", "./cmd/landfall-edge", "./cmd/landfall-engine")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "failpoint", "-o", dir+"/", "./cmd/landfall-edge", "./cmd/landfall-engine")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build with failpoints: %w\n%s", err, out)
@@ -135,11 +135,20 @@ type edgeStatus struct {
 			NotAfter string `json:"not_after"`
 		} `json:"certs"`
 	} `json:"sources"`
+	Log     mended `json:"log"`
 	Forward struct {
 		Pending uint64 `json:"pending"`
 		Acked   uint64 `json:"acked_records"`
 		Error   string `json:"last_error"`
 	} `json:"forward"`
+}
+
+// mended counts what opening a gateway's log found to mend.
+type mended struct {
+	CorruptBlocks uint64 `json:"corrupt_blocks"`
+	CutTails      uint64 `json:"cut_tails"`
+	Truncated     uint64 `json:"truncated"`
+	Beheaded      uint64 `json:"beheaded"`
 }
 
 func (d *daemon) edge() edgeStatus {

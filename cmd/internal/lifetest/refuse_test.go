@@ -79,7 +79,7 @@ landing: {dir: %[3]s/landing, reserve: 0B}
 lake: {dir: %[3]s/lake}
 epoch: {interval: 200ms}
 `, listen, dir, work))
-	put(t, work+"/in.nmea", strings.Repeat("!AIVDM,1,1,,A,15MvlfP000G?n@@K>OW`4?vN0<0=,0*47\r\n", 50))
+	put(t, work+"/in.nmea", strings.Repeat("!AIVDM,1,1,,A,15MvlfP000G?n@@K>OW`4?vN0<0=,0*5A\r\n", 50))
 	gateway := func(name, cert string) *daemon {
 		files := ""
 		if cert != "" {

@@ -14,7 +14,7 @@ func appendLine(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteString("!AIVDM,1,1,,A,15MvlfP000G?n@@K>OW`4?vN0<0=,0*47\r\n"); err != nil {
+	if _, err := f.WriteString("!AIVDM,1,1,,A,15MvlfP000G?n@@K>OW`4?vN0<0=,0*5A\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

@@ -3,9 +3,9 @@ package main
 import "slices"
 
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
-// judgement, C4, C5 and release.
+// judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants())
 }
 
 func nodeMutants() []mutant {
@@ -329,5 +329,34 @@ func kafkaMutants() []mutant {
 			"if was.ID != id {", "if was.ID == \"\" {", server},
 		{"a partition is not run twice at a time", "engine/server/supervise.go",
 			"\t\t\t<-before\n", "", server},
+	}
+}
+
+func daemonMutants() []mutant {
+	flood, certs := []string{"-run", "Flood|Pacing|HeldBack", "./engine/ingest"}, []string{"./edge/certs"}
+	service, life := []string{"./cmd/internal/service"}, func(tests string) []string { return []string{"-run", tests, "./cmd/internal/lifetest"} }
+	return []mutant{
+		{"a gateway's bytes are paced", "engine/ingest/limits.go",
+			"_ = g.limits.bytes.WaitN(context.WithoutCancel(ctx), bytes)", "_ = g.limits.bytes.AllowN(time.Now(), bytes)", flood},
+		{"a gateway's requests are bounded", "engine/ingest/limits.go",
+			"if !g.limits.requests.Allow() {", "if !g.limits.requests.Allow() && false {", flood},
+		{"a refused request is held back", "engine/ingest/session.go",
+			"s.h.hold(s.r.Context())", "", flood},
+		{"a certificate is of its gateway", "engine/ingest/identity.go",
+			"if leaf.Subject.CommonName == gateway {", "if leaf.Subject.CommonName != \"\" {", []string{"-run", "Certificate", "./engine/ingest"}},
+		{"a certificate that is not valid yet is refused", "edge/certs/verify.go",
+			"if now.Before(leaf.NotBefore) {", "if now.IsZero() {", certs},
+		{"a certificate ends when it says", "edge/certs/verify.go",
+			"CurrentTime: now, ", "CurrentTime: leaf.NotAfter, ", certs},
+		{"a revoked certificate is refused", "edge/certs/verify.go",
+			"if e.SerialNumber.Cmp(c.SerialNumber) == 0 {", "if e.SerialNumber.Cmp(c.SerialNumber) == 2 {", certs},
+		{"a server proves its name", "edge/certs/verify.go",
+			"return k.verify(s.PeerCertificates, x509.ExtKeyUsageServerAuth, name)", "return k.verify(s.PeerCertificates, x509.ExtKeyUsageServerAuth, \"\")", certs},
+		{"a loop that hangs starves the watchdog", "cmd/internal/service/notify.go",
+			"\t\treturn\n\t}\n\tr.Notify", "\t}\n\tr.Notify", service},
+		{"a gateway that stops delivers what it has captured", "edge/agent/agent.go",
+			"	for a.pending() > 0 {", "	for a.pending() > 1<<60 {", life("AStopLeaves")},
+		{"a configuration that is refused leaves the old one running", "cmd/internal/service/service.go",
+			"		r.refused(old.daemon, err)\n\t\treturn old, nil", "		return nil, err", service},
 	}
 }
