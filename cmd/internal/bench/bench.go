@@ -52,6 +52,8 @@ type Config struct {
 	Rounds int
 	// IdleSeconds is how long the edge runs at each rate of sentences. 0: 20.
 	IdleSeconds int
+	// Brief makes floods of a second, as tests need them.
+	Brief bool
 	// JSON prints a JSON array in place of the table.
 	JSON bool
 }

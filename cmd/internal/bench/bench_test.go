@@ -56,14 +56,22 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// TestFiguresOfTheEdge: a second at two rates, with the real programs.
-func TestFiguresOfTheEdge(t *testing.T) {
-	edge := filepath.Join(t.TempDir(), "landfall-edge")
-	build := exec.Command("go", "build", "-o", edge, "../../landfall-edge")
+// program builds a daemon as the tests beside this one do, so that its packages
+// are compiled once.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-trimpath", "-tags", "failpoint", "-o", bin, "../../"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return bin
+}
+
+// TestFiguresOfTheEdge: a second at two rates, with the real programs.
+func TestFiguresOfTheEdge(t *testing.T) {
+	edge := program(t, "landfall-edge")
 	for _, rate := range []int{10, 1000} {
 		w, err := idleAt(t.Context(), Config{Dir: t.TempDir(), Edge: []string{edge}}, rate, 1)
 		if err != nil || w.memory < 1 || w.handed < 0.5 || w.pages < 0 {
@@ -74,14 +82,9 @@ func TestFiguresOfTheEdge(t *testing.T) {
 
 // TestFiguresOfAFlood: each flood lasts as long as what is measured beside it.
 func TestFiguresOfAFlood(t *testing.T) {
-	engine := filepath.Join(t.TempDir(), "landfall-engine")
-	build := exec.Command("go", "build", "-o", engine, "../../landfall-engine")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	engine := program(t, "landfall-engine")
 	for _, f := range floods() {
-		c, err := besideFlood(t.Context(), Config{Dir: t.TempDir(), Engine: []string{engine}, Rounds: 1}, filepath.Join(t.TempDir(), "d"), f,
+		c, err := besideFlood(t.Context(), Config{Dir: t.TempDir(), Engine: []string{engine}, Rounds: 1, Brief: true}, filepath.Join(t.TempDir(), "d"), f,
 			func(q *talker, ctx context.Context) (float64, error) { return q.send(ctx, 1, steadyBytes) })
 		if err != nil || len(c.ratio) != 1 || c.alone[0] <= 0 {
 			t.Errorf("%s: %+v, %v", f.name, c, err)

@@ -30,7 +30,7 @@ func decoding(ctx context.Context, cfg Config) ([]row, error) {
 	sentences := 0
 	for range max(3, cfg.Rounds/2) {
 		var a, mallocs float64
-		if sentences, a, mallocs = sentencesToRows(lines, 2_000_000); sentences == 0 {
+		if sentences, a, mallocs = sentencesToRows(lines, min(2_000_000, 30*len(lines))); sentences == 0 {
 			return nil, fmt.Errorf("measure decoding: no AIS message in %s", name)
 		}
 		ours, allocs = append(ours, a), append(allocs, mallocs)

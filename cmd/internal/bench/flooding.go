@@ -76,7 +76,7 @@ func besideFlood(ctx context.Context, cfg Config, dir string, f flood, measure f
 		}
 		var alone, beside float64
 		if alone, err = measure(quiet, ctx); err == nil {
-			beside, err = underFlood(ctx, url, f, func() (float64, error) { return measure(quiet, ctx) })
+			beside, err = underFlood(ctx, cfg, url, f, func() (float64, error) { return measure(quiet, ctx) })
 		}
 		c.alone, c.beside, c.ratio = append(c.alone, alone), append(c.beside, beside), append(c.ratio, beside/alone)
 	}
@@ -84,16 +84,20 @@ func besideFlood(ctx context.Context, cfg Config, dir string, f flood, measure f
 }
 
 // floodHead is how long a flood runs before anything is measured: what a
-// gateway may ask for at once is used up then.
-const floodHead = 3 * time.Second
+// gateway may ask for at once is used up then. A brief one proves that it runs.
+const floodHead, briefHead = 3 * time.Second, 300 * time.Millisecond
 
 // underFlood measures while another gateway floods.
-func underFlood(ctx context.Context, url string, f flood, measure func() (float64, error)) (float64, error) {
+func underFlood(ctx context.Context, cfg Config, url string, f flood, measure func() (float64, error)) (float64, error) {
 	flooding, stop := context.WithCancel(ctx)
 	defer stop()
 	t, err := newTalker(url, "flood")
 	if err != nil {
 		return 0, err
+	}
+	head := floodHead
+	if t.brief = cfg.Brief; t.brief {
+		head = briefHead
 	}
 	run, err := f.prepare(ctx, t)
 	if err != nil {
@@ -102,7 +106,7 @@ func underFlood(ctx context.Context, url string, f flood, measure func() (float6
 	failed := make(chan error, 1)
 	var running sync.WaitGroup
 	running.Go(func() { failed <- run(flooding) })
-	pass(ctx, floodHead)
+	pass(ctx, head)
 	v, err := measure()
 	select {
 	case early := <-failed:
@@ -116,15 +120,27 @@ func underFlood(ctx context.Context, url string, f flood, measure func() (float6
 
 // floodRequest is the blocks of one request of a flood, of floodBlock bytes;
 // there are floodMade of them, for twice the time that anything is measured.
+// floodTimes is how often a block is in a request that repeats it. Brief floods
+// are briefPart of that.
 const (
 	floodRequest = 64
 	floodBlock   = 64 << 10
 	floodMade    = 40
+	floodTimes   = 2000
+	briefPart    = 10
 )
+
+// part is how much of a flood is made.
+func (t *talker) part(whole int) int {
+	if t.brief {
+		return whole / briefPart
+	}
+	return whole
+}
 
 // floodBlocks sends a long backlog as fast as it is taken.
 func floodBlocks(_ context.Context, t *talker) (func(context.Context) error, error) {
-	bodies, offsets := make([][]byte, floodMade), make([]record.Offset, floodMade)
+	bodies, offsets := make([][]byte, t.part(floodMade)), make([]record.Offset, t.part(floodMade))
 	for i := range bodies {
 		var err error
 		if bodies[i], offsets[i], err = t.make(floodRequest, floodBlock); err != nil {
@@ -136,6 +152,10 @@ func floodBlocks(_ context.Context, t *talker) (func(context.Context) error, err
 			if err := t.post(ctx, bodies[i], offsets[i]); err != nil || ctx.Err() != nil {
 				return unlessOver(ctx, err)
 			}
+		}
+		if t.brief { // whatever it is measured beside, on a busy machine
+			<-ctx.Done()
+			return nil
 		}
 		return errors.New("nothing is left to send")
 	}, nil
@@ -155,7 +175,7 @@ func floodRepeats(ctx context.Context, t *talker) (func(context.Context) error, 
 	if _, err := t.send(ctx, 1, floodBlock); err != nil {
 		return nil, err
 	}
-	again, offset := t.repeated(2000), t.first
+	again, offset := t.repeated(t.part(floodTimes)), t.first
 	return func(ctx context.Context) error {
 		return parallel(ctx, func() error { return t.post(ctx, again, offset) })
 	}, nil

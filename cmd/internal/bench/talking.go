@@ -27,6 +27,7 @@ type talker struct {
 	prev      record.Hash
 	block     []byte // the newest
 	b         record.Builder
+	brief     bool // floods of a second
 }
 
 func newTalker(url, name string) (*talker, error) {
