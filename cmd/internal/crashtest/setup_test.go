@@ -31,7 +31,7 @@ var programs = sync.OnceValue(func() tools {
 	if err != nil {
 		return tools{err: err}
 	}
-	build := exec.Command("go", "build", "-tags", "failpoint", "-o", dir+"/", "./cmd/landfall-edge", "./cmd/landfall-engine")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "failpoint", "-o", dir+"/", "./cmd/landfall-edge", "./cmd/landfall-engine")
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -67,7 +67,7 @@ func (r *release) describe(p part, arch, bin, rights, name string) error {
 		"maintainer":  "Landfall <maintainers@landfall.example>",
 		"description": p.summary + "\n" + p.description,
 		"mtime":       time.Unix(r.epoch, 0).UTC().Format(time.RFC3339),
-		"deb":         map[string]any{"compression": "xz"},
+		"deb":         map[string]any{"compression": r.compression},
 	}
 	if p.service {
 		d["depends"] = []string{"systemd (>= 247) | systemd-standalone-sysusers", "init-system-helpers (>= 1.52)"}

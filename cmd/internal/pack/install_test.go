@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,15 +18,27 @@ import (
 // root is the module's folder, seen from here.
 const root = "../../.."
 
+// released makes the packages of version 0.1.0 once, as a release has them.
+var released = sync.OnceValues(func() (string, error) {
+	dir, err := filepath.Abs(filepath.Join(root, "tmp", "pack"))
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	return dir, packages(root, dir, "0.1.0", "xz")
+})
+
 // packages makes the packages for amd64 at a version, from the sources in a
 // folder.
-func packages(t *testing.T, sources, version string) string {
-	t.Helper()
-	dir := t.TempDir()
-	c := exec.Command("go", "run", "./cmd/internal/pack", "-arch", "amd64", "-version", version, "-out", dir)
+func packages(sources, dir, version, compression string) error {
+	c := exec.Command("go", "run", "./cmd/internal/pack", "-arch", "amd64", "-version", version, "-compression", compression, "-out", dir)
 	c.Dir, c.Env = sources, append(os.Environ(), "SOURCE_DATE_EPOCH=1767225600")
-	must(t, c)
-	return dir
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("make packages: %w\n%s", err, tail(out))
+	}
+	return nil
 }
 
 const edgeConfig = `gateway: pier
@@ -50,7 +63,11 @@ epoch: {interval: 500ms}
 // purged; with data flowing from a socket into Parquet.
 func TestInstall(t *testing.T) {
 	m := boot(t)
-	old, new := packages(t, root, "0.1.0"), packages(t, root, "0.2.0")
+	new := t.TempDir()
+	old, err := released()
+	if err := errors.Join(err, packages(root, new, "0.2.0", "gzip")); err != nil {
+		t.Fatal(err)
+	}
 	for _, dir := range []struct{ from, to string }{{old, "/old"}, {new, "/new"}} {
 		if err := os.Mkdir(filepath.Join(m.root, dir.to), 0o755); err != nil {
 			t.Fatal(err)
@@ -224,7 +241,10 @@ func (m *machine) removed() {
 // another part of the world.
 func TestPackages(t *testing.T) {
 	needs(t, "lintian", "git")
-	one := packages(t, root, "0.1.0")
+	one, err := released()
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := filepath.Glob(one + "/*.deb")
 	if err != nil || len(files) != len(parts()) {
 		t.Fatalf("%d packages, %v", len(files), err)
@@ -235,7 +255,10 @@ func TestPackages(t *testing.T) {
 	t.Setenv("TZ", "Pacific/Kiritimati")
 	was := syscall.Umask(0o077)
 	defer syscall.Umask(was)
-	two := packages(t, sources(t), "0.1.0")
+	two := t.TempDir()
+	if err := packages(sources(t), two, "0.1.0", "xz"); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range files {
 		a, err := os.ReadFile(f)
 		if err != nil {

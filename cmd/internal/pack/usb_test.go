@@ -171,7 +171,11 @@ func TestUnplugged(t *testing.T) {
 	s := &ship{vm.Boot(t, vm.Config{Lines: []string{radio.Line, port.Line, starbrd.Line}, UART: "uart"}), t}
 	t.Log(s.Do("uname -sr"), "booted")
 	lake, engineAt, stopEngine := landingHere(t)
-	for _, deb := range debs(t, packages(t, root, "0.1.0")) {
+	dir, err := released()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, deb := range debs(t, dir) {
 		s.Put(deb)
 	}
 	s.Do("dpkg -i /share/landfall-edge_*.deb")
@@ -227,7 +231,7 @@ func landingHere(t *testing.T) (lake, address string, stop func()) {
 	t.Helper()
 	dir := t.TempDir()
 	engine := filepath.Join(dir, "landfall-engine")
-	build := exec.Command("go", "build", "-o", engine, "./cmd/landfall-engine")
+	build := exec.Command("go", "build", "-trimpath", "-o", engine, "./cmd/landfall-engine")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	must(t, build)
 	address, lake = freePort(t), filepath.Join(dir, "lake")
