@@ -116,7 +116,8 @@ func (a *topicAudit) run(ctx context.Context) error {
 	return nil
 }
 
-// untold names the counts whose tables do not go to Kafka.
+// untold names the counts whose tables do not go to Kafka, and notes what that
+// means.
 func (a *topicAudit) untold() []string {
 	var names []string
 	if a.untyped {
@@ -124,9 +125,11 @@ func (a *topicAudit) untold() []string {
 	}
 	if a.config.Topics[table.Loss] == "" {
 		names = append(names, lossOffsets)
+		a.note("the table loss does not go to Kafka: what was shed or lost counts as missing there")
 	}
 	if a.config.Topics[table.Conflict] == "" {
 		names = append(names, conflictRows)
+		a.note("the table conflict does not go to Kafka: what contradicts is told by the lake alone")
 	}
 	return names
 }
