@@ -12,7 +12,7 @@ import (
 	"landfall/edge/durable"
 )
 
-// probeName is the file that CheckDir makes and removes.
+// probePrefix begins the name of the file that CheckDir makes and removes.
 const probePrefix = ".landfall-probe-"
 
 // ProbeName gives a name for a file that is made and removed at once: another

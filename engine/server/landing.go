@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"landfall/edge/config"
+	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/landing/embedded"
@@ -51,24 +53,40 @@ func (s *Server) openLog(ctx context.Context) error {
 const kafkaPatience = 30 * time.Second
 
 func (s *Server) openKafka(ctx context.Context) error {
-	cfg, err := s.cfg.Landing.Kafka.LogConfig(s.opt.FS)
+	var store checkpoint.Store
+	if s.cfg.Runs(RoleTasks) {
+		store = s.opt.Store
+	}
+	log, err := s.cfg.Landing.Kafka.Open(ctx, s.opt.FS, store, s.opt.Logger)
 	if err != nil {
 		return err
 	}
-	cfg.Logger = s.opt.Logger
+	s.log, s.topic = log, log
+	return nil
+}
+
+// Open opens the topic, makes it if it is absent, and writes down in the store
+// of a lake (nil: none) that the lake is fed from it. Errors:
+// config.FieldErrors, kafka.ErrUnavailable while no broker answers, and those
+// of the store.
+func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, logger *slog.Logger) (*kafka.Log, error) {
+	cfg, err := c.LogConfig(fsys)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Logger = logger
 	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
 	defer cancel()
 	log, err := kafka.Open(ctx, cfg)
 	if err != nil {
-		return KafkaProblem(err)
+		return nil, KafkaProblem(err)
 	}
-	if s.cfg.Runs(RoleTasks) {
-		if err := bind(ctx, s.opt.Store, cfg.Topic, log.ID()); err != nil {
-			return errors.Join(err, log.Close())
+	if store != nil {
+		if err := bind(ctx, store, cfg.Topic, log.ID()); err != nil {
+			return nil, errors.Join(err, log.Close())
 		}
 	}
-	s.log, s.topic = log, log
-	return nil
+	return log, nil
 }
 
 // bound is which landing log a lake was fed from, under the name of a topic.
@@ -118,7 +136,14 @@ func (s *Server) work() (end func(), err error) {
 		return func() {}, nil
 	}
 	k := &s.cfg.Landing.Kafka
-	s.group, err = s.topic.Join(kafka.GroupConfig{
+	for _, t := range s.tasks {
+		t.committed = func(at stream.Position) {
+			if g := s.group.Load(); g != nil {
+				g.Commit(t.partition, at)
+			}
+		}
+	}
+	group, err := s.topic.Join(kafka.GroupConfig{
 		Name: k.GroupName(), SessionTimeout: k.SessionTimeout, DrainTimeout: 2 * s.cfg.DrainTimeout,
 		Assigned: func(partitions []int) {
 			s.opt.Logger.Info("partitions assigned", "partitions", partitions)
@@ -140,11 +165,9 @@ func (s *Server) work() (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range s.tasks {
-		t.committed = func(at stream.Position) { s.group.Commit(t.partition, at) }
-	}
+	s.group.Store(group)
 	return func() {
-		s.group.Close()
+		group.Close()
 		s.stop(s.all()) // what was lost may still be ending
 	}, nil
 }
@@ -177,8 +200,8 @@ func (s *Server) landingReasons() []string {
 	if err := s.topic.Err(); err != nil {
 		out = append(out, "landing log: "+err.Error())
 	}
-	if s.group != nil {
-		if err := s.group.Err(); err != nil {
+	if g := s.group.Load(); g != nil {
+		if err := g.Err(); err != nil {
 			out = append(out, fmt.Sprintf("consumer group %s: %v", s.cfg.Landing.Kafka.GroupName(), err))
 		}
 	}

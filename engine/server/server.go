@@ -46,9 +46,9 @@ type Server struct {
 	opt     Options
 	started time.Time
 	log     landingLog
-	topic   *kafka.Log      // log, when it is on Kafka; nil: it is embedded
-	group   *kafka.Group    // of the engines that share the partitions; nil: none, or not joined
-	ingest  *ingest.Handler // nil: not this engine's role
+	topic   *kafka.Log                  // log, when it is on Kafka; nil: it is embedded
+	group   atomic.Pointer[kafka.Group] // of the engines that share the partitions; nil: none, or not joined
+	ingest  *ingest.Handler             // nil: not this engine's role
 	tasks   []*supervisor
 	certs   *certs.Keeper // nil: plain HTTP
 	landing pulse.Pulse

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"landfall/engine/landing"
 	"landfall/engine/stream"
@@ -45,16 +46,22 @@ type Group struct {
 	client *kgo.Client
 	own    sync.WaitGroup
 
-	mu   sync.Mutex
-	held map[int]bool // guarded by mu
-	err  error        // the last one; nil after an assignment; guarded by mu
+	told chan struct{} // one token: dirty has something
+
+	mu    sync.Mutex
+	held  map[int]bool  // guarded by mu
+	dirty map[int]int64 // offsets that the group was not told yet; guarded by mu
+	err   error         // the last one; nil after an assignment; guarded by mu
 }
+
+// tellTimeout bounds what telling the group offsets may take at a handover.
+const tellTimeout = 5 * time.Second
 
 // Join makes this instance a member. It returns at once; what it gets Assigned
 // tells.
 func (l *Log) Join(cfg GroupConfig) (*Group, error) {
-	g := &Group{l: l, held: map[int]bool{}}
-	told := func(f func([]int), gain bool) func(context.Context, *kgo.Client, map[string][]int32) {
+	g := &Group{l: l, told: make(chan struct{}, 1), held: map[int]bool{}, dirty: map[int]int64{}}
+	then := func(f func([]int), gain bool) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, topics map[string][]int32) {
 			partitions := g.note(topics[l.cfg.Topic], gain)
 			if len(partitions) > 0 {
@@ -62,10 +69,16 @@ func (l *Log) Join(cfg GroupConfig) (*Group, error) {
 			}
 		}
 	}
+	handOver := func(partitions []int) {
+		cfg.Revoked(partitions)
+		ctx, cancel := context.WithTimeout(l.ctx, tellTimeout)
+		defer cancel()
+		g.tell(ctx) // while they are still this member's to speak for
+	}
 	client, err := kgo.NewClient(l.cfg.client(
 		kgo.ConsumerGroup(cfg.Name), kgo.ConsumeTopics(l.cfg.Topic), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(cfg.SessionTimeout), kgo.HeartbeatInterval(cfg.SessionTimeout/4), kgo.RebalanceTimeout(cfg.DrainTimeout+cfg.SessionTimeout),
-		kgo.OnPartitionsAssigned(told(cfg.Assigned, true)), kgo.OnPartitionsRevoked(told(cfg.Revoked, false)), kgo.OnPartitionsLost(told(cfg.Lost, false)),
+		kgo.OnPartitionsAssigned(then(cfg.Assigned, true)), kgo.OnPartitionsRevoked(then(handOver, false)), kgo.OnPartitionsLost(then(cfg.Lost, false)),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.Name, err)
@@ -73,6 +86,7 @@ func (l *Log) Join(cfg GroupConfig) (*Group, error) {
 	client.PauseFetchTopics(l.cfg.Topic)
 	g.client = client
 	g.own.Go(g.listen)
+	g.own.Go(g.tellOn)
 	return g, nil
 }
 
@@ -117,15 +131,64 @@ func (g *Group) listen() {
 	}
 }
 
-// Commit tells the group how far a partition is committed, for those who watch
-// lag. Nothing is ever begun from it, so it is not waited for.
+// Commit notes how far a partition is committed, and the group is told of it,
+// for those who watch lag. Nothing is ever begun from it, so nobody waits for
+// it: a rebalance holds such commits up, and must not hold up a task.
 func (g *Group) Commit(partition int, at stream.Position) {
 	if at.Log != string(g.l.id) {
 		return
 	}
-	g.client.CommitOffsets(g.l.ctx, map[string]map[int32]kgo.EpochOffset{
-		g.l.cfg.Topic: {int32(partition): {Epoch: -1, Offset: at.Offset}},
-	}, nil)
+	g.mu.Lock()
+	g.dirty[partition] = at.Offset
+	g.mu.Unlock()
+	select {
+	case g.told <- struct{}{}:
+	default:
+	}
+}
+
+// tellOn passes on what Commit noted.
+func (g *Group) tellOn() {
+	for {
+		select {
+		case <-g.client.Context().Done():
+			return
+		case <-g.told:
+			g.tell(g.l.ctx)
+		}
+	}
+}
+
+// tell commits the offsets that were noted.
+func (g *Group) tell(ctx context.Context) {
+	g.mu.Lock()
+	dirty := g.dirty
+	g.dirty = map[int]int64{}
+	g.mu.Unlock()
+	if len(dirty) == 0 {
+		return
+	}
+	offsets := map[int32]kgo.EpochOffset{}
+	for p, at := range dirty {
+		offsets[int32(p)] = kgo.EpochOffset{Epoch: -1, Offset: at}
+	}
+	g.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{g.l.cfg.Topic: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
+			if err != nil {
+				g.tellLater(dirty)
+			}
+		})
+}
+
+// tellLater puts offsets back that the group did not take, to go with the next.
+func (g *Group) tellLater(offsets map[int]int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p, at := range offsets {
+		if _, newer := g.dirty[p]; !newer && g.held[p] {
+			g.dirty[p] = at
+		}
+	}
 }
 
 // Held gives the partitions that are this instance's, sorted.

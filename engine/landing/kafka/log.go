@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type Log struct {
 	producer *producer               // nil: the next Append makes one; guarded by mu
 	tails    map[string]landing.Tail // guarded by mu
 	readers  map[*reader]bool        // guarded by mu
+	owed     map[int]stream.Position // what could not be released, by partition; guarded by mu
 	broken   error                   // the topic is another one: for good; guarded by mu
 	silent   error                   // the cluster did not answer last time; guarded by mu
 	closed   bool                    // guarded by mu
@@ -63,7 +65,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	l := &Log{
 		cfg: cfg, id: id, client: client, admin: admin, ends: make([]atomic.Int64, cfg.Partitions),
-		tails: map[string]landing.Tail{}, readers: map[*reader]bool{},
+		tails: map[string]landing.Tail{}, readers: map[*reader]bool{}, owed: map[int]stream.Position{},
 	}
 	for i := range l.ends {
 		l.ends[i].Store(-1)
@@ -177,25 +179,56 @@ func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (k
 }
 
 // Release implements landing.Log: DeleteRecords below the position. What cannot
-// be deleted now, as while a replica is away, is kept and counted; the next
-// Release asks for it again.
+// be deleted now, as while a replica is away, is kept and counted, and asked for
+// again until it is.
 func (l *Log) Release(partition int, below stream.Position) error {
+	later, err := l.delete(partition, below)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if later != nil {
+		l.unreleased.Add(1)
+		if _, again := l.owed[partition]; !again {
+			l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", later)
+		}
+		l.owed[partition] = below
+	} else if l.owed[partition].Offset <= below.Offset {
+		delete(l.owed, partition)
+	}
+	return err
+}
+
+// releaseOwed asks again for what could not be deleted.
+func (l *Log) releaseOwed() {
+	l.mu.Lock()
+	owed := maps.Clone(l.owed)
+	l.mu.Unlock()
+	for partition, below := range owed {
+		if err := l.Release(partition, below); err != nil { // somebody else's task released more
+			l.mu.Lock()
+			delete(l.owed, partition)
+			l.mu.Unlock()
+		}
+	}
+}
+
+// delete carries Release out; later is why it has to be asked for again.
+func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 	if err := l.usable(); err != nil {
-		return err
+		return nil, err
 	}
 	if partition < 0 || partition >= l.cfg.Partitions {
-		return fmt.Errorf("partition %d of %d: %w", partition, l.cfg.Partitions, landing.ErrPosition)
+		return nil, fmt.Errorf("partition %d of %d: %w", partition, l.cfg.Partitions, landing.ErrPosition)
 	}
 	if below == (stream.Position{}) {
-		return nil
+		return nil, nil
 	}
 	if below.Log != string(l.id) || below.Offset < 0 {
-		return fmt.Errorf("release below %+v in topic %s with id %s: %w", below, l.cfg.Topic, l.id, landing.ErrPosition)
+		return nil, fmt.Errorf("release below %+v in topic %s with id %s: %w", below, l.cfg.Topic, l.id, landing.ErrPosition)
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
 	defer cancel()
 	if err := l.identify(ctx); errors.Is(err, landing.ErrMismatch) { // DeleteRecords goes by name
-		return err
+		return nil, err
 	}
 	offsets := kadm.Offsets{}
 	offsets.AddOffset(l.cfg.Topic, int32(partition), below.Offset, -1)
@@ -206,19 +239,31 @@ func (l *Log) Release(partition int, below stream.Position) error {
 	}
 	switch {
 	case err == nil:
-		return nil
+		return nil, nil
 	case errors.Is(err, kerr.OffsetOutOfRange):
 		if start, err := l.bound(ctx, l.admin.ListStartOffsets, partition); err == nil && below.Offset <= start {
-			return nil
+			return nil, nil
 		}
-		return fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, landing.ErrPosition)
+		return nil, fmt.Errorf("release below offset %d of topic %s, partition %d: %w", below.Offset, l.cfg.Topic, partition, landing.ErrPosition)
 	}
 	if closed := l.usable(); closed != nil {
-		return closed
+		return nil, closed
 	}
-	l.unreleased.Add(1)
-	l.cfg.Logger.Warn("published blocks cannot be deleted now; the next epoch asks again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", err)
-	return nil
+	return err, nil
+}
+
+// Bounds gives where a partition begins, below which everything is published
+// and released, and where it ends. It asks the cluster.
+func (l *Log) Bounds(ctx context.Context, partition int) (start, end stream.Position, err error) {
+	if err := errors.Join(l.usable(), l.identify(ctx)); err != nil {
+		return start, end, err
+	}
+	from, err := l.bound(ctx, l.admin.ListStartOffsets, partition)
+	if err != nil {
+		return start, end, err
+	}
+	to, err := l.bound(ctx, l.admin.ListEndOffsets, partition)
+	return stream.Position{Log: string(l.id), Offset: from}, stream.Position{Log: string(l.id), Offset: to}, err
 }
 
 // Behind is how many records lie in a partition after a position, as last
@@ -329,6 +374,9 @@ func (l *Log) look() {
 	l.mu.Lock()
 	l.silent = err
 	l.mu.Unlock()
+	if err == nil {
+		l.releaseOwed()
+	}
 }
 
 // identify checks that the topic is the one that was opened. Error:

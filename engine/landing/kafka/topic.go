@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"landfall/edge/record"
 	"landfall/engine/landing"
 )
 
@@ -37,6 +38,24 @@ func unavailable(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// Transient says whether what made an Append or a question fail may pass by
+// itself: it is not that the topic is another one or closed, that the block is
+// bad, or that the brokers refuse it for good.
+func Transient(err error) bool {
+	for _, e := range []error{landing.ErrMismatch, landing.ErrClosed, record.ErrTooLarge, record.ErrCorrupt} {
+		if errors.Is(err, e) {
+			return false
+		}
+	}
+	var said *kerr.Error
+	if errors.As(err, &said) && !said.Retriable {
+		// What an idempotent producer is told when its memory and the broker's
+		// differ ends with that producer.
+		return errors.Is(err, kerr.OutOfOrderSequenceNumber) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.InvalidProducerEpoch)
+	}
+	return true
 }
 
 // topicWait is how long a topic that was just made may take to be seen.
