@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"strconv"
 	"strings"
@@ -131,6 +132,13 @@ func Load(ctx context.Context, store Store, task stream.TaskID) (Manifest, error
 		return Manifest{}, fmt.Errorf("load checkpoint of %s: %w", task, ErrNotExist)
 	}
 	return at.manifest, nil
+}
+
+// StateOf gives the objects that restore keyed state at a manifest that Load
+// gave, oldest first, each checked against its hash. ErrCorrupt also when the
+// task went on meanwhile and collected one.
+func StateOf(ctx context.Context, store Store, m *Manifest) iter.Seq2[[]byte, error] {
+	return readState(ctx, store, m.State)
 }
 
 // Tasks lists the tasks that have a HEAD in the store, sorted by name.

@@ -28,6 +28,7 @@ import (
 // replayFlags are replay's settings.
 type replayFlags struct {
 	lake, checkpoints, gateway, baseTime string
+	config                               string // of an engine whose landing log is a topic; empty: straight into the lake
 	again, asJSON, quiet                 bool
 	epochRecords                         int
 	s3                                   s3Flags
@@ -52,9 +53,12 @@ func replayCommand(version string) *cobra.Command {
 	c := &cobra.Command{Use: "replay FILE…", Short: "Backfills a lake from recorded NMEA, plain or .gz", Args: cli.MinArgs(1),
 		Long: "Reads each file through the same code as the gateway and the engine. Exit 0 only when everything is published.\n" +
 			"A replay that was killed continues where it was; the same content again adds nothing; the same content with other\n" +
-			"settings is refused, unless --again says that it is meant."}
+			"settings is refused, unless --again says that it is meant.\n\n" +
+			"With --config the files are landed in the topic of that configuration (landing.kafka), beside what gateways send, and\n" +
+			"the engines that share it make the rows: replay waits until they have published all of it."}
 	f := replayFlags{version: version}
-	c.Flags().StringVar(&f.lake, "lake", "", "`DIR` of the tables, or s3://bucket/prefix (required)")
+	c.Flags().StringVar(&f.lake, "lake", "", "`DIR` of the tables, or s3://bucket/prefix; this or --config")
+	c.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` of engines whose landing log is a Kafka topic: land there, and wait for them")
 	c.Flags().StringVar(&f.checkpoints, "checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	f.s3 = newS3Flags(c)
 	c.Flags().StringVar(&f.gateway, "gateway", "replay", "`NAME` of the gateway under which the records land")
@@ -64,12 +68,27 @@ func replayCommand(version string) *cobra.Command {
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress bar")
 	c.Flags().IntVar(&f.epochRecords, "epoch-records", 0, "end an epoch after this many records; 0: the engine's default")
 	f.logger = cli.LogFlags(c, "warn")
-	_ = c.MarkFlagRequired("lake")
 	c.RunE = func(c *cobra.Command, files []string) error { return f.run(c, files) }
 	return c
 }
 
+// where makes sure that one way into a lake is named, and nothing of the other.
+func (f *replayFlags) where(c *cobra.Command) error {
+	if (f.lake == "") == (f.config == "") {
+		return cli.Fail(cli.ExitUsage, errors.New("replay: --lake, or --config of an engine with a topic, one of them"))
+	}
+	for _, own := range []string{"checkpoint", "epoch-records", "s3-endpoint", "s3-region", "s3-ca-file"} {
+		if f.config != "" && c.Flags().Changed(own) {
+			return cli.Fail(cli.ExitUsage, fmt.Errorf("replay: --%s is the configuration's to say", own))
+		}
+	}
+	return nil
+}
+
 func (f *replayFlags) run(c *cobra.Command, files []string) error {
+	if err := f.where(c); err != nil {
+		return err
+	}
 	if err := wire.CheckGateway(f.gateway); err != nil {
 		return cli.Fail(cli.ExitUsage, fmt.Errorf("--gateway: %w", err))
 	}
@@ -85,13 +104,16 @@ func (f *replayFlags) run(c *cobra.Command, files []string) error {
 		}
 		base = record.Micros(at.UnixMicro())
 	}
-	if f.checkpoints == "" {
-		f.checkpoints = server.Checkpoints(f.lake)
-	}
 	for _, name := range files { // before anything is made for them
 		if _, err := (durable.OS{}).Stat(name); err != nil {
 			return fmt.Errorf("replay: %w", err)
 		}
+	}
+	if f.config != "" {
+		return f.intoTopic(c, files, base)
+	}
+	if f.checkpoints == "" {
+		f.checkpoints = server.Checkpoints(f.lake)
 	}
 	store, sinks, err := openLake(c.Context(), place{lake: f.lake, checkpoints: f.checkpoints, s3: f.s3.config(), lakeKey: "--lake", storeKey: "--checkpoint"})
 	if err != nil {
@@ -124,6 +146,11 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
 		return replayed{}, err
 	}
+	if err != nil { // the first time
+		if err := noteReplay(c.Context(), store, log, "", ""); err != nil {
+			return replayed{}, refused(err)
+		}
+	}
 	r.WasThere = err == nil && before.Final
 	made, err := sinks()
 	if err != nil {
@@ -131,7 +158,7 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	}
 	var counters task.Counters
 	watched := &watchedLog{Log: log}
-	stop := f.bar(c.ErrOrStderr(), name, watched, &counters)
+	stop := f.bar(c.ErrOrStderr(), name, watched, &counters.Records)
 	err = task.Run(c.Context(), task.Config{
 		Windows: server.Default().Windows(),
 		Log:     watched, Store: store, Sinks: made, Params: log.Params(), Counters: &counters, EpochRecords: f.epochRecords,
@@ -194,7 +221,7 @@ func (l *watchedLog) Reader(partition int, from stream.Position) (landing.Reader
 const barEvery = 200 * time.Millisecond
 
 // bar draws progress on a terminal until the function it gives is called.
-func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, c *task.Counters) (stop func()) {
+func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, records *atomic.Uint64) (stop func()) {
 	if f.quiet || !cli.IsTerminal(w) {
 		return func() {}
 	}
@@ -215,7 +242,7 @@ func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, c *task.Cou
 					continue
 				}
 				read, size := r.Progress()
-				_, _ = fmt.Fprint(w, barLine(filepath.Base(name), read, size, c.Records.Load(), time.Since(started)))
+				_, _ = fmt.Fprint(w, barLine(filepath.Base(name), read, size, records.Load(), time.Since(started)))
 			}
 		}
 	}()

@@ -3,7 +3,8 @@
 //
 // In:  recorded NMEA, plain or gzip, through source.Splitter and
 // capture.Capturer: the code that captures on a gateway.
-// Out: blocks of one log with dense offsets, in partition 0 of 1, then io.EOF.
+// Out: blocks of one log with dense offsets, in partition 0 of 1, then io.EOF;
+// or, with Land, appended to a landing log that takes them.
 //
 // Invariants
 //

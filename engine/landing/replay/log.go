@@ -76,6 +76,9 @@ func Open(fs durable.FS, path string, opt Options) (*Log, error) {
 // ID is "replay-" and the first half of the content's SHA-256.
 func (l *Log) ID() landing.ID { return landing.ID("replay-" + l.id.String()) }
 
+// LogID is the identity of the one log that the file is, in the column _log.
+func (l *Log) LogID() record.LogID { return l.id }
+
 // Partitions is 1.
 func (l *Log) Partitions() int { return 1 }
 
