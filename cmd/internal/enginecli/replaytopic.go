@@ -66,12 +66,26 @@ func (f *replayFlags) intoTopic(c *cobra.Command, files []string, base record.Mi
 	if err != nil {
 		return file.Locate(err)
 	}
-	topic, err := cfg.Landing.Kafka.Open(c.Context(), durable.OS{}, store, f.log)
+	topic, err := f.openTopic(c.Context(), cfg, store)
 	if err != nil {
 		return file.Locate(err)
 	}
 	t := topicReplay{replayFlags: f, cfg: cfg, store: store, topic: topic, err: c.ErrOrStderr()}
 	return errors.Join(t.all(c, files, base), topic.Close())
+}
+
+// openTopic opens the landing log; brokers that do not answer are given as long
+// as those that answer late.
+func (f *replayFlags) openTopic(ctx context.Context, cfg *server.Config, store checkpoint.Store) (*kafka.Log, error) {
+	for patience := time.Now().Add(checkPatience); ; {
+		topic, err := cfg.Landing.Kafka.Open(ctx, durable.OS{}, store, f.log)
+		if !errors.Is(err, kafka.ErrUnavailable) {
+			return topic, err
+		}
+		if time.Now().After(patience) || !wait(ctx, retryEvery) {
+			return nil, cli.Fail(cli.ExitUnavailable, err)
+		}
+	}
 }
 
 // all lands every file before it waits for the first: the engines' next epoch
