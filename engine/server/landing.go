@@ -191,6 +191,26 @@ func (s *Server) stop(partitions []int) {
 	}
 }
 
+// groupStatus tells which partitions are this engine's; nil: the landing log is
+// a directory.
+func (s *Server) groupStatus() *GroupStatus {
+	if s.topic == nil {
+		return nil
+	}
+	k := &s.cfg.Landing.Kafka
+	out := &GroupStatus{Topic: k.Topic, Group: k.GroupName(), Partitions: s.topic.Partitions(), Mine: []int{}}
+	g := s.group.Load()
+	if g == nil {
+		return out
+	}
+	out.Member = true
+	out.Mine = append(out.Mine, g.Held()...)
+	if err := g.Err(); err != nil {
+		out.Error = err.Error()
+	}
+	return out
+}
+
 // landingReasons says what is wrong with the landing log as a whole.
 func (s *Server) landingReasons() []string {
 	if s.topic == nil {

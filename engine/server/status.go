@@ -33,7 +33,8 @@ type Status struct {
 	Healthy   bool     `json:"healthy"`
 	Reasons   []string `json:"reasons"` // why it is not healthy
 
-	Landing  string          `json:"landing"` // identity of the landing log
+	Landing  string          `json:"landing"`         // identity of the landing log
+	Group    *GroupStatus    `json:"group,omitempty"` // of the engines that share it, where it is on Kafka
 	Gateways []GatewayStatus `json:"gateways"`
 	Complete CompleteStatus  `json:"complete_through"`
 	Ingest   IngestStatus    `json:"ingest"`
@@ -41,6 +42,16 @@ type Status struct {
 	Store    LandingStats    `json:"landing_stats"`
 	Certs    *CertsStatus    `json:"certs,omitempty"`
 	Sinks    []SinkStatus    `json:"sinks,omitempty"` // beside the lake
+}
+
+// GroupStatus is this engine's place among those that share a topic.
+type GroupStatus struct {
+	Topic      string `json:"topic"`
+	Group      string `json:"group"`
+	Partitions int    `json:"partitions"` // of the topic
+	Mine       []int  `json:"mine"`       // that this engine works on; Tasks has each with what is behind
+	Member     bool   `json:"member"`     // false: an ingest only
+	Error      string `json:"error,omitempty"`
 }
 
 // GatewayStatus is what ingest last saw of a gateway.
@@ -112,6 +123,7 @@ func (s *Server) Status() Status {
 	}
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
+	out.Group = s.groupStatus()
 	for name, g := range s.gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt)}
 		if at, ok := marks[name]; ok {

@@ -39,9 +39,14 @@ func examine(ctx context.Context, _ string, c *server.Config) []cli.Finding {
 	all := []cli.Finding{serviceFinding(c, s, err)}
 	all = append(all, directoryFindings(ctx, c)...)
 	all = append(all, certificates(c)...)
-	all = append(all, listening(ctx, c, s), whoMayDeliver(c))
+	if c.Runs(server.RoleIngest) {
+		all = append(all, listening(ctx, c, s), whoMayDeliver(c))
+	}
 	if s != nil {
+		all = append(all, share(s)...)
 		all = append(all, tasks(s)...)
+	}
+	if s != nil && c.Runs(server.RoleIngest) {
 		all = append(all, gateways(s, time.Now())...)
 		all = append(all, refusals(s)...)
 	}
@@ -202,6 +207,21 @@ func whoMayDeliver(c *server.Config) cli.Finding {
 		f.Detail = "a header of a proxy that is trusted"
 	}
 	return f
+}
+
+// share looks at the consumer group's assignment.
+func share(s *standing) []cli.Finding {
+	if s.Group == nil || !s.Group.Member {
+		return nil
+	}
+	f := cli.Finding{What: "consumer group", Verdict: cli.Good, Detail: groupLine(s.Group)}
+	switch {
+	case s.Group.Error != "":
+		f.Verdict, f.Fix = cli.Bad, "the right Read on the group and the topic, and brokers that answer; what gateways send still lands"
+	case len(s.Group.Mine) == 0:
+		f.Verdict, f.Fix = cli.Look, "it stands by: more engines than partitions help only when one dies"
+	}
+	return []cli.Finding{f}
 }
 
 // tasks looks at each partition.

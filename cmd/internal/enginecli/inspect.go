@@ -24,9 +24,15 @@ func inspectCommand() *cobra.Command {
 	remote := newS3Flags(c)
 	records := c.Flags().Bool("records", false, "of a segment, print each landed block too")
 	asJSON := c.Flags().Bool("json", false, "of a segment, print a JSON object a block")
+	topic := newTopicFlags(c)
 	c.RunE = func(c *cobra.Command, files []string) error {
-		if *checkpoints == "" && len(files) == 0 {
-			return cli.Fail(cli.ExitUsage, fmt.Errorf("name a file, or --checkpoint DIR"))
+		if *checkpoints == "" && len(files) == 0 && topic.config == "" {
+			return cli.Fail(cli.ExitUsage, fmt.Errorf("name a file, --checkpoint DIR, or --config FILE of a landing log on Kafka"))
+		}
+		if topic.config != "" {
+			if err := topic.print(c.Context(), c.OutOrStdout(), *asJSON); err != nil {
+				return err
+			}
 		}
 		if *checkpoints != "" {
 			if err := current(c.Context(), c.OutOrStdout(), *checkpoints, remote.config()); err != nil {

@@ -8,7 +8,12 @@ import (
 	"testing"
 
 	"landfall/cmd/internal/cli"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/landing/landingtest"
 	"landfall/engine/server"
+	"landfall/engine/stream"
 )
 
 // topicEngine writes the configuration of an engine whose landing log is a topic
@@ -62,6 +67,11 @@ func TestReplayIntoATopicEnds(t *testing.T) {
 		t.Errorf("straight into the lake after the topic: exit %d %s", code, errs)
 	}
 	waitFor(t, func() (int, string, string) { return engine(t, "status", "-c", config, "--json") }, func(s *server.Status) bool { return len(s.Tasks) == 3 })
+	for verb, want := range map[string]string{"status": "topic landing, 3 partitions: 3 of them this engine's in group landing: 0 1 2", "doctor": "consumer group"} {
+		if _, out, errs := engine(t, verb, "-c", config); !strings.Contains(out, want) {
+			t.Errorf("%s:\n%s%s", verb, out, errs)
+		}
+	}
 	if code := stop(); code != 0 {
 		t.Fatalf("engine: exit %d", code)
 	}
@@ -86,6 +96,58 @@ func TestReplayWantsATopicAndALake(t *testing.T) {
 		config := write(t, filepath.Join(dir, "engine.yaml"), text)
 		if code, _, errs := engine(t, "replay", input, "-c", config); code != cli.ExitConfig || !strings.Contains(errs, want+": got") {
 			t.Errorf("%s: exit %d %s", want, code, errs)
+		}
+	}
+}
+
+// TestInspectReadsATopic: blocks that are landed and not released, from where
+// asked, as text and JSON; it makes no topic.
+func TestInspectReadsATopic(t *testing.T) {
+	config := topicEngine(t, t.TempDir())
+	if code, _, errs := engine(t, "inspect", "-c", config); code != cli.ExitNoInput || !strings.Contains(errs, "no topic landing") {
+		t.Fatalf("an absent topic: exit %d %s", code, errs)
+	}
+	cfg, _, err := load(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	chain := landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
+	partition := landing.Partition("a", 3)
+	var at stream.Position
+	for n := range 4 {
+		if err := log.Append(t.Context(), chain.Block(2, 10)); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			if _, at, err = log.Bounds(t.Context(), partition); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := log.Release(partition, at); err != nil {
+		t.Fatal(err)
+	}
+	p := fmt.Sprint("--partition=", partition)
+	for _, c := range []struct {
+		args  []string
+		code  int
+		lines int // of blocks
+		want  string
+	}{
+		{[]string{p}, 0, 3, "offsets 1 to 4"},
+		{[]string{p, "--limit", "1", "--offset", "2"}, 0, 1, "2 landed "},
+		{[]string{p, "--json"}, 0, 3, `"gateway": "a"`},
+		{[]string{p, "--offset", "0"}, 70, 0, "outside the landing log"},
+		{[]string{"--partition", "3"}, cli.ExitUsage, 0, "3 of 3"},
+	} {
+		code, out, errs := engine(t, append([]string{"inspect", "-c", config}, c.args...)...)
+		if lines := strings.Count(out, "landed"); code != c.code || lines != c.lines || !strings.Contains(out+errs, c.want) {
+			t.Errorf("%v: exit %d, %d blocks\n%s%s", c.args, code, lines, out, errs)
 		}
 	}
 }

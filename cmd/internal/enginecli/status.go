@@ -80,6 +80,9 @@ func printStatus(w io.Writer, s *standing) error {
 		health = "not healthy: " + strings.Join(s.Reasons, "; ")
 	}
 	_, _ = fmt.Fprintf(w, "engine version %s, since %s: %s\nlanding log %s: %d blocks, %d records landed\n\n", s.Version, s.StartedAt, health, s.Landing, s.Ingest.Blocks, s.Ingest.Records)
+	if g := s.Group; g != nil {
+		_, _ = fmt.Fprintf(w, "%s\n\n", groupLine(g))
+	}
 	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "WATERMARK"}}
 	for _, g := range s.Gateways {
 		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
@@ -106,6 +109,23 @@ func printStatus(w io.Writer, s *standing) error {
 	}
 	_, _ = fmt.Fprintln(w)
 	return explain.ProgressText(w, s.Handoffs)
+}
+
+// groupLine says which partitions of a topic are this engine's.
+func groupLine(g *server.GroupStatus) string {
+	line := fmt.Sprintf("topic %s, %d partitions", g.Topic, g.Partitions)
+	switch {
+	case !g.Member:
+		return line + ": this engine is an ingest, and works on none"
+	case len(g.Mine) == 0:
+		line += fmt.Sprintf(": none is this engine's in group %s; others have them, or it is being told", g.Group)
+	default:
+		line += fmt.Sprintf(": %d of them this engine's in group %s: %s", len(g.Mine), g.Group, strings.Trim(fmt.Sprint(g.Mine), "[]"))
+	}
+	if g.Error != "" {
+		line += "; " + g.Error
+	}
+	return line
 }
 
 func healthCommand() *cobra.Command {

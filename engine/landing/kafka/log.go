@@ -29,7 +29,7 @@ type Log struct {
 	own    sync.WaitGroup // goroutines
 
 	blocks, bytes, failed, foreign, replaced, unreleased atomic.Uint64
-	ends                                                 []atomic.Int64 // offset after each partition's last record, as last seen; -1: never
+	starts, ends                                         []atomic.Int64 // of each partition, as last seen; an end of -1: never
 
 	mu       sync.Mutex
 	producer *producer               // nil: the next Append makes one; guarded by mu
@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("open landing log on Kafka: %w", unavailable(err))
 	}
 	l := &Log{
-		cfg: cfg, id: id, client: client, admin: admin, ends: make([]atomic.Int64, cfg.Partitions),
+		cfg: cfg, id: id, client: client, admin: admin, starts: make([]atomic.Int64, cfg.Partitions), ends: make([]atomic.Int64, cfg.Partitions),
 		tails: map[string]landing.Tail{}, readers: map[*reader]bool{}, owed: map[int]stream.Position{},
 	}
 	for i := range l.ends {
@@ -267,7 +267,8 @@ func (l *Log) Bounds(ctx context.Context, partition int) (start, end stream.Posi
 }
 
 // Behind is how many records lie in a partition after a position, as last
-// seen, for lag. ErrPosition.
+// seen, for lag; after the zero Position those that are not released.
+// ErrPosition.
 func (l *Log) Behind(partition int, at stream.Position) (int64, error) {
 	if partition < 0 || partition >= l.cfg.Partitions || at != (stream.Position{}) && at.Log != string(l.id) {
 		return 0, fmt.Errorf("position %+v: %w", at, landing.ErrPosition)
@@ -276,7 +277,7 @@ func (l *Log) Behind(partition int, at stream.Position) (int64, error) {
 	if end < 0 {
 		return 0, fmt.Errorf("end of topic %s, partition %d: not known yet", l.cfg.Topic, partition)
 	}
-	return max(0, end-at.Offset), nil
+	return max(0, end-max(at.Offset, l.starts[partition].Load())), nil
 }
 
 // Stats gives the counters. It may be called from any goroutine.
@@ -358,15 +359,7 @@ func (l *Log) look() {
 	defer cancel()
 	err := l.identify(ctx)
 	if err == nil {
-		var all kadm.ListedOffsets
-		if all, err = l.admin.ListEndOffsets(ctx, l.cfg.Topic); err == nil {
-			all.Each(func(o kadm.ListedOffset) {
-				if o.Err == nil && int(o.Partition) < len(l.ends) {
-					l.ends[o.Partition].Store(o.Offset)
-				}
-			})
-			err = all.Error()
-		}
+		err = errors.Join(l.see(ctx, l.admin.ListStartOffsets, l.starts), l.see(ctx, l.admin.ListEndOffsets, l.ends))
 	}
 	if l.ctx.Err() != nil {
 		return
@@ -377,6 +370,20 @@ func (l *Log) look() {
 	if err == nil {
 		l.releaseOwed()
 	}
+}
+
+// see notes one end of every partition.
+func (l *Log) see(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), to []atomic.Int64) error {
+	all, err := ask(ctx, l.cfg.Topic)
+	if err != nil {
+		return err
+	}
+	all.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil && int(o.Partition) < len(to) {
+			to[o.Partition].Store(o.Offset)
+		}
+	})
+	return all.Error()
 }
 
 // identify checks that the topic is the one that was opened. Error:
