@@ -1,18 +1,13 @@
 package server
 
 import (
-	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -65,83 +60,7 @@ func (c *KafkaConfig) validate(p *config.Problems) {
 	p.Add(c.Partitions >= 1 && c.Partitions <= kafka.MaxPartitions, at+"partitions", strconv.Itoa(c.Partitions), fmt.Sprintf("a number from 1 to %d", kafka.MaxPartitions))
 	p.Add(c.Replication >= 1 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 1 to 100, 3 to outlive a broker")
 	p.Add(c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 5*time.Minute, at+"session_timeout", c.SessionTimeout.String(), "a time from 6s to 5m, as brokers allow it")
-	validateKafkaClient(p, at, &c.TLS, &c.SASL)
-	p.Add(c.SASL.Mechanism != "PLAIN" || c.TLS.Enabled, at+"sasl.mechanism", "PLAIN without tls", "tls.enabled: true, or a SCRAM mechanism, so that the password does not cross the network")
-}
-
-// KafkaOptions gives what a client of brokers needs beside their addresses. The
-// keys that errors name begin with at, which ends with a dot. Errors:
-// config.FieldError of a file that cannot be used.
-func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLConfig) ([]kgo.Opt, error) {
-	var options []kgo.Opt
-	if t.Enabled {
-		c, err := kafkaTLS(fsys, at, t)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, kgo.DialTLSConfig(c))
-	}
-	if s.Mechanism == "" {
-		return options, nil
-	}
-	user, err := secret(fsys, at+"sasl.user_file", s.UserFile)
-	if err != nil {
-		return nil, err
-	}
-	password, err := secret(fsys, at+"sasl.password_file", s.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	switch s.Mechanism {
-	case "PLAIN":
-		return append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism())), nil
-	case "SCRAM-SHA-256":
-		return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism())), nil
-	}
-	return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism())), nil
-}
-
-func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := durable.ReadFile(fsys, t.CAFile)
-		if err != nil {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: err.Error(), Want: "a file that can be read"}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: t.CAFile, Want: "a file with certificates in PEM"}
-		}
-	}
-	if t.CertFile == "" {
-		return c, nil
-	}
-	cert, err := durable.ReadFile(fsys, t.CertFile)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a file that can be read"}
-	}
-	key, err := durable.ReadFile(fsys, t.KeyFile)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.key_file", Got: err.Error(), Want: "a file that can be read"}
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a certificate and its key in PEM"}
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
-}
-
-// secret reads a file that holds one, without the line's end.
-func secret(fsys durable.FS, key, name string) (string, error) {
-	data, err := durable.ReadFile(fsys, name)
-	if err != nil {
-		return "", &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
-	}
-	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
-		return "", &config.FieldError{Key: key, Got: "an empty file", Want: "the secret on one line"}
-	}
-	return string(data), nil
+	validateKafkaClient(p, at, c.Brokers, &c.TLS, &c.SASL)
 }
 
 // LogConfig gives how the landing log on Kafka is opened. Errors:
@@ -158,6 +77,8 @@ func (c *KafkaConfig) LogConfig(fsys durable.FS) (kafka.Config, error) {
 func KafkaProblem(err error) error {
 	var refused *kafka.TopicError
 	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return &config.FieldError{Key: "landing.kafka.sasl", Got: err.Error(), Want: "a mechanism, a user and a password that the brokers know"}
 	case errors.As(err, &refused):
 		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that keeps what gateways are told to forget"}
 	case errors.Is(err, landing.ErrMismatch):

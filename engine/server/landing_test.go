@@ -114,6 +114,10 @@ func TestRolesAndKafkaAreChecked(t *testing.T) {
 			c.Roles, c.Listen, c.Identity = []string{RoleTasks}, "", IdentityConfig{}
 		},
 		"ingest": func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "" },
+		"PLAIN to this machine": func(c *Config) {
+			c.Landing.Kafka.SASL = KafkaSASLConfig{"PLAIN", "/u", "/f"}
+			c.Sinks.Kafka.SASL, c.Sinks.Kafka.Brokers = KafkaSASLConfig{"PLAIN", "/u", "/f"}, []string{"localhost:9092"}
+		},
 	} {
 		c := good()
 		if change(&c); c.Validate() != nil {
@@ -137,7 +141,12 @@ func TestRolesAndKafkaAreChecked(t *testing.T) {
 		"landing.kafka.session_timeout": func(c *Config) { c.Landing.Kafka.SessionTimeout = time.Second },
 		"landing.kafka.tls.enabled":     func(c *Config) { c.Landing.Kafka.TLS.CAFile = "ca.pem" },
 		"landing.kafka.sasl":            func(c *Config) { c.Landing.Kafka.SASL.Mechanism = "SCRAM-SHA-256" },
-		"landing.kafka.sasl.mechanism":  func(c *Config) { c.Landing.Kafka.SASL = KafkaSASLConfig{"PLAIN", "u", "f"} },
+		"landing.kafka.sasl.mechanism": func(c *Config) {
+			c.Landing.Kafka.SASL, c.Landing.Kafka.Brokers = KafkaSASLConfig{"PLAIN", "/u", "/f"}, []string{"127.0.0.1:9092", "kafka:9092"}
+		},
+		"sinks.kafka.sasl.mechanism": func(c *Config) {
+			c.Sinks.Kafka.SASL, c.Sinks.Kafka.Brokers = KafkaSASLConfig{"PLAIN", "/u", "/f"}, []string{"kafka:9092"}
+		},
 	} {
 		c := good()
 		change(&c)

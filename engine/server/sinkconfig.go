@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -51,25 +50,6 @@ func (c *KafkaSinkConfig) Topic(name table.Name) string {
 	return c.Prefix + string(name)
 }
 
-// KafkaTLSConfig names the files of a connection to brokers, PEM.
-type KafkaTLSConfig struct {
-	Enabled  bool   `yaml:"enabled"`
-	CAFile   string `yaml:"ca_file"` // who signs the brokers' certificates; empty: the system's
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
-}
-
-// KafkaSASLConfig says who the engine is to the brokers. Secrets stand in files
-// of their own.
-type KafkaSASLConfig struct {
-	Mechanism    string `yaml:"mechanism"` // empty: none
-	UserFile     string `yaml:"user_file"`
-	PasswordFile string `yaml:"password_file"`
-}
-
-// KafkaMechanisms are those that SASL knows.
-func KafkaMechanisms() []string { return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} }
-
 // DefaultKafkaSink is what absent keys mean.
 func DefaultKafkaSink() KafkaSinkConfig {
 	return KafkaSinkConfig{Prefix: "landfall.", TransactionTimeout: time.Minute, MaxMessageSize: 1_000_000}
@@ -114,17 +94,7 @@ func (c *KafkaSinkConfig) validate(p *config.Problems) {
 	p.Add(c.Replication >= 0 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 0 to 100")
 	p.Add(c.TransactionTimeout >= 5*time.Second && c.TransactionTimeout <= time.Hour, at+"transaction_timeout", c.TransactionTimeout.String(), "a time from 5s to 1h")
 	p.Add(c.MaxMessageSize >= 16<<10 && c.MaxMessageSize <= 64<<20, at+"max_message_size", c.MaxMessageSize.String(), "a size from 16KiB to 64MiB")
-	validateKafkaClient(p, at, &c.TLS, &c.SASL)
-}
-
-func validateKafkaClient(p *config.Problems, at string, t *KafkaTLSConfig, s *KafkaSASLConfig) {
-	p.Add((t.CertFile == "") == (t.KeyFile == ""), at+"tls.cert_file", strconv.Quote(t.CertFile), "cert_file and key_file together, or neither")
-	p.Add(t.Enabled || *t == KafkaTLSConfig{}, at+"tls.enabled", "false", "true, or no files beside it")
-	p.Add(s.Mechanism == "" || slices.Contains(KafkaMechanisms(), s.Mechanism), at+"sasl.mechanism", strconv.Quote(s.Mechanism), fmt.Sprintf("one of %v, or nothing", KafkaMechanisms()))
-	p.Add((s.Mechanism != "") == (s.UserFile != "") && (s.Mechanism != "") == (s.PasswordFile != ""), at+"sasl", strconv.Quote(s.Mechanism), "mechanism, user_file and password_file together, or none")
-	for key, name := range map[string]string{"tls.ca_file": t.CAFile, "tls.cert_file": t.CertFile, "tls.key_file": t.KeyFile, "sasl.user_file": s.UserFile, "sasl.password_file": s.PasswordFile} {
-		p.Add(name == "" || filepath.IsAbs(name), at+key, strconv.Quote(name), "an absolute path")
-	}
+	validateKafkaClient(p, at, c.Brokers, &c.TLS, &c.SASL)
 }
 
 // SinkStatus is what a sink beside the lake did since the start of the process.

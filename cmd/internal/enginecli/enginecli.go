@@ -22,6 +22,7 @@ package enginecli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -100,7 +101,11 @@ func checkTopic(ctx context.Context, c *server.Config, out io.Writer) error {
 	id, err := kafka.Check(ctx, k)
 	switch {
 	case err != nil:
-		return server.KafkaProblem(err)
+		var field *config.FieldError
+		if err = server.KafkaProblem(err); !errors.As(err, &field) {
+			err = &config.FieldError{Key: "landing.kafka", Got: err.Error(), Want: "brokers that answer, with certificates that tls.ca_file signs, and that let this engine in"}
+		}
+		return err
 	case id == "":
 		_, err = fmt.Fprintf(out, "topic %s: absent; the first engine that starts makes it, %d partitions on %d brokers each\n", k.Topic, k.Partitions, k.Replication)
 	default:

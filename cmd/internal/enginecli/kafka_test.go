@@ -84,16 +84,17 @@ func TestKafkaMistakes(t *testing.T) {
 	dir := t.TempDir()
 	secret, empty := write(t, filepath.Join(dir, "secret"), "secret\n"), write(t, filepath.Join(dir, "empty"), "\n")
 	for want, sink := range map[string]string{
-		"sinks.kafka.brokers[0]":          `{brokers: ["kafka"]}`,
-		"sinks.kafka.tables[0]":           `{brokers: ["k:9092"], tables: [positions]}`,
-		"sinks.kafka.topics[0].table":     `{brokers: ["k:9092"], topics: [{table: positions, topic: x}]}`,
-		"sinks.kafka.transaction_timeout": `{brokers: ["k:9092"], transaction_timeout: 1s}`,
-		"sinks.kafka.max_message_size":    `{brokers: ["k:9092"], max_message_size: 1KiB}`,
-		"sinks.kafka.tls.enabled":         `{brokers: ["k:9092"], tls: {ca_file: /x}}`,
-		"sinks.kafka.tls.ca_file":         fmt.Sprintf(`{brokers: ["k:9092"], tls: {enabled: true, ca_file: %s}}`, secret),
-		"sinks.kafka.sasl":                `{brokers: ["k:9092"], sasl: {mechanism: PLAIN}}`,
-		"sinks.kafka.sasl.mechanism":      fmt.Sprintf(`{brokers: ["k:9092"], sasl: {mechanism: MAGIC, user_file: %s, password_file: %s}}`, secret, secret),
-		"sinks.kafka.sasl.password_file":  fmt.Sprintf(`{brokers: ["k:9092"], sasl: {mechanism: PLAIN, user_file: %s, password_file: %s}}`, secret, empty),
+		"sinks.kafka.brokers[0]":           `{brokers: ["kafka"]}`,
+		"sinks.kafka.tables[0]":            `{brokers: ["k:9092"], tables: [positions]}`,
+		"sinks.kafka.topics[0].table":      `{brokers: ["k:9092"], topics: [{table: positions, topic: x}]}`,
+		"sinks.kafka.transaction_timeout":  `{brokers: ["k:9092"], transaction_timeout: 1s}`,
+		"sinks.kafka.max_message_size":     `{brokers: ["k:9092"], max_message_size: 1KiB}`,
+		"sinks.kafka.tls.enabled":          `{brokers: ["k:9092"], tls: {ca_file: /x}}`,
+		"sinks.kafka.tls.ca_file":          fmt.Sprintf(`{brokers: ["k:9092"], tls: {enabled: true, ca_file: %s}}`, secret),
+		"sinks.kafka.sasl":                 `{brokers: ["k:9092"], sasl: {mechanism: PLAIN}}`,
+		"sinks.kafka.sasl.mechanism":       fmt.Sprintf(`{brokers: ["k:9092"], sasl: {mechanism: MAGIC, user_file: %s, password_file: %s}}`, secret, secret),
+		"sinks.kafka.sasl.password_file":   fmt.Sprintf(`{brokers: ["k:9092"], sasl: {mechanism: SCRAM-SHA-256, user_file: %s, password_file: %s}}`, secret, empty),
+		"got PLAIN without tls, to k:9092": fmt.Sprintf(`{brokers: ["k:9092"], sasl: {mechanism: PLAIN, user_file: %s, password_file: %s}}`, secret, secret),
 	} {
 		file := write(t, filepath.Join(dir, "e.yaml"), fmt.Sprintf("listen: 127.0.0.1:0\nidentity: {unauthenticated: true}\nlanding: {dir: %s/landing, reserve: 1MiB}\nlake: {dir: %s/lake}\nsinks: {kafka: %s}\n", dir, dir, sink))
 		if code, _, errs := engine(t, "check", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, want) {

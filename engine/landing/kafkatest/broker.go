@@ -27,6 +27,7 @@ type Broker struct {
 	id               int
 	dir              string
 	port, controller int
+	secure           int // port of the listener with TLS and SASL, if there is one
 	heapMiB          int
 	output           tail
 
@@ -143,7 +144,7 @@ func (b *Broker) format(properties map[string]string) error {
 // too, internal topics are small and as replicated as can be, nothing is made
 // by being asked for, a group's members do not wait for more, and a broker that
 // is gone is noticed in seconds, not in tens of them.
-func (c *Cluster) properties(b *Broker, more map[string]string) map[string]string {
+func (c *Cluster) properties(b *Broker, cfg Config) map[string]string {
 	var voters []string
 	for _, b := range c.brokers {
 		voters = append(voters, fmt.Sprintf("%d@%s", b.id, loopback(b.controller)))
@@ -172,7 +173,10 @@ func (c *Cluster) properties(b *Broker, more map[string]string) map[string]strin
 		"num.io.threads":                           "4",
 		"log.cleaner.dedupe.buffer.size":           "16777216",
 	}
-	maps.Copy(p, more)
+	if cfg.Secure != nil {
+		cfg.Secure.add(p, b.secure)
+	}
+	maps.Copy(p, cfg.Settings)
 	return p
 }
 

@@ -41,6 +41,8 @@ type Config struct {
 	// Settings are added to server.properties of every broker, over what this
 	// package sets; see properties.
 	Settings map[string]string
+	// Secure adds a listener with TLS and SASL to every broker; nil: none.
+	Secure *Secure
 	// HeapMiB bounds each broker's heap; 0: 256.
 	HeapMiB int
 }
@@ -61,7 +63,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	n := max(cfg.Brokers, 1)
-	ports, err := freePorts(2 * n)
+	ports, err := freePorts(3 * n)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +71,11 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	for i := range n {
 		c.brokers = append(c.brokers, &Broker{
 			tools: tools, id: i + 1, dir: filepath.Join(cfg.Dir, fmt.Sprintf("broker-%d", i+1)),
-			port: ports[2*i], controller: ports[2*i+1], heapMiB: cmp.Or(cfg.HeapMiB, 256),
+			port: ports[3*i], controller: ports[3*i+1], secure: ports[3*i+2], heapMiB: cmp.Or(cfg.HeapMiB, 256),
 		})
 	}
 	for _, b := range c.brokers {
-		if err := errors.Join(b.format(c.properties(b, cfg.Settings)), b.start()); err != nil {
+		if err := errors.Join(b.format(c.properties(b, cfg)), b.start()); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
@@ -93,7 +95,13 @@ func New(t testing.TB, n int, settings ...string) *Cluster {
 	for i := 0; i+1 < len(settings); i += 2 {
 		more[settings[i]] = settings[i+1]
 	}
-	c, err := Start(t.Context(), Config{Dir: t.TempDir(), Brokers: n, Settings: more})
+	return NewWith(t, Config{Dir: t.TempDir(), Brokers: n, Settings: more})
+}
+
+// NewWith starts brokers as a Config says for a test, which ends them.
+func NewWith(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	c, err := Start(t.Context(), cfg)
 	switch {
 	case errors.Is(err, ErrMissing) && os.Getenv("CI") != "true":
 		t.Skipf("no Kafka to test against: %v", err)
