@@ -68,7 +68,7 @@ func BenchmarkSharedLog(b *testing.B) {
 		var rows []row
 		for n := 1; n <= 3; n++ {
 			rows = append(rows, row{
-				what: fmt.Sprintf("a backlog of %d records in a topic, %d engines; for each second of CPU", s.records, n),
+				what: fmt.Sprintf("a backlog of %d records in a topic, engines: %d; for each second of CPU", s.records, n),
 				ours: fmt.Sprintf("%s, done in %.1f s", rate(median(shared[n]), "records"), median(wall[n])), aim: "75%",
 				limit: fmt.Sprintf("%s embedded, done in %.1f s", rate(median(alone), "records"), median(wall[0])),
 				ratio: fmt.Sprintf("%.0f%%", 100*median(ratio[n])),
