@@ -101,6 +101,8 @@ func timeMutants() []mutant {
 			"g := w.open[gateway]\n", "g := w.open[gateway]\n\tfor _, other := range w.open {\n\t\tg = other\n\t}\n", windows},
 		{"a gateway that is behind is left out of complete-through", "engine/server/complete.go",
 			"why == \"\" && marks[name] < newest-limit", "why == \"\" && marks[name] < newest-1<<60", []string{"-run", "Complete", "./engine/server"}},
+		{"topics of some tables are held against the lake by what they can tell", "engine/audit/topics.go",
+			"!slices.Contains(topics.untold, c.name)", "len(topics.untold) == 0", []string{"-run", "Topics", "./engine/audit"}},
 		{"rows of window and late name records that are there", "engine/audit/result.go",
 			"n := l.underived(); n > 0", "n := l.underived(); n > 1<<60", []string{"./engine/audit"}},
 		{"watermarks stand in the manifest", "engine/task/task.go",
