@@ -190,6 +190,7 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 func (s *Session) act(ctx context.Context, action Action) {
 	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Log: action.Log, Offset: action.Offset}
 	_, _ = rand.Read(h.Request[:]) // never fails
+	h.Behind = s.behind()
 	if s.cfg.Clock != nil && action.Kind == ActSend {
 		h.Clock = s.cfg.Clock(action.Log)
 	}

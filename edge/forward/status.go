@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"landfall/edge/record"
+	"landfall/edge/wire"
 )
 
 // Status is a picture of forwarding, for status, metrics and the daemon's
@@ -81,6 +82,23 @@ func (s *Session) Status() Status {
 	}
 	sort.Slice(st.Reds, func(i, j int) bool { return st.Reds[i].Log.String() < st.Reds[j].Log.String() })
 	return st
+}
+
+// tellBehind is from which age of the oldest record that waits on the ingest is
+// told how far this gateway is behind: one that keeps up pays no byte for it.
+const tellBehind = 10 * time.Second
+
+// behind gives what the ingest is told of the backlog.
+func (s *Session) behind() wire.Behind {
+	st := s.Status()
+	if st.OldestUnacked == record.NoTime {
+		return wire.Behind{}
+	}
+	age := s.cfg.Now().Sub(time.UnixMicro(int64(st.OldestUnacked))).Truncate(time.Second)
+	if age < tellBehind {
+		return wire.Behind{}
+	}
+	return wire.Behind{Records: st.Pending, Age: age}
 }
 
 // oldestUnacked is about when the record at the acknowledged offset of a log was

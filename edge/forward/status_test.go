@@ -1,9 +1,13 @@
 package forward
 
 import (
+	"path/filepath"
 	"testing"
+	"time"
 
 	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/edge/wire"
 )
 
 // TestAgeOfWhatWaits: between two requests the oldest that waits is as old as the
@@ -31,5 +35,27 @@ func TestAgeOfWhatWaits(t *testing.T) {
 	s.last.at = record.NoTime // the request read no block
 	if got := s.oldestUnacked(log, 100, 1000); got != 1000 {
 		t.Errorf("got %d", got)
+	}
+}
+
+// TestTheIngestIsToldOfABacklog: once the oldest record that waits is older than
+// a few seconds, and not before.
+func TestTheIngestIsToldOfABacklog(t *testing.T) {
+	for _, c := range []struct {
+		age  time.Duration // of the first record at the first request
+		want wire.Behind
+	}{{9 * time.Second, wire.Behind{}}, {3 * time.Hour, wire.Behind{Records: 5, Age: 3 * time.Hour}}} {
+		store := newStore(t, seglog.Config{})
+		capture(t, store, 4, 10) // from 1 ms after 1970 on, behind the opening of the log
+		s, err := New(Config{
+			Gateway: "mv-ada", Proxy: "direct", URL: "http://127.0.0.1:1", Store: store, StatePath: filepath.Join(t.TempDir(), "forward"),
+			Now: func() time.Time { return time.UnixMicro(1000).Add(c.age) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.behind(); got != c.want {
+			t.Errorf("after %v: %+v, want %+v", c.age, got, c.want)
+		}
 	}
 }

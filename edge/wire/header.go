@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"landfall/edge/record"
 )
@@ -18,6 +20,7 @@ const (
 	HeaderOffset   = "Landfall-Offset"
 	HeaderRequest  = "Landfall-Request"
 	HeaderClock    = "Landfall-Clock"
+	HeaderBehind   = "Landfall-Behind"
 )
 
 // RequestHeader says whose blocks follow, and from where.
@@ -31,6 +34,15 @@ type RequestHeader struct {
 	// blocks of this request when their records were captured, and is no part of
 	// them.
 	Clock []byte
+	// Behind is what waits on the gateway, this request's own included. Zero: not
+	// said, as by a gateway that keeps up.
+	Behind Behind
+}
+
+// Behind says how far a gateway is behind: for people, nothing is decided by it.
+type Behind struct {
+	Records uint64        // captured and not acknowledged
+	Age     time.Duration // since the oldest of them was received; whole seconds
 }
 
 // Write sets the headers of a request. body says whether blocks follow; a
@@ -43,6 +55,9 @@ func (h RequestHeader) Write(to http.Header, body bool) {
 	to.Set(HeaderRequest, h.Request.String())
 	if len(h.Clock) > 0 {
 		to.Set(HeaderClock, base64.StdEncoding.EncodeToString(h.Clock))
+	}
+	if h.Behind.Records > 0 {
+		to.Set(HeaderBehind, fmt.Sprintf("%d %d", h.Behind.Records, int64(h.Behind.Age/time.Second)))
 	}
 	if body {
 		to.Set("Content-Type", ContentType)
@@ -75,7 +90,20 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
 		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)
 	}
+	h.Behind = parseBehind(from.Get(HeaderBehind))
 	return h, h.parseClock(from.Get(HeaderClock))
+}
+
+// parseBehind reads the header that is for people; what it cannot read was not
+// said.
+func parseBehind(text string) Behind {
+	records, age, _ := strings.Cut(text, " ")
+	n, err := strconv.ParseUint(records, 10, 63)
+	s, ageErr := strconv.ParseUint(age, 10, 32)
+	if err != nil || ageErr != nil {
+		return Behind{}
+	}
+	return Behind{Records: n, Age: time.Duration(s) * time.Second}
 }
 
 // parseClock reads the header with a gateway's anchors. What a newer gateway

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -363,4 +364,34 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("%+v, then %+v, %v", a, b, err)
 		}
 	})
+}
+
+// TestBehindIsForPeople: how far a gateway is behind comes through, and what
+// cannot be read of it refuses nothing.
+func TestBehindIsForPeople(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Behind
+	}{
+		{"123 45", Behind{Records: 123, Age: 45 * time.Second}},
+		{"1 0", Behind{Records: 1}},
+		{"", Behind{}}, {"12", Behind{}}, {"-1 2", Behind{}}, {"1 2 3", Behind{}}, {"1 99999999999", Behind{}}, {"x y", Behind{}},
+	} {
+		header := http.Header{}
+		testHeader.Write(header, true)
+		if header.Get(HeaderBehind) != "" {
+			t.Fatal("a gateway that keeps up says something")
+		}
+		header.Set(HeaderBehind, c.text)
+		got, err := ParseRequestHeader(header)
+		if err != nil || got.Behind != c.want {
+			t.Errorf("%q: %+v, %v", c.text, got.Behind, err)
+		}
+	}
+	h, header := testHeader, http.Header{}
+	h.Behind = Behind{Records: 7, Age: 90*time.Second + time.Millisecond}
+	h.Write(header, false)
+	if got, err := ParseRequestHeader(header); err != nil || got.Behind != (Behind{Records: 7, Age: 90 * time.Second}) {
+		t.Errorf("%+v, %v", got.Behind, err)
+	}
 }

@@ -74,6 +74,7 @@ func (c *Committer) takeOver(ctx context.Context) error {
 	if err := c.collectListed(ctx, listed); err != nil {
 		return err
 	}
+	c.count(func(s *Stats) { s.Published = c.at.manifest.Epoch }) // whatever it named is visible
 	go c.publishLoop()
 	return nil
 }

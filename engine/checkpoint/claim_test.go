@@ -287,6 +287,38 @@ func TestBacklogIsBounded(t *testing.T) {
 	})
 }
 
+// TestStatsTellHowPublishingStands: why it does not go on and since when the
+// oldest epoch waits, while it does; and after a claim everything is published.
+func TestStatsTellHowPublishingStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, s := newMemory(), &sink{}
+		cfg := config(store, s)
+		cfg.Attempts, cfg.Backoff = 3, time.Minute
+		c := claim(t, cfg)
+		s.publish = func() error { return errLost }
+		began := time.Now()
+		if err := commit(t, c, 1); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if st := c.Stats(); st.PublishError != "sink "+s.Name()+": "+errLost.Error() || !st.OldestPending.Equal(began) || st.Published != 0 {
+			t.Errorf("stats %+v", st)
+		}
+		s.publish = nil
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if st := c.Stats(); st.PublishError != "" || !st.OldestPending.IsZero() || st.Published != 1 {
+			t.Errorf("stats %+v", st)
+		}
+		closed(t, c)
+		d := claim(t, cfg)
+		if st := d.Stats(); st.Committed != 1 || st.Published != 1 {
+			t.Errorf("stats after a claim %+v", st)
+		}
+		closed(t, d)
+	})
+}
+
 func TestManifestCarriesWhatIsNotPublished(t *testing.T) {
 	store, s := newMemory(), &sink{}
 	gate := make(chan struct{})

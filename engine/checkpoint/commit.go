@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"landfall/edge/durable/failpoint"
 	"landfall/engine/stream"
@@ -105,7 +106,7 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-swap")
 	c.moved(to)
-	c.enqueue(batch{epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest)})
+	c.enqueue(batch{epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest), at: time.Now()})
 	return nil
 }
 

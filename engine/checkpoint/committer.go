@@ -7,6 +7,7 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"landfall/engine/stream"
 )
@@ -44,7 +45,8 @@ type batch struct {
 	epoch    stream.Epoch
 	staged   []stream.Staged
 	position stream.Position
-	dropped  []string // objects that this epoch's manifest stopped naming
+	dropped  []string  // objects that this epoch's manifest stopped naming
+	at       time.Time // of the commit; zero: of an earlier claim
 }
 
 // Stats tells how a Committer stands.
@@ -59,6 +61,12 @@ type Stats struct {
 	StateObjects  int          // length of the chain that restores state
 	StateBytes    int64        // bytes of that chain
 	SnapshotBytes uint64       // bytes of state written by this claim
+	// OldestPending is when the oldest epoch of Backlog was committed; zero:
+	// there is none, or an earlier claim committed it.
+	OldestPending time.Time
+	// PublishError is the error of the last attempt to publish, empty when it
+	// had none.
+	PublishError string
 }
 
 func newCommitter(cfg Config) *Committer {
@@ -136,7 +144,9 @@ func (c *Committer) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Backlog = len(c.pending)
+	if s.Backlog = len(c.pending); s.Backlog > 0 {
+		s.OldestPending = c.pending[0].at
+	}
 	return s
 }
 

@@ -59,7 +59,9 @@ func (c *Committer) publish(ctx context.Context, b batch) error {
 			continue
 		}
 		err := c.retry.do(ctx, func() error {
-			return sink.Publish(ctx, mine) // Commit point C5
+			err := sink.Publish(ctx, mine) // Commit point C5
+			c.attempted(sink.Name(), err)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("publish to sink %s: %w", sink.Name(), err)
@@ -71,6 +73,15 @@ func (c *Committer) publish(ctx context.Context, b batch) error {
 	c.pending = c.pending[1:]
 	c.stats.Published = b.epoch
 	return nil
+}
+
+// attempted notes how an attempt to publish ended, for who looks.
+func (c *Committer) attempted(sink string, err error) {
+	c.count(func(s *Stats) {
+		if s.PublishError = ""; err != nil {
+			s.PublishError = "sink " + sink + ": " + err.Error()
+		}
+	})
 }
 
 // release tells the landing log that all before position is published.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landfall/edge/record"
+	"landfall/edge/wire"
 )
 
 const (
@@ -32,6 +33,8 @@ type gateway struct {
 	conflicts map[record.Hash]bool
 	next      record.Offset
 	seen      record.Micros
+	behind    wire.Behind // as the last request told
+	lastError string      // of the last request
 }
 
 // boundary is the end of a block that is landed.

@@ -85,6 +85,11 @@ type GatewayStatus struct {
 	Log    record.LogID
 	Next   record.Offset // acknowledged of it
 	SeenAt record.Micros
+	// Behind is what its last request told to wait on the gateway.
+	Behind wire.Behind
+	// LastError is why its last request was refused; empty: it was not. A name
+	// that was not proved leaves nothing here.
+	LastError string
 }
 
 // Gateways tells of the gateways this ingest remembers.
@@ -95,7 +100,7 @@ func (h *Handler) Gateways() map[string]GatewayStatus {
 	for name, g := range h.gateways {
 		g.mu.Lock()
 		if g.seen != 0 {
-			out[name] = GatewayStatus{Log: g.log, Next: g.next, SeenAt: g.seen}
+			out[name] = GatewayStatus{Log: g.log, Next: g.next, SeenAt: g.seen, Behind: g.behind, LastError: g.lastError}
 		}
 		g.mu.Unlock()
 	}
@@ -196,6 +201,7 @@ func (h *Handler) admit(name string) (*gateway, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.bounded(&h.cfg); err != nil {
+		g.lastError = string(wire.CodeBusy) + ": " + err.Error()
 		return nil, err
 	}
 	h.sessions++

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -433,5 +435,42 @@ func TestATailThatOthersHavePassed(t *testing.T) {
 	post(t, alone, head(0), encode(t, blocks[0]))
 	if a := post(t, alone, head(6), encode(t, blocks[3])); a.Code != wire.CodeOutOfOrder {
 		t.Fatalf("a hole in a log of one's own: %+v", a)
+	}
+}
+
+// TestAGatewaysBacklogAndRefusal: what a gateway told to wait, without what landed
+// of it, and why its last request was refused.
+func TestAGatewaysBacklogAndRefusal(t *testing.T) { synctest.Test(t, backlogAndRefusal) }
+
+func backlogAndRefusal(t *testing.T) {
+	h := newIngest(t, ingest.Config{GatewayRequests: 2})
+	chain := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: chain.Log, Request: wire.RequestID{1}, Behind: wire.Behind{Records: 100, Age: time.Hour}}
+	stands := func(records uint64, refusal string) {
+		t.Helper()
+		g := h.Gateways()["mv-ada"]
+		if g.Behind.Records != records || (g.Behind.Age == time.Hour) != (records > 0) || refusal == "" && g.LastError != "" || !strings.HasPrefix(g.LastError, refusal) {
+			t.Errorf("%+v, want %d records behind and %q", g, records, refusal)
+		}
+	}
+	if a := post(t, h, head, encode(t, chain.Block(3, 40).Block)); a.Code != wire.CodeNone {
+		t.Fatalf("%+v", a)
+	}
+	stands(97, "")
+	head.Offset = 3
+	if a := post(t, h, head, []byte("no zstd")); a.Code != wire.CodeNotZstd {
+		t.Fatalf("%+v", a)
+	}
+	stands(100, "not_zstd: ")
+	head.Behind = wire.Behind{}
+	for _, want := range []wire.Code{wire.CodeNone, wire.CodeNone, wire.CodeBusy} { // two more, then the limit
+		if a := post(t, h, head, nil); a.Code != want {
+			t.Fatalf("%+v, want %q", a, want)
+		}
+		if want == wire.CodeBusy {
+			stands(0, "busy: more than 2 requests")
+		} else {
+			stands(0, "")
+		}
 	}
 }

@@ -46,8 +46,7 @@ func (s *session) serve() wire.Answer {
 	return a
 }
 
-func (s *session) run() error {
-	var err error
+func (s *session) run() (err error) {
 	if s.head, err = wire.ParseRequestHeader(s.r.Header); err != nil {
 		return err
 	}
@@ -65,7 +64,7 @@ func (s *session) run() error {
 	defer g.leave()
 	s.gw = g
 	s.begin()
-	defer s.end()
+	defer func() { s.end(err) }()
 	if s.r.ContentLength == 0 {
 		s.drained = true
 		s.h.questions.Add(1)
@@ -103,13 +102,28 @@ func (s *session) begin() {
 }
 
 // end notes what is known now, for Gateways.
-func (s *session) end() {
+func (s *session) end(err error) {
 	s.gw.mu.Lock()
 	defer s.gw.mu.Unlock()
-	s.gw.seen = s.h.cfg.Now()
+	s.gw.seen, s.gw.behind, s.gw.lastError = s.h.cfg.Now(), s.left(), ""
+	if code := codeOf(err); err != nil && code != wire.CodeSuperseded {
+		s.gw.lastError = fmt.Sprintf("%s: %s", code, err)
+	}
 	if s.known {
 		s.gw.next = s.tail.Next
 	}
+}
+
+// left is what the gateway told to wait, without what has landed of it.
+func (s *session) left() wire.Behind {
+	left := s.head.Behind
+	if s.known && s.tail.Next > s.head.Offset {
+		left.Records -= min(left.Records, uint64(s.tail.Next-s.head.Offset))
+	}
+	if left.Records == 0 {
+		left.Age = 0
+	}
+	return left
 }
 
 // land lands the body's blocks, one after the other.

@@ -18,6 +18,8 @@ func (s *Server) metrics(m *page.Metrics) {
 		g := &st.Gateways[i]
 		m.Stamp("gateway_seen_timestamp_seconds", "When the gateway was last heard.", g.SeenAt, "gateway", g.Gateway)
 		m.Stamp("gateway_watermark_timestamp_seconds", "Event time that the tables are complete through for the gateway.", g.Watermark, "gateway", g.Gateway)
+		m.Gauge("gateway_behind_records", "Records that its last request left waiting on the gateway; 0 while it keeps up.", float64(g.BehindRecords), "gateway", g.Gateway)
+		m.Gauge("gateway_behind_seconds", "How old the oldest record was that waited on the gateway at its last request; 0 while it keeps up.", g.BehindSeconds, "gateway", g.Gateway)
 	}
 	m.Count("landing_commits_total", "Commits of the landing log (C2).", st.Store.Commits)
 	m.Count("landing_full_total", "Blocks refused because free space is under the reserve.", st.Store.Full)

@@ -63,6 +63,12 @@ type GatewayStatus struct {
 	// Watermark: no event of the gateway older than this is expected after what
 	// is committed; empty: none yet.
 	Watermark string `json:"watermark"`
+	// BehindRecords is what its last request left waiting on the gateway, and
+	// BehindSeconds how old the oldest was when it began; absent: it keeps up.
+	BehindRecords uint64  `json:"behind_records,omitempty"`
+	BehindSeconds float64 `json:"behind_seconds,omitempty"`
+	// LastError is why its last request was refused; empty: it was not.
+	LastError string `json:"last_error,omitempty"`
 }
 
 // IngestStatus counts what ingest did.
@@ -83,21 +89,27 @@ type IngestStatus struct {
 
 // TaskStatus is one partition.
 type TaskStatus struct {
-	Partition  int       `json:"partition"`
-	State      TaskState `json:"state"`
-	Error      string    `json:"error,omitempty"`
-	Restarts   uint64    `json:"restarts"`
-	Epoch      uint64    `json:"epoch"`     // newest committed (C4)
-	Published  uint64    `json:"published"` // newest wholly visible (C5), as of the last commit
-	CommitAt   string    `json:"commit_at"`
-	Behind     int64     `json:"behind"` // landed blocks not committed yet
-	Records    uint64    `json:"records"`
-	Rows       uint64    `json:"rows"`
-	Duplicates uint64    `json:"duplicates"`
-	Lost       uint64    `json:"lost"`
-	Conflicts  uint64    `json:"conflicts"`
-	Gaps       uint64    `json:"gaps"`
-	StateBytes int64     `json:"state_bytes"`
+	Partition int       `json:"partition"`
+	State     TaskState `json:"state"`
+	Error     string    `json:"error,omitempty"`
+	Restarts  uint64    `json:"restarts"`
+	Epoch     uint64    `json:"epoch"`     // newest committed (C4)
+	Published uint64    `json:"published"` // newest wholly visible (C5)
+	CommitAt  string    `json:"commit_at"`
+	Behind    int64     `json:"behind"` // landed blocks not committed yet
+	// OldestLandedAt is when the oldest of these that was read landed.
+	OldestLandedAt string `json:"oldest_landed_at"`
+	// OldestUnpublishedAt is when the oldest epoch that is not wholly visible was
+	// committed, and PublishError why the last attempt at it failed.
+	OldestUnpublishedAt string `json:"oldest_unpublished_at"`
+	PublishError        string `json:"publish_error,omitempty"`
+	Records             uint64 `json:"records"`
+	Rows                uint64 `json:"rows"`
+	Duplicates          uint64 `json:"duplicates"`
+	Lost                uint64 `json:"lost"`
+	Conflicts           uint64 `json:"conflicts"`
+	Gaps                uint64 `json:"gaps"`
+	StateBytes          int64  `json:"state_bytes"`
 }
 
 // Status gives a picture of now. It may be called from any goroutine.
@@ -125,7 +137,8 @@ func (s *Server) Status() Status {
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
 	out.Group = s.groupStatus()
 	for name, g := range s.gateways() {
-		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt)}
+		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),
+			BehindRecords: g.Behind.Records, BehindSeconds: g.Behind.Age.Seconds(), LastError: g.LastError}
 		if at, ok := marks[name]; ok {
 			one.Watermark = text(at)
 		}
@@ -202,10 +215,26 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 	if n, err := log.Behind(s.partition, s.last.Position); err == nil {
 		out.Behind = n
 	}
+	if at := s.counters.Oldest.Load(); at != 0 {
+		out.OldestLandedAt = text(record.Micros(at))
+	}
+	if s.stats != nil {
+		s.publishing(&out)
+	}
 	for _, w := range s.last.Watermarks {
 		marks[w.Gateway] = w.At
 	}
 	return out
+}
+
+// publishing tells how publishing stands now: it goes on beside the next epoch.
+// The caller holds mu.
+func (s *supervisor) publishing(out *TaskStatus) {
+	st := s.stats()
+	out.Published, out.PublishError = uint64(st.Published), st.PublishError
+	if !st.OldestPending.IsZero() {
+		out.OldestUnpublishedAt = st.OldestPending.UTC().Format(time.RFC3339Nano)
+	}
 }
 
 // text gives a time in UTC, empty for none.

@@ -51,13 +51,14 @@ type supervisor struct {
 	committed func(stream.Position) // told of each commit; nil: nobody
 
 	mu       sync.Mutex
-	cancel   context.CancelFunc // nil: not ours to run; guarded by mu
-	done     chan struct{}      // closed when the last run ended; guarded by mu
-	state    TaskState          // guarded by mu
-	err      error              // the last one; guarded by mu
-	restarts uint64             // guarded by mu
-	last     task.Status        // as of the last commit; guarded by mu
-	commitAt time.Time          // guarded by mu
+	cancel   context.CancelFunc      // nil: not ours to run; guarded by mu
+	done     chan struct{}           // closed when the last run ended; guarded by mu
+	state    TaskState               // guarded by mu
+	err      error                   // the last one; guarded by mu
+	restarts uint64                  // guarded by mu
+	last     task.Status             // as of the last commit; guarded by mu
+	commitAt time.Time               // guarded by mu
+	stats    func() checkpoint.Stats // of the newest claim; nil: none yet; guarded by mu
 }
 
 // permanent tells whether trying again cannot mend err.
@@ -159,7 +160,7 @@ func (s *supervisor) once(ctx context.Context) error {
 	}
 	defer closeSinks(sinks)
 	cfg := s.cfg
-	cfg.Sinks, cfg.Counters, cfg.Progress, cfg.Pulse = sinks, s.counters, s.progress, s.pulse
+	cfg.Sinks, cfg.Counters, cfg.Claimed, cfg.Progress, cfg.Pulse = sinks, s.counters, s.claimed, s.progress, s.pulse
 	return s.run(ctx, cfg)
 }
 
@@ -182,6 +183,13 @@ func (s *supervisor) set(state TaskState, err error) {
 	if err != nil || state == TaskStopped {
 		s.err = err
 	}
+}
+
+// claimed notes where a claim begins.
+func (s *supervisor) claimed(st task.Status, stats func() checkpoint.Stats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.stats = st, stats
 }
 
 func (s *supervisor) progress(st task.Status) {

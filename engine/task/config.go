@@ -58,6 +58,9 @@ type Config struct {
 	Counters *Counters
 	// Pulse is of decoding, staging, committing and publishing; nil: nobody asks.
 	Pulse *pulse.Pulse
+	// Claimed is called when the partition is claimed and its checkpoint is
+	// restored, with what tells from then on how the claim stands; nil: nobody.
+	Claimed func(Status, func() checkpoint.Stats)
 	// Progress is called after each epoch was committed; nil: nobody.
 	Progress func(Status)
 	// Look is shown each landed block with the rows it gave, before they are
@@ -67,7 +70,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Status is how a task stands after an epoch.
+// Status is how a task stands after a claim or an epoch.
 type Status struct {
 	Task       stream.TaskID
 	Epoch      stream.Epoch
@@ -112,6 +115,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Progress == nil {
 		c.Progress = func(Status) {}
+	}
+	if c.Claimed == nil {
+		c.Claimed = func(Status, func() checkpoint.Stats) {}
 	}
 	if c.Look == nil {
 		c.Look = func(*landing.Landed, *table.Batch) {}

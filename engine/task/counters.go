@@ -15,4 +15,7 @@ type Counters struct {
 	BadAnnotations atomic.Uint64 // annotations that could not be read
 	Epochs         atomic.Uint64 // epochs committed
 	Rows           atomic.Uint64 // rows staged, all tables
+	// Oldest is when the oldest block that is read and not committed landed, a
+	// record.Micros; 0: there is none.
+	Oldest atomic.Int64
 }

@@ -83,6 +83,8 @@ func (l *loop) run(ctx context.Context) error {
 		return nil
 	}
 	l.position = manifest.Position
+	l.cfg.Counters.Oldest.Store(0) // whatever an earlier claim read is read again
+	l.cfg.Claimed(l.status(l.processor.watermarks()), l.committer.Stats)
 	reader, err := l.cfg.Log.Reader(l.cfg.Partition, l.position)
 	if err != nil {
 		return fmt.Errorf("read partition %d from %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
@@ -148,6 +150,7 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 			if err := l.begin(); err != nil {
 				return false, err
 			}
+			l.cfg.Counters.Oldest.Store(int64(landed.LandedAt))
 			due, cancel := context.WithTimeoutCause(ctx, l.cfg.EpochInterval, errEpochDue)
 			defer cancel() // once: the writer is nil only before an epoch's first block
 			reading = due
@@ -218,11 +221,17 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 		return err
 	}
 	l.cfg.Counters.Epochs.Add(1)
-	l.cfg.Progress(Status{
+	l.cfg.Counters.Oldest.Store(0)
+	l.cfg.Progress(l.status(watermarks))
+	return nil
+}
+
+// status tells how the task stands at its last checkpoint.
+func (l *loop) status(watermarks []stream.Watermark) Status {
+	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
 		Watermarks: watermarks, Checkpoint: l.committer.Stats(),
-	})
-	return nil
+	}
 }
 
 // finish takes the stages back from the writer. When staging failed they are

@@ -1,6 +1,7 @@
 package enginecli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,15 +33,13 @@ func ask(ctx context.Context, c *server.Config) (*standing, error) {
 
 // progress gives a row for each gateway's landing, and two for each partition.
 func progress(s *server.Status) []explain.Progress {
-	var all []explain.Progress
-	for _, g := range s.Gateways {
-		all = append(all, explain.Progress{
-			From: g.Gateway, To: "landing log", Commit: "C2", Guarantee: explain.ExactlyOnce, Offset: explain.Number(g.Acked), Watermark: g.Watermark,
-		})
-	}
 	now, err := time.Parse(time.RFC3339Nano, s.Time)
 	if err != nil {
 		now = time.Now()
+	}
+	var all []explain.Progress
+	for _, g := range s.Gateways {
+		all = append(all, landedOf(&g))
 	}
 	for _, t := range s.Tasks {
 		commit := explain.Progress{
@@ -50,12 +49,13 @@ func progress(s *server.Status) []explain.Progress {
 		if t.Behind >= 0 {
 			commit.LagRecords = explain.Number(uint64(t.Behind))
 		}
-		if t.Behind > 0 {
-			commit.LagSeconds = explain.Lag(t.CommitAt, now)
+		if t.Behind != 0 {
+			commit.Oldest, commit.LagSeconds = t.OldestLandedAt, explain.Lag(t.OldestLandedAt, now)
 		}
 		publish := explain.Progress{
 			From: fmt.Sprintf("staged files %d", t.Partition), To: "tables", Commit: "C5", Guarantee: explain.ExactlyOnce,
 			Offset: explain.Number(t.Published), Unit: "epochs", LagRecords: explain.Number(t.Epoch - min(t.Epoch, t.Published)),
+			Oldest: t.OldestUnpublishedAt, LagSeconds: explain.Lag(t.OldestUnpublishedAt, now), LastError: cmp.Or(t.PublishError, t.Error),
 		}
 		all = append(all, commit, publish)
 		for _, k := range s.Sinks {
@@ -64,6 +64,19 @@ func progress(s *server.Status) []explain.Progress {
 		}
 	}
 	return all
+}
+
+// landedOf is how far a gateway's records have landed. What waits is on the
+// gateway, which tells when it is behind.
+func landedOf(g *server.GatewayStatus) explain.Progress {
+	p := explain.Progress{
+		From: g.Gateway, To: "landing log", Commit: "C2", Guarantee: explain.ExactlyOnce, Offset: explain.Number(g.Acked), Watermark: g.Watermark,
+		LagRecords: explain.Number(g.BehindRecords), LastError: g.LastError,
+	}
+	if g.BehindRecords > 0 {
+		p.LagSeconds = &g.BehindSeconds
+	}
+	return p
 }
 
 // statusReport is what status prints, and top again and again.
