@@ -19,6 +19,7 @@ import (
 	"landfall/engine/ingest"
 	"landfall/engine/landing/kafka"
 	"landfall/engine/stream"
+	"landfall/engine/table"
 	"landfall/engine/task"
 )
 
@@ -29,6 +30,10 @@ type Options struct {
 	// Sinks makes the sinks of one run of one task. Required of an engine with
 	// tasks.
 	Sinks func() ([]stream.Sink, error)
+	// TypedRows gives a batch's rows as they will stand in the tables, with Table,
+	// Source where the table has one, and Row, for who looks. It is called from many
+	// goroutines; nil: tap has no stage of them.
+	TypedRows func(*table.Batch) []TypedRow
 	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
 	SinkStatus func() []SinkStatus
 	// FS is the file system of the landing log; nil: durable.OS.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 
@@ -15,13 +16,23 @@ import (
 const (
 	StageLanded = "landed" // records behind C2, as they came
 	StageRecord = "record" // what the task made of each: its reject reason, its number of rows
+	StageTyped  = "typed"  // the typed rows themselves, as they will stand in the tables
 )
 
 // taps are the feeds of an engine, one a stage.
-type taps struct{ landed, records tap.Feed }
+type taps struct{ landed, records, typed tap.Feed }
+
+// TypedRow is a row of a table as tap shows it.
+type TypedRow struct {
+	Stage   string          `json:"stage"`
+	Table   table.Name      `json:"table"`
+	Gateway string          `json:"gateway"`
+	Source  string          `json:"source"`
+	Row     json.RawMessage `json:"row"` // its columns, without those that are NULL
+}
 
 // ServeHTTP implements http.Handler: the query names the stage, none: record. It
-// begins with what passes next, and takes gateway, source and reject as
+// begins with what passes next, and takes gateway, source, reject and table as
 // conditions.
 func (t *taps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Query().Get("stage") {
@@ -29,8 +40,10 @@ func (t *taps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.landed.ServeHTTP(w, r)
 	case "", StageRecord:
 		t.records.ServeHTTP(w, r)
+	case StageTyped:
+		t.typed.ServeHTTP(w, r)
 	default:
-		http.Error(w, "stage: want landed or record", http.StatusBadRequest)
+		http.Error(w, "stage: want landed, record or typed", http.StatusBadRequest)
 	}
 }
 
@@ -128,4 +141,22 @@ func (s *Server) show(l *landing.Landed, rows *table.Batch) {
 	if s.taps.records.Wanted() {
 		s.taps.show(l, rows)
 	}
+	if s.taps.typed.Wanted() && s.opt.TypedRows != nil {
+		s.taps.showTyped(l.Gateway, s.opt.TypedRows(rows))
+	}
+}
+
+// showTyped shows rows, which belong to the feed from then on.
+func (t *taps) showTyped(gateway string, rows []TypedRow) {
+	for i := range rows {
+		rows[i].Stage, rows[i].Gateway = StageTyped, gateway
+	}
+	t.typed.Offer(func(q url.Values, emit func(func() any)) {
+		for i := range rows {
+			r := &rows[i]
+			if wanted(q, "gateway", gateway) && wanted(q, "table", string(r.Table)) && wanted(q, "source", r.Source) {
+				emit(func() any { return r })
+			}
+		}
+	})
 }

@@ -2,24 +2,18 @@ package kafka
 
 import (
 	"cmp"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
-	"time"
-	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"landfall/engine/table"
+	"landfall/sinks/rowjson"
 )
-
-// timeLayout is how a timestamp stands in a message: UTC, microseconds.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // overheadBytes is room for what a batch and a record add to a message.
 const overheadBytes = 256
@@ -29,8 +23,7 @@ const overheadBytes = 256
 //	key      mmsi, or sensor, or _gateway: the first that the table has
 //	headers  _table, _gateway, _log, _offset, _row and _rows where the table
 //	         has them, _task, _epoch; text
-//	value    a JSON object of the row's columns in their order; without those
-//	         that are NULL; time as RFC 3339 in UTC, bytes in base64
+//	value    a JSON object of the row's columns in their order (sinks/rowjson)
 //
 // A row larger than the limit goes without its largest fields; "_omitted" names
 // them.
@@ -196,46 +189,15 @@ func appendJSON(dst []byte, a arrow.Array, row int) []byte {
 	case *array.Int64:
 		return strconv.AppendInt(dst, v.Value(row), 10)
 	case *array.Timestamp:
-		dst = append(dst, '"')
-		return append(time.UnixMicro(int64(v.Value(row))).UTC().AppendFormat(dst, timeLayout), '"')
+		return rowjson.AppendTime(dst, int64(v.Value(row)))
 	case *array.Float64:
-		return appendFloat(dst, v.Value(row))
+		return rowjson.AppendFloat(dst, v.Value(row))
 	case *array.String:
-		return appendString(dst, v.Value(row))
+		return rowjson.AppendString(dst, v.Value(row))
 	case *array.Binary:
-		dst = append(dst, '"')
-		return append(base64.StdEncoding.AppendEncode(dst, v.Value(row)), '"')
+		return rowjson.AppendBytes(dst, v.Value(row))
 	}
 	return append(dst, "null"...)
-}
-
-// appendFloat appends the shortest text that reads back as the same number;
-// what JSON has no number for becomes null.
-func appendFloat(dst []byte, f float64) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(dst, "null"...)
-	}
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	return strconv.AppendFloat(dst, f, format, -1, 64)
-}
-
-// appendString appends a JSON string. Most hold nothing to be escaped.
-func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, err := json.Marshal(s)
-			if err != nil { // never for a string
-				quoted = []byte(`""`)
-			}
-			return append(dst, quoted...)
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
 }
 
 // appendText appends a value as a key or header has it: bare.

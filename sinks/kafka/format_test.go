@@ -157,28 +157,6 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// FuzzStrings compares the strings that are encoded without encoding/json with
-// it.
-func FuzzStrings(f *testing.F) {
-	for _, s := range []string{"", "abc", "a\"b", "a\\b", "a\nb", "å", "\xff", "\u2028", "<&>", "\x7f", "\x00"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var back, want string
-		ours := appendString(nil, s)
-		if err := json.Unmarshal(ours, &back); err != nil {
-			t.Fatalf("%q became %s: %v", s, ours, err)
-		}
-		std, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(std, &want); err != nil || back != want {
-			t.Fatalf("%q reads back as %q, want %q (%v)", s, back, want, err)
-		}
-	})
-}
-
 // TestLargeRowsGoWithoutTheirLargestFields: what does not fit a message is named
 // in it, and stays in the lake.
 func TestLargeRowsGoWithoutTheirLargestFields(t *testing.T) {

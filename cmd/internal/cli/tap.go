@@ -26,6 +26,8 @@ type Tap struct {
 	Stages []string
 	// Judged are the stages at which it is known why a record gives no row.
 	Judged []string
+	// Rows are the stages of rows, which have no lines: they are shown as JSON.
+	Rows []string
 
 	Stage, Format, Source string
 	Rejects               bool
@@ -39,34 +41,60 @@ const (
 	FormatJSON = "json"
 )
 
-// Flags adds the flags to a verb.
-func (t *Tap) Flags(c *cobra.Command, formats string) {
+// Command makes the verb of a daemon, which who names. address reads its
+// configuration and gives where its page is; more adds flags of its own and gives
+// what they add to the query.
+func (t Tap) Command(short, long, who, standard string, address func(name string) (string, *config.File, error), more func(*cobra.Command) func(url.Values)) *cobra.Command {
+	c := &cobra.Command{Use: "tap", Short: short, Long: long, Args: NoArgs}
+	name := ConfigFlag(c, standard)
+	t.flags(c)
+	add := more(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := t.check(c.Flags().Changed("format")); err != nil {
+			return err
+		}
+		at, f, err := address(*name)
+		if err != nil {
+			return err
+		}
+		q := t.query()
+		add(q)
+		return f.Locate(t.follow(c.Context(), who, at, q, t.show(c.OutOrStdout(), c.ErrOrStderr())))
+	}
+	return c
+}
+
+func (t *Tap) flags(c *cobra.Command) {
 	c.Flags().StringVar(&t.Stage, "stage", t.Stages[0], strings.Join(t.Stages, ", "))
-	c.Flags().StringVar(&t.Format, "format", FormatNMEA, formats)
+	c.Flags().StringVar(&t.Format, "format", FormatNMEA, "nmea or json")
 	c.Flags().BoolVar(&t.json, "json", false, "the same as --format json")
 	c.Flags().StringVar(&t.Source, "source", "", "only of the source of this `NAME`")
 	c.Flags().BoolVar(&t.Rejects, "rejects", false, "only what gives no typed row; nmea then names the reason first")
 	c.Flags().IntVar(&t.Count, "count", 0, "end after so many; 0: when interrupted")
 }
 
-// Check says what of the flags cannot be. Error: ExitUsage.
-func (t *Tap) Check(formats ...string) error {
-	if t.json {
+// check says what of the flags cannot be; chosen says that the format was. Error:
+// ExitUsage.
+func (t *Tap) check(chosen bool) error {
+	rows := slices.Contains(t.Rows, t.Stage)
+	if t.json || rows && !chosen {
 		t.Format = FormatJSON
 	}
 	switch {
 	case !slices.Contains(t.Stages, t.Stage):
 		return Fail(ExitUsage, fmt.Errorf("--stage %q: want %s", t.Stage, strings.Join(t.Stages, ", ")))
-	case !slices.Contains(formats, t.Format):
-		return Fail(ExitUsage, fmt.Errorf("--format %q: want %s", t.Format, strings.Join(formats, ", ")))
+	case t.Format != FormatNMEA && t.Format != FormatJSON:
+		return Fail(ExitUsage, fmt.Errorf("--format %q: want nmea or json", t.Format))
+	case rows && t.Format != FormatJSON:
+		return Fail(ExitUsage, fmt.Errorf("--format %q: at stage %s there are rows and no lines; want --format json", t.Format, t.Stage))
 	case t.Rejects && !slices.Contains(t.Judged, t.Stage):
 		return Fail(ExitUsage, fmt.Errorf("--rejects: at stage %s nothing is judged yet; want --stage %s", t.Stage, strings.Join(t.Judged, " or ")))
 	}
 	return nil
 }
 
-// Query is what the daemon is asked for.
-func (t *Tap) Query() url.Values {
+// query is what the daemon is asked for.
+func (t *Tap) query() url.Values {
 	q := url.Values{"stage": {t.Stage}}
 	if t.Source != "" {
 		q.Set("source", t.Source)
@@ -77,10 +105,10 @@ func (t *Tap) Query() url.Values {
 	return q
 }
 
-// Follow asks a running daemon at an address and gives each line it sends to
+// follow asks a running daemon at an address and gives each line it sends to
 // show, which says whether it counts, until Count did or ctx ends. who names the
 // daemon in errors, which have ExitUnavailable.
-func (t *Tap) Follow(ctx context.Context, who, address string, q url.Values, show func(line []byte) (bool, error)) error {
+func (t *Tap) follow(ctx context.Context, who, address string, q url.Values, show func(line []byte) (bool, error)) error {
 	body, err := t.ask(ctx, who, address, q)
 	if err != nil {
 		return err
@@ -127,8 +155,8 @@ func (t *Tap) ask(ctx context.Context, who, address string, q url.Values) (io.Re
 	return nil, Fail(ExitUnavailable, fmt.Errorf("the %s at %s says %s: %s", who, address, resp.Status, bytes.TrimSpace(why)))
 }
 
-// Show gives what prints one line of a stream of records.
-func (t *Tap) Show(out, errs io.Writer) func(line []byte) (bool, error) {
+// show gives what prints one line of a stream of records.
+func (t *Tap) show(out, errs io.Writer) func(line []byte) (bool, error) {
 	return func(line []byte) (bool, error) {
 		var r struct {
 			tap.Record

@@ -92,12 +92,13 @@ func printStatus(w io.Writer, s *standing) error {
 	return err
 }
 
-func healthCommand() *cobra.Command {
-	return cli.HealthCommand(DefaultConfig, func(name string) (string, *config.File, error) {
-		c, f, err := load(name)
-		if err != nil {
-			return "", nil, err
-		}
-		return c.Status, f, nil
-	})
+func healthCommand() *cobra.Command { return cli.HealthCommand(DefaultConfig, statusAddress) }
+
+// statusAddress gives where the status page of a configuration is.
+func statusAddress(name string) (string, *config.File, error) {
+	c, f, err := load(name)
+	if err != nil {
+		return "", nil, err
+	}
+	return c.Status, f, nil
 }

@@ -1,17 +1,21 @@
 package enginecli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
@@ -123,11 +127,11 @@ func waitFor[S any](t *testing.T, ask func() (int, string, string), ok func(*S) 
 
 func TestFromAFileToAnExactLakeThroughBothDaemons(t *testing.T) {
 	dir := t.TempDir()
-	listen := freeAddress(t)
+	listen, status := freeAddress(t), freeAddress(t)
 	write(t, filepath.Join(dir, "in.nmea"), traffic(t, 5000))
 	engineFile := write(t, filepath.Join(dir, "engine.yaml"), fmt.Sprintf(
 		"listen: %s\nstatus: %s\nidentity: {unauthenticated: true}\nlanding: {dir: %s/landing, partitions: 2, reserve: 0B}\nlake: {dir: %s/lake}\nepoch: {interval: 200ms}\n",
-		listen, freeAddress(t), dir, dir))
+		listen, status, dir, dir))
 	edgeFile := write(t, filepath.Join(dir, "edge.yaml"), fmt.Sprintf(
 		"gateway: g\ndata_dir: %s/edge\nstatus: %s\nlog: {reserve: 0B}\nsources:\n  - {name: f, file: {path: %s/in.nmea, follow: true}}\nforward: {url: http://%s}\n",
 		dir, freeAddress(t), dir, listen))
@@ -145,6 +149,7 @@ func TestFromAFileToAnExactLakeThroughBothDaemons(t *testing.T) {
 		t.Errorf("status of an engine that does not run: exit %d", code)
 	}
 	stopEngine := daemon(t, Command("landfall-engine", "test"), "run", "-c", engineFile)
+	rows := tapRows(t, status, "ais_static")
 	stopEdge := daemon(t, edgecli.Command("landfall-edge", "test"), "run", "-c", edgeFile)
 	waitFor(t, func() (int, string, string) { return edge(t, "status", "-c", edgeFile, "--json") }, func(s *agent.Status) bool {
 		return s.Capture.Records > 4000 && s.Forward.Pending == 0 && s.Sources[0].SilentFor != "" && s.Capture.Waiting == 0
@@ -167,6 +172,69 @@ func TestFromAFileToAnExactLakeThroughBothDaemons(t *testing.T) {
 		t.Errorf("audit: exit %d, %v\n%s%s", code, err, out, errs)
 	}
 	inspectAll(t, dir)
+	if shown, there := rows(), lakeRows(t, dir+"/lake/ais_static"); shown == 0 || shown != there {
+		t.Errorf("tap showed %d rows of ais_static, the lake has %d", shown, there)
+	}
+}
+
+// tapRows looks at the rows of a table until the engine stops, and tells then how
+// many it was shown.
+func tapRows(t *testing.T, address, table string) func() int {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var resp *http.Response
+	for err := error(io.EOF); err != nil; { // until the engine answers
+		if resp, err = http.Get("http://" + address + "/tap?stage=typed&gateway=g&source=f&table=" + table); err != nil {
+			<-tick.C
+		}
+	}
+	count := make(chan int, 1)
+	go func() {
+		defer func() { _ = resp.Body.Close() }()
+		n := 0
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); n++ {
+			var r struct {
+				server.TypedRow
+				Row struct {
+					MMSI    int64  `json:"mmsi"`
+					Gateway string `json:"_gateway"`
+				} `json:"row"`
+			}
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil || string(r.Table) != table || r.Row.MMSI == 0 || r.Row.Gateway != "g" {
+				t.Errorf("%s: %v", lines.Bytes(), err)
+			}
+		}
+		count <- n
+	}()
+	return func() int { return <-count }
+}
+
+// lakeRows counts the rows of a table's files.
+func lakeRows(t *testing.T, table string) int {
+	t.Helper()
+	files, err := filepath.Glob(table + "/*/*.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := parquet.OpenFile(f, info.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += p.NumRows()
+		_ = f.Close() // read only
+	}
+	return int(n)
 }
 
 // inspectAll prints what the run left.

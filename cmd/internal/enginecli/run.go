@@ -70,7 +70,7 @@ type served struct {
 
 func newServed(ctx context.Context, cfg *server.Config, log *slog.Logger, version string) (service.Daemon, error) {
 	d := &served{}
-	s, err := openServer(ctx, cfg, server.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built()})
+	s, err := openServer(ctx, cfg, server.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built(), TypedRows: typedRows})
 	if err != nil || s == nil {
 		return nil, err
 	}
