@@ -3,12 +3,10 @@ package edgecli
 import (
 	"context"
 	"net"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"landfall/edge/config"
-	"landfall/edge/durable"
 )
 
 // bytesPerRecord is about what one AIS sentence takes in the log: itself with a
@@ -21,22 +19,6 @@ func offlineDays(bytes int64, perSecond float64) float64 {
 		return 0
 	}
 	return float64(bytes) / (perSecond * bytesPerRecord) / (24 * 60 * 60)
-}
-
-// serialDevices lists serial lines by names that stay: by id, else by path.
-func serialDevices(fsys durable.FS) []string {
-	for _, dir := range []string{"/dev/serial/by-id", "/dev/serial/by-path"} {
-		entries, err := fsys.ReadDir(dir)
-		if err != nil || len(entries) == 0 {
-			continue
-		}
-		var names []string
-		for _, e := range entries {
-			names = append(names, filepath.Join(dir, e.Name()))
-		}
-		return names
-	}
-	return nil
 }
 
 // heard is what came in on a UDP port for a while.

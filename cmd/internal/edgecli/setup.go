@@ -22,7 +22,7 @@ import (
 // found is what setup finds on a machine.
 type found struct {
 	Gateway     string       `json:"gateway"`
-	Serial      []string     `json:"serial_devices"`
+	Serial      []serialLine `json:"serial_devices"`
 	UDP         heard        `json:"udp"`
 	Clock       string       `json:"clock"`
 	Free        int64        `json:"free_bytes"`
@@ -77,7 +77,7 @@ func (f *found) look(ctx context.Context, gateway string, listen time.Duration) 
 	if err := wire.CheckGateway(f.Gateway); err != nil {
 		return cli.Fail(cli.ExitUsage, fmt.Errorf("%w\nname it with --gateway", err))
 	}
-	f.Serial = serialDevices(durable.OS{})
+	f.Serial = serialLines(durable.OS{}, "")
 	if listen > 0 {
 		listening, cancel := context.WithTimeout(ctx, listen)
 		defer cancel()
@@ -103,10 +103,14 @@ func (f *found) look(ctx context.Context, gateway string, listen time.Duration) 
 func (f *found) say(w io.Writer) {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	if len(f.Serial) == 0 {
-		line("serial: no device in /dev/serial; plug the receiver in and run setup again, or name its device")
+		line("serial: no line was found; plug the receiver in and run setup again, or name its device")
 	}
 	for _, d := range f.Serial {
-		line("serial: %s", d)
+		if d.LeftOut != "" {
+			line("serial: %s: %s; in the configuration behind #", d.Device, d.LeftOut)
+			continue
+		}
+		line("serial: %s", d.Device)
 	}
 	switch {
 	case f.UDP.Busy:
@@ -131,10 +135,16 @@ func (f *found) config() string {
 	line("# Written by landfall-edge setup. landfall-edge check says what is wrong with it, landfall-edge explain")
 	line("# what it guarantees. Every key: docs/configuration.md")
 	line("gateway: %s\ndata_dir: %s\nstatus: 127.0.0.1:8471\nlog:\n  quota: %s # %.1f days without a link at %.0f sentences a second\nsources:", f.Gateway, f.dataDir, f.Quota, f.OfflineDays, f.Rate)
+	sources := 0
 	for i, d := range f.Serial {
-		line("  - name: serial%d\n    serial: {device: %q, baud: 38400}", i+1, d)
+		if d.LeftOut != "" {
+			line("  # %s: %s\n  #- name: serial%d\n  #  serial: {device: %q, baud: 38400}", d.Device, d.LeftOut, i+1, d.Device)
+			continue
+		}
+		sources++
+		line("  - name: serial%d\n    serial: {device: %q, baud: 38400}", i+1, d.Device)
 	}
-	if f.UDP.Sentences > 0 || f.UDP.Busy || len(f.Serial) == 0 {
+	if f.UDP.Sentences > 0 || f.UDP.Busy || sources == 0 {
 		address, why := f.listenOn()
 		line("  - name: udp\n    udp: {listen: \"%s%s\"} # %s", address, udpPort, why)
 	}
@@ -178,6 +188,6 @@ func (f *found) write(w io.Writer, name string, force bool) error {
 	if err := durable.WriteFileAtomic(durable.OS{}, name, []byte(f.config())); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(w, "wrote %s\nnext: landfall-edge check; systemctl enable --now landfall-edge\n", name)
+	_, _ = fmt.Fprintf(w, "wrote %s\nnext: landfall-edge check --connect, which says what each source gives; systemctl enable --now landfall-edge\n", name)
 	return nil
 }
