@@ -30,6 +30,7 @@ func (a *Agent) metrics(m *page.Metrics) {
 
 func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Flag("source_up", "1 while the source is open, or has given all it had.", src.State == source.StateOpen || src.State == source.StateFinished, "source", src.Name)
+	m.Flag("source_silent", "1 while the source is open and has said nothing for longer than its silent_after.", src.Silent, "source", src.Name)
 	m.Gauge("source_open", "Connections or senders now.", float64(src.Open), "source", src.Name)
 	m.Stamp("source_last_receipt_timestamp_seconds", "When the last byte came, by the gateway's clock.", src.LastReceipt, "source", src.Name)
 	m.Stamp("source_watermark_timestamp_seconds", "Event time that the source is complete through.", src.Watermark, "source", src.Name)

@@ -93,6 +93,52 @@ m.Stamp("d_seconds", "When d.", x)`))
 		"landfall_edge_b_total", "landfall_edge_c: a counter", "landfall_edge_gone")
 }
 
+var (
+	// alertRule finds an alert; alertQuiet and alertFires where it is tested.
+	alertRule  = regexp.MustCompile(`(?m)^ +- alert: (\w+)$`)
+	alertQuiet = regexp.MustCompile(`alertname: (\w+), exp_alerts: \[\]`)
+	alertFires = regexp.MustCompile(`alertname: (\w+)\n +exp_alerts:\n +- exp_labels`)
+)
+
+// alertsUntested lists the alerts that are not tested both ways.
+func alertsUntested(rules, tests []byte) []string {
+	var problems []string
+	tested := func(by *regexp.Regexp, name string) bool {
+		for _, m := range by.FindAllSubmatch(tests, -1) {
+			if string(m[1]) == name {
+				return true
+			}
+		}
+		return false
+	}
+	for _, m := range alertRule.FindAllSubmatch(rules, -1) {
+		name := string(m[1])
+		if !tested(alertQuiet, name) {
+			problems = append(problems, name+": no test says when it is quiet")
+		}
+		if !tested(alertFires, name) {
+			problems = append(problems, name+": no test makes it fire")
+		}
+	}
+	return problems
+}
+
+// TestEveryAlertIsTested: alerts_test.yaml makes each alert fire, and says when it
+// does not.
+func TestEveryAlertIsTested(t *testing.T) {
+	rules, err := readFile(filepath.Join(root, "docs/monitoring/alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := readFile(filepath.Join(root, "docs/monitoring/alerts_test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, alertsUntested(rules, tests))
+	mustFind(t, alertsUntested([]byte("      - alert: A\n      - alert: B\n"), []byte("{eval_time: 1m, alertname: A, exp_alerts: []}\nalertname: B\n  exp_alerts:\n    - exp_labels: {}\n")),
+		"A: no test makes it fire", "B: no test says when it is quiet")
+}
+
 // TestMonitoringUsesWhatThereIs: alerts and dashboard name metrics that exist,
 // and Prometheus loads the rules.
 func TestMonitoringUsesWhatThereIs(t *testing.T) {
