@@ -11,13 +11,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"landfall/cmd/internal/cli"
 )
 
-// TestMain lets the test binary be the daemons that demo starts, as the real
-// binary is.
+// TestMain lets the test binary be the daemons that demo starts, and answer a
+// shell that completes, as the real binary does.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == edgeVerb || os.Args[1] == engineVerb) {
+	if len(os.Args) > 1 && (os.Args[1] == edgeVerb || os.Args[1] == engineVerb || os.Args[1] == cobra.ShellCompRequestCmd) {
 		main()
 	}
 	os.Exit(m.Run())

@@ -41,6 +41,7 @@ func simulateCommand() *cobra.Command {
 	c.Flags().DurationVar(&f.duration, "duration", 0, "end after this much simulated time; 0: by --lines, else 1m to a file and never over a network")
 	c.Flags().StringVar(&f.start, "start", "", "simulated time of the beginning (RFC 3339); default: 2026-01-01 to a file, now over a network")
 	c.Flags().StringVar(&f.tag, "tag", "ms", "TAG blocks: none, s or ms")
+	cli.Choices(c, "tag", "none", "s", "ms")
 	c.Flags().StringVar(&f.truth, "truth", "", "write what became of every line to this `FILE`, a JSON object a line")
 	c.Flags().IntVar(&f.ships, "ships", 40, "how many ships")
 	c.Flags().IntVar(&f.receivers, "receivers", 2, "how many receivers hear them")

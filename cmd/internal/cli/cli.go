@@ -101,6 +101,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	completions(root)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return Fail(ExitUsage, fmt.Errorf("%w\nsee %s --help", err, c.CommandPath()))
 	})

@@ -17,6 +17,8 @@ import (
 func LogFlags(c *cobra.Command, standard string) func(w io.Writer) (*slog.Logger, error) {
 	level := c.Flags().String("log-level", standard, "debug, info, warn or error")
 	format := c.Flags().String("log-format", "logfmt", "logfmt or json")
+	Choices(c, "log-level", "debug", "info", "warn", "error")
+	Choices(c, "log-format", "logfmt", "json")
 	return func(w io.Writer) (*slog.Logger, error) {
 		var l slog.Level
 		if err := l.UnmarshalText([]byte(*level)); err != nil {

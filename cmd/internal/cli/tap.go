@@ -71,6 +71,8 @@ func (t *Tap) flags(c *cobra.Command) {
 	c.Flags().StringVar(&t.Source, "source", "", "only of the source of this `NAME`")
 	c.Flags().BoolVar(&t.Rejects, "rejects", false, "only what gives no typed row; nmea then names the reason first")
 	c.Flags().IntVar(&t.Count, "count", 0, "end after so many; 0: when interrupted")
+	Choices(c, "stage", t.Stages...)
+	Choices(c, "format", FormatNMEA, FormatJSON)
 }
 
 // check says what of the flags cannot be; chosen says that the format was. Error:

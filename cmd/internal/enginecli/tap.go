@@ -28,6 +28,7 @@ func tapCommand() *cobra.Command {
 		"engine", DefaultConfig, statusAddress, func(c *cobra.Command) func(url.Values) {
 			gateway := c.Flags().String("gateway", "", "only of the gateway of this `NAME`")
 			only := c.Flags().String("table", "", "at stage typed, only rows of the table of this `NAME`")
+			cli.Choices(c, "table", shownTables()...)
 			return func(q url.Values) {
 				for key, value := range map[string]string{"gateway": *gateway, "table": *only} {
 					if value != "" {
@@ -36,6 +37,15 @@ func tapCommand() *cobra.Command {
 				}
 			}
 		})
+}
+
+// shownTables names the tables whose rows tap shows.
+func shownTables() []string {
+	var all []string
+	for _, name := range append(table.TypedNames(), table.Window, table.Late) {
+		all = append(all, string(name))
+	}
+	return all
 }
 
 // typedRows gives the rows of a batch, but for those that stage record shows.
