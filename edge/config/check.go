@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -61,12 +62,15 @@ func IsLoopback(address string) bool {
 // credential begins the name of a file that the service manager hands over.
 const credential = "credential:"
 
+// credentialsDir is the variable with which it says where they lie.
+const credentialsDir = "CREDENTIALS_DIRECTORY"
+
 // Path gives the path of a file that a configuration names: itself, or for
 // "credential:NAME" the credential that systemd hands the service under that
 // name (LoadCredential= and SetCredentialEncrypted= of systemd.exec(5)).
 func Path(name string) string {
 	if id, ok := strings.CutPrefix(name, credential); ok {
-		return filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), filepath.Base(id))
+		return filepath.Join(os.Getenv(credentialsDir), filepath.Base(id))
 	}
 	return name
 }
@@ -76,6 +80,9 @@ func Path(name string) string {
 func ReadFiles(fsys durable.FS, names ...string) ([][]byte, error) {
 	var out [][]byte
 	for _, name := range names {
+		if strings.HasPrefix(name, credential) && os.Getenv(credentialsDir) == "" {
+			return nil, fmt.Errorf("%s: no credentials are here: systemd hands them to the service alone", name)
+		}
 		name = Path(name)
 		info, err := fsys.Stat(name)
 		if err != nil {

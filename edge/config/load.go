@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -17,6 +18,8 @@ const MaxFileBytes = 1 << 20
 type File struct {
 	Name  string
 	lines map[string]int
+	// credentials are those that it names, as it names them.
+	credentials []string
 }
 
 // Load reads the file name and fills into, a pointer to a struct. Errors: one
@@ -50,7 +53,28 @@ func Parse(name string, data []byte, into any) (*File, error) {
 	if err := d.root(doc.Content[0], into); err != nil {
 		return nil, err
 	}
+	d.file.credentials = credentialsIn(&doc, nil)
 	return d.file, nil
+}
+
+// credentialsIn appends the values that name a credential.
+func credentialsIn(n *yaml.Node, found []string) []string {
+	if n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Value, credential) {
+		found = append(found, n.Value)
+	}
+	for _, c := range n.Content {
+		found = credentialsIn(c, found)
+	}
+	return found
+}
+
+// AbsentCredentials gives the credentials that the file names, outside the
+// service that systemd hands them to; inside it, none.
+func (f *File) AbsentCredentials() []string {
+	if os.Getenv(credentialsDir) != "" {
+		return nil
+	}
+	return f.credentials
 }
 
 // syntaxError takes the line out of the YAML library's message.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -90,4 +91,19 @@ func problems(all []Problem, err error) []Problem {
 		return append(all, Problem{one.File, one.Line, one.Key, one.Got, one.Want, err.Error()})
 	}
 	return append(all, Problem{Text: err.Error()})
+}
+
+// Certificates reads the certificates of a configuration, and says so. Where it
+// names credentials that are not here they are not read: that is no mistake, and
+// the service, which has them, checks them at its start.
+func (l *Checklist) Certificates(f *config.File, read func() error) error {
+	if names := f.AbsentCredentials(); len(names) > 0 {
+		_, err := fmt.Fprintf(l, "certificates: not read: systemd hands %s to the service alone, whose start checks them\n", strings.Join(names, ", "))
+		return err
+	}
+	if err := read(); err != nil {
+		return f.Locate(err)
+	}
+	_, err := fmt.Fprintln(l, "certificates: read, where any are named")
+	return err
 }

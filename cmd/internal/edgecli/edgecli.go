@@ -70,10 +70,9 @@ func checkCommand() *cobra.Command {
 			return f.Locate(err)
 		}
 		_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", cfg.DataDir)
-		if err := cfg.Check(durable.OS{}); err != nil {
-			return f.Locate(err)
+		if err := out.Certificates(f, func() error { return cfg.Check(durable.OS{}) }); err != nil {
+			return err
 		}
-		_, _ = fmt.Fprintln(out, "certificates: read, where any are named")
 		if *connect {
 			return f.Locate(tryAll(c.Context(), out, cfg, *patience))
 		}

@@ -190,3 +190,29 @@ func TestSetupHearsUDP(t *testing.T) {
 		t.Errorf("heard %+v", h)
 	}
 }
+
+// TestCredentialsAreTheServices: outside the service that systemd hands them to,
+// check says that it cannot read them, and a file of that name is not taken for
+// one; inside it reads them.
+func TestCredentialsAreTheServices(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "edge.yaml")
+	text := fmt.Sprintf("gateway: pier\ndata_dir: %s/data\nsources: [{name: u, udp: {listen: \"127.0.0.1:0\"}}]\nforward: {url: \"https://e.example:1/\", cert_file: \"credential:c\", key_file: \"credential:k\"}\n", dir)
+	for name, content := range map[string]string{"edge.yaml": text, "c": "no certificate", "k": "no key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if code, out, errs := run(t, "check", "-c", file); code != 0 || !strings.Contains(out, "not read: systemd hands credential:c, credential:k to the service alone") {
+		t.Errorf("outside: %d\n%s%s", code, out, errs)
+	}
+	if code, _, errs := run(t, "run", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "credential:c: no credentials are here") {
+		t.Errorf("run outside: %d %s", code, errs)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if code, out, errs := run(t, "check", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "PEM") {
+		t.Errorf("inside, with bad ones: %d\n%s%s", code, out, errs)
+	}
+}

@@ -160,11 +160,10 @@ func checkCommand() *cobra.Command {
 }
 
 func checkCertificates(c *server.Config, f *config.File, out *cli.Checklist) error {
-	if _, err := c.TLS.Open(durable.OS{}, certs.Config{}); err != nil {
-		return f.Locate(err)
-	}
-	_, err := fmt.Fprintln(out, "certificates: read, where any are named")
-	return err
+	return out.Certificates(f, func() error {
+		_, err := c.TLS.Open(durable.OS{}, certs.Config{})
+		return err
+	})
 }
 
 // does says what an engine of this configuration does.
