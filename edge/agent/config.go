@@ -195,7 +195,7 @@ func (c *Config) Validate() error {
 	return p.Err()
 }
 
-const gatewayWanted = "a name of 1 to 255 letters, digits, '.', '_' and '-'"
+const gatewayWanted = "a name of 1 to 128 letters, digits, '.', '_' and '-'"
 
 func (l *LogConfig) validate(p *config.Problems) {
 	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "log.segment_size", l.SegmentSize.String(),

@@ -40,7 +40,7 @@ func TestGoodConfiguration(t *testing.T) {
 
 func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 	for _, m := range []struct{ from, to, want string }{
-		{"gateway: ship-1", "gateway: a b", `edge.yaml:1: gateway: got "a b", expected a name of 1 to 255`},
+		{"gateway: ship-1", "gateway: a b", `edge.yaml:1: gateway: got "a b", expected a name of 1 to 128`},
 		{"gateway: ship-1\n", "", `gateway: got "", expected`},
 		{"data_dir: /var/lib/landfall", "data_dir: here", `edge.yaml:2: data_dir: got "here", expected the absolute path`},
 		{"https://", "ftp://", `edge.yaml:7: forward.url: got "ftp://ingest.example:8443", expected a URL`},

@@ -27,7 +27,7 @@ type File struct {
 func Load(fsys durable.FS, name string, into any) (*File, error) {
 	info, err := fsys.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w; --config names another", err)
 	}
 	if info.IsDir() || info.Size() > MaxFileBytes {
 		return nil, &Error{File: name, Got: fmt.Sprintf("%d bytes, %s", info.Size(), info.Mode()), Want: fmt.Sprintf("a file of at most %d bytes", MaxFileBytes)}

@@ -3,6 +3,7 @@ package enginecli
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // query is a fenced block of docs/query.md that says in what it is run.
-var query = regexp.MustCompile("(?ms)^```(?:sql|python) (duckdb|polars)\n(.*?)^```")
+var query = regexp.MustCompile("(?ms)^```(?:sql|python) (duckdb|polars|spark)\n(.*?)^```")
 
 // TestTheQueriesOfTheDocsRun: each gives rows over a simulated lake, and those
 // that look for what is missing or doubled find nothing.
@@ -22,6 +23,7 @@ func TestTheQueriesOfTheDocsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	var spark []string
 	file := write(t, filepath.Join(dir, "in.nmea"), traffic(t, 3000))
 	if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--quiet"); code != 0 {
 		t.Fatalf("replay: %d\n%s%s", code, out, errs)
@@ -33,6 +35,10 @@ func TestTheQueriesOfTheDocsRun(t *testing.T) {
 	for _, q := range found {
 		engine, text := q[1], q[2]
 		var rows string
+		if engine == "spark" {
+			spark = append(spark, text)
+			continue
+		}
 		if engine == "duckdb" {
 			var all []string
 			for _, r := range sinktest.DuckDB(t, strings.ReplaceAll(text, "'lake/", "'"+dir+"/lake/")) {
@@ -48,5 +54,28 @@ func TestTheQueriesOfTheDocsRun(t *testing.T) {
 		if strings.Contains(text, "doubled") && !strings.HasSuffix(rows, ",0,0") {
 			t.Errorf("missing or doubled:\n%s\n%s", text, rows)
 		}
+	}
+	t.Run("Spark", func(t *testing.T) { runInSpark(t, spark, dir) })
+}
+
+// runInSpark runs queries in a Spark of their own process: half a gigabyte to
+// fetch and a minute to start, and so only where somebody has one.
+func runInSpark(t *testing.T, queries []string, dir string) {
+	python := os.Getenv("LANDFALL_SPARK")
+	if python == "" {
+		t.Skip("LANDFALL_SPARK names no Python with PySpark")
+	}
+	script := "import os, sys\nos.chdir(sys.argv[1])\nfrom pyspark.sql import SparkSession\n" +
+		"spark = SparkSession.builder.master('local[2]').config('spark.ui.enabled', 'false').config('spark.sql.session.timeZone', 'UTC').getOrCreate()\n"
+	for _, q := range queries {
+		script += q + "\nassert result, 'no rows'\nprint('row', *result[0])\n"
+	}
+	out, err := exec.Command(python, "-c", script, dir).Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	rows := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(queries) < 2 || len(rows) != len(queries) || !strings.HasSuffix(rows[len(rows)-1], " 0 0") {
+		t.Errorf("%d queries gave\n%s", len(queries), out)
 	}
 }
