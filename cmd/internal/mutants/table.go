@@ -331,6 +331,14 @@ func kafkaMutants() []mutant {
 			"if was.ID != id {", "if was.ID == \"\" {", server},
 		{"a partition is not run twice at a time", "engine/server/supervise.go",
 			"\t\t\t<-before\n", "", server},
+		{"a partition is another's only after it was given back", "engine/landing/kafka/group.go",
+			"\t\tcfg.Revoked(partitions)\n", "\t\tgo cfg.Revoked(partitions)\n", []string{"-run", "Members", "./engine/landing/kafka"}},
+		{"a replay into a topic waits until it is published", "cmd/internal/enginecli/replaytopic.go",
+			"start.Offset >= taken.Position.Offset {", "start.Offset >= 0 {", []string{"-run", "ReplayIntoATopicWaits", "./cmd/internal/enginecli"}},
+		{"a content is replayed by one way", "cmd/internal/enginecli/replaynote.go",
+			"if have.Landing != want.Landing {", "if have.Landing == \"x\" {", []string{"-run", "ReplayIntoATopic", "./cmd/internal/enginecli"}},
+		{"a replay appends a block again that was not kept", "engine/landing/replay/land.go",
+			"for err = to.Append(ctx, block); err != nil; err = to.Append(ctx, block) {", "if err = to.Append(ctx, block); err != nil {", []string{"./engine/landing/replay"}},
 	}
 }
 

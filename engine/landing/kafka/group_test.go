@@ -18,18 +18,26 @@ import (
 // member is one instance that notes what it is told.
 type member struct {
 	*Group
-	mu      sync.Mutex
-	history []string
+	revoking func() // called by Revoked; nil: nothing
+	assigned chan struct{}
+	mu       sync.Mutex
+	history  []string
 }
 
-func join(t *testing.T, l *Log) *member {
+func join(t *testing.T, l *Log, revoking func()) *member {
 	t.Helper()
-	m := &member{}
+	m := &member{revoking: revoking, assigned: make(chan struct{}, 10)}
 	note := func(what string) func([]int) {
 		return func(partitions []int) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.history = append(m.history, fmt.Sprint(what, partitions))
+			switch {
+			case what == "+":
+				m.assigned <- struct{}{}
+			case what == "-" && m.revoking != nil:
+				m.revoking()
+			}
 		}
 	}
 	g, err := l.Join(GroupConfig{
@@ -44,15 +52,35 @@ func join(t *testing.T, l *Log) *member {
 }
 
 // TestMembersShareThePartitions: each partition is one member's, one that stays
-// is not taken away and given back, what a member leaves goes to the others; and
+// is not taken away and given back, one that moves is another's only after
+// Revoked has returned, what a member leaves goes to the others; and
 // the group's offsets are what was committed to it.
 func TestMembersShareThePartitions(t *testing.T) {
 	const p = 6
-	cfg := Config{Brokers: kafkatest.New(t, 1).Addrs(), Topic: "landing", Partitions: p, Replication: 1}
+	cfg := Config{Brokers: kafkatest.Shared(t).Addrs(), Topic: freshTopic(), Partitions: p, Replication: 1}
 	l := openLog(t, cfg)
-	a := join(t, l)
+	var b *member
+	joined := make(chan struct{})
+	var handedOver bool
+	a := join(t, l, func() {
+		if handedOver { // at the end, when it leaves
+			return
+		}
+		handedOver = true
+		select {
+		case <-joined:
+		case <-t.Context().Done():
+			return
+		}
+		select { // the time that a task takes to commit
+		case <-b.assigned:
+			t.Error("the second got partitions that the first had not given back")
+		case <-time.After(500 * time.Millisecond):
+		}
+	})
 	until(t, "one has all", func() bool { return len(a.Held()) == p })
-	b := join(t, openLog(t, cfg))
+	b = join(t, openLog(t, cfg), nil)
+	close(joined)
 	until(t, "two share", func() bool { return len(a.Held()) == p/2 && len(b.Held()) == p/2 })
 	if both := append(a.Held(), b.Held()...); !slices.Equal(slices.Sorted(slices.Values(both)), []int{0, 1, 2, 3, 4, 5}) {
 		t.Fatalf("%v and %v", a.Held(), b.Held())
@@ -73,7 +101,7 @@ func TestMembersShareThePartitions(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		o, ok := all.Lookup("landing", int32(a.Held()[0]))
+		o, ok := all.Lookup(cfg.Topic, int32(a.Held()[0]))
 		return ok && o.At == 0
 	})
 	b.Close()

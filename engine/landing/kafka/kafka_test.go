@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -34,12 +35,18 @@ func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	kafkatest.CloseShared()
+	os.Exit(code)
+}
+
 func TestConformanceOnFake(t *testing.T) {
 	addrs := fake(t).ListenAddrs()
 	landingtest.Run(t, func(_ *testing.T, p int) landingtest.Opener { return opener(addrs, p) })
 }
 
 func TestConformanceOnKafka(t *testing.T) {
-	addrs := kafkatest.New(t, 1).Addrs()
+	addrs := kafkatest.Shared(t).Addrs()
 	landingtest.Run(t, func(_ *testing.T, p int) landingtest.Opener { return opener(addrs, p) })
 }

@@ -102,12 +102,7 @@ func New(t testing.TB, n int, settings ...string) *Cluster {
 func NewWith(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	c, err := Start(t.Context(), cfg)
-	switch {
-	case errors.Is(err, ErrMissing) && os.Getenv("CI") != "true":
-		t.Skipf("no Kafka to test against: %v", err)
-	case err != nil:
-		t.Fatalf("start Kafka: %v", err)
-	}
+	need(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(c.said())
@@ -117,6 +112,17 @@ func NewWith(t testing.TB, cfg Config) *Cluster {
 		}
 	})
 	return c
+}
+
+// need skips the test, or fails it, where brokers could not be started.
+func need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case errors.Is(err, ErrMissing) && os.Getenv("CI") != "true":
+		t.Skipf("no Kafka to test against: %v", err)
+	case err != nil:
+		t.Fatalf("start Kafka: %v", err)
+	}
 }
 
 // Addrs gives host:port of every broker, running or not.

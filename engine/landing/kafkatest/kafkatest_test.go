@@ -1,6 +1,7 @@
 package kafkatest
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -13,6 +14,9 @@ import (
 // there when one was killed and another paused, and a killed one comes back
 // with its own directory.
 func TestBrokersDieAndComeBack(t *testing.T) {
+	if os.Getenv("LANDFALL_SOAK") != "1" {
+		t.Skip("LANDFALL_SOAK=1: the crash tests stand on the same")
+	}
 	c := New(t, 3)
 	client, err := kgo.NewClient(append(c.Options(), kgo.DefaultProduceTopic("t"), kgo.ConsumeTopics("t"))...)
 	if err != nil {
