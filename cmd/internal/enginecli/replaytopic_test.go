@@ -1,19 +1,25 @@
 package enginecli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"landfall/cmd/internal/cli"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/landing"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/server"
 	"landfall/engine/stream"
+	"landfall/engine/task"
 )
 
 // topicEngine writes the configuration of an engine whose landing log is a topic
@@ -149,5 +155,64 @@ func TestInspectReadsATopic(t *testing.T) {
 		if lines := strings.Count(out, "landed"); code != c.code || lines != c.lines || !strings.Contains(out+errs, c.want) {
 			t.Errorf("%v: exit %d, %d blocks\n%s%s", c.args, code, lines, out, errs)
 		}
+	}
+}
+
+// unreleased is a landing log of which nothing is released, as while publishing
+// is under way.
+type unreleased struct{ *kafka.Log }
+
+func (unreleased) Release(int, stream.Position) error { return nil }
+
+// TestReplayIntoATopicWaits: neither for want of an engine nor for an epoch that
+// is committed and not published is a replay done.
+func TestReplayIntoATopicWaits(t *testing.T) {
+	dir := t.TempDir()
+	cfg, _, err := load(topicEngine(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, sinks, err := openLake(t.Context(), placeOf(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	replay := topicReplay{replayFlags: &replayFlags{gateway: "g", quiet: true, log: slog.New(slog.DiscardHandler)}, cfg: cfg, store: store, topic: log, err: io.Discard}
+	r, err := replay.land(t.Context(), write(t, dir+"/a.nmea", traffic(t, 500)), record.NoTime)
+	if err != nil || r.Landed < 300 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	look := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		return replay.published(ctx, r)
+	}
+	if err := look(); err == nil {
+		t.Error("done without an engine")
+	}
+	made, err := sinks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = task.Run(ctx, task.Config{
+		Log: unreleased{log}, Partition: r.task.Partition, Store: store, Sinks: made, EpochInterval: 100 * time.Millisecond,
+		Progress: func(task.Status) { cancel() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := look(); err == nil {
+		t.Error("done before it is released")
+	}
+	if err := log.Release(r.task.Partition, r.from); err != nil {
+		t.Fatal(err)
+	}
+	if err := replay.published(t.Context(), r); err != nil || r.Epoch == 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
