@@ -75,7 +75,7 @@ func TestMembersShareThePartitions(t *testing.T) {
 		select { // the time that a task takes to commit
 		case <-b.assigned:
 			t.Error("the second got partitions that the first had not given back")
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(3 * time.Second): // longer than it takes a member to hear of a new assignment
 		}
 	})
 	until(t, "one has all", func() bool { return len(a.Held()) == p })
