@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"landfall/edge/record"
-	"landfall/engine/landing/kafkatest"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/stream"
 )
@@ -57,7 +56,7 @@ func join(t *testing.T, l *Log, revoking func()) *member {
 // the group's offsets are what was committed to it.
 func TestMembersShareThePartitions(t *testing.T) {
 	const p = 6
-	cfg := Config{Brokers: kafkatest.Shared(t).Addrs(), Topic: freshTopic(), Partitions: p, Replication: 1}
+	cfg := Config{Brokers: shared.Cluster(t).Addrs(), Topic: freshTopic(), Partitions: p, Replication: 1}
 	l := openLog(t, cfg)
 	var b *member
 	joined := make(chan struct{})

@@ -35,9 +35,12 @@ func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
+// shared is the real broker of the tests that need no more than a topic.
+var shared kafkatest.Shared
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	kafkatest.CloseShared()
+	shared.Close()
 	os.Exit(code)
 }
 
@@ -47,6 +50,6 @@ func TestConformanceOnFake(t *testing.T) {
 }
 
 func TestConformanceOnKafka(t *testing.T) {
-	addrs := kafkatest.Shared(t).Addrs()
+	addrs := shared.Cluster(t).Addrs()
 	landingtest.Run(t, func(_ *testing.T, p int) landingtest.Opener { return opener(addrs, p) })
 }

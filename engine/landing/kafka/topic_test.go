@@ -13,7 +13,6 @@ import (
 
 	"landfall/edge/record"
 	"landfall/engine/landing"
-	"landfall/engine/landing/kafkatest"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/stream"
 )
@@ -41,7 +40,7 @@ func openLog(t *testing.T, cfg Config) *Log {
 // TestATopicThatPromisesLessIsRefused: each setting alone is refused, with its
 // name and the command that mends it; set as asked it is taken.
 func TestATopicThatPromisesLessIsRefused(t *testing.T) {
-	addrs := kafkatest.Shared(t).Addrs()
+	addrs := shared.Cluster(t).Addrs()
 	admin := adminOf(t, addrs)
 	cfg := Config{Brokers: addrs, Topic: "checked", Partitions: 2, Replication: 1}
 	if err := openLog(t, cfg).Close(); err != nil {
@@ -89,7 +88,7 @@ func TestATopicThatPromisesLessIsRefused(t *testing.T) {
 // TestAnotherTopicIsRefused: by number of partitions, by identity, and by being
 // made again under the same name, at open and while it is open.
 func TestAnotherTopicIsRefused(t *testing.T) {
-	addrs := kafkatest.Shared(t).Addrs()
+	addrs := shared.Cluster(t).Addrs()
 	admin := adminOf(t, addrs)
 	cfg := Config{Brokers: addrs, Topic: freshTopic(), Partitions: 2, Replication: 1, DeliveryTimeout: 2 * time.Second}
 	l := openLog(t, cfg)
@@ -177,7 +176,7 @@ func until(t *testing.T, what string, ok func() bool) {
 // TestReleasedIsBelowTheStart: after DeleteRecords a position below is refused,
 // and nothing is reset.
 func TestReleasedIsBelowTheStart(t *testing.T) {
-	cfg := Config{Brokers: kafkatest.Shared(t).Addrs(), Topic: freshTopic(), Partitions: 1, Replication: 1}
+	cfg := Config{Brokers: shared.Cluster(t).Addrs(), Topic: freshTopic(), Partitions: 1, Replication: 1}
 	l := openLog(t, cfg)
 	c := landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
 	for range 5 {

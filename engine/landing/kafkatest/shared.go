@@ -8,37 +8,38 @@ import (
 	"testing"
 )
 
-// shared is the broker of a test binary, once somebody has asked for it.
-var shared struct {
-	sync.Mutex
-	dir     string // empty: nobody has asked
-	cluster *Cluster
-	err     error
+// Shared is one broker for every test of a package that only needs topics of
+// its own: starting one takes seconds. The zero Shared is ready; the package's
+// TestMain closes it.
+type Shared struct {
+	mu      sync.Mutex
+	dir     string   // empty: nobody has asked; guarded by mu
+	cluster *Cluster // guarded by mu
+	err     error    // guarded by mu
 }
 
-// Shared gives one broker for every test of a package that only needs topics of
-// its own: starting one takes seconds. The package's TestMain calls CloseShared.
-func Shared(t testing.TB) *Cluster {
+// Cluster gives the broker, and starts it for whoever asks first.
+func (s *Shared) Cluster(t testing.TB) *Cluster {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.dir == "" {
-		if shared.dir, shared.err = os.MkdirTemp("", "landfall-kafka-"); shared.err == nil {
-			shared.cluster, shared.err = Start(context.Background(), Config{Dir: filepath.Join(shared.dir, "kafka")})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dir == "" {
+		if s.dir, s.err = os.MkdirTemp("", "landfall-kafka-"); s.err == nil {
+			s.cluster, s.err = Start(context.Background(), Config{Dir: filepath.Join(s.dir, "kafka")})
 		}
 	}
-	need(t, shared.err)
-	return shared.cluster
+	need(t, s.err)
+	return s.cluster
 }
 
-// CloseShared ends that broker, if there is one, and removes what it wrote.
-func CloseShared() {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.cluster != nil {
-		_ = shared.cluster.Close() // never fails
+// Close ends the broker, if there is one, and removes what it wrote.
+func (s *Shared) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cluster != nil {
+		_ = s.cluster.Close() // never fails
 	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir) // in the system's folder for such
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir) // in the system's folder for such
 	}
 }
