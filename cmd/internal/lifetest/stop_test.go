@@ -44,7 +44,8 @@ func TestAStopLeavesNothingToRecover(t *testing.T) {
 	engineText := fmt.Sprintf("listen: %[1]s\nstatus: STATUS\nidentity: {unauthenticated: true}\nlanding: {dir: %[2]s/landing, reserve: 0B}\nlake: {dir: %[2]s/lake}\nepoch: {interval: 1h}\n", listen, work)
 	edgeText := fmt.Sprintf("gateway: ada\ndata_dir: %[1]s/edge\nstatus: STATUS\nlog: {reserve: 0B}\nsources:\n  - {name: file, file: {path: %[1]s/in.nmea, follow: true, poll_interval: 20ms}}\nforward: {url: \"http://%[2]s/\", linger: 1h}\n", work, listen)
 	engine, edge := run(t, "landfall-engine", engineText), run(t, "landfall-edge", edgeText)
-	until(t, "records wait at the gateway", func() bool { appendLine(t, work+"/in.nmea"); return edge.edge().Forward.Pending > 0 })
+	until(t, "the first are delivered", func() bool { appendLine(t, work+"/in.nmea"); return edge.edge().Forward.Acked > 0 })
+	until(t, "others linger", func() bool { appendLine(t, work+"/in.nmea"); return edge.edge().Forward.Pending > 0 })
 	if code := edge.stop(); code != 0 {
 		t.Errorf("the gateway ended with %d", code)
 	}

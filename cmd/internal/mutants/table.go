@@ -366,6 +366,8 @@ func daemonMutants() []mutant {
 			"\t\treturn\n\t}\n\tr.Notify", "\t}\n\tr.Notify", service},
 		{"a gateway that stops delivers what it has captured", "edge/agent/agent.go",
 			"	for a.pending() > 0 {", "	for a.pending() > 1<<60 {", life("AStopLeaves")},
+		{"a gateway that stops does not linger", "edge/agent/agent.go",
+			"	a.session.Hurry()\n", "", life("AStopLeaves")},
 		{"a configuration that is refused leaves the old one running", "cmd/internal/service/service.go",
 			"		r.refused(old.daemon, err)\n\t\treturn old, nil", "		return nil, err", service},
 	}
