@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +38,34 @@ func CheckDir(fsys durable.FS, key, dir string) error {
 		return nil
 	}
 	return &FieldError{Key: key, Got: err.Error(), Want: "a directory that this user may make or write"}
+}
+
+// TryDir is CheckDir for who only looks: a directory that it had to make is gone
+// again.
+func TryDir(fsys durable.FS, key, dir string) error {
+	defer Leave(fsys, dir)()
+	return CheckDir(fsys, key, dir)
+}
+
+// Leave notes what of these paths is absent, and gives what removes that again,
+// but for directories that somebody uses by then. What root made by looking
+// would be closed to the service that is to use it.
+func Leave(fsys durable.FS, paths ...string) func() {
+	var absent []string
+	for _, path := range paths {
+		for p := filepath.Clean(path); !slices.Contains(absent, p); p = filepath.Dir(p) {
+			if _, err := fsys.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			absent = append(absent, p)
+		}
+	}
+	slices.SortFunc(absent, func(a, b string) int { return len(b) - len(a) }) // the deepest first
+	return func() {
+		for _, p := range absent {
+			_ = fsys.Remove(p)
+		}
+	}
 }
 
 // IsAddress tells whether address is host:port with a number for the port.

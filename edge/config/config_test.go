@@ -184,6 +184,26 @@ func TestCheckDirMakesAndProbes(t *testing.T) {
 	}
 }
 
+// TestTryingADirectoryLeavesNothing: what was not there is not there after, and
+// what was is.
+func TestTryingADirectoryLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		if err := TryDir(durable.OS{}, "data_dir", dir+"/a/b"); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
+	}
+	if err := TryDir(durable.OS{}, "data_dir", dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for address, want := range map[string][2]bool{
 		"127.0.0.1:80": {true, true}, "[::1]:0": {true, true}, "localhost:1": {true, true}, "0.0.0.0:1": {true, false},

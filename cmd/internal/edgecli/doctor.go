@@ -59,7 +59,7 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 
 func disk(c *agent.Config) cli.Finding {
 	f := cli.Finding{What: c.DataDir, Verdict: cli.Good}
-	if err := config.CheckDir(durable.OS{}, "data_dir", c.DataDir); err != nil {
+	if err := config.TryDir(durable.OS{}, "data_dir", c.DataDir); err != nil {
 		return cli.Finding{What: c.DataDir, Verdict: cli.Bad, Detail: err.Error(), Fix: "run doctor as the service does: sudo -u landfall landfall-edge doctor"}
 	}
 	free, err := cli.FreeBelow(durable.OS{}, c.DataDir)

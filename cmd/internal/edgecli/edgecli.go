@@ -66,7 +66,7 @@ func checkCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: gateway %s, %d sources, ingest %s\n", name, cfg.Gateway, len(cfg.Sources), cfg.Forward.URL)
-		if err := config.CheckDir(durable.OS{}, "data_dir", cfg.DataDir); err != nil {
+		if err := config.TryDir(durable.OS{}, "data_dir", cfg.DataDir); err != nil {
 			return f.Locate(err)
 		}
 		_, _ = fmt.Fprintf(out, "%s: a file was made in it and removed again\n", cfg.DataDir)

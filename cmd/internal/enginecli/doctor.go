@@ -35,6 +35,7 @@ func doctorCommand() *cobra.Command {
 
 // examine looks at everything that a configuration names.
 func examine(ctx context.Context, _ string, c *server.Config) []cli.Finding {
+	defer leave(c)()
 	s, err := ask(ctx, c)
 	all := []cli.Finding{serviceFinding(c, s, err)}
 	all = append(all, directoryFindings(ctx, c)...)

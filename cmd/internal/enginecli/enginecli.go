@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -82,6 +83,18 @@ func directories(c *server.Config) error {
 	return oneFileSystem(durable.OS{}, c.Lake.Dir)
 }
 
+// leave gives what removes again the directories that a look at them makes, with
+// what a store's trial of itself leaves.
+func leave(c *server.Config) func() {
+	var local []string
+	for _, path := range []string{c.Landing.Dir, c.Lake.Dir, filepath.Join(c.CheckpointDir(), "selftest", ".lock")} {
+		if path != "" && !server.IsBucket(c.CheckpointDir()) && !server.IsBucket(c.Lake.Dir) {
+			local = append(local, path)
+		}
+	}
+	return config.Leave(durable.OS{}, local...)
+}
+
 // named tells whether an engine of these roles has a directory.
 func named(c *server.Config, key string) bool {
 	if key == "landing.dir" {
@@ -124,6 +137,7 @@ func checkCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: %s\n", name, does(cfg))
+		defer leave(cfg)()
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
