@@ -63,7 +63,7 @@ func captureMetrics(m *page.Metrics, s *Status) {
 func logMetrics(m *page.Metrics, l *LogStatus) {
 	m.Gauge("log_bytes", "Bytes of the log's files.", float64(l.Bytes))
 	m.Count("log_appended_bytes_total", "Bytes of blocks made durable.", l.AppendedBytes)
-	m.Count("log_written_bytes_total", "Bytes handed to the file system; over appended bytes it is the wear of the flash.", l.WrittenBytes)
+	m.Count("log_written_bytes_total", "Bytes handed to the file system; the device gets more, whole blocks at each sync.", l.WrittenBytes)
 	m.Count("log_syncs_total", "Syncs of groups to the disk.", l.Syncs)
 	m.Count("log_failed_segments_total", "Segments given up after a failed write; what was in them was written anew.", l.FailedSegments)
 	m.Count("log_corrupt_blocks_total", "Damaged places met.", l.CorruptBlocks)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"landfall/decoders/aissim"
 )
 
@@ -46,7 +48,7 @@ func idling(ctx context.Context, cfg Config) ([]row, error) {
 			row{what: what + ", share of one core", ours: fmt.Sprintf("%.2f%%", 100*w.share), aim: aims[1]},
 			row{
 				what: what + ", bytes written for each captured", ours: fmt.Sprintf("%.2f handed to the file system", w.handed),
-				limit: fmt.Sprintf("%.2f pages of the process (write_bytes)", w.pages),
+				limit: w.deviceText(),
 			})
 	}
 	if cfg.EdgeProgram == "" {
@@ -59,11 +61,19 @@ func idling(ctx context.Context, cfg Config) ([]row, error) {
 	return append(rows, row{what: "size of " + filepath.Base(cfg.EdgeProgram) + ", one file without libraries", ours: fmt.Sprintf("%.1f MiB", float64(size.Size())/(1<<20))}), nil
 }
 
-// watched is what was seen of an edge. handed and pages are bytes for each byte
-// of lines: as its log counts them, and as the kernel counts pages that the
-// process made dirty (proc(5), io), in which a page that is written to several
-// times before it goes to the disk counts once.
-type watched struct{ memory, share, handed, pages float64 }
+// watched is what was seen of an edge. handed and device are bytes for each byte
+// of lines: as its log counts them, and as they reached the device, from
+// everybody; -1: its device counts nothing. write_bytes of proc(5) is no measure
+// of it: it counts a large page of the kernel's cache whole, 256 KiB on ext4,
+// however little of it is written.
+type watched struct{ memory, share, handed, device float64 }
+
+func (w watched) deviceText() string {
+	if w.device < 0 {
+		return "the device counts nothing"
+	}
+	return fmt.Sprintf("%.2f reached the device, with all other programs'", w.device)
+}
 
 // idleAt runs an edge at so many sentences a second.
 func idleAt(ctx context.Context, cfg Config, rate, seconds int) (watched, error) {
@@ -91,7 +101,7 @@ func idleAt(ctx context.Context, cfg Config, rate, seconds int) (watched, error)
 	if err := cmd.Start(); err != nil {
 		return watched{}, fmt.Errorf("run %s: %w", shell(args), err)
 	}
-	w, err := feedAndWatch(ctx, l, cmd.Process.Pid, status, rate, seconds)
+	w, err := feedAndWatch(ctx, l, counters{cmd.Process.Pid, status, dir}, rate, seconds)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	return w, errors.Join(err, cmd.Wait())
 }
@@ -106,19 +116,24 @@ func freeAddress() (string, error) {
 
 // counted are counters of an edge at one moment.
 type counted struct {
-	ticks                  int
-	lines, handed, written float64 // bytes
+	ticks                 int
+	lines, handed, device float64 // bytes
 }
 
-// count reads them.
-func count(pid int, status string) (c counted, err error) {
-	if c.ticks, err = cpuTicks(pid); err != nil {
+// counters are where they stand: the process, its page, and a folder on the device
+// that it writes to.
+type counters struct {
+	pid         int
+	status, dir string
+}
+
+// read reads them.
+func (from counters) read() (c counted, err error) {
+	if c.ticks, err = cpuTicks(from.pid); err != nil {
 		return c, err
 	}
-	if c.written, err = procValue(pid, "io", "write_bytes:"); err != nil {
-		return c, err
-	}
-	resp, err := http.Get("http://" + status + "/status")
+	c.device = deviceBytes(from.dir)
+	resp, err := http.Get("http://" + from.status + "/status")
 	if err != nil {
 		return c, err
 	}
@@ -139,7 +154,7 @@ func count(pid int, status string) (c counted, err error) {
 
 // feedAndWatch sends sentences at a rate and watches, but for the first
 // seconds.
-func feedAndWatch(ctx context.Context, l net.Listener, pid int, status string, rate, seconds int) (watched, error) {
+func feedAndWatch(ctx context.Context, l net.Listener, from counters, rate, seconds int) (watched, error) {
 	conn, err := l.Accept()
 	if err != nil {
 		return watched{}, err
@@ -172,7 +187,7 @@ func feedAndWatch(ctx context.Context, l net.Listener, pid int, status string, r
 	if err := send(startSeconds); err != nil {
 		return watched{}, err
 	}
-	before, err := count(pid, status)
+	before, err := from.read()
 	begin := time.Now()
 	if err == nil {
 		err = send(seconds)
@@ -180,7 +195,7 @@ func feedAndWatch(ctx context.Context, l net.Listener, pid int, status string, r
 	if err != nil {
 		return watched{}, err
 	}
-	after, err := count(pid, status)
+	after, err := from.read()
 	if err != nil {
 		return watched{}, err
 	}
@@ -188,10 +203,14 @@ func feedAndWatch(ctx context.Context, l net.Listener, pid int, status string, r
 	if lines <= 0 {
 		return watched{}, errors.New("nothing was captured")
 	}
-	kib, err := procValue(pid, "status", "VmHWM:")
+	device := -1.0
+	if before.device >= 0 && after.device >= 0 {
+		device = (after.device - before.device) / lines
+	}
+	kib, err := procValue(from.pid, "status", "VmHWM:")
 	return watched{
 		memory: kib / 1024, share: float64(after.ticks-before.ticks) / ticksPerSecond / time.Since(begin).Seconds(),
-		handed: (after.handed - before.handed) / lines, pages: (after.written - before.written) / lines,
+		handed: (after.handed - before.handed) / lines, device: device,
 	}, err
 }
 
@@ -226,4 +245,27 @@ func procValue(pid int, file, name string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no %s in /proc/%d/%s", name, pid, file)
+}
+
+// deviceBytes is what was written to the device that a folder lies on (sectors of
+// 512 bytes, the seventh field of Documentation/block/stat.rst); -1 where there
+// is none.
+func deviceBytes(dir string) float64 {
+	var s syscall.Stat_t
+	if syscall.Stat(dir, &s) != nil {
+		return -1
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(uint64(s.Dev)), unix.Minor(uint64(s.Dev))))
+	if err != nil {
+		return -1
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 7 {
+		return -1
+	}
+	sectors, err := strconv.ParseFloat(fields[6], 64)
+	if err != nil {
+		return -1
+	}
+	return 512 * sectors
 }
