@@ -333,6 +333,8 @@ func kafkaMutants() []mutant {
 			"\t\t\t<-before\n", "", server},
 		{"a partition is another's only after it was given back", "engine/landing/kafka/group.go",
 			"\t\tcfg.Revoked(partitions)\n", "\t\tgo cfg.Revoked(partitions)\n", []string{"-run", "Members", "./engine/landing/kafka"}},
+		{"what could not be released is asked for again", "engine/landing/kafka/log.go",
+			"\t\tl.releaseOwed()\n", "", []string{"-run", "AskedForAgain", "./engine/landing/kafka"}},
 		{"a replay into a topic waits until it is published", "cmd/internal/enginecli/replaytopic.go",
 			"start.Offset >= taken.Position.Offset {", "start.Offset >= 0 {", []string{"-run", "ReplayIntoATopicWaits", "./cmd/internal/enginecli"}},
 		{"a content is replayed by one way", "cmd/internal/enginecli/replaynote.go",

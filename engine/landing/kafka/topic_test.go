@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"landfall/edge/record"
 	"landfall/engine/landing"
@@ -216,6 +219,31 @@ func TestReleasedIsBelowTheStart(t *testing.T) {
 	if _, err := l.Behind(0, stream.Position{Log: "x"}); !errors.Is(err, landing.ErrPosition) {
 		t.Errorf("behind: %v", err)
 	}
+}
+
+// TestReleaseIsAskedForAgain: what the brokers did not delete, as while a replica
+// is away, is deleted later without another Release.
+func TestReleaseIsAskedForAgain(t *testing.T) {
+	cluster := fake(t)
+	l := openLog(t, Config{Brokers: cluster.ListenAddrs(), Topic: "landing", Partitions: 1, Replication: 1})
+	c := landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
+	for range 3 {
+		if err := l.Append(t.Context(), c.Block(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteRecords}, Err: kerr.PolicyViolation, Count: -1})
+	if err := l.Release(0, stream.Position{Log: string(l.ID()), Offset: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if start, _, err := l.Bounds(t.Context(), 0); err != nil || start.Offset != 0 {
+		t.Fatalf("begins at %+v, %v", start, err)
+	}
+	fault.Remove()
+	until(t, "it is deleted", func() bool {
+		start, _, err := l.Bounds(t.Context(), 0)
+		return err == nil && start.Offset == 2
+	})
 }
 
 // TestForeignRecords: what somebody else wrote into the topic is passed over and
