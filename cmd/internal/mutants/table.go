@@ -256,7 +256,7 @@ func bucketMutants() []mutant {
 		{"C5 in a bucket: an upload is completed only where its target is absent", "sinks/object/s3/lake.go",
 			"\tabsent.SetMatchETagExcept(\"*\")\n", "", s3},
 		{"C5 in a bucket: only what is seen is published, whatever the answer", "sinks/object/s3/lake.go",
-			"\t\terr = l.sameContent(ctx, staged)\n\t\tif !errors", "\t\tif err = completed; !errors", s3},
+			"\t\terr := l.seen(ctx, staged, completed == nil)\n", "\t\terr := completed\n", s3},
 		{"C5 in a bucket: a completion that a kill cut is finished", "sinks/object/s3/lake.go",
 			"[]upload{u, u.interrupted(staged.Parts)}", "[]upload{u}", s3},
 		{"what a cut completion left goes", "sinks/object/s3/lake.go",

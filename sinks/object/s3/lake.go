@@ -112,30 +112,43 @@ func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
 	case !ours || u.target != staged.Target || staged.Parts == "":
 		return fmt.Errorf("%w: staged by another kind of lake", err)
 	}
-	confirmed := false
+	var errs error
 	for _, u := range []upload{u, u.interrupted(staged.Parts)} {
 		completed := l.complete(ctx, u, staged.Parts)
 		if completed == nil {
 			failpoint.Hit("c5.after-rename")
 		}
-		err = l.sameContent(ctx, staged)
+		err := l.seen(ctx, staged, completed == nil)
 		if !errors.Is(err, checkpoint.ErrNotExist) {
 			return err
 		}
 		if completed != nil && !is(completed, noSuchUpload) {
 			return completed
 		}
-		confirmed = confirmed || completed == nil
-		err = errors.Join(err, completed)
+		errs = errors.Join(errs, err, completed)
 	}
-	if confirmed {
-		return ErrUnseen
-	}
-	return err
+	return errs
 }
 
-// ErrUnseen says that the store confirmed a file and does not show it. It may
-// still be at it, or never will; the rows stay in the landing log.
+// looks is how often a file that the store confirmed is looked for, with longer
+// and longer waits: another request may be at it.
+const looks = 6
+
+// seen is sameContent, patient where the store confirmed the file. ErrUnseen.
+func (l *Lake) seen(ctx context.Context, staged stream.Staged, confirmed bool) error {
+	for look, wait := 1, l.b.cfg.Backoff; ; look, wait = look+1, 2*wait {
+		err := l.sameContent(ctx, staged)
+		if !confirmed || !errors.Is(err, checkpoint.ErrNotExist) {
+			return err
+		}
+		if look >= looks || !pause(ctx, wait) {
+			return fmt.Errorf("%w: %w", ErrUnseen, err)
+		}
+	}
+}
+
+// ErrUnseen says that the store confirmed a file and does not show it, and may
+// never do so; the rows stay in the landing log.
 var ErrUnseen = errors.New("the object store confirmed the file and does not show it")
 
 // interrupted is how versitygw 1.8 names an upload while it completes it, and for
