@@ -35,6 +35,9 @@ type brokerLink struct {
 	// publishes on it; disconnected when it is gone.
 	connected    func(publish func(topic string, payload []byte))
 	disconnected func()
+	// announce has a message without a topic, which no broker sends, go before
+	// those of each connection, once its subscriptions stand.
+	announce bool
 
 	messages chan message
 }
@@ -127,6 +130,12 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 	err := l.subscribe(ctx, client)
 	if err == nil && l.cfg.StatusTopic != "" {
 		client.Publish(l.cfg.StatusTopic, 1, true, "online")
+	}
+	if err == nil && l.announce {
+		select {
+		case l.messages <- message{}:
+		case <-ctx.Done():
+		}
 	}
 	if err == nil {
 		select {

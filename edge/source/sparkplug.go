@@ -47,7 +47,6 @@ type Sparkplug struct {
 	mu      sync.Mutex
 	publish func(topic string, payload []byte) // of the connection; nil: there is none; guarded by mu
 	born    map[string]time.Time               // when a node was last asked; guarded by mu
-	fresh   bool                               // a new connection: all known nodes are asked; guarded by mu
 }
 
 // rebirthInterval is the least time between two questions to one node.
@@ -72,7 +71,7 @@ func (s *Sparkplug) Run(ctx context.Context, sink Sink) error {
 	for _, g := range s.cfg.Groups {
 		filters["spBv1.0/"+g+"/#"] = 0
 	}
-	link := brokerLink{cfg: &s.cfg.Broker, meter: &s.meter, filters: filters}
+	link := brokerLink{cfg: &s.cfg.Broker, meter: &s.meter, filters: filters, announce: true}
 	link.connected = func(publish func(string, []byte)) { s.setPublish(publish) }
 	link.disconnected = func() { s.setPublish(nil) }
 	return link.run(ctx, func(messages []message, _ *acknowledger) error { return s.take(messages, sink) })
@@ -81,7 +80,7 @@ func (s *Sparkplug) Run(ctx context.Context, sink Sink) error {
 func (s *Sparkplug) setPublish(publish func(string, []byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.publish, s.fresh = publish, publish != nil
+	s.publish = publish
 }
 
 // take delivers messages in their order.
@@ -90,6 +89,10 @@ func (s *Sparkplug) take(messages []message, sink Sink) error {
 	b, bytes := &Batch{Stream: "sparkplug", ReceivedAt: wall, Monotonic: mono}, 0
 	for i := range messages {
 		msg := &messages[i]
+		if msg.topic == "" {
+			s.askAll()
+			continue
+		}
 		r := sensor.Report{Origin: sensor.OriginSparkplug, Address: msg.topic, Payload: msg.payload}
 		v := s.host.Read(&r)
 		s.lost.Add(v.Lost)
@@ -108,11 +111,13 @@ func (s *Sparkplug) take(messages []message, sink Sink) error {
 		}
 		b.Lines = append(b.Lines, line)
 	}
-	s.askAll()
 	return s.deliver(b, sink)
 }
 
 func (s *Sparkplug) deliver(b *Batch, sink Sink) error {
+	if len(b.Lines) == 0 {
+		return nil
+	}
 	s.lines(b)
 	if err := sink.Deliver(b); err != nil {
 		return fmt.Errorf("%w: %w", errStopped, err)
@@ -120,16 +125,9 @@ func (s *Sparkplug) deliver(b *Batch, sink Sink) error {
 	return nil
 }
 
-// askAll asks every known node after a new connection: what was said between
-// the two is lost, a death or a birth perhaps.
+// askAll asks every known node on a new connection, whether it speaks or not: what
+// was said between the two is lost, a death or a birth perhaps.
 func (s *Sparkplug) askAll() {
-	s.mu.Lock()
-	fresh := s.fresh
-	s.fresh = false
-	s.mu.Unlock()
-	if !fresh {
-		return
-	}
 	for _, node := range s.host.Nodes() {
 		s.ask(node)
 	}

@@ -71,6 +71,19 @@ func TestSparkplugAsksForBirths(t *testing.T) {
 	if st := s.Status(); st.Lost != 2 || st.Rejected == 0 || st.Resend {
 		t.Errorf("%+v", st)
 	}
+	// A node that is silent after a new connection is asked too: its death may have
+	// been missed.
+	b.kill()
+	eventually(t, "the loss", func() bool { return s.Status().State == StateAbsent })
+	s.mu.Lock()
+	clear(s.born) // as if it had been asked long ago
+	s.mu.Unlock()
+	b.start()
+	eventually(t, "the question after a new connection", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.born["g/n"].IsZero()
+	})
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

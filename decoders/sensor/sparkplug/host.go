@@ -194,10 +194,13 @@ func (n *node) session(r *sensor.Report, id, kind, deviceName string, p *payload
 	return v
 }
 
-// death ends a node's session, if it is this one's.
+// death ends a node's session, unless it is an earlier one's, which a broker may
+// send after the birth of the next. One that is ahead is of a session whose birth
+// was missed, or of a node that counts on too soon: dead it is either way. bdSeq
+// runs from 0 to 255 (Sparkplug 3.0, 6.4.1).
 func (n *node) death(r *sensor.Report, p *payload) {
 	for i := range p.metrics {
-		if m := &p.metrics[i]; m.name == "bdSeq" && n.born && m.number != n.bdSeq {
+		if m := &p.metrics[i]; m.name == "bdSeq" && n.born && int8(uint8(m.number)-uint8(n.bdSeq)) < 0 {
 			r.Reason = RejectOldDeath
 			return
 		}

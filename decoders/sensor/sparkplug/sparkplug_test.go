@@ -170,6 +170,29 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// TestDeaths: an earlier session's is old; that of a session whose birth was missed
+// is not; and the number turns over.
+func TestDeaths(t *testing.T) {
+	counter := func(v byte) []byte {
+		return append([]byte{1<<3 | 2, 5}, "bdSeq\x20\x04\x58"+string(binary.AppendUvarint(nil, uint64(v)))...)
+	}
+	for _, tt := range []struct {
+		birth, death byte
+		want         string
+	}{
+		{3, 3, "g/n a @0 bad_stale"}, {3, 2, "! sparkplug_old_death"}, {3, 4, "g/n a @0 bad_stale"},
+		{0, 255, "! sparkplug_old_death"}, {255, 0, "g/n a @0 bad_stale"},
+	} {
+		h := NewHost()
+		birth := sensor.Report{Address: "spBv1.0/g/NBIRTH/n", Payload: encode(0, counter(tt.birth), named("a", 1, 1))}
+		h.Read(&birth)
+		r := sensor.Report{Address: "spBv1.0/g/NDEATH/n", Payload: encode(0, counter(tt.death))}
+		if got := shown(&r, h.Read(&r)); got != tt.want {
+			t.Errorf("born %d, died %d: %s, want %s", tt.birth, tt.death, got, tt.want)
+		}
+	}
+}
+
 // FuzzHost: no message panics, each gives readings or a reason, whatever came
 // before it.
 func FuzzHost(f *testing.F) {
