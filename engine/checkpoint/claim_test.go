@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,7 +296,13 @@ func TestStatsTellHowPublishingStands(t *testing.T) {
 		cfg := config(store, s)
 		cfg.Attempts, cfg.Backoff = 3, time.Minute
 		c := claim(t, cfg)
-		s.publish = func() error { return errLost }
+		var back atomic.Bool
+		s.publish = func() error {
+			if back.Load() {
+				return nil
+			}
+			return errLost
+		}
 		began := time.Now()
 		if err := commit(t, c, 1); err != nil {
 			t.Fatal(err)
@@ -304,7 +311,7 @@ func TestStatsTellHowPublishingStands(t *testing.T) {
 		if st := c.Stats(); st.PublishError != "sink "+s.Name()+": "+errLost.Error() || !st.OldestPending.Equal(began) || st.Published != 0 {
 			t.Errorf("stats %+v", st)
 		}
-		s.publish = nil
+		back.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if st := c.Stats(); st.PublishError != "" || !st.OldestPending.IsZero() || st.Published != 1 {
