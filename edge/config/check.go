@@ -105,12 +105,19 @@ func Path(name string) string {
 	return name
 }
 
+// IsCredential tells whether name is "credential:NAME", as in Path.
+func IsCredential(name string) bool { return strings.HasPrefix(name, credential) }
+
+// IsAbsent tells whether name is a credential, and this is not the service that
+// systemd hands it to.
+func IsAbsent(name string) bool { return IsCredential(name) && os.Getenv(credentialsDir) == "" }
+
 // ReadFiles gives the contents of files of at most MaxFileBytes each, for
-// certificates and keys. Names are as in Path.
+// certificates, keys, names and passwords. Names are as in Path.
 func ReadFiles(fsys durable.FS, names ...string) ([][]byte, error) {
 	var out [][]byte
 	for _, name := range names {
-		if strings.HasPrefix(name, credential) && os.Getenv(credentialsDir) == "" {
+		if IsAbsent(name) {
 			return nil, fmt.Errorf("%s: no credentials are here: systemd hands them to the service alone", name)
 		}
 		name = Path(name)

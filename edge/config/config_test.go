@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,21 @@ func TestRefusesWithLineKeyAndWhatWasExpected(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q:\n got %s\nwant %s", c.in, err, c.want)
 		}
+	}
+}
+
+// TestRefusalsHidePasswords: what is refused is logged, and a URL's password is
+// not for those who read logs.
+func TestRefusalsHidePasswords(t *testing.T) {
+	for _, url := range []string{"http://user:secret@host:1/", "user://:secret@", "http://user:a/b secret@host", "mqtt://secret@host/a@b"} {
+		for _, err := range []error{&FieldError{Key: "k", Got: strconv.Quote(url), Want: "x"}, &Error{File: "f", Got: url, Want: "x"}} {
+			if text := err.Error(); strings.Contains(text, "secret") || !strings.Contains(text, "://…@") {
+				t.Errorf("%s: %s", url, text)
+			}
+		}
+	}
+	if text := Shown("tcp://host:502, rtu:///dev/tty"); text != "tcp://host:502, rtu:///dev/tty" {
+		t.Error(text)
 	}
 }
 

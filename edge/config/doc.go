@@ -23,6 +23,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ type Error struct {
 	File string
 	Line int    // from 1; 0 when the key is absent from the file
 	Key  string // like "sources[0].udp.listen"
-	Got  string // what stands there; may be empty
+	Got  string // what stands there, as Shown gives it; may be empty
 	Want string // what was expected
 }
 
@@ -49,12 +50,21 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %s", e.Key)
 	}
 	if e.Got != "" {
-		fmt.Fprintf(&b, ": got %s, expected %s", e.Got, e.Want)
+		fmt.Fprintf(&b, ": got %s, expected %s", Shown(e.Got), e.Want)
 	} else {
 		fmt.Fprintf(&b, ": expected %s", e.Want)
 	}
 	return b.String()
 }
+
+// userinfo is the part of a URL that may hold a password. It goes on to the last
+// '@' there is: in a URL that is wrong a password may hold anything.
+var userinfo = regexp.MustCompile(`://.*@`)
+
+// Shown gives text without the names and passwords of the URLs within it.
+// Configurations with such URLs are refused, but for forward.proxy; a refusal is
+// logged, and must not say more than the file, which few may read.
+func Shown(text string) string { return userinfo.ReplaceAllString(text, "://…@") }
 
 // Unwrap gives ErrInvalid.
 func (e *Error) Unwrap() error { return ErrInvalid }

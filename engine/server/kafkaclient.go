@@ -17,7 +17,8 @@ import (
 	"landfall/edge/durable"
 )
 
-// KafkaTLSConfig names the files of a connection to brokers, PEM.
+// KafkaTLSConfig names the files of a connection to brokers, PEM; names are as
+// in config.Path.
 type KafkaTLSConfig struct {
 	Enabled  bool   `yaml:"enabled"`
 	CAFile   string `yaml:"ca_file"` // who signs the brokers' certificates; empty: the system's
@@ -26,7 +27,7 @@ type KafkaTLSConfig struct {
 }
 
 // KafkaSASLConfig says who the engine is to the brokers. Secrets stand in files
-// of their own.
+// of their own, with names as in config.Path.
 type KafkaSASLConfig struct {
 	Mechanism    string `yaml:"mechanism"` // empty: none
 	UserFile     string `yaml:"user_file"`
@@ -48,8 +49,14 @@ func validateKafkaClient(p *config.Problems, at string, brokers []string, t *Kaf
 		p.Add(false, at+"sasl.mechanism", "PLAIN without tls, to "+brokers[remote], "tls.enabled: true, or a SCRAM mechanism: the password would cross the network in the clear")
 	}
 	for key, name := range map[string]string{"tls.ca_file": t.CAFile, "tls.cert_file": t.CertFile, "tls.key_file": t.KeyFile, "sasl.user_file": s.UserFile, "sasl.password_file": s.PasswordFile} {
-		p.Add(name == "" || filepath.IsAbs(name), at+key, strconv.Quote(name), "an absolute path")
+		p.Add(name == "" || filepath.IsAbs(name) || config.IsCredential(name), at+key, strconv.Quote(name), "an absolute path, or credential:NAME")
 	}
+}
+
+// KafkaCredentials gives the credentials that the connection needs and that are
+// not here, because systemd hands them to the service alone.
+func KafkaCredentials(t *KafkaTLSConfig, s *KafkaSASLConfig) []string {
+	return slices.DeleteFunc([]string{t.CAFile, t.CertFile, t.KeyFile, s.UserFile, s.PasswordFile}, func(name string) bool { return !config.IsAbsent(name) })
 }
 
 // KafkaOptions gives what a client of brokers needs beside their addresses. The
@@ -87,9 +94,9 @@ func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLCon
 func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.CAFile != "" {
-		pem, err := durable.ReadFile(fsys, t.CAFile)
+		pem, err := readNamed(fsys, at+"tls.ca_file", t.CAFile)
 		if err != nil {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: err.Error(), Want: "a file that can be read"}
+			return nil, err
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
@@ -99,13 +106,13 @@ func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error
 	if t.CertFile == "" {
 		return c, nil
 	}
-	cert, err := durable.ReadFile(fsys, t.CertFile)
+	cert, err := readNamed(fsys, at+"tls.cert_file", t.CertFile)
 	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a file that can be read"}
+		return nil, err
 	}
-	key, err := durable.ReadFile(fsys, t.KeyFile)
+	key, err := readNamed(fsys, at+"tls.key_file", t.KeyFile)
 	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.key_file", Got: err.Error(), Want: "a file that can be read"}
+		return nil, err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -115,11 +122,20 @@ func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error
 	return c, nil
 }
 
+// readNamed reads a file or credential that the configuration names under key.
+func readNamed(fsys durable.FS, key, name string) ([]byte, error) {
+	data, err := config.ReadFiles(fsys, name)
+	if err != nil {
+		return nil, &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
+	}
+	return data[0], nil
+}
+
 // secret reads a file that holds one, without the line's end.
 func secret(fsys durable.FS, key, name string) (string, error) {
-	data, err := durable.ReadFile(fsys, name)
+	data, err := readNamed(fsys, key, name)
 	if err != nil {
-		return "", &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
+		return "", err
 	}
 	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
 		return "", &config.FieldError{Key: key, Got: "an empty file", Want: "the secret on one line"}

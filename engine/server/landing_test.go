@@ -114,6 +114,10 @@ func TestRolesAndKafkaAreChecked(t *testing.T) {
 			c.Roles, c.Listen, c.Identity = []string{RoleTasks}, "", IdentityConfig{}
 		},
 		"ingest": func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "" },
+		"credentials": func(c *Config) {
+			c.Landing.Kafka.TLS = KafkaTLSConfig{true, "credential:ca", "credential:cert", "credential:key"}
+			c.Landing.Kafka.SASL = KafkaSASLConfig{"SCRAM-SHA-512", "credential:user", "credential:password"}
+		},
 		"PLAIN to this machine": func(c *Config) {
 			c.Landing.Kafka.SASL = KafkaSASLConfig{"PLAIN", "/u", "/f"}
 			c.Sinks.Kafka.SASL, c.Sinks.Kafka.Brokers = KafkaSASLConfig{"PLAIN", "/u", "/f"}, []string{"localhost:9092"}
@@ -163,7 +167,8 @@ func TestKafkaFiles(t *testing.T) {
 	if err := errors.Join(os.WriteFile(secretFile, []byte("secret\n"), 0o600), os.WriteFile(empty, []byte("\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for password, ok := range map[string]bool{secretFile: true, empty: false} {
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for password, ok := range map[string]bool{secretFile: true, empty: false, "credential:secret": true, "credential:empty": false, "credential:none": false} {
 		opts, err := KafkaOptions(durable.OS{}, "x.", &KafkaTLSConfig{Enabled: true}, &KafkaSASLConfig{"SCRAM-SHA-512", secretFile, password})
 		var field *config.FieldError
 		if ok && (err != nil || len(opts) != 2) || !ok && (!errors.As(err, &field) || field.Key != "x.sasl.password_file") {
@@ -173,6 +178,7 @@ func TestKafkaFiles(t *testing.T) {
 	for key, c := range map[string]KafkaTLSConfig{
 		"x.tls.ca_file":   {Enabled: true, CAFile: secretFile},
 		"x.tls.cert_file": {Enabled: true, CertFile: secretFile, KeyFile: secretFile},
+		"x.tls.key_file":  {Enabled: true, CertFile: "credential:secret", KeyFile: "credential:none"},
 	} {
 		_, err := KafkaOptions(durable.OS{}, "x.", &c, &KafkaSASLConfig{})
 		var field *config.FieldError

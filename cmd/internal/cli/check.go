@@ -88,7 +88,7 @@ func problems(all []Problem, err error) []Problem {
 		}
 		return all
 	case errors.As(err, &one):
-		return append(all, Problem{one.File, one.Line, one.Key, one.Got, one.Want, err.Error()})
+		return append(all, Problem{one.File, one.Line, one.Key, config.Shown(one.Got), one.Want, err.Error()})
 	}
 	return append(all, Problem{Text: err.Error()})
 }

@@ -216,3 +216,32 @@ func TestCredentialsAreTheServices(t *testing.T) {
 		t.Errorf("inside, with bad ones: %d\n%s%s", code, out, errs)
 	}
 }
+
+// TestPasswordsAreNotPrinted: a URL with a password in it is refused or used, and
+// in neither case said.
+func TestPasswordsAreNotPrinted(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "edge.yaml")
+	const sources = "{name: u, udp: {listen: \"127.0.0.1:0\"}}"
+	for _, c := range []struct {
+		forward, sources string
+		code             int
+	}{
+		{`{url: "http://user:s3cret@127.0.0.1:1/"}`, sources, cli.ExitConfig},
+		{`{url: "https://e.example:1/", proxy: "ftp://user:s3cret@127.0.0.1:1/"}`, sources, cli.ExitConfig},
+		{`{url: "https://e.example:1/"}`, `{name: m, mqtt: {broker: {url: "mqtt://user:s3cret@127.0.0.1:1"}, topics: [{topic: a}]}}`, cli.ExitConfig},
+		{`{url: "https://e.example:1/"}`, `{name: m, modbus: {url: "tcp://user:s3cret@127.0.0.1:1"}}`, cli.ExitConfig},
+		{`{url: "https://e.example:1/", proxy: "http://user:s3cret@127.0.0.1:1/"}`, sources, 0},
+	} {
+		text := fmt.Sprintf("gateway: pier\ndata_dir: %s/data\nsources: [%s]\nforward: %s\n", dir, c.sources, c.forward)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"check"}, {"check", "--json"}, {"explain"}, {"explain", "--json"}} {
+			code, out, errs := run(t, append(args, "-c", file)...)
+			if code != c.code || strings.Contains(out+errs, "s3cret") {
+				t.Errorf("%v of %s: %d\n%s%s", args, text, code, out, errs)
+			}
+		}
+	}
+}

@@ -105,6 +105,9 @@ func named(c *server.Config, key string) bool {
 
 // checkTopic asks for the topic of the landing log, and makes none.
 func checkTopic(ctx context.Context, c *server.Config, out io.Writer) error {
+	if absent(&c.Landing.Kafka.TLS, &c.Landing.Kafka.SASL, out, "topic "+c.Landing.Kafka.Topic) {
+		return nil
+	}
 	k, err := c.Landing.Kafka.LogConfig(durable.OS{})
 	if err != nil {
 		return err

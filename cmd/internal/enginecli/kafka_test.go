@@ -118,3 +118,26 @@ func TestBrokersAreToldWhoAsks(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokersAreNotAskedWithoutCredentials: outside the service check says so and
+// asks nobody; the service itself reads them.
+func TestBrokersAreNotAskedWithoutCredentials(t *testing.T) {
+	dir := t.TempDir()
+	client := `{brokers: ["127.0.0.1:1"], topic: landing, partitions: 1, tls: {enabled: true, ca_file: "credential:ca"}, sasl: {mechanism: SCRAM-SHA-512, user_file: "credential:user", password_file: "credential:password"}}`
+	file := write(t, filepath.Join(dir, "engine.yaml"), fmt.Sprintf("listen: 127.0.0.1:0\nidentity: {unauthenticated: true}\nlake: {dir: %s/lake}\nlanding: {kafka: %s}\nsinks: {kafka: %s}\n",
+		dir, client, strings.Replace(client, "topic: landing, partitions: 1, ", "", 1)))
+	for name, content := range map[string]string{"ca": "no certificate", "user": "u", "password": "p"} {
+		write(t, filepath.Join(dir, name), content)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	code, out, errs := engine(t, "check", "-c", file)
+	for _, want := range []string{"topic landing: not asked: systemd hands credential:ca, credential:user, credential:password", "127.0.0.1:1: not asked"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("outside: %d, without %q\n%s%s", code, want, out, errs)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if code, out, errs := engine(t, "check", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "landing.kafka.tls.ca_file") || !strings.Contains(errs, "PEM") {
+		t.Errorf("inside, with a bad one: %d\n%s%s", code, out, errs)
+	}
+}
