@@ -38,7 +38,7 @@ func runCommand(version string) *cobra.Command {
 	return c
 }
 
-// loadAll is load, and tries the directories, buckets and certificates too: a
+// loadAll is load, and tries the directories, buckets, certificates and secrets too: a
 // reload must know that everything can be used before the old configuration
 // ends. A store that does not answer is waited for at the start, and may come
 // back after a reload.
@@ -54,6 +54,9 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 		if _, _, err := openLake(context.Background(), p); err != nil && !s3.Transient(err) {
 			return nil, nil, f.Locate(err)
 		}
+	}
+	if _, err := c.Landing.Kafka.LogConfig(durable.OS{}); err != nil {
+		return nil, nil, f.Locate(err)
 	}
 	if _, err := kafkaSink(&c.Sinks.Kafka); err != nil {
 		return nil, nil, f.Locate(err)
