@@ -29,7 +29,7 @@ type link struct {
 }
 
 func newLink(cfg Config) (*link, error) {
-	proxy, err := proxyFunc(cfg.Proxy)
+	proxy, err := ProxyFunc(cfg.Proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,8 @@ func newLink(cfg Config) (*link, error) {
 	}, nil
 }
 
-func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
+// ProxyFunc gives what http.Transport.Proxy is for a Config.Proxy; nil: none.
+func ProxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
 	switch proxy {
 	case "":
 		return http.ProxyFromEnvironment, nil

@@ -19,6 +19,7 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/edge/forward"
 	"landfall/edge/source"
 	"landfall/edge/wire"
 )
@@ -190,9 +191,13 @@ func certificate(k *certs.Keeper) cli.Finding {
 }
 
 // reach asks the engine something it refuses in its own words, so that a
-// captive portal is not taken for it.
+// captive portal is not taken for it. It goes the way that forwarding goes.
 func reach(ctx context.Context, c *agent.Config, secure *tls.Config) cli.Finding {
-	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, DisableKeepAlives: true}, Timeout: dialPatience}
+	proxy, err := forward.ProxyFunc(c.Forward.Proxy)
+	if err != nil {
+		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}
+	}
+	client := &http.Client{Transport: &http.Transport{Proxy: proxy, TLSClientConfig: secure, DisableKeepAlives: true}, Timeout: dialPatience}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Forward.URL, "/")+wire.Path, nil)
 	if err != nil {
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,5 +245,25 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 				t.Errorf("%v of %s: %d\n%s%s", args, text, code, out, errs)
 			}
 		}
+	}
+}
+
+// TestDoctorTakesTheProxy: the engine is asked the way that forwarding goes.
+func TestDoctorTakesTheProxy(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host == "engine.invalid:1" {
+			w.Header().Set("Allow", http.MethodPost)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		}
+	}))
+	defer proxy.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "edge.yaml")
+	text := fmt.Sprintf("gateway: pier\ndata_dir: %s/data\nsources: [{name: u, udp: {listen: \"127.0.0.1:0\"}}]\nforward: {url: \"http://engine.invalid:1/\", proxy: %q}\n", dir, proxy.URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, out, errs := run(t, "doctor", "-c", file); !strings.Contains(out, "http://engine.invalid:1/ answers") {
+		t.Errorf("%s%s", out, errs)
 	}
 }
