@@ -139,11 +139,14 @@ func (a *audit) judge(ctx context.Context, m *checkpoint.Manifest, there map[str
 				continue
 			}
 			// It may have been published since the lake was listed.
-			if a.exists(ctx, s.Target) || a.exists(ctx, s.Name) || a.exists(ctx, s.Target) {
+			switch held, err := a.Files.Holds(ctx, s); {
+			case err != nil:
+				a.problem("%s was committed in epoch %s of %s, and where it is cannot be told: %v", s.Target, p.Epoch, t.Task, err)
+			case held:
 				whole = false
-				continue
+			default:
+				a.problem("%s was committed in epoch %s of %s and is neither published nor staged", s.Target, p.Epoch, t.Task)
 			}
-			a.problem("%s was committed in epoch %s of %s and is neither published nor staged", s.Target, p.Epoch, t.Task)
 		}
 		if !whole {
 			t.Pending++
@@ -154,11 +157,6 @@ func (a *audit) judge(ctx context.Context, m *checkpoint.Manifest, there map[str
 }
 
 func isTable(t table.Name) bool { return slices.Contains(table.Names(), t) }
-
-func (a *audit) exists(ctx context.Context, name string) bool {
-	there, err := a.Files.Exists(ctx, name)
-	return there && err == nil
-}
 
 func (a *audit) note(format string, args ...any) {
 	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"landfall/edge/durable"
+	"landfall/engine/stream"
 )
 
 // Files is how the audit reads a lake: names with '/' between their parts,
@@ -19,8 +20,9 @@ type Files interface {
 	List(ctx context.Context, folder string) ([]string, error)
 	// Open opens a file; fs.ErrNotExist or checkpoint.ErrNotExist.
 	Open(ctx context.Context, name string) (File, error)
-	// Exists tells whether a file is there, published or staged.
-	Exists(ctx context.Context, name string) (bool, error)
+	// Holds tells whether a committed file is there, published or staged, also
+	// when it is published meanwhile.
+	Holds(ctx context.Context, committed stream.Staged) (bool, error)
 }
 
 // File is one of them.
@@ -85,11 +87,13 @@ type sized struct {
 // Size implements File.
 func (s sized) Size() int64 { return s.size }
 
-// Exists implements Files.
-func (d directory) Exists(_ context.Context, name string) (bool, error) {
-	_, err := d.fs.Stat(d.at(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// Holds implements Files.
+func (d directory) Holds(_ context.Context, committed stream.Staged) (bool, error) {
+	for _, name := range []string{committed.Target, committed.Name, committed.Target} {
+		_, err := d.fs.Stat(d.at(name))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
 	}
-	return err == nil, err
+	return false, nil
 }

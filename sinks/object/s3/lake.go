@@ -263,6 +263,21 @@ func (l *Lake) uploadPage(ctx context.Context, key, id string) (page minio.ListM
 	return page, err
 }
 
+// Holds tells whether a committed file is published or staged, also when it is
+// published meanwhile, or a kill of the store cut that (see interrupted).
+func (l *Lake) Holds(ctx context.Context, committed stream.Staged) (bool, error) {
+	names := []string{committed.Target, committed.Name}
+	if u, ok := parseUpload(committed.Name); ok {
+		names = append(names, u.interrupted(committed.Parts).String())
+	}
+	for _, name := range append(names, committed.Target) {
+		if there, err := l.Exists(ctx, name); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
 // Exists tells whether a file is published, or staged, under a name.
 func (l *Lake) Exists(ctx context.Context, name string) (bool, error) {
 	if u, ok := parseUpload(name); ok {

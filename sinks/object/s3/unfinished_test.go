@@ -24,6 +24,14 @@ func TestACompletionThatAKillCutIsFinished(t *testing.T) {
 	etag := fmt.Sprintf("%x-1", md5.Sum(part[:]))
 	staged := stage(t, l, "t/task-0000-1", rows)
 	server.Interrupt(t, etag)
+	if held, err := l.Holds(t.Context(), staged); !held || err != nil {
+		t.Errorf("cut short: held %v, %v", held, err)
+	}
+	lost := staged
+	lost.Target, lost.Name = "t/task-0000-9", strings.Replace(staged.Name, "-0000-1", "-0000-9", 1)
+	if held, err := l.Holds(t.Context(), lost); held || err != nil {
+		t.Errorf("nowhere: held %v, %v", held, err)
+	}
 	for range 2 {
 		if err := l.Publish(t.Context(), staged); err != nil {
 			t.Fatal(err)
