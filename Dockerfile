@@ -13,7 +13,7 @@
 # Podman and buildah: add --format docker, or the image has no health check. A buildah that does not know BUILDPLATFORM
 # (1.28) builds for another architecture with --build-arg BUILDPLATFORM=linux/amd64 --platform linux/arm64.
 
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM golang:1.26.11 AS build
 ARG TARGETARCH
 ARG VERSION=container
 ARG SOURCE_DATE_EPOCH=0

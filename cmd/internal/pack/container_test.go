@@ -91,7 +91,7 @@ func (s *store) do(name string, args ...string) string {
 }
 
 // golang is the image that the Dockerfile builds in.
-const golang = "docker.io/library/golang:1.26"
+const golang = "docker.io/library/golang:1.26.11"
 
 // goBase makes an image of that name: a shell, and an environment for the Go of this
 // machine, which is mounted when something is built, as are its caches. No
