@@ -117,7 +117,7 @@ func startPrometheus(t *testing.T, path string, c chain) string {
 // dashboardQueries gives every expression of the dashboard.
 func dashboardQueries(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/monitoring/dashboard.json")
+	text, err := os.ReadFile(dashboardFile)
 	if err != nil {
 		t.Fatal(err)
 	}
