@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,14 @@ func TestATopicThatPromisesLessIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatalf("set %s=%s: %v", key, value, err)
 		}
+		// The controller confirmed it; the broker that is asked hears of it a moment later.
+		until(t, "the broker says "+key+"="+value, func() bool {
+			said, err := admin.DescribeTopicConfigs(t.Context(), cfg.Topic)
+			if err != nil || len(said) != 1 {
+				return false
+			}
+			return slices.ContainsFunc(said[0].Configs, func(c kadm.Config) bool { return c.Key == key && c.MaybeValue() == value })
+		})
 	}
 	for key, bad := range map[string]string{
 		"unclean.leader.election.enable": "true", "cleanup.policy": "compact,delete", "retention.ms": "604800000",
