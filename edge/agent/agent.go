@@ -109,10 +109,14 @@ func (a *Agent) assemble() error {
 	if err != nil {
 		return err
 	}
+	proxy, err := a.cfg.ProxyTo(a.opt.FS, a.opt.Logger)
+	if err != nil {
+		return err
+	}
 	a.session, err = forward.New(forward.Config{
 		Clock: a.anchorsFor, Told: a.told,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
-		TLS: tlsConfig, Proxy: a.cfg.Forward.Proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
+		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
 	if errors.Is(err, forward.ErrRenamed) {
 		return fmt.Errorf("%w: %w", err, &config.FieldError{Key: "gateway", Got: a.cfg.Gateway, Want: "the name under which the log's records were captured, until they are forwarded"})

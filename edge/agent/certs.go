@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -39,7 +40,8 @@ func (f *ForwardConfig) certs(fsys durable.FS) certs.Config {
 // Errors: config.FieldErrors, joined.
 func (c *Config) Check(fsys durable.FS) error {
 	_, err := certs.Open(c.Forward.certs(fsys))
-	all := []error{err}
+	_, errProxy := c.ProxyTo(fsys, slog.New(slog.DiscardHandler))
+	all := []error{err, errProxy}
 	for i := range c.Sources {
 		s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s.broker", i, c.Sources[i].Kind())
 		var b *BrokerConfig

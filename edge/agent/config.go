@@ -142,6 +142,10 @@ type ForwardConfig struct {
 	// Proxy is the URL of a CONNECT proxy; empty: what the environment says
 	// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); direct: none.
 	Proxy string `yaml:"proxy"`
+	// ProxyUsernameFile and ProxyPasswordFile are files whose first line is the
+	// name, and the password, that the proxy asks for; empty: none.
+	ProxyUsernameFile string `yaml:"proxy_username_file"`
+	ProxyPasswordFile string `yaml:"proxy_password_file"`
 	// TLS files, PEM, only with https: who signs the cloud's certificate
 	// (empty: the system's roots), and this gateway's own certificate and key.
 	CAFile   string `yaml:"ca_file"`
@@ -225,8 +229,7 @@ func (f *ForwardConfig) validate(p *config.Problems) {
 	p.Add(f.Timeout >= time.Second, "forward.timeout", f.Timeout.String(), "a time of at least 1s")
 	p.Add(f.Linger >= 0 && f.Linger <= time.Hour, "forward.linger", f.Linger.String(), "a time from 0s (none) to 1h")
 	p.Add(f.RetryMax >= 500*time.Millisecond && f.RetryMax <= time.Hour, "forward.retry_max", f.RetryMax.String(), "a time from 500ms to 1h")
-	pu, err := url.Parse(f.Proxy)
-	p.Add(f.Proxy == "" || f.Proxy == "direct" || err == nil && (pu.Scheme == "http" || pu.Scheme == "https") && pu.Host != "", "forward.proxy", strconv.Quote(f.Proxy), "a URL like http://proxy:3128, direct, or nothing")
+	f.validateProxy(p)
 	secure := good && u.Scheme == "https"
 	for _, file := range []struct{ key, value string }{{"ca_file", f.CAFile}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}, {"server_name", f.ServerName}} {
 		p.Add(file.value == "" || secure, "forward."+file.key, strconv.Quote(file.value), "nothing, because the URL is not https")

@@ -179,7 +179,7 @@ func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.Br
 		c.ClientID = "landfall-" + gateway + "-" + name
 	}
 	if b.UsernameFile != "" {
-		l := &login{with: with, b: b, key: key}
+		l := &login{fs: with.fs, logger: with.logger, key: key + ".", nameFile: b.UsernameFile, passwordFile: b.PasswordFile}
 		if err := l.read(); err != nil {
 			return c, nil, err
 		}

@@ -60,12 +60,15 @@ func (b *BrokerConfig) host() string {
 	return u.Hostname()
 }
 
-// login is the name and password of a broker, from files that are read for
-// each connection, so that a changed password is taken up without a restart.
+// login is a name and a password from files that are read for each connection,
+// so that a changed password is taken up without a restart.
 type login struct {
-	with making
-	b    *BrokerConfig
-	key  string
+	fs     durable.FS
+	logger *slog.Logger
+	// key is what comes before username_file and password_file in the keys of
+	// the files.
+	key                    string
+	nameFile, passwordFile string // empty: none
 
 	mu             sync.Mutex
 	name, password string // guarded by mu; the last that could be read
@@ -74,13 +77,13 @@ type login struct {
 // read reads the files. Errors: config.FieldErrors.
 func (l *login) read() error {
 	var got [2]string
-	for i, f := range []struct{ key, file string }{{"username_file", l.b.UsernameFile}, {"password_file", l.b.PasswordFile}} {
+	for i, f := range []struct{ key, file string }{{"username_file", l.nameFile}, {"password_file", l.passwordFile}} {
 		if f.file == "" {
 			continue
 		}
-		data, err := config.ReadFiles(l.with.fs, f.file)
+		data, err := config.ReadFiles(l.fs, f.file)
 		if err != nil {
-			return &config.FieldError{Key: l.key + "." + f.key, Got: err.Error(), Want: "a file that this user may read"}
+			return &config.FieldError{Key: l.key + f.key, Got: err.Error(), Want: "a file that this user may read"}
 		}
 		line, _, _ := strings.Cut(string(data[0]), "\n")
 		got[i] = strings.TrimSuffix(line, "\r")
@@ -95,7 +98,7 @@ func (l *login) read() error {
 // be read, what they held before.
 func (l *login) credentials() (name, password string) {
 	if err := l.read(); err != nil {
-		l.with.logger.Error("name and password cannot be read; the old ones are used", "error", err)
+		l.logger.Error("name and password cannot be read; the old ones are used", "error", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -62,8 +62,8 @@ func (e *Error) Error() string {
 var userinfo = regexp.MustCompile(`://.*@`)
 
 // Shown gives text without the names and passwords of the URLs within it.
-// Configurations with such URLs are refused, but for forward.proxy; a refusal is
-// logged, and must not say more than the file, which few may read.
+// Configurations with such URLs are refused; a refusal is logged, and must not
+// say more than the file, which few may read.
 func Shown(text string) string { return userinfo.ReplaceAllString(text, "://…@") }
 
 // Unwrap gives ErrInvalid.

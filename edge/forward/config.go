@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -40,9 +41,8 @@ type Config struct {
 	StatePath string     // required; the file that holds AckedOffset, in a directory that exists
 
 	TLS *tls.Config // nil: the system's roots, no client certificate
-	// Proxy is a proxy's URL, "" for what the environment says (HTTPS_PROXY,
-	// HTTP_PROXY, NO_PROXY), or "direct" for none. https goes through CONNECT.
-	Proxy string
+	// Proxy is that of http.Transport; nil: none. https goes through CONNECT.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	// StallTimeout is how long a link may make no progress at all, in a
 	// handshake, in sending or in waiting for the answer. Default 30 s. There is
@@ -86,12 +86,6 @@ func (c Config) Validate() error {
 		return errors.New("forward: StatePath is empty")
 	case c.StallTimeout < 0 || c.MinRate < 0 || c.SendBuffer < 0:
 		return errors.New("forward: StallTimeout, MinRate and SendBuffer must not be negative")
-	}
-	if c.Proxy != "" && c.Proxy != "direct" {
-		p, err := url.Parse(c.Proxy)
-		if err != nil || p.Host == "" {
-			return fmt.Errorf("forward: Proxy %q: want a URL, direct, or nothing", c.Proxy)
-		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -28,18 +27,14 @@ type link struct {
 	patient time.Duration // without progress
 }
 
-func newLink(cfg Config) (*link, error) {
-	proxy, err := ProxyFunc(cfg.Proxy)
-	if err != nil {
-		return nil, err
-	}
+func newLink(cfg Config) *link {
 	dialer := &net.Dialer{
 		Timeout:         cfg.StallTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: cfg.StallTimeout / 2, Interval: cfg.StallTimeout / 6, Count: 3},
 		Control:         control(cfg.StallTimeout),
 	}
 	transport := &http.Transport{
-		Proxy: proxy,
+		Proxy: cfg.Proxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, addr)
 			if t, ok := c.(*net.TCPConn); ok {
@@ -62,22 +57,7 @@ func newLink(cfg Config) (*link, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		patient: cfg.StallTimeout + time.Duration(float64(2*cfg.SendBuffer)/float64(cfg.MinRate)*float64(time.Second)),
-	}, nil
-}
-
-// ProxyFunc gives what http.Transport.Proxy is for a Config.Proxy; nil: none.
-func ProxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
-	switch proxy {
-	case "":
-		return http.ProxyFromEnvironment, nil
-	case "direct":
-		return nil, nil
 	}
-	u, err := url.Parse(proxy)
-	if err != nil {
-		return nil, fmt.Errorf("forward: Proxy: %w", err)
-	}
-	return http.ProxyURL(u), nil
 }
 
 // exchange sends one request and gives the answer, checked. blocks is nil for a

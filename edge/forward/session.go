@@ -77,9 +77,7 @@ func New(cfg Config) (*Session, error) {
 	if err := checkName(gateway, cfg, marks); err != nil {
 		return nil, err
 	}
-	if s.link, err = newLink(cfg); err != nil {
-		return nil, err
-	}
+	s.link = newLink(cfg)
 	if s.enc, err = wire.NewEncoder(io.Discard); err != nil {
 		return nil, err
 	}

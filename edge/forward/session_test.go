@@ -121,7 +121,7 @@ var quick = Tuning{Linger: -1, BackoffMin: time.Millisecond, BackoffMax: 5 * tim
 
 func start(t testing.TB, cfg Config) (*Session, func()) {
 	t.Helper()
-	cfg.Gateway, cfg.Proxy = "mv-ada", "direct"
+	cfg.Gateway = "mv-ada"
 	if cfg.Tuning == (Tuning{}) {
 		cfg.Tuning = quick
 	}

@@ -48,7 +48,7 @@ func TestTheIngestIsToldOfABacklog(t *testing.T) {
 		store := newStore(t, seglog.Config{})
 		capture(t, store, 4, 10) // from 1 ms after 1970 on, behind the opening of the log
 		s, err := New(Config{
-			Gateway: "mv-ada", Proxy: "direct", URL: "http://127.0.0.1:1", Store: store, StatePath: filepath.Join(t.TempDir(), "forward"),
+			Gateway: "mv-ada", URL: "http://127.0.0.1:1", Store: store, StatePath: filepath.Join(t.TempDir(), "forward"),
 			Now: func() time.Time { return time.UnixMicro(1000).Add(c.age) },
 		})
 		if err != nil {

@@ -100,9 +100,6 @@ func start(t testing.TB, cfg forward.Config) (*forward.Session, func()) {
 	if cfg.Tuning == (forward.Tuning{}) {
 		cfg.Tuning = eager
 	}
-	if cfg.Proxy == "" {
-		cfg.Proxy = "direct"
-	}
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -296,7 +297,7 @@ func certificates(t *testing.T, client string) (roots *x509.CertPool, server, le
 }
 
 // connectProxy is a real CONNECT proxy that counts its tunnels.
-func connectProxy(t *testing.T) (url string, tunnels *atomic.Int64) {
+func connectProxy(t *testing.T) (at *url.URL, tunnels *atomic.Int64) {
 	t.Helper()
 	tunnels = new(atomic.Int64)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -324,7 +325,11 @@ func connectProxy(t *testing.T) (url string, tunnels *atomic.Int64) {
 		_ = in.Close()
 	}))
 	t.Cleanup(srv.Close)
-	return srv.URL, tunnels
+	at, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at, tunnels
 }
 
 func TestCertificateIsTheGateway(t *testing.T) {
@@ -351,7 +356,7 @@ func TestCertificateIsTheGateway(t *testing.T) {
 	if n := h.Stats().Refused[wire.CodeForbidden]; n < 2 || len(m.Landed(0)) != 0 {
 		t.Fatalf("%d refusals, %d blocks landed", n, len(m.Landed(0)))
 	}
-	f, stop := start(t, forward.Config{URL: srv.URL, Store: s, Proxy: proxy, TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{leaf}}})
+	f, stop := start(t, forward.Config{URL: srv.URL, Store: s, Proxy: http.ProxyURL(proxy), TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{leaf}}})
 	until(t, "all is acknowledged", drained(f))
 	stop()
 	judge(t, m.Landed(0)).whole(t, s)

@@ -88,8 +88,7 @@ type LakeConfig struct {
 	S3  S3Config `yaml:"s3"`
 }
 
-// S3Config says how buckets are reached. Credentials never stand here: they
-// come from the environment, the shared credentials file, or the machine's role.
+// S3Config says how buckets are reached.
 type S3Config struct {
 	// Endpoint is the store's URL; empty: AWS_ENDPOINT_URL_S3 or
 	// AWS_ENDPOINT_URL, and without them AWS.
@@ -102,6 +101,10 @@ type S3Config struct {
 	// CAFile is who signs the store's certificate, PEM; empty: AWS_CA_BUNDLE, and
 	// without it the system's.
 	CAFile string `yaml:"ca_file"`
+	// CredentialsFile holds the keys in the form that S3's tools share; empty: they
+	// are looked for where these tools look, in files and roles, and never in the
+	// environment itself.
+	CredentialsFile string `yaml:"credentials_file"`
 	// Outage is the longest time for which the engine may be down with files
 	// committed and not published.
 	Outage time.Duration `yaml:"outage"`

@@ -39,6 +39,9 @@ func (c *S3Config) validate(p *config.Problems, used bool) {
 	p.Add(c.Endpoint == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.Trim(u.Path, "/") == "" && u.User == nil,
 		"lake.s3.endpoint", strconv.Quote(c.Endpoint), "http://host:port or https://host:port")
 	p.Add(used || c.Endpoint == "", "lake.s3.endpoint", strconv.Quote(c.Endpoint), "nothing, because neither lake nor checkpoints lie in a bucket")
+	p.Add(used || c.CredentialsFile == "", "lake.s3.credentials_file", strconv.Quote(c.CredentialsFile), "nothing, because neither lake nor checkpoints lie in a bucket")
+	p.Add(c.CredentialsFile == "" || filepath.IsAbs(c.CredentialsFile) || config.IsCredential(c.CredentialsFile), "lake.s3.credentials_file",
+		strconv.Quote(c.CredentialsFile), "an absolute path, or credential:NAME")
 	p.Add(c.Outage >= 24*time.Hour, "lake.s3.outage", c.Outage.String(), "a time of 24h or more")
 	p.Add(c.RequestTimeout >= time.Second, "lake.s3.request_timeout", c.RequestTimeout.String(), "a time of 1s or more")
 }

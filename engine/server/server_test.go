@@ -68,6 +68,8 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"/lake}", "/lake, s3: {endpoint: \"http://h\"}}", `lake.s3.endpoint: got "http://h", expected nothing`},
 		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"h:80\"}", `engine.yaml:4: lake.s3.endpoint: got "h:80", expected http://host:port`},
 		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"http://key:secret@h\"}", `lake.s3.endpoint`},
+		{"/lake}", "/lake, s3: {credentials_file: /k}}", `lake.s3.credentials_file: got "/k", expected nothing`},
+		{"/var/lib/landfall/lake", "s3://lake, s3: {credentials_file: keys}", `lake.s3.credentials_file: got "keys", expected an absolute path`},
 		{"/var/lib/landfall/lake", "s3://lake, s3: {outage: 1h}", `lake.s3.outage: got 1h0m0s, expected a time of 24h or more`},
 		{"/var/lib/landfall/lake", "s3://lake, s3: {request_timeout: 0s}", `lake.s3.request_timeout`},
 		{"/var/lib/landfall/lake", "s3://lake, s3: {endpoint: \"https://h\", path_style: false, region: r, ca_file: f}", ""},

@@ -70,8 +70,7 @@ const groupSink = `sinks:
 
 func lakeInBucket(t *testing.T, dir string, brokers *kafkatest.Cluster, kcat string) groupLake {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	s3test.Known(t)
 	server, script := s3test.NewIn(t, filepath.Join(dir, "store")), &s3test.Script{}
 	t.Cleanup(server.Kill)
 	server.Restart(t)

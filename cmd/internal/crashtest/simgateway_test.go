@@ -37,7 +37,7 @@ func newSimGateway(t *testing.T, dir, name, url string) *simGateway {
 		t.Fatal(err)
 	}
 	w.session, err = forward.New(forward.Config{
-		Gateway: name, URL: url, Store: w.store, StatePath: filepath.Join(dir, "gateways", name, "forward.state"), Proxy: "direct",
+		Gateway: name, URL: url, Store: w.store, StatePath: filepath.Join(dir, "gateways", name, "forward.state"),
 		Tuning: forward.Tuning{Linger: 100 * time.Millisecond, BackoffMin: 50 * time.Millisecond, BackoffMax: time.Second}, StallTimeout: 10 * time.Second,
 	})
 	if err != nil {

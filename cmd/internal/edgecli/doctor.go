@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,7 +20,6 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/config"
 	"landfall/edge/durable"
-	"landfall/edge/forward"
 	"landfall/edge/source"
 	"landfall/edge/wire"
 )
@@ -193,7 +193,7 @@ func certificate(k *certs.Keeper) cli.Finding {
 // reach asks the engine something it refuses in its own words, so that a
 // captive portal is not taken for it. It goes the way that forwarding goes.
 func reach(ctx context.Context, c *agent.Config, secure *tls.Config) cli.Finding {
-	proxy, err := forward.ProxyFunc(c.Forward.Proxy)
+	proxy, err := c.ProxyTo(durable.OS{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}
 	}

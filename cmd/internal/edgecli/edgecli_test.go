@@ -233,7 +233,7 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 		{`{url: "https://e.example:1/", proxy: "ftp://user:s3cret@127.0.0.1:1/"}`, sources, cli.ExitConfig},
 		{`{url: "https://e.example:1/"}`, `{name: m, mqtt: {broker: {url: "mqtt://user:s3cret@127.0.0.1:1"}, topics: [{topic: a}]}}`, cli.ExitConfig},
 		{`{url: "https://e.example:1/"}`, `{name: m, modbus: {url: "tcp://user:s3cret@127.0.0.1:1"}}`, cli.ExitConfig},
-		{`{url: "https://e.example:1/", proxy: "http://user:s3cret@127.0.0.1:1/"}`, sources, 0},
+		{`{url: "https://e.example:1/", proxy: "http://user:s3cret@127.0.0.1:1/"}`, sources, cli.ExitConfig},
 	} {
 		text := fmt.Sprintf("gateway: pier\ndata_dir: %s/data\nsources: [%s]\nforward: %s\n", dir, c.sources, c.forward)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

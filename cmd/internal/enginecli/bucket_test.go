@@ -22,8 +22,7 @@ import (
 func inBucket(t *testing.T) (*s3test.Server, string) {
 	t.Helper()
 	s := s3test.Start(t)
-	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	s3test.Known(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // flags and configuration come before
 	return s, "s3://" + s3test.Bucket + "/some/lake"
 }
@@ -139,14 +138,17 @@ func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
 		"does not compare": {lake, blind, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "unfit", "If-Match"}},
 		"a rule":           {lake, ruled, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", `"tidy"`, "after 1 days", "give it 7 days"}},
 		"a wrong secret":   {lake, s.URL, "wrong", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "Access Denied"}},
-		"no secret":        {lake, s.URL, "", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no credentials", "AWS_ACCESS_KEY_ID"}},
+		"no secret":        {lake, s.URL, "", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no credentials", "lake.s3.credentials_file"}},
 		"no bucket":        {"s3://elsewhere", s.URL, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no such bucket"}},
 		"unavailable":      {lake, silent.URL, s3test.SecretKey, cli.ExitUnavailable, []string{"503"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("AWS_SECRET_ACCESS_KEY", c.secret)
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/") // no role
-			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
+			keys := filepath.Join(dir, "none")
+			if c.secret != "" {
+				keys = write(t, filepath.Join(dir, "keys"), "[default]\naws_access_key_id = "+s3test.AccessKey+"\naws_secret_access_key = "+c.secret+"\n")
+			}
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", keys)
 			t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
 			file := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(freeAddress(t), freeAddress(t), dir, c.lake, c.endpoint))
 			for _, verb := range []string{"check", "run"} {
@@ -167,4 +169,55 @@ func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKeysOfTheStore: they come from the file that the configuration names, also
+// as a credential of systemd, and never from the environment.
+func TestKeysOfTheStore(t *testing.T) {
+	s, lake := inBucket(t)
+	dir := t.TempDir()
+	keys, err := s3test.CredentialsIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
+	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	for name, c := range map[string]struct {
+		file, service string // credentials_file; CREDENTIALS_DIRECTORY
+		code          int
+		want          string
+	}{
+		"a path":                        {keys, "", cli.ExitOK, "staged, published"},
+		"a credential":                  {"credential:s3-credentials", dir, cli.ExitOK, "staged, published"},
+		"a credential of the service":   {"credential:s3-credentials", "", cli.ExitOK, "not asked: systemd hands credential:s3-credentials to the service alone"},
+		"a credential that is not here": {"credential:other", dir, cli.ExitConfig, "engine.yaml:5: lake.s3.credentials_file"},
+		"no file":                       {filepath.Join(dir, "none"), "", cli.ExitConfig, "engine.yaml:5: lake.s3.credentials_file"},
+		"a relative path":               {"keys", "", cli.ExitConfig, "an absolute path, or credential:NAME"},
+		"the environment":               {"", "", cli.ExitConfig, "lake.s3.credentials_file: got AWS_SECRET_ACCESS_KEY in the environment"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("CREDENTIALS_DIRECTORY", c.service)
+			text := bucketYAML(freeAddress(t), freeAddress(t), dir, lake, s.URL)
+			if c.file != "" {
+				text = strings.Replace(text, "endpoint:", fmt.Sprintf("credentials_file: %q, endpoint:", c.file), 1)
+			}
+			file := write(t, filepath.Join(dir, "engine.yaml"), text)
+			code, out, errs := engine(t, "check", "-c", file)
+			if code != c.code || !strings.Contains(out+errs, c.want) {
+				t.Errorf("exit %d, want %d and %q\n%s%s", code, c.code, c.want, out, errs)
+			}
+			if strings.Contains(out+errs, s3test.SecretKey) {
+				t.Errorf("the secret is said:\n%s%s", out, errs)
+			}
+		})
+	}
+	t.Run("audit", func(t *testing.T) {
+		if code, _, errs := engine(t, "audit", "--lake", lake, "--s3-endpoint", s.URL); code != cli.ExitConfig || !strings.Contains(errs, "AWS_SECRET_ACCESS_KEY in the environment") {
+			t.Errorf("keys of the environment: exit %d\n%s", code, errs)
+		}
+		if code, _, errs := engine(t, "audit", "--lake", lake, "--s3-endpoint", s.URL, "--s3-credentials-file", keys); strings.Contains(errs, "credentials") {
+			t.Errorf("keys of a file: exit %d\n%s", code, errs)
+		}
+	})
 }

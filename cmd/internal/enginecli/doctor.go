@@ -95,6 +95,10 @@ func directoryFindings(ctx context.Context, c *server.Config) []cli.Finding {
 		all = append(all, roomFor("lake.dir", c.Lake.Dir, c))
 	}
 	p := placeOf(c)
+	if name := p.withheld(); name != "" {
+		lake.Verdict, lake.Detail, lake.Fix = cli.Look, fmt.Sprintf("%s: not asked: systemd hands %s to the service alone", c.Lake.Dir, name), "landfall-engine status says whether it commits"
+		return append(all, lake)
+	}
 	p.note = func(note string) { lake.Verdict, lake.Detail = cli.Look, lake.Detail+"; "+note }
 	if _, _, err := openLake(ctx, p); err != nil {
 		lake.Verdict, lake.Detail, lake.Fix = cli.Bad, err.Error(), fix

@@ -162,18 +162,30 @@ func checkCommand() *cobra.Command {
 		}
 		p := placeOf(cfg)
 		p.note = func(note string) { _, _ = fmt.Fprintf(out, "note: %s\n", note) }
-		if _, _, err := openLake(c.Context(), p); err != nil {
+		if err := checkLake(c.Context(), cfg, p, out); err != nil {
 			return f.Locate(err)
 		}
-		if server.IsBucket(cfg.Lake.Dir) {
-			_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", cfg.Lake.Dir, cfg.Lake.S3.Outage)
-		}
-		_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", cfg.CheckpointDir())
 		if err := checkKafka(c.Context(), &cfg.Sinks.Kafka, out); err != nil {
 			return f.Locate(err)
 		}
 		return checkCertificates(cfg, f, out)
 	})
+}
+
+// checkLake tries what the commits of p need, and says what was tried.
+func checkLake(ctx context.Context, c *server.Config, p place, out io.Writer) error {
+	if name := p.withheld(); name != "" {
+		_, _ = fmt.Fprintf(out, "%s: not asked: systemd hands %s to the service alone, whose start tries it\n", c.Lake.Dir, name)
+		return nil
+	}
+	if _, _, err := openLake(ctx, p); err != nil {
+		return err
+	}
+	if server.IsBucket(c.Lake.Dir) {
+		_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", c.Lake.Dir, c.Lake.S3.Outage)
+	}
+	_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", c.CheckpointDir())
+	return nil
 }
 
 func checkCertificates(c *server.Config, f *config.File, out *cli.Checklist) error {

@@ -43,6 +43,15 @@ func placeOf(c *server.Config) place {
 // buckets tells whether any of it lies in one.
 func (p place) buckets() bool { return server.IsBucket(p.lake) || server.IsBucket(p.checkpoints) }
 
+// withheld names the credential that reaching the buckets needs and that is not
+// here, because systemd hands it to the service alone; empty: none.
+func (p place) withheld() string {
+	if p.buckets() && config.IsAbsent(p.s3.CredentialsFile) {
+		return p.s3.CredentialsFile
+	}
+	return ""
+}
+
 // client gives how the buckets are reached. What the configuration leaves open
 // the usual variables of S3's tools say.
 func client(c server.S3Config) (s3.Config, error) {
@@ -54,6 +63,15 @@ func client(c server.S3Config) (s3.Config, error) {
 	}
 	if err := out.Validate(); err != nil {
 		return out, &config.FieldError{Key: "lake.s3", Got: err.Error(), Want: "settings, or AWS_ENDPOINT_URL, with which a store can be reached"}
+	}
+	if c.CredentialsFile != "" {
+		if _, err := config.ReadFiles(durable.OS{}, c.CredentialsFile); err != nil {
+			return out, &config.FieldError{Key: "lake.s3.credentials_file", Got: err.Error(), Want: "a file of keys that this user may read"}
+		}
+		out.Credentials = s3.KeysIn(config.Path(c.CredentialsFile))
+	} else if secret := s3.Secret(); secret != "" {
+		return out, &config.FieldError{Key: "lake.s3.credentials_file", Got: secret + " in the environment",
+			Want: "keys in a file that it names, or AWS_SHARED_CREDENTIALS_FILE: secrets are read from files only"}
 	}
 	file := cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE"))
 	if file == "" {
@@ -161,20 +179,21 @@ func unusable(key, dir string, err error) error {
 
 // s3Flags are the flags with which a verb without a configuration reaches a
 // bucket.
-type s3Flags struct{ endpoint, region, ca *string }
+type s3Flags struct{ endpoint, region, ca, keys *string }
 
 func newS3Flags(c *cobra.Command) s3Flags {
 	return s3Flags{
 		endpoint: c.Flags().String("s3-endpoint", "", "`URL` of the store of an s3:// place; default: AWS_ENDPOINT_URL, or AWS"),
 		region:   c.Flags().String("s3-region", "", "`REGION` of an s3:// place; default: AWS_REGION, or us-east-1"),
 		ca:       c.Flags().String("s3-ca-file", "", "PEM `FILE` with who signs the store's certificate; default: AWS_CA_BUNDLE, or the system's"),
+		keys:     c.Flags().String("s3-credentials-file", "", "`FILE` with the keys, as S3's tools share it; default: AWS_SHARED_CREDENTIALS_FILE, or a role"),
 	}
 }
 
 // config gives the settings as a configuration would.
 func (f s3Flags) config() server.S3Config {
 	c := server.DefaultS3()
-	c.Endpoint, c.Region, c.CAFile = *f.endpoint, *f.region, *f.ca
+	c.Endpoint, c.Region, c.CAFile, c.CredentialsFile = *f.endpoint, *f.region, *f.ca, *f.keys
 	return c
 }
 

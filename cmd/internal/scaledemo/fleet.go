@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,6 +40,7 @@ type fleet struct {
 
 	kafka     *kafkatest.Cluster
 	store     *s3test.Server
+	keys      string           // the file with the store's
 	manifests checkpoint.Store // read from the store, to see what is committed
 
 	engines, ingests, gateways []*child.Child
@@ -71,7 +71,7 @@ roles: [tasks]
 status: %s
 lake:
   dir: %s
-  s3: {endpoint: %q}
+  s3: {endpoint: %q, credentials_file: %q}
 epoch: {interval: 2s}
 sinks:
   kafka: {brokers: [%s], partitions: %d, replication: 3}
@@ -107,7 +107,11 @@ func (f *fleet) startStores(ctx context.Context) (err error) {
 	}
 	f.say("the S3 store (versitygw) runs on %s, with the bucket %s", f.store.URL, s3test.Bucket)
 	f.manifests, err = s3.OpenStore(ctx, s3test.Config(f.store.URL), s3test.At("lake/_checkpoint"))
-	return errors.Join(err, os.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey), os.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey))
+	if err != nil {
+		return err
+	}
+	f.keys, err = s3test.CredentialsIn(f.dir)
+	return err
 }
 
 // prepare writes a configuration for each daemon.
@@ -139,7 +143,7 @@ func (f *fleet) prepare(context.Context) error {
 	}
 	for i := range engines {
 		status := take()
-		c, err := f.daemon(fmt.Sprintf("engine-%d", i+1), engineVerb, status, fmt.Sprintf(engineConfig, status, lake, f.store.URL, brokers, partitions)+landing)
+		c, err := f.daemon(fmt.Sprintf("engine-%d", i+1), engineVerb, status, fmt.Sprintf(engineConfig, status, lake, f.store.URL, f.keys, brokers, partitions)+landing)
 		if err != nil {
 			return err
 		}

@@ -185,7 +185,7 @@ func (f *fleet) prove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"audit", "--lake", lake, "--s3-endpoint", f.store.URL, "--kafka-config", f.path(f.engines[0].Name + ".yaml")}
+	args := []string{"audit", "--lake", lake, "--s3-endpoint", f.store.URL, "--s3-credentials-file", f.keys, "--kafka-config", f.path(f.engines[0].Name + ".yaml")}
 	for _, name := range gatewayNames() {
 		args = append(args, "--edge-log", f.path(name, "log"))
 	}

@@ -45,6 +45,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -82,9 +83,9 @@ type Config struct {
 	Backoff time.Duration
 	// ReadOnly is for who only reads: the bucket's rules are not asked for.
 	ReadOnly bool
-	// Credentials; nil: environment (AWS_ACCESS_KEY_ID …), then the shared
-	// credentials file (AWS_PROFILE), then web identity, container or instance
-	// role.
+	// Credentials; nil: the shared credentials file (AWS_SHARED_CREDENTIALS_FILE,
+	// AWS_PROFILE), then web identity, container or instance role. Keys that stand
+	// in the environment are not used, see Secret.
 	Credentials *credentials.Credentials
 }
 
@@ -95,7 +96,7 @@ const minPart = 5 << 20
 func (c Config) Validate() error {
 	u, err := url.Parse(c.Endpoint)
 	switch {
-	case err != nil || c.Endpoint != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != ""):
+	case err != nil || c.Endpoint != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != ""):
 		return fmt.Errorf("s3: Endpoint %q: want http://host:port or https://host:port", c.Endpoint)
 	case c.PartBytes != 0 && c.PartBytes < minPart:
 		return fmt.Errorf("s3: PartBytes %d: want %d at least", c.PartBytes, minPart)
@@ -126,7 +127,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Credentials == nil {
 		c.Credentials = credentials.NewChainCredentials([]credentials.Provider{
-			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{Region: c.Region},
+			&credentials.FileAWSCredentials{}, &credentials.IAM{Region: c.Region},
 		})
 	}
 	return c
@@ -223,8 +224,27 @@ func awsHost(region string) string {
 }
 
 // ErrCredentials says that the usual places hold no credentials.
-var ErrCredentials = errors.New("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE, " +
+var ErrCredentials = errors.New("no credentials: name a file of keys in lake.s3.credentials_file or AWS_SHARED_CREDENTIALS_FILE, " +
 	"or give the machine a role")
+
+// Secret names the first variable of the environment in which S3's tools look
+// for a secret and which holds one; empty: none does. What stands there is
+// handed to every child and shown by /proc, systemctl and docker inspect, so
+// nothing of it is used.
+func Secret() string {
+	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
+		if os.Getenv(name) != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// KeysIn gives credentials from a file of S3's shared form: the profile that
+// AWS_PROFILE names, or default. The file is read at the first request.
+func KeysIn(file string) *credentials.Credentials {
+	return credentials.NewFileAWSCredentials(file, "")
+}
 
 // credentialsIn bounds the search for credentials: without a role, the address
 // that would give one may never answer.

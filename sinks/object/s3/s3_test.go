@@ -305,14 +305,28 @@ func TestWrongSecretAndAbsentBucketAreRefused(t *testing.T) {
 	}
 }
 
-func TestCredentialsOfTheEnvironment(t *testing.T) {
+// TestCredentialsAreReadFromFiles: where S3's tools share them, and never from the
+// environment itself.
+func TestCredentialsAreReadFromFiles(t *testing.T) {
 	server := s3test.Start(t)
-	t.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
+	s3test.Known(t)
 	cfg := s3test.Config(server.URL)
 	cfg.Credentials = nil
 	if _, err := s3.OpenStore(t.Context(), cfg, s3test.At("x")); err != nil {
 		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": s3test.AccessKey, "AWS_SECRET_ACCESS_KEY": s3test.SecretKey,
+		"AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_CONFIG_FILE": "/nowhere", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/",
+	} {
+		t.Setenv(name, value)
+	}
+	cfg.Credentials = nil
+	if _, err := s3.OpenStore(t.Context(), cfg, s3test.At("x")); !errors.Is(err, s3.ErrCredentials) {
+		t.Errorf("keys of the environment: %v", err)
+	}
+	if got := s3.Secret(); got != "AWS_SECRET_ACCESS_KEY" {
+		t.Errorf("the secret of the environment: %q", got)
 	}
 }
 

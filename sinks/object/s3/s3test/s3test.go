@@ -86,6 +86,28 @@ func Credentials() *credentials.Credentials {
 	return credentials.NewStaticV4(AccessKey, SecretKey, "")
 }
 
+// CredentialsIn writes the store's keys into a file in dir, in the form that S3's
+// tools share, and gives its path.
+func CredentialsIn(dir string) (string, error) {
+	file := filepath.Join(dir, "s3-credentials")
+	keys := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", AccessKey, SecretKey)
+	return file, os.WriteFile(file, []byte(keys), 0o600)
+}
+
+// Known has the store's keys lie where S3's tools look for them, for the time of
+// the test, and nowhere else.
+func Known(t testing.TB) {
+	t.Helper()
+	file, err := CredentialsIn(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	for name := s3.Secret(); name != ""; name = s3.Secret() {
+		t.Setenv(name, "")
+	}
+}
+
 // Config reaches the store at an URL: the server's or a proxy's. Steps are
 // repeated once, and at once.
 func Config(url string) s3.Config {
