@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -99,6 +100,24 @@ func TestAServerTakesAnyCertificate(t *testing.T) {
 		shown, clientErr, serverErr := shake(t, open(t, stranger).Client("cloud", ""), open(t, c).Server())
 		if clientErr != nil || serverErr != nil || (len(shown) == 1) != asks {
 			t.Errorf("asks %v: %v, %v, shown %d", asks, clientErr, serverErr, len(shown))
+		}
+	}
+}
+
+// TestOlderTLSIsRefused by either end, of the other.
+func TestOlderTLSIsRefused(t *testing.T) {
+	s := newSigner(t, "one")
+	s.leaf("cloud", x509.ExtKeyUsageServerAuth)
+	s.leaf("ship", x509.ExtKeyUsageClientAuth)
+	client, server := open(t, s.config("ship")), open(t, s.config("cloud"))
+	for version, taken := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		end := &tls.Config{MinVersion: version, MaxVersion: version, InsecureSkipVerify: true}
+		if _, _, err := shake(t, end, server.Server()); (err == nil) != taken {
+			t.Errorf("a client that speaks %s: %v", tls.VersionName(version), err)
+		}
+		end = &tls.Config{MinVersion: version, MaxVersion: version, GetCertificate: server.Server().GetCertificate}
+		if _, err, _ := shake(t, client.Client("cloud", ""), end); (err == nil) != taken {
+			t.Errorf("a server that speaks %s: %v", tls.VersionName(version), err)
 		}
 	}
 }
