@@ -1,13 +1,17 @@
 package seglog
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -656,5 +660,69 @@ func followLog(t *testing.T, s *Store, log record.LogID, end record.Offset) {
 				return
 			}
 		}
+	}
+}
+
+// TestARestoredImageStartsALogOfItsOwn: two machines that go on from the same
+// disk have the old log in common, and write two new ones.
+func TestARestoredImageStartsALogOfItsOwn(t *testing.T) {
+	disk := faultfs.New()
+	s := mustOpen(t, testConfig(disk, "/log"))
+	appendTexts(t, s, "before")
+	old := activeLog(t, s)
+	_ = s.Close()
+	image, seen := disk.Clone(), map[record.LogID]bool{old: true}
+	for i, fsys := range []*faultfs.FS{disk, image} {
+		s := mustOpen(t, testConfig(fsys, "/log"))
+		appendTexts(t, s, "after")
+		now := activeLog(t, s)
+		if seen[now] {
+			t.Errorf("machine %d goes on with log %s", i, now)
+		}
+		seen[now] = true
+		if logs := s.Logs(); len(logs) != 2 || logs[0].ID != old || logs[0].End != 2 || logs[1].Prev != old {
+			t.Errorf("machine %d: logs %+v", i, logs)
+		}
+		_ = s.Close()
+	}
+}
+
+// TestReleasedRecordsStayUntilTheyAreOverwritten: what was acknowledged is not
+// served any more, and its bytes lie in a file that is kept for later.
+func TestReleasedRecordsStayUntilTheyAreOverwritten(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
+	s := mustOpen(t, cfg)
+	const words = "acknowledged words"
+	lie := func() bool {
+		entries, err := fsys.ReadDir(cfg.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+			return !e.IsDir() && bytes.Contains(readBytes(t, fsys, filepath.Join(cfg.Dir, e.Name())), []byte(words))
+		})
+	}
+	appendTexts(t, s, words)
+	var first record.Offset
+	next := func() {
+		first = appendTexts(t, s, strings.Repeat("x", 20_000)) // more than half a segment
+		if err := s.Release(activeLog(t, s), first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next()
+	next()
+	if st := s.Stats(); st.Recycled == 0 || s.Logs()[0].First < 2 {
+		t.Fatalf("nothing was released: %+v", st)
+	}
+	if !lie() {
+		t.Error("the words are gone")
+	}
+	for range 4 {
+		next()
+	}
+	if lie() {
+		t.Error("the words are there after their file was used again")
 	}
 }

@@ -286,3 +286,33 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 	}
 	return c
 }
+
+// TestDamageIsKeptAside: the block that was hurt is a gap of its own reason,
+// counted, and a file in quarantine; the blocks beside it are served.
+func TestDamageIsKeptAside(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
+	s := mustOpen(t, cfg)
+	appendTexts(t, s, "before")
+	appendTexts(t, s, "the words that are hurt")
+	appendTexts(t, s, "after")
+	log := activeLog(t, s)
+	_ = s.Close()
+	name := segmentNames(t, fsys, cfg.Dir)[0]
+	p := readBytes(t, fsys, name)
+	p[bytes.Index(p, []byte("hurt"))] = 'H'
+	writeBytes(t, fsys, name, p)
+	s = mustOpen(t, cfg)
+	got, gaps := readLog(t, s, log, 0)
+	if len(gaps) != 1 || gaps[0] != (Gap{2, 3, ReasonCorrupt}) || got[1] != "before" || got[3] != "after" {
+		t.Errorf("gaps %v, records %q", gaps, got)
+	}
+	if st := s.Stats(); st.CorruptOffsets != 1 || st.Quarantined != 1 {
+		t.Errorf("stats %+v", st)
+	}
+	dir := filepath.Join(cfg.Dir, quarantineName)
+	entries, err := fsys.ReadDir(dir)
+	if err != nil || len(entries) != 1 || !bytes.Contains(readBytes(t, fsys, filepath.Join(dir, entries[0].Name())), []byte("the words that are Hurt")) {
+		t.Errorf("quarantine holds %v, %v", entries, err)
+	}
+}
