@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ import (
 
 	"landfall/edge/forward"
 	"landfall/edge/record"
+	"landfall/edge/seglog"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/landing"
@@ -427,5 +429,50 @@ func TestFullAndBack(t *testing.T) {
 	a.whole(t, s)
 	if a.duplicates == 0 || h.Stats().Refused[wire.CodeUnavailable] == 0 {
 		t.Errorf("no append failed and landed: %+v", a)
+	}
+}
+
+// TestDamagedBlockIsDeclaredLost, in its place and with its reason; what lies
+// around it arrives.
+func TestDamagedBlockIsDeclaredLost(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	capture(t, s, 5, 3)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("segments %q, %v", names, err)
+	}
+	p, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p[bytes.Index(p, []byte("nobody 2 0"))] ^= 1 // offsets 7 to 9: after the log's opening and two groups
+	if err := os.WriteFile(names[0], p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := landingtest.NewMemory("mem", 1)
+	f, stop := start(t, forward.Config{URL: serve(t, newIngest(t, ingest.Config{Log: m})), Store: newStore(t, dir)})
+	until(t, "all is acknowledged", drained(f))
+	stop()
+	if a := judge(t, m.Landed(0)); a.records != 5*3+1-3 || a.lost != 3 || a.conflicts != 0 {
+		t.Errorf("%+v", a)
+	}
+	declared := 0
+	for _, l := range m.Landed(0) {
+		b, err := record.Parse(l.Block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for a := range b.Annotations {
+			if a.Type == record.AnnLoss && string(a.Body) == seglog.ReasonCorrupt && b.First == 7 && b.End() == 10 {
+				declared++
+			}
+		}
+	}
+	if declared != 1 {
+		t.Errorf("declared %d times", declared)
 	}
 }

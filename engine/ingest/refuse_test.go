@@ -3,18 +3,24 @@ package ingest_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"landfall/edge/certs"
 	"landfall/edge/record"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
@@ -229,12 +235,16 @@ func TestLossBreaksTheChain(t *testing.T) {
 }
 
 func TestTwoMachinesUnderOneName(t *testing.T) {
-	h := newIngest(t, ingest.Config{})
+	var book bytes.Buffer
+	h := newIngest(t, ingest.Config{Logger: slog.New(slog.NewTextHandler(&book, nil))})
 	for _, log := range []byte{1, 2, 3, 2, 3, 2} {
 		post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{log}, Request: wire.RequestID{1}}, nil)
 	}
 	if n := h.Stats().Alternations; n != 3 {
 		t.Fatalf("%d alternations", n)
+	}
+	if n := strings.Count(book.String(), "level=ERROR msg=\"a log came back after another one: two machines under one gateway name?\" gateway=mv-ada"); n != 3 {
+		t.Errorf("said %d times in the log:\n%s", n, &book)
 	}
 }
 
@@ -351,6 +361,33 @@ func TestTooManySessions(t *testing.T) {
 	if a := post(t, h, head, nil); a.Code != wire.CodeNone || h.Stats().Sessions != 0 {
 		t.Fatalf("%+v", a)
 	}
+}
+
+// TestSessionsOfAGatewayAreBounded: its requests that run or wait, and no others.
+func TestSessionsOfAGatewayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newIngest(t, ingest.Config{GatewaySessions: 1})
+		body, feed := io.Pipe()
+		r := httptest.NewRequest(http.MethodPost, wire.Path, body)
+		head := wire.RequestHeader{Gateway: "flood", Log: record.LogID{1}, Request: wire.RequestID{1}}
+		head.Write(r.Header, true)
+		var first sync.WaitGroup
+		first.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
+		synctest.Wait()
+		if a := post(t, h, head, nil); a.Code != wire.CodeBusy {
+			t.Errorf("a second one: %q", a.Code)
+		}
+		other := head
+		other.Gateway = "quiet"
+		if a := post(t, h, other, nil); a.Code != wire.CodeNone {
+			t.Errorf("another gateway: %q", a.Code)
+		}
+		_ = feed.Close()
+		first.Wait()
+		if a := post(t, h, head, nil); a.Code != wire.CodeNone {
+			t.Errorf("after the first: %q", a.Code)
+		}
+	})
 }
 
 // TestHTTP2 lands blocks and refuses early over HTTP/2 too, as a balancer may
@@ -472,5 +509,42 @@ func backlogAndRefusal(t *testing.T) {
 		} else {
 			stands(0, "")
 		}
+	}
+}
+
+// unread is a body that nobody may read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// TestAStrangersBodyIsNotRead: whatever does not prove the gateway's name is
+// refused by the head of the request, and each reason has its own counter.
+func TestAStrangersBodyIsNotRead(t *testing.T) {
+	m := landingtest.NewMemory("mem", 1)
+	var why certs.Reason
+	h := newIngest(t, ingest.Config{Log: m, Identity: ingest.Identity{ClientCertificate: true, VerifyClient: func([]*x509.Certificate) error {
+		if why == certs.WrongName {
+			return nil // and the name is compared
+		}
+		return &certs.Refusal{Reason: why, Err: errors.New("it is not taken")}
+	}}})
+	for _, why = range certs.Reasons() {
+		r := httptest.NewRequest(http.MethodPost, wire.Path, unread{t})
+		wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}.Write(r.Header, true)
+		r.TLS = &tls.ConnectionState{}
+		if why != certs.Unauthenticated {
+			r.TLS.PeerCertificates = []*x509.Certificate{{Subject: pkix.Name{CommonName: "mv-grace"}}}
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden || h.Stats().Unproven[why] != 1 {
+			t.Errorf("%s: status %d, counted %v", why, w.Code, h.Stats().Unproven)
+		}
+	}
+	if n := len(m.Landed(0)); n != 0 {
+		t.Errorf("%d blocks landed", n)
 	}
 }
