@@ -76,3 +76,32 @@ func ask(t *testing.T, url string) string {
 	}
 	return resp.Status[:3] + " " + string(body)
 }
+
+// TestAConflictTurnsHealthRed, and names the table to look into.
+func TestAConflictTurnsHealthRed(t *testing.T) {
+	dir := t.TempDir()
+	c, err := read(strings.NewReplacer("/var/lib/landfall", dir, "/landing}", "/landing, reserve: 0B}").Replace(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := object.OpenDir(durable.OS{}, c.CheckpointDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), c, Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Status(); !st.Healthy {
+		t.Errorf("before: %q", st.Reasons)
+	}
+	s.tasks[0].counters.Conflicts.Add(2)
+	if st := s.Status(); st.Healthy || !strings.Contains(strings.Join(st.Reasons, "\n"), "partition 0: 2 blocks contradict a log; see the table conflict") {
+		t.Errorf("healthy %v: %q", st.Healthy, st.Reasons)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ended); err != nil {
+		t.Error(err)
+	}
+}

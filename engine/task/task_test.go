@@ -366,3 +366,24 @@ func crash(t *testing.T, r *rig, rng *rand.Rand) {
 		t.Fatalf("task ended with %v", err)
 	}
 }
+
+// TestALossIsARow: what a gateway declares lost stands in the table loss, and
+// what it has around that in record.
+func TestALossIsARow(t *testing.T) {
+	l := capturedLog(t, 1, 3, 2)
+	var c Counters
+	p, err := newProcessor(&c, operator.WindowConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out table.Batch
+	for i, block := range [][]byte{l.blocks[0], record.SealLoss(l.id, 2, 2, record.Hash{}, "corrupt"), l.blocks[2]} {
+		if err := p.block(&landing.Landed{Gateway: "g", LandedAt: 9, Block: block}, stream.Position{Offset: int64(i) + 1}, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := table.LossRow{Gateway: "g", Log: l.id.String(), Offset: 2, Count: 2, Reason: "corrupt", LandedAt: 9}
+	if len(out.Losses) != 1 || out.Losses[0] != want || len(out.Records) != 4 || len(out.Conflicts) != 0 || c.Lost.Load() != 2 {
+		t.Errorf("loss %+v, want %+v; %d records, %d conflicts, %d counted", out.Losses, want, len(out.Records), len(out.Conflicts), c.Lost.Load())
+	}
+}
