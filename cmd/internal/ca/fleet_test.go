@@ -1,18 +1,22 @@
 package ca
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"landfall/edge/agent"
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -20,6 +24,9 @@ import (
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/landingtest"
+	"landfall/engine/server"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
 )
 
 // fleet is an authority, and an ingest that believes it.
@@ -255,4 +262,139 @@ func TestAnAuthorityIsMadeOnce(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestARevokedGatewayIsRefusedOnAnOpenConnection: the connection that its last
+// request was answered on is the one that its next is refused on.
+func TestARevokedGatewayIsRefusedOnAnOpenConnection(t *testing.T) {
+	f := start(t)
+	f.sign(time.Now, Gateway, "ada")
+	k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: f.file("ca.pem"), CertFile: f.file("ada.pem"), KeyFile: f.file("ada.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: k.Client("", "127.0.0.1")}}
+	defer client.CloseIdleConnections()
+	again := false
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { again = i.Reused }})
+	ask := func() int {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.server.URL+wire.Path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire.RequestHeader{Gateway: "ada", Log: record.LogID{1}, Request: wire.RequestID{1}}.Write(req.Header, false)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := ask(); code != http.StatusOK || again {
+		t.Errorf("the first request: %d, on a connection that was there: %v", code, again)
+	}
+	a, err := Open(durable.OS{}, f.dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Revoke("ada")
+	if err := errors.Join(err, a.Close(), f.keeper.Refresh()); err != nil {
+		t.Fatal(err)
+	}
+	if code := ask(); code != http.StatusForbidden || !again || f.ingest.Stats().Unproven[certs.Revoked] != 1 {
+		t.Errorf("the next: %d, on the open connection: %v, counted %v", code, again, f.ingest.Stats().Unproven)
+	}
+}
+
+// TestAGatewaysKeyIsGoodForNothingElse: it neither signs, nor is it believed to
+// be an engine.
+func TestAGatewaysKeyIsGoodForNothingElse(t *testing.T) {
+	f := start(t)
+	f.sign(time.Now, Gateway, "cloud")
+	k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: f.file("ca.pem"), CertFile: f.file("cloud.pem"), KeyFile: f.file("cloud.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := k.Server().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := own.Leaf; l.IsCA || l.KeyUsage != x509.KeyUsageDigitalSignature || len(l.ExtKeyUsage) != 1 || l.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth {
+		t.Errorf("authority %v, usage %v, %v", l.IsCA, l.KeyUsage, l.ExtKeyUsage)
+	}
+	state := tls.ConnectionState{ServerName: "cloud", PeerCertificates: []*x509.Certificate{own.Leaf}}
+	if err := k.Client("", "cloud").VerifyConnection(state); err == nil {
+		t.Error("it is believed to be an engine")
+	}
+}
+
+// TestHealthTurnsRedTwoWeeksBeforeTheEnd of a certificate, at both ends of the
+// link.
+func TestHealthTurnsRedTwoWeeksBeforeTheEnd(t *testing.T) {
+	for days, red := range map[time.Duration]bool{13: true, 15: false} {
+		f := start(t)
+		a, err := Open(durable.OS{}, f.dir, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for role, name := range map[Role]string{Gateway: "ada", Engine: "cloud"} {
+			if _, err := a.Sign(role, days*24*time.Hour, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		said := map[string][]string{"the gateway's": gatewayHealth(t, f, "ada"), "the engine's": engineHealth(t, f, "cloud")}
+		for whose, reasons := range said {
+			if says := strings.Contains(strings.Join(reasons, "\n"), whose+" certificate expires on "); says != red {
+				t.Errorf("%s ends in %d days: %q", whose, days, reasons)
+			}
+		}
+	}
+}
+
+func gatewayHealth(t *testing.T, f *fleet, name string) []string {
+	t.Helper()
+	c := agent.Default()
+	c.Gateway, c.DataDir, c.Log.Reserve = name, t.TempDir(), 0
+	c.Sources = []agent.SourceConfig{{Name: "f", File: &agent.FileConfig{Path: f.file("ca.pem")}}}
+	c.Forward.URL, c.Forward.CAFile, c.Forward.CertFile, c.Forward.KeyFile = "https://127.0.0.1:1/", f.file("ca.pem"), f.file(name+".pem"), f.file(name+".key")
+	a, err := agent.New(c, agent.Options{CertTime: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.Status()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Run(ended); err != nil || s.Healthy != (len(s.Reasons) == 0) {
+		t.Errorf("%v, healthy %v: %q", err, s.Healthy, s.Reasons)
+	}
+	return s.Reasons
+}
+
+func engineHealth(t *testing.T, f *fleet, name string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	c := server.Default()
+	c.Listen, c.Landing.Dir, c.Landing.Reserve, c.Lake.Dir = "127.0.0.1:0", filepath.Join(dir, "landing"), 0, filepath.Join(dir, "lake")
+	c.TLS.CertFile, c.TLS.KeyFile, c.TLS.ClientCAFile = f.file(name+".pem"), f.file(name+".key"), f.file("ca.pem")
+	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(t.Context(), c, server.Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := s.Status()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ended); err != nil || st.Healthy != (len(st.Reasons) == 0) {
+		t.Errorf("%v, healthy %v: %q", err, st.Healthy, st.Reasons)
+	}
+	return st.Reasons
 }
