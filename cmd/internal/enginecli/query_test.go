@@ -58,6 +58,35 @@ func TestTheQueriesOfTheDocsRun(t *testing.T) {
 	t.Run("Spark", func(t *testing.T) { runInSpark(t, spark, dir) })
 }
 
+// TestTheQueryOfTheGuaranteeFinds what is missing and what is doubled, and
+// nothing in a lake that is exact.
+func TestTheQueryOfTheGuaranteeFinds(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/guarantee.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^    (SELECT .*)\n    FROM ('lake/record/.*') GROUP BY ALL$`).FindSubmatch(page)
+	if text == nil {
+		t.Fatal("the page has no query")
+	}
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "in.nmea"), traffic(t, 1000))
+	if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--quiet"); code != 0 {
+		t.Fatalf("replay: %d\n%s%s", code, out, errs)
+	}
+	all := "SELECT * FROM " + strings.Replace(string(text[2]), "lake/", dir+"/lake/", 1)
+	for rows, want := range map[string]string{
+		all:                         "0,0",
+		all + " WHERE _offset <> 5": "1,0",
+		all + " UNION ALL " + all + " WHERE _offset IN (5, 6)": "0,2",
+	} {
+		found := sinktest.DuckDB(t, string(text[1])+" FROM ("+rows+") GROUP BY ALL")
+		if len(found) != 1 || strings.Join(found[0][2:], ",") != want {
+			t.Errorf("%s: %q, want %s", rows, found, want)
+		}
+	}
+}
+
 // runInSpark runs queries in a Spark of their own process: half a gigabyte to
 // fetch and a minute to start, and so only where somebody has one.
 func runInSpark(t *testing.T, queries []string, dir string) {
