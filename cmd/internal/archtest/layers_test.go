@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -154,4 +155,37 @@ func TestEdgeStaysSmall(t *testing.T) {
 func TestEdgeRuleCanFail(t *testing.T) {
 	mustFind(t, tooHeavy([]string{"fmt", "landfall/engine/task", "github.com/apache/arrow/go/v17/arrow", "landfall/edge/agent"}),
 		"landfall/engine/task", "apache/arrow")
+}
+
+// runners are the packages by which a program runs others or loads code.
+func runners() []string { return []string{"os/exec", "plugin"} }
+
+// running lists our packages in a daemon that can run something. What is parsed
+// there comes from strangers: it is data only.
+func running(daemon string, pkgs []listed) []string {
+	var problems []string
+	for _, p := range pkgs {
+		for _, im := range p.Imports {
+			if within(p.ImportPath, module) && slices.Contains(runners(), im) {
+				problems = append(problems, fmt.Sprintf("%s: %s imports %s", daemon, p.ImportPath, im))
+			}
+		}
+	}
+	return problems
+}
+
+func TestDaemonsRunNothing(t *testing.T) {
+	t.Setenv("CGO_ENABLED", "0")
+	for _, daemon := range []string{"cmd/landfall-edge", "cmd/landfall-engine"} {
+		pkgs := goList(t, "-deps", "./"+daemon)
+		if len(pkgs) < 50 {
+			t.Errorf("%s: only %d packages", daemon, len(pkgs))
+		}
+		report(t, running(daemon, pkgs))
+	}
+}
+
+func TestRunningRuleCanFail(t *testing.T) {
+	mustFind(t, running("d", []listed{{ImportPath: module + "/a", Imports: []string{"fmt", "os/exec"}}, {ImportPath: module + "/b", Imports: []string{"plugin"}},
+		{ImportPath: "example/lib", Imports: []string{"os/exec"}}}), "landfall/a imports os/exec", "landfall/b imports plugin")
 }
