@@ -4,7 +4,7 @@
 // failpoints are where they are said to be.
 //
 // In:  the source of the whole module, parsed; `go list`; layers.txt;
-// docs/risks.md.
+// the pages of docs and README.md.
 // Out: a list of violations, each with its file and line.
 //
 // Invariants

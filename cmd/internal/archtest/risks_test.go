@@ -2,9 +2,7 @@ package archtest
 
 import (
 	"fmt"
-	"go/ast"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -23,26 +21,11 @@ func riskIDs() []string {
 	return ids
 }
 
-// testsOf maps each folder to the names of its tests, fuzz targets included.
-func testsOf(t *tree) map[string][]string {
-	tests := map[string][]string{}
-	for _, s := range t.sources {
-		for _, d := range s.file.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
-				tests[s.dir()] = append(tests[s.dir()], f.Name.Name)
-			}
-		}
-	}
-	return tests
-}
-
 // risks checks the table: "| id | what must hold | where |" with where either
 // "issue N" or tests as `folder.TestName`, and checks that those tests are there.
 func risks(table string, tests map[string][]string) []string {
 	var problems []string
 	row := regexp.MustCompile(`^\| ([ESTCO]\d+) \|([^|]*)\|([^|]*)\|$`)
-	test := regexp.MustCompile("`([a-z0-9/-]+)\\.((?:Test|Fuzz)\\w+)`")
 	later := regexp.MustCompile(`^issue \d+$`)
 	seen := map[string]int{}
 	for _, line := range strings.Split(table, "\n") {
@@ -52,15 +35,10 @@ func risks(table string, tests map[string][]string) []string {
 		}
 		id, where := m[1], strings.TrimSpace(m[3])
 		seen[id]++
-		named := test.FindAllStringSubmatch(where, -1)
-		if len(named) == 0 && !later.MatchString(where) {
+		if !testName.MatchString(where) && !later.MatchString(where) {
 			problems = append(problems, fmt.Sprintf("risk %s names neither a test nor an issue: %q", id, where))
 		}
-		for _, n := range named {
-			if !slices.Contains(tests[n[1]], n[2]) {
-				problems = append(problems, fmt.Sprintf("risk %s names %s.%s, which is not there", id, n[1], n[2]))
-			}
-		}
+		problems = append(problems, namesNothing("risk "+id, where, tests)...)
 	}
 	for _, id := range riskIDs() {
 		if seen[id] != 1 {
