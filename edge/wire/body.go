@@ -67,10 +67,15 @@ type Decoder struct {
 	err   error
 }
 
+// overhead is what a body may have beside its blocks, and beside as many bytes
+// again: what zstd adds to small blocks, each flushed, is far less. A stream may
+// hold frames that decode to nothing, so its length needs a bound of its own.
+const overhead = 64 << 10
+
 // NewDecoder reads blocks from r. limit bounds the decoded bytes of the whole
-// body. Close releases it.
+// body; of r no more is read than twice as much, and 64 KiB. Close releases it.
 func NewDecoder(r io.Reader, limit int64) (*Decoder, error) {
-	src := &source{r: r}
+	src := &source{r: r, most: 2*limit + overhead}
 	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderMaxMemory(maxWindowBytes+MaxBlockBytes))
 	if err != nil {
@@ -82,13 +87,17 @@ func NewDecoder(r io.Reader, limit int64) (*Decoder, error) {
 // source hides every method of a body but Read from the decompressor, and
 // keeps the body's own error apart from the stream's.
 type source struct {
-	r   io.Reader
-	n   int64
-	err error
+	r       io.Reader
+	n, most int64 // bytes: read so far, and at most
+	err     error
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
+	if s.n >= s.most {
+		s.err = fmt.Errorf("body of more than %d bytes: %w", s.most, ErrBomb)
+		return 0, s.err
+	}
+	n, err := s.r.Read(p[:min(int64(len(p)), s.most-s.n)])
 	s.n += int64(n)
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -158,6 +167,8 @@ func (d *Decoder) read(size int) ([]byte, error) {
 
 func (d *Decoder) classify(err error) error {
 	switch {
+	case errors.Is(d.src.err, ErrBomb):
+		return fmt.Errorf("receive block: %w", d.src.err)
 	case d.src.err != nil:
 		return fmt.Errorf("receive block: %w: %w", ErrTruncated, d.src.err)
 	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:

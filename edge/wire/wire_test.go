@@ -395,3 +395,37 @@ func TestBehindIsForPeople(t *testing.T) {
 		t.Errorf("%+v, %v", got.Behind, err)
 	}
 }
+
+// endless gives zstd frames that decode to nothing (RFC 8878, section 3.1.2), for
+// ever, and counts its bytes.
+type endless struct{ n int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	frame := []byte{0x50, 0x2A, 0x4D, 0x18, 248, 0, 0, 0} // skippable, 248 bytes long: 256 in all
+	for i := range p {
+		p[i] = 0
+		if at := (e.n + int64(i)) % 256; at < 8 {
+			p[i] = frame[at]
+		}
+	}
+	e.n += int64(len(p))
+	return len(p), nil
+}
+
+// TestFramesOfNothingAreBounded: a body that never gives a block is not read for
+// ever.
+func TestFramesOfNothingAreBounded(t *testing.T) {
+	const limit = 1 << 20
+	body := new(endless)
+	d, err := NewDecoder(body, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Next(); !errors.Is(err, ErrBomb) || errors.Is(err, ErrTruncated) {
+		t.Errorf("frames of nothing: %v", err)
+	}
+	if body.n > 2*limit+overhead {
+		t.Errorf("%d bytes were read", body.n)
+	}
+}

@@ -46,6 +46,7 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	m.Count("ingest_wire_bytes_total", "Compressed bytes received.", in.WireBytes)
 	m.Count("ingest_duplicates_total", "Blocks passed over because they are landed.", in.Duplicates)
 	m.Count("ingest_conflicts_total", "Blocks that contradict what is landed.", in.Conflicts)
+	m.Count("ingest_alternations_total", "Times a log came back after another of its gateway: two machines under one name.", in.Alternations)
 	for code, n := range in.Refused {
 		m.Count("ingest_refused_total", "Requests refused, by code.", n, "code", string(code))
 	}

@@ -73,16 +73,19 @@ type GatewayStatus struct {
 
 // IngestStatus counts what ingest did.
 type IngestStatus struct {
-	Sessions   int                  `json:"sessions"`
-	Requests   uint64               `json:"requests"`
-	Questions  uint64               `json:"questions"`
-	Blocks     uint64               `json:"blocks"`
-	Records    uint64               `json:"records"`
-	BlockBytes uint64               `json:"block_bytes"`
-	WireBytes  uint64               `json:"wire_bytes"`
-	Duplicates uint64               `json:"duplicates"`
-	Conflicts  uint64               `json:"conflicts"`
-	Refused    map[wire.Code]uint64 `json:"refused"`
+	Sessions   int    `json:"sessions"`
+	Requests   uint64 `json:"requests"`
+	Questions  uint64 `json:"questions"`
+	Blocks     uint64 `json:"blocks"`
+	Records    uint64 `json:"records"`
+	BlockBytes uint64 `json:"block_bytes"`
+	WireBytes  uint64 `json:"wire_bytes"`
+	Duplicates uint64 `json:"duplicates"`
+	Conflicts  uint64 `json:"conflicts"`
+	// Alternations is how often a log came back after another of its gateway: two
+	// machines under one name.
+	Alternations uint64               `json:"alternations"`
+	Refused      map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
 	Unproven map[certs.Reason]uint64 `json:"unproven"`
 }
@@ -192,7 +195,7 @@ func (s *Server) diskReasons(st *LandingStats) []string {
 func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
-		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Refused: st.Refused, Unproven: st.Unproven,
+		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
 	}
 }
 
