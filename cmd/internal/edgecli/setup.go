@@ -133,7 +133,7 @@ func (f *found) config() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Written by landfall-edge setup. landfall-edge check says what is wrong with it, landfall-edge explain")
-	line("# what it guarantees. Every key: docs/configuration.md")
+	line("# what it guarantees. Every key: configuration.md in docs or /usr/share/doc/landfall-edge")
 	line("gateway: %s\ndata_dir: %s\nstatus: 127.0.0.1:8471\nlog:\n  quota: %s # %.1f days without a link at %.0f sentences a second\nsources:", f.Gateway, f.dataDir, f.Quota, f.OfflineDays, f.Rate)
 	sources := 0
 	for i, d := range f.Serial {
