@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -160,6 +161,9 @@ func link(ctx context.Context, c *agent.Config) []cli.Finding {
 	if err != nil {
 		return []cli.Finding{{What: "engine", Verdict: cli.Bad, Detail: err.Error()}}
 	}
+	if names := withheld(&c.Forward); len(names) > 0 {
+		return []cli.Finding{{What: "engine", Verdict: cli.Look, Detail: "not asked: systemd hands " + strings.Join(names, ", ") + " to the service alone", Fix: "landfall-edge status says how the link stands"}}
+	}
 	var secure *tls.Config
 	var all []cli.Finding
 	if u.Scheme == "https" {
@@ -172,6 +176,12 @@ func link(ctx context.Context, c *agent.Config) []cli.Finding {
 		all = append(all, cli.Finding{What: "certificates", Verdict: cli.Look, Detail: "the link is not encrypted and proves nobody's name", Fix: "https, with landfall cert"})
 	}
 	return append(all, reach(ctx, c, secure))
+}
+
+// withheld gives the credentials that the way to the engine needs and that are
+// not here, because systemd hands them to the service alone.
+func withheld(f *agent.ForwardConfig) []string {
+	return slices.DeleteFunc([]string{f.CAFile, f.CertFile, f.KeyFile, f.ProxyUsernameFile, f.ProxyPasswordFile}, func(name string) bool { return !config.IsAbsent(name) })
 }
 
 func certificate(k *certs.Keeper) cli.Finding {

@@ -210,6 +210,9 @@ func TestCredentialsAreTheServices(t *testing.T) {
 	if code, out, errs := run(t, "check", "-c", file); code != 0 || !strings.Contains(out, "not read: systemd hands credential:c, credential:k to the service alone") {
 		t.Errorf("outside: %d\n%s%s", code, out, errs)
 	}
+	if _, out, _ := run(t, "doctor", "-c", file); !strings.Contains(out, "look  engine: not asked: systemd hands credential:c, credential:k to the service alone") {
+		t.Errorf("doctor outside:\n%s", out)
+	}
 	if code, _, errs := run(t, "run", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "credential:c: no credentials are here") {
 		t.Errorf("run outside: %d %s", code, errs)
 	}
