@@ -4,9 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"strings"
 
 	"landfall/edge/config"
 	"landfall/edge/durable"
@@ -26,9 +24,8 @@ func (f *ForwardConfig) validateProxy(p *config.Problems) {
 
 // ProxyTo gives the proxy on the way to the cloud, as http.Transport takes it;
 // nil: none. Its name and password are read for each request from the files that
-// c names. One that the environment names must do without: what stands there is
-// handed to every child and shown by /proc and systemctl. Errors:
-// config.FieldErrors.
+// c names; one that the environment names must do without (config.ProxySecret).
+// Errors: config.FieldErrors.
 func (c *Config) ProxyTo(fsys durable.FS, logger *slog.Logger) (func(*http.Request) (*url.URL, error), error) {
 	f := &c.Forward
 	if f.Proxy == direct {
@@ -41,7 +38,7 @@ func (c *Config) ProxyTo(fsys durable.FS, logger *slog.Logger) (func(*http.Reque
 			return nil, &config.FieldError{Key: "forward.proxy", Got: err.Error(), Want: "a URL"}
 		}
 		next = http.ProxyURL(u)
-	} else if name := proxySecret(); name != "" {
+	} else if name := config.ProxySecret(); name != "" {
 		return nil, &config.FieldError{Key: "forward.proxy", Got: name + " with a user in the environment",
 			Want: "the URL without it, and forward.proxy_username_file and forward.proxy_password_file: secrets are read from files only"}
 	}
@@ -61,15 +58,4 @@ func (c *Config) ProxyTo(fsys durable.FS, logger *slog.Logger) (func(*http.Reque
 		as.User = url.UserPassword(l.credentials())
 		return &as, nil
 	}, nil
-}
-
-// proxySecret names the first variable of http.ProxyFromEnvironment whose proxy
-// has a user in its URL; empty: none has.
-func proxySecret() string {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if strings.Contains(os.Getenv(name), "@") {
-			return name
-		}
-	}
-	return ""
 }

@@ -83,6 +83,10 @@ func TestNoSecretOfTheEnvironmentIsUsed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "forward.proxy: got https_proxy") || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", value, err)
 		}
+		web := Config{Gateway: "pier", Sources: []SourceConfig{{Name: "m", MQTT: &MQTTConfig{Broker: BrokerConfig{URL: "ws://broker:80"}}}}, Forward: ForwardConfig{Proxy: "direct"}}
+		if err := web.Check(durable.OS{}); err == nil || !strings.Contains(err.Error(), "sources[0].mqtt.broker.url: got https_proxy") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("a broker behind it: %v", err)
+		}
 		direct := Config{Forward: ForwardConfig{Proxy: "direct"}}
 		if err := direct.Check(durable.OS{}); err != nil {
 			t.Errorf("a gateway that uses no proxy: %v", err)

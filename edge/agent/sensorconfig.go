@@ -178,6 +178,9 @@ func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.Br
 	if c.ClientID == "" {
 		c.ClientID = "landfall-" + gateway + "-" + name
 	}
+	if secret := config.ProxySecret(); secret != "" && strings.HasPrefix(b.URL, "ws") { // mqtt and mqtts take no proxy
+		return c, nil, &config.FieldError{Key: key + ".url", Got: secret + " with a user in the environment", Want: "a proxy without one: secrets are read from files only"}
+	}
 	if b.UsernameFile != "" {
 		l := &login{fs: with.fs, logger: with.logger, key: key + ".", nameFile: b.UsernameFile, passwordFile: b.PasswordFile}
 		if err := l.read(); err != nil {

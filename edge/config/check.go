@@ -112,6 +112,23 @@ func IsCredential(name string) bool { return strings.HasPrefix(name, credential)
 // systemd hands it to.
 func IsAbsent(name string) bool { return IsCredential(name) && os.Getenv(credentialsDir) == "" }
 
+// Absent gives those of the names that are absent, as in IsAbsent.
+func Absent(names ...string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return !IsAbsent(name) })
+}
+
+// ProxySecret names the first variable of http.ProxyFromEnvironment whose proxy
+// has a user in its URL; empty: none has. What stands there is handed to every
+// child and shown by /proc and systemctl, so nothing of it is used.
+func ProxySecret() string {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if strings.Contains(os.Getenv(name), "@") {
+			return name
+		}
+	}
+	return ""
+}
+
 // ReadFiles gives the contents of files of at most MaxFileBytes each, for
 // certificates, keys, names and passwords. Names are as in Path.
 func ReadFiles(fsys durable.FS, names ...string) ([][]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -75,7 +76,10 @@ const overhead = 64 << 10
 // NewDecoder reads blocks from r. limit bounds the decoded bytes of the whole
 // body; of r no more is read than twice as much, and 64 KiB. Close releases it.
 func NewDecoder(r io.Reader, limit int64) (*Decoder, error) {
-	src := &source{r: r, most: 2*limit + overhead}
+	src := &source{r: r, most: math.MaxInt64}
+	if limit < (math.MaxInt64-overhead)/2 {
+		src.most = 2*limit + overhead
+	}
 	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindowBytes), zstd.WithDecoderMaxMemory(maxWindowBytes+MaxBlockBytes))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
@@ -396,11 +397,14 @@ func TestBehindIsForPeople(t *testing.T) {
 	}
 }
 
-// endless gives zstd frames that decode to nothing (RFC 8878, section 3.1.2), for
-// ever, and counts its bytes.
+// endless gives zstd frames that decode to nothing (RFC 8878, section 3.1.2), 64
+// MiB of them, and counts its bytes.
 type endless struct{ n int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
+	if e.n >= 64<<20 {
+		return 0, io.EOF
+	}
 	frame := []byte{0x50, 0x2A, 0x4D, 0x18, 248, 0, 0, 0} // skippable, 248 bytes long: 256 in all
 	for i := range p {
 		p[i] = 0
@@ -410,6 +414,47 @@ func (e *endless) Read(p []byte) (int, error) {
 	}
 	e.n += int64(len(p))
 	return len(p), nil
+}
+
+// TestTheBoundLeavesBlocksAlone: the smallest blocks, which nothing compresses,
+// come through up to the limit.
+func TestTheBoundLeavesBlocksAlone(t *testing.T) {
+	const limit = 1 << 20
+	var body bytes.Buffer
+	e, err := NewEncoder(&body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	block := make([]byte, record.BlockHeaderBytes)
+	sent := 0
+	for ; (sent+1)*(len(block)+frameHeaderBytes) <= limit; sent++ {
+		for i := range block {
+			block[i] = byte(rng.Uint32())
+		}
+		if err := e.WriteBlock(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d blocks of %d bytes became %.2f times as many bytes", sent, len(block), float64(body.Len())/limit)
+	for _, most := range []int64{limit, math.MaxInt64} {
+		d, err := NewDecoder(bytes.NewReader(body.Bytes()), most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range sent {
+			if _, err := d.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := d.Next(); err != io.EOF {
+			t.Errorf("after the last: %v", err)
+		}
+		d.Close()
+	}
 }
 
 // TestFramesOfNothingAreBounded: a body that never gives a block is not read for

@@ -56,7 +56,7 @@ func validateKafkaClient(p *config.Problems, at string, brokers []string, t *Kaf
 // KafkaCredentials gives the credentials that the connection needs and that are
 // not here, because systemd hands them to the service alone.
 func KafkaCredentials(t *KafkaTLSConfig, s *KafkaSASLConfig) []string {
-	return slices.DeleteFunc([]string{t.CAFile, t.CertFile, t.KeyFile, s.UserFile, s.PasswordFile}, func(name string) bool { return !config.IsAbsent(name) })
+	return config.Absent(t.CAFile, t.CertFile, t.KeyFile, s.UserFile, s.PasswordFile)
 }
 
 // KafkaOptions gives what a client of brokers needs beside their addresses. The

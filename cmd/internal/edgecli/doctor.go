@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -161,7 +160,7 @@ func link(ctx context.Context, c *agent.Config) []cli.Finding {
 	if err != nil {
 		return []cli.Finding{{What: "engine", Verdict: cli.Bad, Detail: err.Error()}}
 	}
-	if names := withheld(&c.Forward); len(names) > 0 {
+	if names := config.Absent(c.Forward.CAFile, c.Forward.CertFile, c.Forward.KeyFile, c.Forward.ProxyUsernameFile, c.Forward.ProxyPasswordFile); len(names) > 0 {
 		return []cli.Finding{{What: "engine", Verdict: cli.Look, Detail: "not asked: systemd hands " + strings.Join(names, ", ") + " to the service alone", Fix: "landfall-edge status says how the link stands"}}
 	}
 	var secure *tls.Config
@@ -176,12 +175,6 @@ func link(ctx context.Context, c *agent.Config) []cli.Finding {
 		all = append(all, cli.Finding{What: "certificates", Verdict: cli.Look, Detail: "the link is not encrypted and proves nobody's name", Fix: "https, with landfall cert"})
 	}
 	return append(all, reach(ctx, c, secure))
-}
-
-// withheld gives the credentials that the way to the engine needs and that are
-// not here, because systemd hands them to the service alone.
-func withheld(f *agent.ForwardConfig) []string {
-	return slices.DeleteFunc([]string{f.CAFile, f.CertFile, f.KeyFile, f.ProxyUsernameFile, f.ProxyPasswordFile}, func(name string) bool { return !config.IsAbsent(name) })
 }
 
 func certificate(k *certs.Keeper) cli.Finding {

@@ -219,6 +219,11 @@ func TestKeysOfTheStore(t *testing.T) {
 		if code, _, errs := engine(t, "audit", "--lake", lake, "--s3-endpoint", s.URL, "--s3-credentials-file", keys); strings.Contains(errs, "credentials") {
 			t.Errorf("keys of a file: exit %d\n%s", code, errs)
 		}
+		t.Setenv("https_proxy", "http://user:s3cret@127.0.0.1:1")
+		if code, _, errs := engine(t, "audit", "--lake", lake, "--s3-endpoint", s.URL, "--s3-credentials-file", keys); code != cli.ExitConfig || !strings.Contains(errs, "lake.s3: got https_proxy with a user") || strings.Contains(errs, "s3cret") {
+			t.Errorf("a password for a proxy: exit %d\n%s", code, errs)
+		}
+		t.Setenv("https_proxy", "")
 		t.Setenv("AWS_ENDPOINT_URL", "http://user:s3cret@127.0.0.1:1")
 		if code, _, errs := engine(t, "audit", "--lake", lake, "--s3-credentials-file", keys); code != cli.ExitConfig || !strings.Contains(errs, "lake.s3: got") || strings.Contains(errs, "s3cret") {
 			t.Errorf("a password in the endpoint: exit %d\n%s", code, errs)

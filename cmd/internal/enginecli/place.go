@@ -64,6 +64,9 @@ func client(c server.S3Config) (s3.Config, error) {
 	if err := out.Validate(); err != nil {
 		return out, &config.FieldError{Key: "lake.s3", Got: err.Error(), Want: "settings, or AWS_ENDPOINT_URL, with which a store can be reached"}
 	}
+	if secret := config.ProxySecret(); secret != "" {
+		return out, &config.FieldError{Key: "lake.s3", Got: secret + " with a user in the environment", Want: "a proxy without one: secrets are read from files only"}
+	}
 	if c.CredentialsFile != "" {
 		if _, err := config.ReadFiles(durable.OS{}, c.CredentialsFile); err != nil {
 			return out, &config.FieldError{Key: "lake.s3.credentials_file", Got: err.Error(), Want: "a file of keys that this user may read"}
