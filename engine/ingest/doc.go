@@ -60,8 +60,9 @@ type Config struct {
 	MaxSessions int
 	// GatewayBytes bounds the blocks of one gateway, bytes a second before
 	// compression, landed or not, by reading on later: the link's own flow control
-	// holds it back. A second's worth may come at once. 0: no bound. It is at
-	// least MinGatewayBytes.
+	// holds it back; and to twice as much what the bodies bring before it is
+	// unpacked. A second's worth may come at once. 0: no bound. It is at least
+	// MinGatewayBytes.
 	GatewayBytes int64
 	// GatewayRequests bounds the requests of one gateway a second; twice as
 	// many may come at once. More are refused as busy. 0: no bound.

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,22 @@ func TestPacing(t *testing.T) {
 		}
 		if want := rest(2 * len(last)); took() != want {
 			t.Errorf("what was landed before took %v, want %v", took(), want)
+		}
+	})
+}
+
+// TestWhatDecodesToNothingIsPaced: with fake time. Frames that give no block
+// cost their reading, so they are paced as they arrive.
+func TestWhatDecodesToNothingIsPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newIngest(t, ingest.Config{GatewayBytes: ingest.MinGatewayBytes})
+		frame := make([]byte, 256) // skippable (RFC 8878, section 3.1.2)
+		copy(frame, []byte{0x50, 0x2A, 0x4D, 0x18, 248})
+		body := bytes.Repeat(frame, 10*ingest.MinGatewayBytes/len(frame))
+		began := time.Now()
+		post(t, h, wire.RequestHeader{Gateway: "flood", Log: record.LogID{1}, Request: wire.RequestID{1}}, body)
+		if took := time.Since(began).Round(time.Millisecond); took != 4*time.Second {
+			t.Errorf("ten seconds' worth of blocks took %v, want 4 s: two come at once, and two a second", took)
 		}
 	})
 }

@@ -14,16 +14,24 @@ import (
 // comes through whatever its size.
 const MinGatewayBytes = record.MaxBlockBytes
 
+// wireRatio is how many bytes a body may bring for a byte of blocks. Blocks that
+// do not compress bring one and a little; frames that decode to nothing bring
+// any number, and cost their reading.
+const wireRatio = 2
+
 // limits bound one gateway.
 type limits struct {
 	bytes    *rate.Limiter // of blocks before compression
+	wire     *rate.Limiter // of bodies as they arrive
 	requests *rate.Limiter
 }
 
 func newLimits(c *Config) limits {
-	l := limits{bytes: rate.NewLimiter(rate.Inf, 0), requests: rate.NewLimiter(rate.Inf, 0)}
+	none := rate.NewLimiter(rate.Inf, 0)
+	l := limits{bytes: none, wire: none, requests: none}
 	if c.GatewayBytes > 0 {
 		l.bytes = rate.NewLimiter(rate.Limit(c.GatewayBytes), int(c.GatewayBytes))
+		l.wire = rate.NewLimiter(wireRatio*rate.Limit(c.GatewayBytes), int(wireRatio*c.GatewayBytes))
 	}
 	if c.GatewayRequests > 0 {
 		l.requests = rate.NewLimiter(rate.Limit(c.GatewayRequests), 2*c.GatewayRequests)
@@ -67,4 +75,18 @@ func (h *Handler) hold(ctx context.Context) {
 // the connection: what has arrived is landed.
 func (g *gateway) pace(ctx context.Context, bytes int) {
 	_ = g.limits.bytes.WaitN(context.WithoutCancel(ctx), bytes) // a block is never larger than the burst
+}
+
+// pacedBody holds a body's bytes back to what the gateway may bring of them.
+type pacedBody struct {
+	*requestBody
+	g *gateway
+}
+
+// Read implements io.Reader. What was read is given on after the wait, whatever
+// has become of the connection.
+func (b pacedBody) Read(p []byte) (int, error) {
+	n, err := b.requestBody.Read(p[:min(len(p), MinGatewayBytes)]) // never more than the burst
+	_ = b.g.limits.wire.WaitN(context.Background(), n)
+	return n, err
 }

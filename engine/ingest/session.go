@@ -128,7 +128,7 @@ func (s *session) left() wire.Behind {
 
 // land lands the body's blocks, one after the other.
 func (s *session) land() error {
-	d, err := wire.NewDecoder(s.body, s.h.cfg.MaxRequestBytes)
+	d, err := wire.NewDecoder(pacedBody{s.body, s.gw}, s.h.cfg.MaxRequestBytes)
 	if err != nil {
 		return refusal{wire.CodeUnavailable, err}
 	}

@@ -345,11 +345,13 @@ func kafkaMutants() []mutant {
 }
 
 func daemonMutants() []mutant {
-	flood, certs := []string{"-run", "Flood|Pacing|HeldBack", "./engine/ingest"}, []string{"./edge/certs"}
+	flood, certs := []string{"-run", "Flood|Pacing|IsPaced|HeldBack", "./engine/ingest"}, []string{"./edge/certs"}
 	service, life := []string{"./cmd/internal/service"}, func(tests string) []string { return []string{"-run", tests, "./cmd/internal/lifetest"} }
 	return []mutant{
 		{"a gateway's bytes are paced", "engine/ingest/limits.go",
 			"_ = g.limits.bytes.WaitN(context.WithoutCancel(ctx), bytes)", "_ = g.limits.bytes.AllowN(time.Now(), bytes)", flood},
+		{"what decodes to nothing is paced", "engine/ingest/limits.go",
+			"_ = b.g.limits.wire.WaitN(context.Background(), n)", "_ = b.g.limits.wire.AllowN(time.Now(), n)", flood},
 		{"a gateway's requests are bounded", "engine/ingest/limits.go",
 			"if !g.limits.requests.Allow() {", "if !g.limits.requests.Allow() && false {", flood},
 		{"a refused request is held back", "engine/ingest/session.go",
