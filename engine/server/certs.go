@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"landfall/edge/certs"
@@ -45,33 +46,53 @@ func (s *Server) tls() *tls.Config {
 	return s.certs.Server()
 }
 
-// Refresh reads the certificates anew. After an error the old ones stay, and
-// Status says so.
+// Link is a connection that the engine makes with certificates.
+type Link struct {
+	Name  string // the key of the configuration, like landing.kafka
+	Certs *certs.Keeper
+}
+
+// Refresh reads the certificates anew, of the ingest and of every link. After an
+// error the old ones stay, and Status says so. What it gives is used from the
+// next connection on.
 func (s *Server) Refresh() error {
-	if s.certs == nil {
-		return nil
+	var all []error
+	if s.certs != nil {
+		all = append(all, s.certs.Refresh())
 	}
-	return s.certs.Refresh()
+	for _, l := range s.links {
+		all = append(all, l.Certs.Refresh())
+	}
+	return errors.Join(all...)
 }
 
 // certified puts the certificates into st.
 func (s *Server) certified(st *Status) {
+	for _, l := range s.links {
+		st.judged(l.Certs, l.Name+": ", "the engine's certificate", "the certificate in its ca_file")
+	}
 	if s.certs == nil {
 		return
 	}
-	c, now := s.certs.Status(), s.certs.Time()
+	c := st.judged(s.certs, "", "the engine's certificate", "the certificate in tls.client_ca_file")
 	st.Certs = &CertsStatus{Subject: c.Subject, NotAfter: moment(c.NotAfter), CANotAfter: moment(c.CANotAfter), Problem: c.Problem, notAfter: c.NotAfter}
+}
+
+// judged gives how certificates stand, and complains of what is wrong.
+func (st *Status) judged(k *certs.Keeper, of, own, signer string) certs.Status {
+	c, now := k.Status(), k.Time()
 	if c.Problem != "" {
-		st.Reasons = append(st.Reasons, "new certificates are not used: "+c.Problem)
+		st.Reasons = append(st.Reasons, of+"new certificates are not used: "+c.Problem)
 	}
 	for _, end := range []struct {
 		what string
 		at   time.Time
-	}{{"the engine's certificate", c.NotAfter}, {"the certificate in tls.client_ca_file", c.CANotAfter}} {
+	}{{own, c.NotAfter}, {signer, c.CANotAfter}} {
 		if !end.at.IsZero() && end.at.Sub(now) < expiresSoon {
-			st.Reasons = append(st.Reasons, end.what+" expires on "+moment(end.at)+": renew it and put the new one in its place; it is taken up by itself")
+			st.Reasons = append(st.Reasons, of+end.what+" expires on "+moment(end.at)+": renew it and put the new one in its place; it is taken up by itself")
 		}
 	}
+	return c
 }
 
 func moment(t time.Time) string {

@@ -2,17 +2,21 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 )
@@ -59,67 +63,94 @@ func KafkaCredentials(t *KafkaTLSConfig, s *KafkaSASLConfig) []string {
 	return config.Absent(t.CAFile, t.CertFile, t.KeyFile, s.UserFile, s.PasswordFile)
 }
 
-// KafkaOptions gives what a client of brokers needs beside their addresses. The
-// keys that errors name begin with at, which ends with a dot. Errors:
+// KafkaOptions gives what a client of brokers needs beside their addresses, and
+// the certificates that it connects with; nil without TLS. The keys that errors
+// name begin with at, which ends with a dot; o says by which clock certificates
+// are judged and where a problem is logged. Each connection is made with what
+// the files held when they were read last and were good. Errors:
 // config.FieldError of a file that cannot be used.
-func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLConfig) ([]kgo.Opt, error) {
+func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLConfig, o certs.Config) ([]kgo.Opt, *certs.Keeper, error) {
 	var options []kgo.Opt
+	var keeper *certs.Keeper
 	if t.Enabled {
-		c, err := kafkaTLS(fsys, at, t)
-		if err != nil {
-			return nil, err
+		o.FS, o.CAFile, o.CertFile, o.KeyFile, o.Prefix = fsys, t.CAFile, t.CertFile, t.KeyFile, at+"tls."
+		var err error
+		if keeper, err = certs.Open(o); err != nil {
+			return nil, nil, err
 		}
-		options = append(options, kgo.DialTLSConfig(c))
+		options = append(options, kgo.Dialer(dialTLS(keeper)))
 	}
 	if s.Mechanism == "" {
-		return options, nil
+		return options, keeper, nil
 	}
-	user, err := secret(fsys, at+"sasl.user_file", s.UserFile)
-	if err != nil {
-		return nil, err
+	k := &saslFiles{fs: fsys, at: at, cfg: s}
+	if err := k.read(); err != nil {
+		return nil, nil, err
 	}
-	password, err := secret(fsys, at+"sasl.password_file", s.PasswordFile)
-	if err != nil {
-		return nil, err
+	auth := func(context.Context) (scram.Auth, error) {
+		user, password := k.newest()
+		return scram.Auth{User: user, Pass: password}, nil
 	}
 	switch s.Mechanism {
 	case "PLAIN":
-		return append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism())), nil
+		return append(options, kgo.SASL(plain.Plain(func(context.Context) (plain.Auth, error) {
+			user, password := k.newest()
+			return plain.Auth{User: user, Pass: password}, nil
+		}))), keeper, nil
 	case "SCRAM-SHA-256":
-		return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism())), nil
+		return append(options, kgo.SASL(scram.Sha256(auth))), keeper, nil
 	}
-	return append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism())), nil
+	return append(options, kgo.SASL(scram.Sha512(auth))), keeper, nil
 }
 
-func kafkaTLS(fsys durable.FS, at string, t *KafkaTLSConfig) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := readNamed(fsys, at+"tls.ca_file", t.CAFile)
+// dialPatience is how long a broker may take to answer and to prove its name.
+const dialPatience = 10 * time.Second
+
+// dialTLS connects to brokers, each of which must prove the name or address that
+// it is called by.
+func dialTLS(k *certs.Keeper) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &config.FieldError{Key: at + "tls.ca_file", Got: t.CAFile, Want: "a file with certificates in PEM"}
-		}
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialPatience}, Config: k.Client("", host)}
+		return d.DialContext(ctx, network, address)
 	}
-	if t.CertFile == "" {
-		return c, nil
-	}
-	cert, err := readNamed(fsys, at+"tls.cert_file", t.CertFile)
+}
+
+// saslFiles are the user and the password for brokers.
+type saslFiles struct {
+	fs  durable.FS
+	at  string
+	cfg *KafkaSASLConfig
+
+	mu             sync.Mutex
+	user, password string // as they were read last; guarded by mu
+}
+
+// read reads both. After an error what was read before stays.
+func (f *saslFiles) read() error {
+	user, err := secret(f.fs, f.at+"sasl.user_file", f.cfg.UserFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	key, err := readNamed(fsys, at+"tls.key_file", t.KeyFile)
+	password, err := secret(f.fs, f.at+"sasl.password_file", f.cfg.PasswordFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, &config.FieldError{Key: at + "tls.cert_file", Got: err.Error(), Want: "a certificate and its key in PEM"}
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.user, f.password = user, password
+	return nil
+}
+
+// newest reads both for a connection.
+func (f *saslFiles) newest() (user, password string) {
+	_ = f.read() // a reload says what is wrong
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.user, f.password
 }
 
 // readNamed reads a file or credential that the configuration names under key.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/landing"
@@ -66,10 +67,16 @@ func (c *KafkaConfig) validate(p *config.Problems) {
 // LogConfig gives how the landing log on Kafka is opened. Errors:
 // config.FieldErrors.
 func (c *KafkaConfig) LogConfig(fsys durable.FS) (kafka.Config, error) {
-	opts, err := KafkaOptions(fsys, "landing.kafka.", &c.TLS, &c.SASL)
+	cfg, _, err := c.logConfig(fsys, certs.Config{})
+	return cfg, err
+}
+
+// logConfig is LogConfig, and gives the certificates too.
+func (c *KafkaConfig) logConfig(fsys durable.FS, o certs.Config) (kafka.Config, *certs.Keeper, error) {
+	opts, keeper, err := KafkaOptions(fsys, "landing.kafka.", &c.TLS, &c.SASL, o)
 	return kafka.Config{
 		Brokers: c.Brokers, Topic: c.Topic, Partitions: c.Partitions, Replication: c.Replication, ID: landing.ID(c.TopicID), Client: opts,
-	}, err
+	}, keeper, err
 }
 
 // KafkaProblem gives an error of opening the landing log on Kafka as one of the

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
@@ -57,11 +58,18 @@ func (s *Server) openKafka(ctx context.Context) error {
 	if s.cfg.Runs(RoleTasks) {
 		store = s.opt.Store
 	}
-	log, err := s.cfg.Landing.Kafka.Open(ctx, s.opt.FS, store, s.opt.Logger)
+	cfg, keeper, err := s.cfg.Landing.Kafka.logConfig(s.opt.FS, certs.Config{Floor: s.opt.CertFloor, Logger: s.opt.Logger})
+	if err != nil {
+		return err
+	}
+	log, err := openTopic(ctx, cfg, store, s.opt.Logger)
 	if err != nil {
 		return err
 	}
 	s.log, s.topic = log, log
+	if keeper != nil {
+		s.links = append(s.links, Link{Name: "landing.kafka", Certs: keeper})
+	}
 	return nil
 }
 
@@ -74,6 +82,10 @@ func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoin
 	if err != nil {
 		return nil, err
 	}
+	return openTopic(ctx, cfg, store, logger)
+}
+
+func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, logger *slog.Logger) (*kafka.Log, error) {
 	cfg.Logger = logger
 	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
 	defer cancel()

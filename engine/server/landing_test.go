@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/landing"
@@ -169,21 +170,24 @@ func TestKafkaFiles(t *testing.T) {
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	for password, ok := range map[string]bool{secretFile: true, empty: false, "credential:secret": true, "credential:empty": false, "credential:none": false} {
-		opts, err := KafkaOptions(durable.OS{}, "x.", &KafkaTLSConfig{Enabled: true}, &KafkaSASLConfig{"SCRAM-SHA-512", secretFile, password})
+		opts, _, err := KafkaOptions(durable.OS{}, "x.", &KafkaTLSConfig{Enabled: true}, &KafkaSASLConfig{"SCRAM-SHA-512", secretFile, password}, certs.Config{})
 		var field *config.FieldError
 		if ok && (err != nil || len(opts) != 2) || !ok && (!errors.As(err, &field) || field.Key != "x.sasl.password_file") {
 			t.Errorf("%q: %d options, %v", password, len(opts), err)
 		}
 	}
-	for key, c := range map[string]KafkaTLSConfig{
-		"x.tls.ca_file":   {Enabled: true, CAFile: secretFile},
-		"x.tls.cert_file": {Enabled: true, CertFile: secretFile, KeyFile: secretFile},
-		"x.tls.key_file":  {Enabled: true, CertFile: "credential:secret", KeyFile: "credential:none"},
+	for _, c := range []struct {
+		tls KafkaTLSConfig
+		key string
+	}{
+		{KafkaTLSConfig{Enabled: true, CAFile: secretFile}, "x.tls.ca_file"},
+		{KafkaTLSConfig{Enabled: true, CertFile: secretFile, KeyFile: secretFile}, "x.tls.cert_file"},
+		{KafkaTLSConfig{Enabled: true, CertFile: "credential:secret", KeyFile: "credential:none"}, "x.tls.cert_file"}, // which names key_file
 	} {
-		_, err := KafkaOptions(durable.OS{}, "x.", &c, &KafkaSASLConfig{})
+		_, _, err := KafkaOptions(durable.OS{}, "x.", &c.tls, &KafkaSASLConfig{}, certs.Config{})
 		var field *config.FieldError
-		if !errors.As(err, &field) || field.Key != key {
-			t.Errorf("%s: %v", key, err)
+		if !errors.As(err, &field) || field.Key != c.key || !strings.Contains(err.Error(), "none") && c.tls.KeyFile == "credential:none" {
+			t.Errorf("%+v: %v", c.tls, err)
 		}
 	}
 }

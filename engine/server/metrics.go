@@ -34,6 +34,9 @@ func (s *Server) metrics(m *page.Metrics) {
 	if s.certs != nil {
 		s.certs.Status().Metrics(m)
 	}
+	for _, l := range s.links {
+		l.Certs.Status().Metrics(m, "link", l.Name)
+	}
 }
 
 func ingestMetrics(m *page.Metrics, in *IngestStatus) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,8 @@ type Options struct {
 	Ready   func()       // called once by Run, when the engine works; nil: nobody waits
 	// CertFloor is a time that is surely past, like that of the build.
 	CertFloor time.Time
+	// Links are the connections that Store and Sinks make with certificates.
+	Links []Link
 }
 
 // Server is an engine.
@@ -56,6 +59,7 @@ type Server struct {
 	ingest  *ingest.Handler             // nil: not this engine's role
 	tasks   []*supervisor
 	certs   *certs.Keeper // nil: plain HTTP
+	links   []Link        // to brokers and to the store, those with certificates
 	landing pulse.Pulse
 	taps    taps
 	warning atomic.Pointer[string] // stays in Status; nil: none
@@ -82,7 +86,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() {}
 	}
-	s := &Server{cfg: cfg, opt: opt, started: time.Now()}
+	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links)}
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}

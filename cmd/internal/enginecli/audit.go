@@ -101,7 +101,7 @@ func auditOf(ctx context.Context, lake, checkpoints string, remote server.S3Conf
 			return cfg, err
 		}
 	}
-	store, err := openStore(ctx, checkpoints, remote, true)
+	store, err := place{checkpoints: checkpoints, s3: remote}.openStore(ctx, true)
 	if err != nil {
 		return cfg, err
 	}

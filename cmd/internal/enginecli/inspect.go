@@ -62,7 +62,7 @@ func current(ctx context.Context, w io.Writer, dir string, remote server.S3Confi
 			return err
 		}
 	}
-	store, err := openStore(ctx, dir, remote, true)
+	store, err := place{checkpoints: dir, s3: remote}.openStore(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func current(ctx context.Context, w io.Writer, dir string, remote server.S3Confi
 // stored prints one object of a bucket.
 func stored(ctx context.Context, w io.Writer, name string, remote server.S3Config) error {
 	dir, base := path.Split(name)
-	store, err := openStore(ctx, dir, remote, true)
+	store, err := place{checkpoints: dir, s3: remote}.openStore(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/server"
@@ -16,12 +17,19 @@ import (
 // kafkaSink is the sink of a configuration, without files to stage in; nil: there
 // is none. Errors: config.FieldError.
 func kafkaSink(c *server.KafkaSinkConfig) (*kafka.Config, error) {
+	k, _, err := kafkaLink(c, certs.Config{})
+	return k, err
+}
+
+// kafkaLink is kafkaSink, and gives the certificates that the brokers are reached
+// with; nil: without any.
+func kafkaLink(c *server.KafkaSinkConfig, o certs.Config) (*kafka.Config, *certs.Keeper, error) {
 	if !c.Enabled() {
-		return nil, nil
+		return nil, nil, nil
 	}
-	options, err := server.KafkaOptions(durable.OS{}, "sinks.kafka.", &c.TLS, &c.SASL)
+	options, keeper, err := server.KafkaOptions(durable.OS{}, "sinks.kafka.", &c.TLS, &c.SASL, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	topics := make(map[table.Name]string)
 	for _, t := range c.Topics {
@@ -33,9 +41,9 @@ func kafkaSink(c *server.KafkaSinkConfig) (*kafka.Config, error) {
 		MaxMessageBytes: int(c.MaxMessageSize), Client: options,
 	}
 	if err := k.Validate(); err != nil {
-		return nil, &config.FieldError{Key: "sinks.kafka", Got: err.Error(), Want: "names of topics, each for one table"}
+		return nil, nil, &config.FieldError{Key: "sinks.kafka", Got: err.Error(), Want: "names of topics, each for one table"}
 	}
-	return k, nil
+	return k, keeper, nil
 }
 
 // checkKafka connects to the brokers of a configuration and says what it found.

@@ -3,6 +3,7 @@ package enginecli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
+	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/audit"
@@ -28,6 +30,7 @@ type place struct {
 	s3                server.S3Config
 	note              func(string)  // takes what a person should know; nil: nobody
 	kafka             *kafka.Config // the sink beside the lake, without files; nil: none
+	certs             *certs.Keeper // who signs the store's certificate, as it is kept; nil: read by who needs it
 	lakeKey, storeKey string        // what errors call the two; empty: the keys of the configuration
 }
 
@@ -52,9 +55,19 @@ func (p place) withheld() string {
 	return ""
 }
 
+// openCerts reads who signs the store's certificate; nil: those whom the system
+// knows, or there is no bucket.
+func openCerts(c server.S3Config, o certs.Config) (*certs.Keeper, error) {
+	o.FS, o.CAFile, o.Prefix = durable.OS{}, cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE")), "lake.s3."
+	if o.CAFile == "" {
+		return nil, nil
+	}
+	return certs.Open(o)
+}
+
 // client gives how the buckets are reached. What the configuration leaves open
-// the usual variables of S3's tools say.
-func client(c server.S3Config) (s3.Config, error) {
+// the usual variables of S3's tools say. A nil keeper is made of the files.
+func client(c server.S3Config, keeper *certs.Keeper) (s3.Config, error) {
 	out := s3.Config{
 		Endpoint: cmp.Or(c.Endpoint, os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")),
 		Region:   cmp.Or(c.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
@@ -76,16 +89,14 @@ func client(c server.S3Config) (s3.Config, error) {
 		return out, &config.FieldError{Key: "lake.s3.credentials_file", Got: secret + " in the environment",
 			Want: "keys in a file that it names, or AWS_SHARED_CREDENTIALS_FILE: secrets are read from files only"}
 	}
-	file := cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE"))
-	if file == "" {
-		return out, nil
+	var err error
+	if keeper == nil {
+		keeper, err = openCerts(c, certs.Config{})
 	}
-	pem, err := config.ReadFiles(durable.OS{}, file)
-	if err != nil {
-		return out, &config.FieldError{Key: "lake.s3.ca_file", Got: err.Error(), Want: "a PEM file that this user may read"}
+	if keeper != nil {
+		out.TLS = func(host string) *tls.Config { return keeper.Client("", host) }
 	}
-	out.CA = pem[0]
-	return out, nil
+	return out, err
 }
 
 // openLake opens the checkpoint store of a lake and its files, tested for what
@@ -95,7 +106,7 @@ func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.
 	if err != nil {
 		return nil, nil, unusable(cmp.Or(p.lakeKey, "lake.dir"), p.lake, err)
 	}
-	store, err := openStore(ctx, p.checkpoints, p.s3, false)
+	store, err := p.openStore(ctx, false)
 	if err == nil {
 		err = object.SelfTest(ctx, store)
 	}
@@ -123,7 +134,7 @@ func (p place) openFiles(ctx context.Context) (object.Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := client(p.s3)
+	cfg, err := client(p.s3, p.certs)
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +155,15 @@ func (p place) openFiles(ctx context.Context) (object.Files, error) {
 }
 
 // openStore opens what keeps checkpoints; reading says that nothing is written.
-func openStore(ctx context.Context, dir string, c server.S3Config, reading bool) (checkpoint.Store, error) {
-	if !server.IsBucket(dir) {
-		return object.OpenDir(durable.OS{}, dir)
+func (p place) openStore(ctx context.Context, reading bool) (checkpoint.Store, error) {
+	if !server.IsBucket(p.checkpoints) {
+		return object.OpenDir(durable.OS{}, p.checkpoints)
 	}
-	at, err := s3.ParseLocation(dir)
+	at, err := s3.ParseLocation(p.checkpoints)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := client(c)
+	cfg, err := client(p.s3, p.certs)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +225,7 @@ func readLake(ctx context.Context, lake string, c server.S3Config) (audit.Files,
 	if err != nil {
 		return nil, cli.Fail(cli.ExitUsage, err)
 	}
-	cfg, err := client(c)
+	cfg, err := client(c, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -95,17 +95,30 @@ const openRetry = time.Second
 // or Kafka does not answer, it waits: without the self-test of the store nothing may be
 // committed. Nil without an error when ctx ended meanwhile.
 func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*server.Server, error) {
-	topics, err := kafkaSink(&cfg.Sinks.Kafka)
+	judge := certs.Config{Floor: o.CertFloor, Logger: o.Logger}
+	topics, brokers, err := kafkaLink(&cfg.Sinks.Kafka, judge)
 	if err != nil {
 		return nil, err
+	}
+	if brokers != nil {
+		o.Links = append(o.Links, server.Link{Name: "sinks.kafka", Certs: brokers})
 	}
 	if topics != nil {
 		counters := new(kafka.Counters)
 		topics.Counters, topics.Logger = counters, o.Logger
 		o.SinkStatus = func() []server.SinkStatus { return []server.SinkStatus{kafkaStatus(counters)} }
 	}
+	lake := placeOf(cfg)
+	if cfg.Runs(server.RoleTasks) && lake.buckets() {
+		if lake.certs, err = openCerts(cfg.Lake.S3, judge); err != nil {
+			return nil, err
+		}
+	}
+	if lake.certs != nil {
+		o.Links = append(o.Links, server.Link{Name: "lake.s3", Certs: lake.certs})
+	}
 	for waiting := false; ; waiting = true {
-		p := placeOf(cfg)
+		p := lake
 		p.kafka = topics
 		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
 		var err error

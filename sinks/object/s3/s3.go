@@ -40,7 +40,6 @@ package s3
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,8 +64,9 @@ type Config struct {
 	Region string
 	// VirtualHost puts the bucket into the host's name. AWS always does.
 	VirtualHost bool
-	// CA is who signs the store's certificate, PEM; nil: the system's.
-	CA []byte
+	// TLS gives the configuration of connections to a host, which says whose
+	// certificates are taken; nil: those that the system takes.
+	TLS func(host string) *tls.Config
 	// Outage is the longest time for which an engine may be down with files
 	// committed and not published. 0: 7 days.
 	Outage time.Duration
@@ -183,13 +183,6 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 	cfg = cfg.withDefaults()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32
-	if cfg.CA != nil {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(cfg.CA) {
-			return nil, errors.New("s3: CA holds no certificate")
-		}
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
-	}
 	host, secure := awsHost(cfg.Region), true
 	if cfg.Endpoint != "" {
 		u, err := url.Parse(cfg.Endpoint)
@@ -197,6 +190,10 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 			return nil, fmt.Errorf("s3: Endpoint: %w", err)
 		}
 		host, secure = u.Host, u.Scheme == "https"
+	}
+	if cfg.TLS != nil {
+		name := (&url.URL{Host: host}).Hostname()
+		transport.TLSClientConfig = cfg.TLS(name)
 	}
 	lookup := minio.BucketLookupPath
 	if cfg.VirtualHost || cfg.Endpoint == "" {

@@ -1,8 +1,11 @@
 package s3test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -266,6 +269,26 @@ func (s *Server) TLS(t testing.TB) (string, []byte) {
 	t.Helper()
 	proxy := s.proxy(t, httptest.NewTLSServer, s.pass)
 	return proxy.URL, certificate(proxy)
+}
+
+// TLSAs is TLS with a configuration of the caller's, and gives what ends every
+// connection.
+func (s *Server) TLSAs(t testing.TB, c *tls.Config) (url string, drop func()) {
+	t.Helper()
+	proxy := s.proxy(t, func(h http.Handler) *httptest.Server {
+		p := httptest.NewUnstartedServer(h)
+		p.TLS, p.Config.ErrorLog = c, log.New(io.Discard, "", 0) // of clients that refuse it
+		p.StartTLS()
+		return p
+	}, s.pass)
+	return proxy.URL, proxy.CloseClientConnections
+}
+
+// Trust takes the certificates that a signer, in PEM, has signed.
+func Trust(ca []byte) func(string) *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return func(string) *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool} }
 }
 
 func (s *Server) pass(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
