@@ -127,7 +127,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Credentials == nil {
 		c.Credentials = credentials.NewChainCredentials([]credentials.Provider{
-			&credentials.FileAWSCredentials{}, &credentials.IAM{Region: c.Region},
+			keysIn(""), &credentials.IAM{Region: c.Region},
 		})
 	}
 	return c
@@ -235,12 +235,6 @@ func Secret() string {
 		}
 	}
 	return ""
-}
-
-// KeysIn gives credentials from a file of S3's shared form: the profile that
-// AWS_PROFILE names, or default. The file is read at the first request.
-func KeysIn(file string) *credentials.Credentials {
-	return credentials.NewFileAWSCredentials(file, "")
 }
 
 // credentialsIn bounds the search for credentials: without a role, the address
