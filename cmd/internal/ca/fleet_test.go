@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -332,7 +333,7 @@ func TestAGatewaysKeyIsGoodForNothingElse(t *testing.T) {
 }
 
 // TestHealthTurnsRedTwoWeeksBeforeTheEnd of a certificate, at both ends of the
-// link.
+// link, and of one with which an engine reaches brokers.
 func TestHealthTurnsRedTwoWeeksBeforeTheEnd(t *testing.T) {
 	for days, red := range map[time.Duration]bool{13: true, 15: false} {
 		f := start(t)
@@ -348,9 +349,10 @@ func TestHealthTurnsRedTwoWeeksBeforeTheEnd(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		said := map[string][]string{"the gateway's": gatewayHealth(t, f, "ada"), "the engine's": engineHealth(t, f, "cloud")}
+		engine := engineHealth(t, f, "cloud")
+		said := map[string][]string{"the gateway's": gatewayHealth(t, f, "ada"), "the engine's": engine, "sinks.kafka: the engine's": engine}
 		for whose, reasons := range said {
-			if says := strings.Contains(strings.Join(reasons, "\n"), whose+" certificate expires on "); says != red {
+			if says := slices.ContainsFunc(reasons, func(r string) bool { return strings.HasPrefix(r, whose+" certificate expires on ") }); says != red {
 				t.Errorf("%s ends in %d days: %q", whose, days, reasons)
 			}
 		}
@@ -386,7 +388,11 @@ func engineHealth(t *testing.T, f *fleet, name string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(t.Context(), c, server.Options{Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }})
+	k, err := certs.Open(certs.Config{FS: durable.OS{}, CertFile: f.file(name + ".pem"), KeyFile: f.file(name + ".key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(t.Context(), c, server.Options{Links: []server.Link{{Name: "sinks.kafka", Certs: k}}, Store: store, Sinks: func() ([]stream.Sink, error) { return nil, errors.New("no sinks here") }})
 	if err != nil {
 		t.Fatal(err)
 	}

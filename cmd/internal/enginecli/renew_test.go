@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -176,6 +178,20 @@ func (d *lookedAt) reload(key string) {
 	})
 }
 
+// page gives what a page says.
+func page(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestCertificatesOfKafkaAreTakenUp: at a reload the landing log and the sink take
 // up new certificates for their next connections to a cluster that wants one, and
 // files that cannot be used change nothing.
@@ -214,10 +230,13 @@ func TestCertificatesOfKafkaAreTakenUp(t *testing.T) {
 		}
 	}
 	known("landing-1", "sink-1")
-	for _, who := range []string{"landing", "sink"} {
+	for who, link := range map[string]string{"landing": "landing.kafka", "sink": "sinks.kafka"} {
 		use("1")
 		write(t, dir+"/"+who+".key", "-----BEGIN PRIVATE KEY-----\n")
-		both.reload(map[string]string{"landing": "landing.kafka", "sink": "sinks.kafka"}[who] + ".tls.cert_file")
+		both.reload(link + ".tls.cert_file")
+		if page := page(t, "http://"+status+"/metrics"); !strings.Contains(page, fmt.Sprintf("landfall_engine_certificate_expiry_timestamp_seconds{link=%q} ", link)) {
+			t.Errorf("when the certificate of %s ends is no metric", link)
+		}
 		d.drop()
 		known("landing-1", "sink-1")
 	}
