@@ -34,6 +34,9 @@ type Config struct {
 	// CAFile holds who signs the other end's certificates; without one the
 	// system's roots do.
 	CAFile string
+	// Bundle says that CAFile may be a collection of public signers: one of them that
+	// cannot be read is passed over, and when the first expires is not told.
+	Bundle bool
 	// CertFile and KeyFile are the own certificate with its chain, and its key.
 	CertFile, KeyFile string
 	// CRLFile holds lists of revoked certificates, each signed by one of CAFile.

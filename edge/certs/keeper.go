@@ -122,6 +122,9 @@ func (k *Keeper) Status() Status {
 		s.Subject, s.NotAfter = h.leaf.Subject.CommonName, h.leaf.NotAfter
 	}
 	for _, c := range h.signers {
+		if k.cfg.Bundle {
+			break
+		}
 		if s.CANotAfter.IsZero() || c.NotAfter.Before(s.CANotAfter) {
 			s.CANotAfter = c.NotAfter
 		}
@@ -173,7 +176,7 @@ func (k *Keeper) readSigners(h *held) error {
 	if err != nil {
 		return k.fail(k.cfg.CAKey, err.Error(), "a PEM file")
 	}
-	if h.signers, err = parse(data[0]); err != nil {
+	if h.signers, err = parse(data[0], k.cfg.Bundle); err != nil {
 		return k.fail(k.cfg.CAKey, fmt.Sprintf("%s: %v", k.cfg.CAFile, err), "a PEM file with a certificate")
 	}
 	h.roots = x509.NewCertPool()
@@ -183,14 +186,18 @@ func (k *Keeper) readSigners(h *held) error {
 	return nil
 }
 
-// parse gives the certificates of a PEM file, at least one.
-func parse(data []byte) ([]*x509.Certificate, error) {
+// parse gives the certificates of a PEM file, at least one; lenient: without those
+// that cannot be read.
+func parse(data []byte, lenient bool) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil && lenient {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

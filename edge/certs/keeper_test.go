@@ -199,3 +199,34 @@ func TestExpiryIsAMetric(t *testing.T) {
 		}
 	}
 }
+
+// TestABundleMayHoldWhatCannotBeUsed: one that has ended, and one that cannot be
+// read; who is not passed over is believed, and a bundle of nobody is refused.
+func TestABundleMayHoldWhatCannotBeUsed(t *testing.T) {
+	s := newSigner(t, "one")
+	leaf := s.leaf("ship", x509.ExtKeyUsageClientAuth)
+	pem, err := os.ReadFile(s.file("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unreadable := "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+	c := s.config("")
+	for _, bundle := range []bool{false, true} {
+		c.Bundle = bundle
+		s.put("ca.pem", []byte(unreadable+string(pem)))
+		k, err := Open(c)
+		if bundle != (err == nil) {
+			t.Errorf("bundle %v: %v", bundle, err)
+		}
+		if k == nil {
+			continue
+		}
+		if err := k.VerifyClient([]*x509.Certificate{leaf}); err != nil || !k.Status().CANotAfter.IsZero() {
+			t.Errorf("%v, expiry %s", err, k.Status().CANotAfter)
+		}
+		s.put("ca.pem", []byte(unreadable))
+		if err := k.Refresh(); err == nil {
+			t.Error("a bundle of nobody is taken")
+		}
+	}
+}

@@ -73,7 +73,7 @@ func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLCon
 	var options []kgo.Opt
 	var keeper *certs.Keeper
 	if t.Enabled {
-		o.FS, o.CAFile, o.CertFile, o.KeyFile, o.Prefix = fsys, t.CAFile, t.CertFile, t.KeyFile, at+"tls."
+		o.FS, o.CAFile, o.CertFile, o.KeyFile, o.Prefix, o.Bundle = fsys, t.CAFile, t.CertFile, t.KeyFile, at+"tls.", true
 		var err error
 		if keeper, err = certs.Open(o); err != nil {
 			return nil, nil, err

@@ -58,7 +58,7 @@ func (p place) withheld() string {
 // openCerts reads who signs the store's certificate; nil: those whom the system
 // knows, or there is no bucket.
 func openCerts(c server.S3Config, o certs.Config) (*certs.Keeper, error) {
-	o.FS, o.CAFile, o.Prefix = durable.OS{}, cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE")), "lake.s3."
+	o.FS, o.CAFile, o.Prefix, o.Bundle = durable.OS{}, cmp.Or(c.CAFile, os.Getenv("AWS_CA_BUNDLE")), "lake.s3.", true
 	if o.CAFile == "" {
 		return nil, nil
 	}
