@@ -173,6 +173,12 @@ func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "log") }
 // ForwardState is the file that holds what the cloud acknowledged.
 func (c *Config) ForwardState() string { return filepath.Join(c.DataDir, "forward.state") }
 
+// FiltersState is the file that holds which filters a source of messages may have
+// subscribed to in its broker's session.
+func (c *Config) FiltersState(source string) string {
+	return filepath.Join(c.DataDir, source+".filters")
+}
+
 // Validate checks the fields, each by itself and together, and changes
 // nothing. It touches no file. Errors: config.FieldErrors, joined.
 func (c *Config) Validate() error {

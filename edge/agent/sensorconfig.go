@@ -222,13 +222,13 @@ func (s *SparkplugConfig) validate(p *config.Problems, key string) {
 	}
 }
 
-// newMQTT makes a source of messages.
-func (m *MQTTConfig) newMQTT(o source.Options, with making, gateway, key string) (part, error) {
+// newMQTT makes a source of messages; filters is the file of what it subscribed to.
+func (m *MQTTConfig) newMQTT(o source.Options, with making, gateway, filters, key string) (part, error) {
 	broker, certs, err := m.Broker.broker(with, gateway, o.Name, key+".broker")
 	if err != nil {
 		return nil, err
 	}
-	c := source.MQTTConfig{Options: o, Broker: broker, QoS: byte(m.QualityOfService()), Remember: m.Remember, Trial: m.trial}
+	c := source.MQTTConfig{Options: o, Broker: broker, QoS: byte(m.QualityOfService()), Remember: m.Remember, FS: with.fs, FiltersPath: filters, Trial: m.trial}
 	for i := range m.Topics {
 		c.Topics = append(c.Topics, source.MQTTTopic{Filter: m.Topics[i].Filter, Mapping: m.Topics[i].mapping()})
 	}

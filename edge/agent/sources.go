@@ -201,7 +201,7 @@ func (c *Config) newPart(i int, with making) (part, error) {
 	case s.Acked != nil:
 		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
 	case s.MQTT != nil:
-		return s.MQTT.newMQTT(o, with, c.Gateway, key)
+		return s.MQTT.newMQTT(o, with, c.Gateway, c.FiltersState(s.Name), key)
 	case s.Sparkplug != nil:
 		return s.Sparkplug.newSparkplug(o, with, c.Gateway, key)
 	case s.Modbus != nil:

@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"landfall/decoders/sensor"
+	"landfall/edge/durable"
 	"landfall/edge/record"
 )
 
@@ -64,6 +66,11 @@ type MQTTConfig struct {
 	// to know one that is sent again: more than the broker may hold, because one
 	// that is killed sends again all that it held when it last saved. 0: 16384.
 	Remember int
+	// FiltersPath is the file, in a directory that is there, that keeps which filters
+	// the broker's session may hold, so that one that is configured no more is
+	// unsubscribed; of this source alone. Empty: such a one stays subscribed.
+	FiltersPath string
+	FS          durable.FS // of FiltersPath; required with it
 	// Trial has the broker keep nothing: what is not taken is gone. For a look,
 	// under another client id.
 	Trial bool
@@ -94,6 +101,9 @@ func (c *MQTTConfig) Validate() error {
 	if c.QoS > 2 {
 		return fmt.Errorf("qos of source %s: %d is not 0, 1 or 2: %w", c.Name, c.QoS, ErrConfig)
 	}
+	if c.FiltersPath != "" && c.FS == nil {
+		return fmt.Errorf("fs of source %s: missing: %w", c.Name, ErrConfig)
+	}
 	if c.Remember < 0 || c.Remember > maxRemember {
 		return fmt.Errorf("remember of source %s: %d is not in 0..%d: %w", c.Name, c.Remember, maxRemember, ErrConfig)
 	}
@@ -109,6 +119,12 @@ func (c *MQTTConfig) Validate() error {
 //
 // What its publisher sent at QoS 0 comes at QoS 0 (MQTT 3.1.1, 4.3): the broker
 // neither keeps nor repeats it. It is counted as Downgraded.
+//
+// A filter that is configured no more is unsubscribed on the next connection, after
+// what is configured was subscribed. What the broker had queued for it, or sends
+// before it has answered, is taken like any other message: by another filter's
+// mapping where one takes the topic, else as a report rejected for no_mapping, whose
+// time or number is not read: at least once.
 //
 // Order: messages are taken in the order in which the broker sends them.
 type MQTT struct {
@@ -145,6 +161,9 @@ func (m *MQTT) Run(ctx context.Context, sink Sink) error {
 		filters[t.Filter] = m.cfg.QoS
 	}
 	link := brokerLink{cfg: &m.cfg.Broker, meter: &m.meter, filters: filters, persistent: m.cfg.QoS > 0 && !m.cfg.Trial, known: len(seen.taken) > 0}
+	if link.persistent && m.cfg.FiltersPath != "" {
+		link.subscribed = &subscriptions{fs: m.cfg.FS, path: m.cfg.FiltersPath, want: slices.Sorted(maps.Keys(filters)), log: m.log}
+	}
 	return link.run(ctx, func(messages []message, acks *acknowledger) error {
 		return m.take(messages, acks, seen, sink)
 	})

@@ -31,6 +31,8 @@ type brokerLink struct {
 	filters    map[string]byte // to QoS
 	persistent bool            // the broker keeps the session
 	known      bool            // and has one, unless it forgot it; of run's goroutine
+	// subscribed, when set, knows what the broker's session may hold besides filters.
+	subscribed *subscriptions
 	// connected, when set, is called once a connection stands, with what
 	// publishes on it; disconnected when it is gone.
 	connected    func(publish func(topic string, payload []byte))
@@ -108,6 +110,11 @@ func (l *brokerLink) takeAll(ctx context.Context, acks *acknowledger, take func(
 
 // connection is one connection from its beginning to its end.
 func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
+	if l.subscribed != nil {
+		if err := l.subscribed.note(); err != nil {
+			return err
+		}
+	}
 	lost := make(chan error, 1)
 	live, end := context.WithCancel(ctx)
 	defer end()
@@ -128,6 +135,9 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 		l.connected(publish)
 	}
 	err := l.subscribe(ctx, client)
+	if err == nil && l.subscribed != nil {
+		err = l.unsubscribe(ctx, client)
+	}
 	if err == nil && l.cfg.StatusTopic != "" {
 		client.Publish(l.cfg.StatusTopic, 1, true, "online")
 	}
@@ -223,6 +233,23 @@ func (l *brokerLink) subscribe(ctx context.Context, client mqtt.Client) error {
 			return fmt.Errorf("subscribe to %s: QoS %d in place of %d: %w", filter, granted, l.filters[filter], errRefused)
 		}
 	}
+	return nil
+}
+
+// unsubscribe ends what is subscribed and configured no more. One packet each:
+// brokers bound the filters of one.
+func (l *brokerLink) unsubscribe(ctx context.Context, client mqtt.Client) error {
+	removed := l.subscribed.removed()
+	tokens := make([]mqtt.Token, len(removed))
+	for i, filter := range removed {
+		tokens[i] = client.Unsubscribe(filter)
+	}
+	for i, token := range tokens {
+		if err := await(ctx, token); err != nil {
+			return fmt.Errorf("unsubscribe from %s: %w", removed[i], err)
+		}
+	}
+	l.subscribed.forget()
 	return nil
 }
 
