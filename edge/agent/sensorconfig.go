@@ -91,7 +91,7 @@ func (m *MQTTConfig) validate(p *config.Problems, key string) {
 }
 
 func (t *MQTTTopicConfig) validate(p *config.Problems, key string) {
-	p.Add(t.Filter != "" && !strings.Contains(strings.TrimSuffix(t.Filter, "#"), "#"), key+".filter", strconv.Quote(t.Filter), "a topic filter like plant/+/state")
+	p.Add(source.ValidFilter(t.Filter), key+".filter", strconv.Quote(t.Filter), "a topic filter like plant/+/state")
 	p.Add(t.Format == "" || t.Format == string(sensor.FormatJSON) || t.Format == string(sensor.FormatValue), key+".format", strconv.Quote(t.Format), "json or value")
 	units := " s ms us ns rfc3339 "
 	p.Add((t.TimeField == "") == (t.TimeUnit == "") && strings.Contains(units, " "+t.TimeUnit), key+".time_unit", strconv.Quote(t.TimeUnit), "s, ms, us, ns or rfc3339 together with time_field, or neither")

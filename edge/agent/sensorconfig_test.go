@@ -46,7 +46,7 @@ func TestMQTTConfiguration(t *testing.T) {
 	for _, m := range []struct{ from, to, want string }{
 		{"mqtts://b:8883", "b:8883", "mqtt.broker.url"}, {"mqtts://b:8883", "mqtts://u:p@b:8883", "mqtt.broker.url"}, {"mqtts://", "mqtt://", "mqtt.broker.ca_file"},
 		{", key_file: /x", "", "mqtt.broker.cert_file"}, {"key_file: /x", "key_file: /x, password_file: /p", "mqtt.broker.password_file"},
-		{"topics:", "qos: 3\n      topics:", "mqtt.qos"}, {"topics:", "remember: -1\n      topics:", "mqtt.remember"}, {"filter: a/+", "filter: ''", "mqtt.topics[0].filter"},
+		{"topics:", "qos: 3\n      topics:", "mqtt.qos"}, {"topics:", "remember: -1\n      topics:", "mqtt.remember"}, {"filter: a/+", "filter: ''", "mqtt.topics[0].filter"}, {"filter: a/+", "filter: a+", "mqtt.topics[0].filter"},
 		{"format: value", "format: xml", "mqtt.topics[1].format"}, {", time_unit: ms", "", "mqtt.topics[0].time_unit"}, {"field: v,", "", "mqtt.topics[0].metrics[0].field"},
 		{"format: value", "format: value, sequence_field: n", "mqtt.topics[1].format"}, {"scale: 0.5", "scale: x", "mqtt.topics[0].metrics[0].scale"}, {"time_unit: ms", "time_unit: h", "time_unit"},
 	} {

@@ -94,7 +94,7 @@ func (c *MQTTConfig) Validate() error {
 		return fmt.Errorf("topics of source %s: none: %w", c.Name, ErrConfig)
 	}
 	for _, t := range c.Topics {
-		if t.Filter == "" || strings.Contains(strings.TrimSuffix(t.Filter, "#"), "#") {
+		if !ValidFilter(t.Filter) {
 			return fmt.Errorf("filter of source %s: %q is no topic filter: %w", c.Name, t.Filter, ErrConfig)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
@@ -40,13 +42,18 @@ import (
 //	["<filter>", …]\n                 oldest first, those configured last
 //
 // It belongs to the goroutine of the connections.
+//
+// A filter that no broker takes must not come onto the list: brokers end the
+// connection over it, in UNSUBSCRIBE too. ValidFilter keeps it out.
 type subscriptions struct {
 	fs    durable.FS
 	path  string
 	want  []string // configured, each once
 	list  []string // what the file holds, once it is noted
 	noted bool
-	log   func(level slog.Level, msg string, args ...any)
+	// unanswered is how many connections in a row ended before the UNSUBACK.
+	unanswered int
+	log        func(level slog.Level, msg string, args ...any)
 }
 
 const (
@@ -55,6 +62,9 @@ const (
 	maxFiltersBytes = 16 << 20
 	// filtersKept is how many filters that are configured no more stay on the list.
 	filtersKept = 64
+	// filtersTries is on how many connections in a row an UNSUBACK is waited for in
+	// vain.
+	filtersTries = 3
 )
 
 // note makes durable that the configured filters may be subscribed. It writes at
@@ -104,6 +114,21 @@ func (s *subscriptions) write(list []string) error {
 	}
 	s.list = list
 	return nil
+}
+
+// ValidFilter tells whether f is a topic filter (MQTT 3.1.1, 4.7.1): '+' and '#'
+// are levels of their own, '#' the last one.
+func ValidFilter(f string) bool {
+	if f == "" || len(f) > 65535 || !utf8.ValidString(f) || strings.Contains(f, "\x00") {
+		return false
+	}
+	levels := strings.Split(f, "/")
+	for i, l := range levels {
+		if strings.ContainsAny(l, "+#") && l != "+" && (l != "#" || i < len(levels)-1) {
+			return false
+		}
+	}
+	return true
 }
 
 func encodeFilters(list []string) ([]byte, error) {

@@ -42,6 +42,20 @@ func (b *broker) watch(name string) <-chan string {
 	return said
 }
 
+// awaitOnline waits until a gateway is there, which it says once it is subscribed to
+// what it wants and nothing else.
+func awaitOnline(t *testing.T, status <-chan string) {
+	t.Helper()
+	eventually(t, "online", func() bool {
+		select {
+		case s := <-status:
+			return s == "online"
+		default:
+			return false
+		}
+	})
+}
+
 // numberedMessage is the payload of a message with a number.
 func numberedMessage(n int) string { return fmt.Sprintf(`{"v":1,"n":%d}`, n) }
 
@@ -84,11 +98,7 @@ func TestARemovedFilterIsUnsubscribed(t *testing.T) {
 	run := func(filters ...string) func() {
 		t.Helper()
 		_, stop := runMQTT(t, filtersConfig(b, durable.OS{}, path, filters...), sink)
-		for s := range status {
-			if s == "online" {
-				break
-			}
-		}
+		awaitOnline(t, status)
 		return stop
 	}
 	stop := run("a/+", "b/#")
@@ -126,11 +136,7 @@ func TestABrokerBringsASubscriptionBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "plant.filters")
 	sink := &durableSink{marks: map[string][]byte{}}
 	_, stop := runMQTT(t, filtersConfig(b, durable.OS{}, path, "a", "b"), sink)
-	for s := range b.watch("w") {
-		if s == "online" {
-			break
-		}
-	}
+	awaitOnline(t, b.watch("w"))
 	p := b.publisher("p")
 	publish(t, p, "b", numberedMessage(0), false)
 	publish(t, p, "a", numberedMessage(0), false)
@@ -144,11 +150,7 @@ func TestABrokerBringsASubscriptionBack(t *testing.T) {
 	check := func() {
 		t.Helper()
 		before := sink.addressed()
-		for s := range b.watch(fmt.Sprint("w", next)) {
-			if s == "online" {
-				break
-			}
-		}
+		awaitOnline(t, b.watch(fmt.Sprint("w", next)))
 		p := b.publisher(fmt.Sprint("p", next))
 		publish(t, p, "b", numberedMessage(next), false)
 		publish(t, p, "a", numberedMessage(next), false)
@@ -306,6 +308,37 @@ func TestWhereASubscriptionEnds(t *testing.T) {
 			}
 			expect(t, w.all(), "subscribe [a]", "suback", "unsubscribe [b]", "unsuback")
 		})
+	}
+}
+
+// TestABrokerThatDoesNotUnsubscribe: what is configured comes all the same.
+func TestABrokerThatDoesNotUnsubscribe(t *testing.T) {
+	b := newBroker(t, "allow_anonymous true\n")
+	w := newOnTheWay(t, b)
+	w.set(func(what string) bool { return what != "unsubscribe [b]" })
+	disk := faultfs.New()
+	if err := newSubscriptions(disk, "b").note(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := filtersConfig(b, disk, "f", "a")
+	cfg.Broker.URL = "mqtt://" + w.addr
+	sink := &durableSink{marks: map[string][]byte{}}
+	runMQTT(t, cfg, sink)
+	awaitOnline(t, b.watch("w"))
+	publish(t, b.publisher("p"), "a", numberedMessage(1), false)
+	eventually(t, "a message", func() bool { return len(sink.payloads()) == 1 })
+	once := []string{"subscribe [a]", "suback", "unsubscribe [b]"}
+	expect(t, w.all(), slices.Concat(once, once, once, once[:2])...)
+}
+
+func TestValidFilters(t *testing.T) {
+	for f, want := range map[string]bool{
+		"a": true, "#": true, "+": true, "a/+/b/#": true, "/": true, "+/+": true, "$share/g/a/#": true,
+		"": false, "a+": false, "a/b#": false, "#/a": false, "a/#/b": false, "+a/b": false, "a\x00": false, "\xff": false,
+	} {
+		if ValidFilter(f) != want {
+			t.Errorf("%q: %v", f, !want)
+		}
 	}
 }
 

@@ -237,19 +237,30 @@ func (l *brokerLink) subscribe(ctx context.Context, client mqtt.Client) error {
 }
 
 // unsubscribe ends what is subscribed and configured no more. One packet each:
-// brokers bound the filters of one.
+// brokers bound the filters of one. A broker that ends the connection rather than
+// answer is not asked for ever, because then nothing would come at all.
 func (l *brokerLink) unsubscribe(ctx context.Context, client mqtt.Client) error {
-	removed := l.subscribed.removed()
+	s := l.subscribed
+	removed := s.removed()
+	if s.unanswered >= filtersTries {
+		return nil
+	}
 	tokens := make([]mqtt.Token, len(removed))
 	for i, filter := range removed {
 		tokens[i] = client.Unsubscribe(filter)
 	}
 	for i, token := range tokens {
-		if err := await(ctx, token); err != nil {
-			return fmt.Errorf("unsubscribe from %s: %w", removed[i], err)
+		err := await(ctx, token)
+		if err == nil {
+			continue
 		}
+		if s.unanswered++; s.unanswered == filtersTries && ctx.Err() == nil {
+			l.meter.log(slog.LevelWarn, "the broker does not unsubscribe; what is configured no more may go on coming until the next start", "filters", removed)
+		}
+		return fmt.Errorf("unsubscribe from %s: %w", removed[i], err)
 	}
-	l.subscribed.forget()
+	s.unanswered = 0
+	s.forget()
 	return nil
 }
 
