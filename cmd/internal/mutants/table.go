@@ -37,7 +37,7 @@ func nodeMutants() []mutant {
 }
 
 func brokerMutants() []mutant {
-	broker := []string{"-run", "Message|Broker|Seen|MQTT", "./edge/source"}
+	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter", "./edge/source"}
 	return []mutant{
 		{"a message is acknowledged after C1", "edge/source/mqtt.go",
 			"\t\tm.lines(b)\n", "\t\tm.lines(b)\n\t\tif b.Durable != nil {\n\t\t\tb.Durable()\n\t\t}\n", broker},
@@ -45,6 +45,10 @@ func brokerMutants() []mutant {
 			"\t_, ok := s.taken[hash]\n\treturn ok", "\treturn hash == 0", broker},
 		{"which messages were taken rides with them", "edge/source/mqtt.go",
 			"b.Mark, b.Position = seen.mark()", "_, _ = seen.mark()", broker},
+		{"what is configured no more is unsubscribed", "edge/source/mqttlink.go",
+			"err = l.unsubscribe(ctx, client)", "l.subscribed.forget()", broker},
+		{"a filter is noted before it is subscribed", "edge/source/mqttfilters.go",
+			"if err := s.write(append(list, s.want...)); err != nil {", "if s.list = append(list, s.want...); err != nil {", broker},
 	}
 }
 
