@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -149,5 +150,37 @@ func TestSparkplugConfiguration(t *testing.T) {
 	}
 	if _, err := read(withSource("sparkplug: {broker: {url: mqtt://b:1883}, groups: [a/b]}")); err == nil || !strings.Contains(err.Error(), "sparkplug.groups[0]") {
 		t.Error(err)
+	}
+}
+
+// TestFiltersAreKeptOverARestart: a source of messages keeps in the data directory
+// what it may have subscribed to, for the gateway that is told of less.
+func TestFiltersAreKeptOverARestart(t *testing.T) {
+	c := fileGateway(t, 1, "http://"+freeAddress(t))
+	c.DrainTimeout = 0
+	for _, run := range []struct {
+		topics []string
+		file   string
+	}{{[]string{"a", "b"}, `["a","b"]`}, {[]string{"a"}, `["b","a"]`}} {
+		m := &MQTTConfig{Broker: BrokerConfig{URL: "mqtt://" + freeAddress(t)}} // nobody answers
+		for _, f := range run.topics {
+			m.Topics = append(m.Topics, MQTTTopicConfig{Filter: f})
+		}
+		c.Sources = []SourceConfig{{Name: "plant", MQTT: m}}
+		a, err := New(c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(ctx) }()
+		waitFor(t, func() bool {
+			p, err := os.ReadFile(c.FiltersState("plant"))
+			return err == nil && strings.HasSuffix(string(p), run.file+"\n")
+		})
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 }
