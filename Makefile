@@ -100,7 +100,9 @@ soak:
 	LANDFALL_SOAK=1 $(GO) test -count=1 -p 1 -timeout 12h ./...
 	LANDFALL_SOAK=1 $(GO) test -tags failpoint -count=1 -timeout 12h -v ./cmd/internal/crashtest
 
+# A mutant that only a test with a real part notices survives where that part is missing.
 mutants:
+	@$(MAKE) --no-print-directory deps
 	$(GO) run ./cmd/internal/mutants
 
 # govulncheck ends with 3 when it found something, with 1 when it could not look. Its database is a Go module too.
