@@ -44,13 +44,8 @@ func (c *Config) Check(fsys durable.FS) error {
 	all := []error{err, errProxy}
 	for i := range c.Sources {
 		s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s.broker", i, c.Sources[i].Kind())
-		var b *BrokerConfig
-		switch {
-		case s.MQTT != nil:
-			b = &s.MQTT.Broker
-		case s.Sparkplug != nil:
-			b = &s.Sparkplug.Broker
-		default:
+		b := s.broker()
+		if b == nil {
 			continue
 		}
 		_, _, err := b.broker(making{fs: fsys}, c.Gateway, s.Name, key)

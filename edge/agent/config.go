@@ -192,7 +192,7 @@ func (c *Config) Validate() error {
 	c.Capture.validate(&p)
 	c.Watermark.validate(&p)
 	p.Add(len(c.Sources) > 0, "sources", "none", "at least one source")
-	first := map[string]int{}
+	first, clients := map[string]int{}, map[string]int{}
 	for i := range c.Sources {
 		s, key := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
 		s.validate(&p, key)
@@ -200,6 +200,13 @@ func (c *Config) Validate() error {
 			p.Add(false, key+".name", strconv.Quote(s.Name), fmt.Sprintf("a name that sources[%d] does not have", at))
 		}
 		first[s.Name] = i
+		if b := s.broker(); b != nil {
+			id := b.clientID(c.Gateway, s.Name)
+			at, taken := clients[b.URL+" "+id]
+			p.Add(!taken, key+"."+s.Kind()+".broker.client_id", strconv.Quote(id),
+				fmt.Sprintf("one that sources[%d] does not have: a broker ends the connection of the first when the second comes", at))
+			clients[b.URL+" "+id] = i
+		}
 	}
 	c.Forward.validate(&p)
 	return p.Err()

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -171,13 +172,15 @@ func (t *MQTTTopicConfig) mapping() sensor.Mapping {
 	return m
 }
 
+// clientID is what the broker knows the source by.
+func (b *BrokerConfig) clientID(gateway, name string) string {
+	return cmp.Or(b.ClientID, "landfall-"+gateway+"-"+name)
+}
+
 // broker reads the files that b names, and gives who keeps the certificates;
 // nil where the link is plain. Errors: config.FieldError under key.
 func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.BrokerConfig, *certs.Keeper, error) {
-	c := source.BrokerConfig{URL: b.URL, ClientID: b.ClientID, KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic}
-	if c.ClientID == "" {
-		c.ClientID = "landfall-" + gateway + "-" + name
-	}
+	c := source.BrokerConfig{URL: b.URL, ClientID: b.clientID(gateway, name), KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic}
 	if secret := config.ProxySecret(); secret != "" && strings.HasPrefix(b.URL, "ws") { // mqtt and mqtts take no proxy
 		return c, nil, &config.FieldError{Key: key + ".url", Got: secret + " with a user in the environment", Want: "a proxy without one: secrets are read from files only"}
 	}

@@ -58,6 +58,26 @@ func TestMQTTConfiguration(t *testing.T) {
 	}
 }
 
+// TestClientsOfABrokerDiffer: of one broker, whatever kind of source.
+func TestClientsOfABrokerDiffer(t *testing.T) {
+	two := func(first, second string) error {
+		_, err := read(strings.Replace(withSource("mqtt:\n  broker: {url: \"mqtt://b:1\", client_id: "+first+"}\n  topics: [{filter: a, format: value}]"), "sources:\n",
+			"sources:\n  - name: hall\n    sparkplug: {broker: {"+second+"}}\n", 1))
+		return err
+	}
+	for _, second := range []string{`url: "mqtt://b:1", client_id: one`, `url: "mqtt://b:1"`} {
+		if err := two("one", second); (err == nil) != (second == `url: "mqtt://b:1"`) || err != nil && !strings.Contains(err.Error(), "sources[1].mqtt.broker.client_id") {
+			t.Errorf("%s: %v", second, err)
+		}
+	}
+	if err := two("one", `url: "mqtt://b:2", client_id: one`); err != nil {
+		t.Errorf("of another broker: %v", err)
+	}
+	if err := two("landfall-ship-1-hall", `url: "mqtt://b:1"`); err == nil {
+		t.Error("the other's default is taken")
+	}
+}
+
 // TestSecretsComeFromFiles: the first line each; a file that is not there is
 // said with its key.
 func TestSecretsComeFromFiles(t *testing.T) {

@@ -101,6 +101,17 @@ func (s *SourceConfig) Where() string {
 	return ""
 }
 
+// broker is the broker that the source takes from; nil: it takes from none.
+func (s *SourceConfig) broker() *BrokerConfig {
+	switch {
+	case s.MQTT != nil:
+		return &s.MQTT.Broker
+	case s.Sparkplug != nil:
+		return &s.Sparkplug.Broker
+	}
+	return nil
+}
+
 func (s *SourceConfig) validate(p *config.Problems, key string) {
 	p.Add(s.Name != "" && len(s.Name) <= 64 && !strings.ContainsFunc(s.Name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }),
 		key+".name", strconv.Quote(s.Name), "a name of 1 to 64 characters without blanks and '/'")
