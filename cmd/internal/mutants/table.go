@@ -376,6 +376,8 @@ func daemonMutants() []mutant {
 			"	for a.pending() > 0 {", "	for a.pending() > 1<<60 {", life("AStopLeaves")},
 		{"a gateway that stops does not linger", "edge/agent/agent.go",
 			"	a.session.Hurry()\n", "", life("AStopLeaves")},
+		{"a reload takes up the certificates of brokers and of the store", "engine/server/certs.go",
+			"all = append(all, l.Certs.Refresh())", "_ = l", []string{"-run", "AreTakenUp|IsTakenUp", "./cmd/internal/enginecli"}},
 		{"a configuration that is refused leaves the old one running", "cmd/internal/service/service.go",
 			"		r.refused(old.daemon, err)\n\t\treturn old, nil", "		return nil, err", service},
 	}
