@@ -45,8 +45,11 @@ func (c *Config) ProxyTo(fsys durable.FS, logger *slog.Logger) (func(*http.Reque
 	if f.ProxyUsernameFile == "" {
 		return next, nil
 	}
-	l := &login{fs: fsys, logger: logger, key: "forward.proxy_", nameFile: f.ProxyUsernameFile, passwordFile: f.ProxyPasswordFile}
-	if err := l.read(); err != nil {
+	l := &config.Login{
+		FS: fsys, Logger: logger, NameKey: "forward.proxy_username_file", NameFile: f.ProxyUsernameFile,
+		PasswordKey: "forward.proxy_password_file", PasswordFile: f.ProxyPasswordFile,
+	}
+	if err := l.Read(); err != nil {
 		return nil, err
 	}
 	return func(r *http.Request) (*url.URL, error) {
@@ -55,7 +58,7 @@ func (c *Config) ProxyTo(fsys durable.FS, logger *slog.Logger) (func(*http.Reque
 			return nil, err
 		}
 		as := *u
-		as.User = url.UserPassword(l.credentials())
+		as.User = url.UserPassword(l.Newest())
 		return &as, nil
 	}, nil
 }

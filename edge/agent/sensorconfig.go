@@ -185,11 +185,14 @@ func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.Br
 		return c, nil, &config.FieldError{Key: key + ".url", Got: secret + " with a user in the environment", Want: "a proxy without one: secrets are read from files only"}
 	}
 	if b.UsernameFile != "" {
-		l := &login{fs: with.fs, logger: with.logger, key: key + ".", nameFile: b.UsernameFile, passwordFile: b.PasswordFile}
-		if err := l.read(); err != nil {
+		l := &config.Login{
+			FS: with.fs, Logger: with.logger, NameKey: key + ".username_file", NameFile: b.UsernameFile,
+			PasswordKey: key + ".password_file", PasswordFile: b.PasswordFile,
+		}
+		if err := l.Read(); err != nil {
 			return c, nil, err
 		}
-		c.Credentials = l.credentials
+		c.Credentials = l.Newest
 	}
 	k, err := b.openCerts(with, key)
 	if k != nil {

@@ -4,11 +4,9 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"landfall/edge/certs"
-	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/source"
 )
@@ -58,49 +56,4 @@ func (b *BrokerConfig) host() string {
 		return "" // Validate refused it
 	}
 	return u.Hostname()
-}
-
-// login is a name and a password from files that are read for each connection,
-// so that a changed password is taken up without a restart.
-type login struct {
-	fs     durable.FS
-	logger *slog.Logger
-	// key is what comes before username_file and password_file in the keys of
-	// the files.
-	key                    string
-	nameFile, passwordFile string // empty: none
-
-	mu             sync.Mutex
-	name, password string // guarded by mu; the last that could be read
-}
-
-// read reads the files. Errors: config.FieldErrors.
-func (l *login) read() error {
-	var got [2]string
-	for i, f := range []struct{ key, file string }{{"username_file", l.nameFile}, {"password_file", l.passwordFile}} {
-		if f.file == "" {
-			continue
-		}
-		data, err := config.ReadFiles(l.fs, f.file)
-		if err != nil {
-			return &config.FieldError{Key: l.key + f.key, Got: err.Error(), Want: "a file that this user may read"}
-		}
-		line, _, _ := strings.Cut(string(data[0]), "\n")
-		got[i] = strings.TrimSuffix(line, "\r")
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.name, l.password = got[0], got[1]
-	return nil
-}
-
-// credentials reads the files anew and gives what they hold; when they cannot
-// be read, what they held before.
-func (l *login) credentials() (name, password string) {
-	if err := l.read(); err != nil {
-		l.logger.Error("name and password cannot be read; the old ones are used", "error", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.name, l.password
 }

@@ -121,10 +121,10 @@ func (k *Keeper) Status() Status {
 	if h.leaf != nil {
 		s.Subject, s.NotAfter = h.leaf.Subject.CommonName, h.leaf.NotAfter
 	}
+	if k.cfg.Bundle {
+		return s
+	}
 	for _, c := range h.signers {
-		if k.cfg.Bundle {
-			break
-		}
 		if s.CANotAfter.IsZero() || c.NotAfter.Before(s.CANotAfter) {
 			s.CANotAfter = c.NotAfter
 		}

@@ -17,7 +17,8 @@
 //  3. Nothing is read but the one file; no environment, no expansion. Only the
 //     name of a secret's file may refer to a credential of the service manager.
 //
-// Everything is pure but Load, which reads one file. No goroutines.
+// Everything is pure but Load, Login and the checks of files and directories. No
+// goroutines.
 package config
 
 import (

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -83,18 +81,21 @@ func KafkaOptions(fsys durable.FS, at string, t *KafkaTLSConfig, s *KafkaSASLCon
 	if s.Mechanism == "" {
 		return options, keeper, nil
 	}
-	k := &saslFiles{fs: fsys, at: at, cfg: s}
-	if err := k.read(); err != nil {
+	k := &config.Login{
+		FS: fsys, Logger: o.Logger, NameKey: at + "sasl.user_file", NameFile: s.UserFile,
+		PasswordKey: at + "sasl.password_file", PasswordFile: s.PasswordFile,
+	}
+	if err := k.Read(); err != nil {
 		return nil, nil, err
 	}
 	auth := func(context.Context) (scram.Auth, error) {
-		user, password := k.newest()
+		user, password := k.Newest()
 		return scram.Auth{User: user, Pass: password}, nil
 	}
 	switch s.Mechanism {
 	case "PLAIN":
 		return append(options, kgo.SASL(plain.Plain(func(context.Context) (plain.Auth, error) {
-			user, password := k.newest()
+			user, password := k.Newest()
 			return plain.Auth{User: user, Pass: password}, nil
 		}))), keeper, nil
 	case "SCRAM-SHA-256":
@@ -117,59 +118,4 @@ func dialTLS(k *certs.Keeper) func(ctx context.Context, network, address string)
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialPatience}, Config: k.Client("", host)}
 		return d.DialContext(ctx, network, address)
 	}
-}
-
-// saslFiles are the user and the password for brokers.
-type saslFiles struct {
-	fs  durable.FS
-	at  string
-	cfg *KafkaSASLConfig
-
-	mu             sync.Mutex
-	user, password string // as they were read last; guarded by mu
-}
-
-// read reads both. After an error what was read before stays.
-func (f *saslFiles) read() error {
-	user, err := secret(f.fs, f.at+"sasl.user_file", f.cfg.UserFile)
-	if err != nil {
-		return err
-	}
-	password, err := secret(f.fs, f.at+"sasl.password_file", f.cfg.PasswordFile)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.user, f.password = user, password
-	return nil
-}
-
-// newest reads both for a connection.
-func (f *saslFiles) newest() (user, password string) {
-	_ = f.read() // a reload says what is wrong
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.user, f.password
-}
-
-// readNamed reads a file or credential that the configuration names under key.
-func readNamed(fsys durable.FS, key, name string) ([]byte, error) {
-	data, err := config.ReadFiles(fsys, name)
-	if err != nil {
-		return nil, &config.FieldError{Key: key, Got: err.Error(), Want: "a file that can be read"}
-	}
-	return data[0], nil
-}
-
-// secret reads a file that holds one, without the line's end.
-func secret(fsys durable.FS, key, name string) (string, error) {
-	data, err := readNamed(fsys, key, name)
-	if err != nil {
-		return "", err
-	}
-	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
-		return "", &config.FieldError{Key: key, Got: "an empty file", Want: "the secret on one line"}
-	}
-	return string(data), nil
 }
