@@ -49,8 +49,8 @@ firmware:
 test:
 	@$(MAKE) --no-print-directory check-format
 	@$(MAKE) --no-print-directory vet
-	@$(MAKE) --no-print-directory archtest
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory archtest
 	@$(MAKE) --no-print-directory staticcheck
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory duckdb
