@@ -136,7 +136,7 @@ func (b *body) fill() error {
 func (b *body) fillLoss(g seglog.Gap) error {
 	for b.next < g.To {
 		count := uint32(min(uint64(g.To-b.next), math.MaxUint32))
-		loss := record.SealLoss(b.log, b.next, count, b.prev, g.Reason)
+		loss := record.SealLoss(b.log, b.next, count, b.prev, g.Reason, nil)
 		if err := b.put(loss, b.next+record.Offset(count), record.NoTime); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ const (
 	AnnMark      AnnType = 3 // Mark: position or dedupe mark of a resendable source
 	AnnWatermark AnnType = 4 // Watermark: of the gateway or of one source
 	AnnLoss      AnnType = 5 // text: why a loss block's range was given up
+	AnnDigest    AnnType = 6 // Digest: of the log at the block's end
 )
 
 // Annotation is one undecoded annotation.

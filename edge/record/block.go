@@ -207,6 +207,26 @@ func (b *Block) Payloads(yield func(Offset, []byte) bool) {
 	}
 }
 
+// rawOf returns the Raw of an encoded record; of one that cannot be decoded, all
+// of its bytes, as the table record holds them.
+func rawOf(payload []byte) []byte {
+	var b Block
+	var r Record
+	if err := b.DecodeRecord(payload, &r); err != nil {
+		return payload
+	}
+	return r.Raw
+}
+
+// DigestRecords returns what the block's records add to the Digest of its log.
+func (b *Block) DigestRecords() (sum Digest) {
+	d := NewDigester(b.Log)
+	for off, payload := range b.Payloads {
+		sum += d.Record(off, rawOf(payload))
+	}
+	return sum
+}
+
 // DecodeRecord decodes one payload of this block into r; r.Raw aliases it.
 // Errors: ErrCorrupt.
 func (b *Block) DecodeRecord(payload []byte, r *Record) error {

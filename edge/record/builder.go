@@ -17,6 +17,7 @@ type Builder struct {
 	baseTime Micros
 	baseMono int64
 	lastAt   Micros
+	digest   *Digest // of the log at the block's end; nil: none is written
 }
 
 // HeadroomBytes is the space that SealFramed leaves in front of a block.
@@ -31,14 +32,39 @@ func (b *Builder) Reset() {
 		b.buf = make([]byte, recordStart, 64<<10)
 	}
 	b.buf, b.ann = b.buf[:recordStart], b.ann[:0]
-	b.count, b.baseTime, b.baseMono, b.lastAt = 0, 0, 0, NoTime
+	b.count, b.baseTime, b.baseMono, b.lastAt, b.digest = 0, 0, 0, NoTime, nil
 }
 
 // Count is the number of records added since Reset.
 func (b *Builder) Count() int { return int(b.count) }
 
 // Size is the number of bytes Seal would give.
-func (b *Builder) Size() int { return max(len(b.buf)-HeadroomBytes, BlockHeaderBytes) + len(b.ann) }
+func (b *Builder) Size() int {
+	n := max(len(b.buf)-HeadroomBytes, BlockHeaderBytes) + len(b.ann)
+	if b.digest != nil {
+		n += digestAnnotationBytes
+	}
+	return n
+}
+
+// DigestAt returns the digest of the records added with Add, were they sealed at
+// an offset of a log: what they add to the Digest of that log.
+func (b *Builder) DigestAt(d *Digester, first Offset) (sum Digest) {
+	if len(b.buf) < recordStart {
+		return 0
+	}
+	off := first
+	for rest := b.buf[recordStart:]; len(rest) > 0; off++ {
+		size, k := binary.Uvarint(rest)
+		sum += d.Record(off, rawOf(rest[k:k+int(size)]))
+		rest = rest[k+int(size):]
+	}
+	return sum
+}
+
+// SetDigest has Seal write an AnnDigest with d, after the other annotations, in
+// place of the one that was set before.
+func (b *Builder) SetDigest(d Digest) { b.digest = &d }
 
 // FirstAt is ReceivedAt of the first record added with Add, or NoTime.
 func (b *Builder) FirstAt() Micros {
@@ -81,7 +107,7 @@ func (b *Builder) Add(r *Record) error {
 		n += binary.PutVarint(head[n:], int64(r.EventTime-r.ReceivedAt))
 	}
 	n += binary.PutVarint(head[n:], r.Monotonic-b.baseMono)
-	if err := b.reserve(n + len(r.Raw)); err != nil {
+	if err := b.reserve(n + len(r.Raw) + digestAnnotationBytes); err != nil {
 		return err
 	}
 	b.buf = binary.AppendUvarint(b.buf, uint64(n+len(r.Raw)))
@@ -121,7 +147,7 @@ func (b *Builder) reserve(payload int) error {
 
 // Annotate adds an annotation. Error: ErrTooLarge.
 func (b *Builder) Annotate(a Annotation) error {
-	if b.Size()+1+binary.MaxVarintLen64+len(a.Body) > MaxBlockBytes {
+	if b.Size()+1+binary.MaxVarintLen64+digestAnnotationBytes+len(a.Body) > MaxBlockBytes {
 		return fmt.Errorf("annotate a block of %d bytes: %w", b.Size(), ErrTooLarge)
 	}
 	b.ann = append(b.ann, byte(a.Type))
@@ -146,13 +172,19 @@ func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byt
 	}
 	records := len(b.buf)
 	b.buf = append(b.buf, b.ann...)
+	ann := len(b.ann)
+	if b.digest != nil {
+		a := DigestAnnotation(*b.digest)
+		b.buf = append(append(b.buf, byte(a.Type), byte(len(a.Body))), a.Body...)
+		ann += digestAnnotationBytes
+	}
 	end := len(b.buf)
 	b.buf = slices.Grow(b.buf, tail)[:end+tail]
 	clear(b.buf[end:])
 	framed := b.buf
 	b.buf = b.buf[:records]
 	block := framed[HeadroomBytes:end]
-	putHeader(block, BlockData, log, first, b.count, prev, len(b.ann))
+	putHeader(block, BlockData, log, first, b.count, prev, ann)
 	binary.LittleEndian.PutUint64(block[64:], uint64(b.baseTime))
 	binary.LittleEndian.PutUint64(block[72:], uint64(b.baseMono))
 	putCRC(block)
@@ -162,12 +194,17 @@ func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byt
 // SealLoss gives a block that declares [first, first+count) as given up, with
 // the reason (shed, corrupt, missing) as its annotation. Prev is the hash of
 // the block that ends at first, or zero when that is not known. The Prev of the
-// data block that follows is not checked.
-func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string) []byte {
-	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64)
+// data block that follows is not checked. digest is that of the log at the end
+// of the range, where the gateway knows it; nil: it does not.
+func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string, digest *Digest) []byte {
+	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64+digestAnnotationBytes)
 	block = append(block, byte(AnnLoss))
 	block = binary.AppendUvarint(block, uint64(len(reason)))
 	block = append(block, reason...)
+	if digest != nil {
+		a := DigestAnnotation(*digest)
+		block = append(append(block, byte(a.Type), byte(len(a.Body))), a.Body...)
+	}
 	putHeader(block, BlockLoss, log, first, count, prev, len(block)-BlockHeaderBytes)
 	putCRC(block)
 	return block

@@ -24,7 +24,7 @@ func openings() map[string]Opening {
 func frozen(t *testing.T) map[string][]byte {
 	return map[string][]byte{
 		"block-v1-data.bin": bytes.Clone(sampleBuilder(t).Seal(LogID{1, 2, 3}, 40, Hash{4, 5})),
-		"block-v1-loss.bin": SealLoss(LogID{1, 2, 3}, 44, 6, Hash{7}, "corrupt"),
+		"block-v1-loss.bin": SealLoss(LogID{1, 2, 3}, 44, 6, Hash{7}, "corrupt", nil),
 	}
 }
 

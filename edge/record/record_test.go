@@ -227,7 +227,7 @@ func TestParseNeverTrusts(t *testing.T) {
 }
 
 func TestLossBlock(t *testing.T) {
-	block, err := Parse(SealLoss(LogID{1}, 10, 5, Hash{4}, "shed"))
+	block, err := Parse(SealLoss(LogID{1}, 10, 5, Hash{4}, "shed", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func TestRecordsRandomly(t *testing.T) {
 // FuzzBlock parses anything: no panic, and what parses is consistent.
 func FuzzBlock(f *testing.F) {
 	f.Add(bytes.Clone(sampleBuilder(f).Seal(LogID{1}, 7, Hash{2})))
-	f.Add(SealLoss(LogID{1}, 1, 2, Hash{}, "corrupt"))
+	f.Add(SealLoss(LogID{1}, 1, 2, Hash{}, "corrupt", nil))
 	f.Add([]byte("LFB\x01"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		parseAny(t, p)

@@ -223,7 +223,7 @@ func TestLossBreaksTheChain(t *testing.T) {
 	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
 	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
 	b1 := c.Block(3, 40).Block
-	loss := record.SealLoss(c.Log, c.Next, 100, c.Prev, "shed")
+	loss := record.SealLoss(c.Log, c.Next, 100, c.Prev, "shed", nil)
 	c.Next, c.Prev = c.Next+100, record.Hash{9}
 	b2 := c.Block(1, 1).Block
 	if a := post(t, h, head, encode(t, b1, loss, b2)); a.Code != wire.CodeNone || a.Acked != 104 {

@@ -128,7 +128,7 @@ func TestTailAdvances(t *testing.T) {
 	if again, _ := tail.Advance(true, l2, h2); again != tail {
 		t.Fatal("a conflict moved the tail")
 	}
-	loss := Landed{Gateway: "g", Block: record.SealLoss(log, 3, 10, tail.Hash, "shed")}
+	loss := Landed{Gateway: "g", Block: record.SealLoss(log, 3, 10, tail.Hash, "shed", nil)}
 	hl, err := record.ParseHeader(loss.Block)
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func TestJudgeScripts(t *testing.T) {
 	clone := newTestLog(t, 1, "clone", 1, 3, 2, 4)
 	long := newTestLog(t, 1, "a", 1, 9)
 	loss := func(first record.Offset, n uint32) []byte {
-		return record.SealLoss(a.id, first, n, record.Hash{}, "shed")
+		return record.SealLoss(a.id, first, n, record.Hash{}, "shed", nil)
 	}
 	tests := []struct {
 		name   string

@@ -377,7 +377,7 @@ func TestALossIsARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out table.Batch
-	for i, block := range [][]byte{l.blocks[0], record.SealLoss(l.id, 2, 2, record.Hash{}, "corrupt"), l.blocks[2]} {
+	for i, block := range [][]byte{l.blocks[0], record.SealLoss(l.id, 2, 2, record.Hash{}, "corrupt", nil), l.blocks[2]} {
 		if err := p.block(&landing.Landed{Gateway: "g", LandedAt: 9, Block: block}, stream.Position{Offset: int64(i) + 1}, &out); err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func block(t *testing.T, first record.Offset, raw string) []byte {
 func TestPrintsGoodBlocksAndCountsTheRest(t *testing.T) {
 	bad := block(t, 1, "damaged")
 	bad[90] ^= 1
-	name := file(t, []byte("header"), block(t, 0, "first"), bad, record.SealLoss(record.LogID{1}, 2, 7, record.Hash{}, "shed"),
+	name := file(t, []byte("header"), block(t, 0, "first"), bad, record.SealLoss(record.LogID{1}, 2, 7, record.Hash{}, "shed", nil),
 		bytes.Repeat([]byte{0}, window), block(t, 9, "last"))
 	var out bytes.Buffer
 	if err := File(durable.OS{}, name, &out, Options{Records: true}); err != nil {

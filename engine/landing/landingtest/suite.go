@@ -376,7 +376,7 @@ func testTail(t *testing.T, fresh func(*testing.T, int) Opener) {
 	a = &Chain{Gateway: "a", Log: record.LogID{3}}
 	appendAll(t, l, a.Block(1, 1))
 	check()
-	loss := landing.Landed{Gateway: "a", Block: record.SealLoss(a.Log, a.Next, 10, a.Prev, "shed")}
+	loss := landing.Landed{Gateway: "a", Block: record.SealLoss(a.Log, a.Next, 10, a.Prev, "shed", nil)}
 	appendAll(t, l, loss)
 	if tail, ok := l.Tail("a"); !ok || tail.Next != a.Next+10 || !tail.AfterLoss || tail.Hash != record.HashBlock(loss.Block) {
 		t.Fatalf("after a loss: %+v, %v", tail, ok)
