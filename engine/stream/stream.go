@@ -25,6 +25,27 @@ var ErrFenced = errors.New("fenced by another claim")
 // content: two histories of one task. The task stops and a person must look.
 var ErrContent = errors.New("visible with other content")
 
+// ErrDamaged says that the bytes of an output are not those that its manifest
+// names: something changed them after they were sealed. It is never published;
+// DamagedError says which output.
+var ErrDamaged = errors.New("output is damaged")
+
+// DamagedError names an output that is not what its manifest names. It is
+// ErrDamaged.
+type DamagedError struct {
+	Staged Staged
+	Where  string // the name under which it was read
+	Detail string // what is wrong with it
+}
+
+// Error names the file and what is wrong.
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("%s: %s, which is to be %s: %s", ErrDamaged, e.Where, e.Staged.Target, e.Detail)
+}
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *DamagedError) Is(target error) bool { return target == ErrDamaged }
+
 // Epoch is the number of one checkpoint of one task, from 1; 0 is before the
 // first.
 type Epoch uint64
@@ -91,13 +112,28 @@ type Sink interface {
 	// Publish makes staged outputs visible, all of them, each time it is
 	// called: what is visible already with the same hash is done. Durable on
 	// return. An output that is neither staged nor published is an error;
-	// published with another hash it is ErrContent, and the task stops.
+	// published with another hash it is ErrContent, and the task stops. Staged
+	// bytes are compared with the manifest's hash before they become visible:
+	// other bytes are a DamagedError, and stay unseen.
 	Publish(ctx context.Context, staged []Staged) error
+	// Verify reads back what Publish made visible and compares it with the
+	// manifest's hash: a DamagedError when it is not there as committed. It is
+	// called before the landing log lets go of what the outputs were made of.
+	Verify(ctx context.Context, staged []Staged) error
 	// Collect removes what the task's earlier claims and abandoned epochs left
 	// staged. Nothing that keep names (Staged.Name) is touched, nor anything
 	// of another task. alive is asked after listing and before every removal;
 	// when it returns an error nothing more is removed.
 	Collect(ctx context.Context, task TaskID, keep map[string]bool, alive func() error) error
+}
+
+// Inventory is a Sink that can list what a task has published, which a task
+// needs that was begun before there was a ledger.
+type Inventory interface {
+	// Published calls yield with every published output of the task of an epoch
+	// up to one, hashed as it is found, Rows -1 where they are not known. The
+	// first error of yield ends it.
+	Published(ctx context.Context, task TaskID, upTo Epoch, yield func(Staged) error) error
 }
 
 // Stage is one epoch being staged. It belongs to one goroutine.

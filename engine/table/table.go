@@ -205,6 +205,9 @@ type LossRow struct {
 	Count    uint64
 	Reason   string // shed, corrupt, missing, cut_tail
 	LandedAt record.Micros
+	// Digest is that of the lost range: what the log's own has and the rows of
+	// record lack. Not Valid: the gateway did not know it.
+	Digest ais.Opt[record.Digest]
 }
 
 // ConflictRow is a row of conflict: a block that contradicts what was taken
@@ -223,6 +226,24 @@ type ConflictRow struct {
 	LandingOffset int64
 }
 
+// LogRow is a row of log: how far an epoch took one log. A later row of the same
+// log counts instead of an earlier one.
+type LogRow struct {
+	Gateway     string
+	Log         string
+	NextOffset  record.Offset // every offset below is in record, or in a range of loss
+	Previous    string        // the log before this one; empty: NULL, the gateway's first
+	PreviousEnd record.Offset // where it ended
+	OpenedAt    record.Micros // the gateway's clock when the log was opened; record.NoTime: NULL
+	// Digest is that of the records below NextOffset; not Valid: not known.
+	Digest    ais.Opt[record.Digest]
+	Chain     record.Hash   // of the block that ends at NextOffset; zero: NULL, after a loss
+	Closed    bool          // the gateway has opened a newer log
+	Watermark record.Micros // the gateway's; record.NoTime: NULL
+	Epoch     uint64
+	LandedAt  record.Micros // of the newest block of the log in this epoch
+}
+
 // Batch is the rows of a run of records, table by table.
 type Batch struct {
 	Records      []RecordRow
@@ -238,6 +259,7 @@ type Batch struct {
 	Lates        []LateRow
 	Losses       []LossRow
 	Conflicts    []ConflictRow
+	Logs         []LogRow
 
 	kept []byte // backs what Keep gave
 }
@@ -256,6 +278,6 @@ func (b *Batch) Reset() {
 	b.Safeties, b.Others = b.Safeties[:0], b.Others[:0]
 	b.Readings = b.Readings[:0]
 	b.Windows, b.Lates = b.Windows[:0], b.Lates[:0]
-	b.Losses, b.Conflicts = b.Losses[:0], b.Conflicts[:0]
+	b.Losses, b.Conflicts, b.Logs = b.Losses[:0], b.Conflicts[:0], b.Logs[:0]
 	b.kept = b.kept[:0]
 }

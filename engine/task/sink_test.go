@@ -57,6 +57,8 @@ func (s *memorySink) Publish(ctx context.Context, staged []stream.Staged) error 
 	return nil
 }
 
+func (s *memorySink) Verify(context.Context, []stream.Staged) error { return nil }
+
 func (s *memorySink) Collect(_ context.Context, _ stream.TaskID, keep map[string]bool, alive func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

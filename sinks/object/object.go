@@ -32,11 +32,11 @@ import (
 	"io"
 	"strings"
 
+	"landfall/engine/checkpoint"
 	"landfall/engine/stream"
 )
 
-// Errors of Files, beside checkpoint.ErrNotExist and checkpoint.ErrExist, to be
-// tested with errors.Is.
+// Errors of Files, beside checkpoint.ErrExist, to be tested with errors.Is.
 var (
 	// ErrContent says that a published target has another hash than the one
 	// to be published. It is stream.ErrContent.
@@ -44,6 +44,9 @@ var (
 	// ErrName says that a name is not made of parts of letters, digits and
 	// "-_.=+:" separated by '/'.
 	ErrName = errors.New("unusable object name")
+	// ErrNotExist says that no object has this name. It is
+	// checkpoint.ErrNotExist, for those who do not know checkpoints.
+	ErrNotExist = checkpoint.ErrNotExist
 )
 
 // Files is where a sink stages and publishes whole files: names with '/'

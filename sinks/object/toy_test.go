@@ -51,6 +51,8 @@ func (s *toySink) Publish(ctx context.Context, staged []stream.Staged) error {
 	return nil
 }
 
+func (s *toySink) Verify(context.Context, []stream.Staged) error { return nil }
+
 func (s *toySink) Collect(ctx context.Context, task stream.TaskID, keep map[string]bool, alive func() error) error {
 	folder := "_staging/" + task.String() + "/"
 	names, err := s.files.List(ctx, folder)

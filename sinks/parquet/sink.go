@@ -135,6 +135,37 @@ func (s *Sink) Publish(ctx context.Context, staged []stream.Staged) error {
 	return errors.Join(errs...)
 }
 
+// Verify implements stream.Sink.
+func (s *Sink) Verify(ctx context.Context, staged []stream.Staged) error {
+	for _, f := range staged {
+		if f.Sink != Name {
+			continue
+		}
+		if err := s.verify(ctx, f); err != nil {
+			return fmt.Errorf("read back %s: %w", f.Target, err)
+		}
+	}
+	return nil
+}
+
+func (s *Sink) verify(ctx context.Context, f stream.Staged) error {
+	damaged := func(err error) error { return &stream.DamagedError{Staged: f, Where: f.Target, Detail: err.Error()} }
+	r, err := s.files.Open(ctx, f.Target)
+	if errors.Is(err, object.ErrNotExist) {
+		return damaged(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	if err := verifyHash(r, &f); errors.Is(err, errVerify) {
+		return damaged(err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
 // Collect implements stream.Sink.
 func (s *Sink) Collect(ctx context.Context, task stream.TaskID, keep map[string]bool, alive func() error) error {
 	prefix := stagingRoot + "/" + task.String() + "/"
