@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"landfall/edge/durable/failpoint"
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -25,6 +26,9 @@ type Cut struct {
 	Snapshot func() (object []byte, keep int)
 	// Watermarks of the gateways, any order.
 	Watermarks []stream.Watermark
+	// Logs are those that the epoch advanced, opened or closed, any order; they
+	// stand in its ledger entry.
+	Logs []ledger.Log
 	// Final says that the landing log ended and no epoch will follow.
 	Final bool
 }

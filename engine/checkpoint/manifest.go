@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"landfall/edge/record"
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -70,6 +71,8 @@ type Manifest struct {
 	// Params are the settings that the rows depend on; a task started with
 	// others is refused.
 	Params map[string]string `json:"params"`
+	// Ledger names the newest entry of the task's ledger; nil before the first.
+	Ledger *ledger.Tip `json:"ledger,omitempty"`
 }
 
 // StateObject names one object of the chain that restores keyed state.
