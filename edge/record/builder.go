@@ -17,7 +17,8 @@ type Builder struct {
 	baseTime Micros
 	baseMono int64
 	lastAt   Micros
-	digest   *Digest // of the log at the block's end; nil: none is written
+	digest   Digest // of the log at the block's end, when digested
+	digested bool
 }
 
 // HeadroomBytes is the space that SealFramed leaves in front of a block.
@@ -32,7 +33,7 @@ func (b *Builder) Reset() {
 		b.buf = make([]byte, recordStart, 64<<10)
 	}
 	b.buf, b.ann = b.buf[:recordStart], b.ann[:0]
-	b.count, b.baseTime, b.baseMono, b.lastAt, b.digest = 0, 0, 0, NoTime, nil
+	b.count, b.baseTime, b.baseMono, b.lastAt, b.digested = 0, 0, 0, NoTime, false
 }
 
 // Count is the number of records added since Reset.
@@ -41,7 +42,7 @@ func (b *Builder) Count() int { return int(b.count) }
 // Size is the number of bytes Seal would give.
 func (b *Builder) Size() int {
 	n := max(len(b.buf)-HeadroomBytes, BlockHeaderBytes) + len(b.ann)
-	if b.digest != nil {
+	if b.digested {
 		n += digestAnnotationBytes
 	}
 	return n
@@ -64,7 +65,7 @@ func (b *Builder) DigestAt(d *Digester, first Offset) (sum Digest) {
 
 // SetDigest has Seal write an AnnDigest with d, after the other annotations, in
 // place of the one that was set before.
-func (b *Builder) SetDigest(d Digest) { b.digest = &d }
+func (b *Builder) SetDigest(d Digest) { b.digest, b.digested = d, true }
 
 // FirstAt is ReceivedAt of the first record added with Add, or NoTime.
 func (b *Builder) FirstAt() Micros {
@@ -173,8 +174,8 @@ func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byt
 	records := len(b.buf)
 	b.buf = append(b.buf, b.ann...)
 	ann := len(b.ann)
-	if b.digest != nil {
-		a := DigestAnnotation(*b.digest)
+	if b.digested {
+		a := DigestAnnotation(b.digest)
 		b.buf = append(append(b.buf, byte(a.Type), byte(len(a.Body))), a.Body...)
 		ann += digestAnnotationBytes
 	}
@@ -195,7 +196,9 @@ func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byt
 // the reason (shed, corrupt, missing) as its annotation. Prev is the hash of
 // the block that ends at first, or zero when that is not known. The Prev of the
 // data block that follows is not checked. digest is that of the log at the end
-// of the range, where the gateway knows it; nil: it does not.
+// of the range, where the gateway knows it; nil: it does not. Where ranges that
+// follow each other directly are lost, all of them may say the digest at the end
+// of the last one.
 func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string, digest *Digest) []byte {
 	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64+digestAnnotationBytes)
 	block = append(block, byte(AnnLoss))

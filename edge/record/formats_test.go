@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,9 +23,14 @@ func openings() map[string]Opening {
 // frozen are the blocks of version 1. Their files never change: every later
 // reader must read them.
 func frozen(t *testing.T) map[string][]byte {
+	digest := Digest(7143166726811136250)
+	digested := sampleBuilder(t)
+	digested.SetDigest(digest)
 	return map[string][]byte{
-		"block-v1-data.bin": bytes.Clone(sampleBuilder(t).Seal(LogID{1, 2, 3}, 40, Hash{4, 5})),
-		"block-v1-loss.bin": SealLoss(LogID{1, 2, 3}, 44, 6, Hash{7}, "corrupt", nil),
+		"block-v1-data.bin":        bytes.Clone(sampleBuilder(t).Seal(LogID{1, 2, 3}, 40, Hash{4, 5})),
+		"block-v1-loss.bin":        SealLoss(LogID{1, 2, 3}, 44, 6, Hash{7}, "corrupt", nil),
+		"block-v1-data-digest.bin": bytes.Clone(digested.Seal(LogID{1, 2, 3}, 40, Hash{4, 5})),
+		"block-v1-loss-digest.bin": SealLoss(LogID{1, 2, 3}, 44, 6, Hash{7}, "corrupt", &digest),
 	}
 }
 
@@ -72,6 +78,9 @@ func TestFrozenFormats(t *testing.T) {
 		block, err := Parse(got)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
+		}
+		if d, ok := block.Digest(); ok != strings.HasSuffix(name, "-digest.bin") || ok && d != 7143166726811136250 {
+			t.Errorf("%s: digest %s, %v", name, d, ok)
 		}
 		if block.Kind == BlockData {
 			if _, records := decodeAll(t, &block); len(records) != len(sampleRecords()) || string(records[1].Raw) != "!XXVDM,1,1,,A,0,0" {
