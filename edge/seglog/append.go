@@ -22,6 +22,9 @@ type appender struct {
 	next    record.Offset
 	prev    record.Hash
 
+	digester record.Digester // of log; used where the Store keeps digests
+	digest   record.Digest   // of log at next
+
 	file    durable.File // the active segment's; nil when the next group needs a new segment
 	segment *segment
 	at      int64 // where the next frame goes
@@ -87,6 +90,11 @@ func (s *Store) Append(b *record.Builder) (record.Offset, error) {
 	}
 	a := &s.app
 	first := a.next
+	digest := a.digest
+	if s.cfg.CapturedRecords {
+		digest += b.DigestAt(&a.digester, first)
+		b.SetDigest(digest)
+	}
 	framed := b.SealFramed(a.log, first, a.prev, int(padTo(int64(frameBytes+b.Size()), frameAlign))+endBytes)
 	block := framed[frameBytes : frameBytes+b.Size()]
 	hashing := s.hasher.start(block)
@@ -95,7 +103,10 @@ func (s *Store) Append(b *record.Builder) (record.Offset, error) {
 	if err != nil {
 		return 0, fmt.Errorf("append %d records at offset %d of log %s: %w", b.Count(), first, a.log, err)
 	}
-	a.prev, a.next = hash, first+record.Offset(b.Count())
+	a.prev, a.next, a.digest = hash, first+record.Offset(b.Count()), digest
+	s.mu.Lock()
+	s.activeLog().tip = s.appendedTip()
+	s.mu.Unlock()
 	return first, nil
 }
 

@@ -34,9 +34,9 @@ func benchGroup(b *testing.B, n int) (*record.Builder, func()) {
 	}
 }
 
-func benchStore(b *testing.B, dir string) *Store {
+func benchStore(b *testing.B, dir string, captured bool) *Store {
 	b.Helper()
-	s, err := Open(Config{Dir: dir, SegmentBytes: benchSegment})
+	s, err := Open(Config{Dir: dir, SegmentBytes: benchSegment, CapturedRecords: captured})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,11 +92,18 @@ func releaseBehind(b *testing.B, s *Store, first record.Offset) {
 	}
 }
 
-// BenchmarkAppend is capture to C1: fill a group and append it.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkAppend is capture to C1: fill a group and append it, with the digest
+// of the log.
+func BenchmarkAppend(b *testing.B) { benchAppend(b, true) }
+
+// BenchmarkAppendWithoutDigest is the same without it: the difference is what
+// the digest costs.
+func BenchmarkAppendWithoutDigest(b *testing.B) { benchAppend(b, false) }
+
+func benchAppend(b *testing.B, captured bool) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("group=%d", n), func(b *testing.B) {
-			s := benchStore(b, b.TempDir())
+			s := benchStore(b, b.TempDir(), captured)
 			builder, fill := benchGroup(b, n)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -138,7 +145,7 @@ func BenchmarkRatio(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("group=%d", n), func(b *testing.B) {
 			dir := b.TempDir()
-			s, r := benchStore(b, filepath.Join(dir, "log")), newBare(b, dir)
+			s, r := benchStore(b, filepath.Join(dir, "log"), true), newBare(b, dir)
 			builder, fill := benchGroup(b, n)
 			fill()
 			block := bytes.Clone(builder.Seal(record.LogID{1}, 0, record.Hash{}))

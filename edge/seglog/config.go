@@ -77,6 +77,10 @@ type Config struct {
 	ReserveBytes int64  // bytes of the file system that a new segment must leave free; 0: none
 	Policy       Policy // what happens when there is no room
 
+	// CapturedRecords says that the payloads are records of record.Builder.Add.
+	// Every block of the log then carries the digest of its log (record.Digest).
+	CapturedRecords bool
+
 	Now      func() record.Micros // wall clock; nil: time.Now
 	NewLogID func() record.LogID  // nil: crypto/rand
 	Logger   *slog.Logger         // nil: silence

@@ -167,7 +167,7 @@ func (o *outcome) add(t *testing.T, policy Policy, f faultfs.Fault, loss faultfs
 
 func faultConfig(fsys *faultfs.FS, policy Policy) Config {
 	cfg := testConfig(fsys, "/data/log")
-	cfg.SegmentBytes, cfg.Policy, cfg.NewLogID = MinSegmentBytes, policy, testLogIDs(0)
+	cfg.SegmentBytes, cfg.Policy, cfg.NewLogID, cfg.CapturedRecords = MinSegmentBytes, policy, testLogIDs(0), true
 	if policy == ShedOldest {
 		cfg.QuotaBytes = 8 * MinSegmentBytes
 	}

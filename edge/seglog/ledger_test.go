@@ -137,6 +137,7 @@ func (l *ledger) readLog(s *Store, in LogInfo, served map[string]bool) error {
 	}
 	defer func() { _ = r.Close() }()
 	next := in.First
+	sum, summed := record.Digest(0), next == 0
 	for {
 		item, err := r.Next()
 		switch {
@@ -149,10 +150,14 @@ func (l *ledger) readLog(s *Store, in LogInfo, served map[string]bool) error {
 			return err
 		case item.IsGap():
 			err = l.gap(in.ID, next, item.Gap)
-			next = item.Gap.To
+			next, summed = item.Gap.To, false
 		default:
 			err = l.block(in, next, item.Block, served)
-			next = item.Block.End()
+			d, ok := item.Block.Digest()
+			if ok != s.cfg.CapturedRecords || ok && summed && d != sum+item.Block.DigestRecords() {
+				err = errors.Join(err, fmt.Errorf("block %d..%d has the digest %s, %v", item.Block.First, item.Block.End(), d, ok))
+			}
+			next, sum, summed = item.Block.End(), d, ok
 		}
 		if err != nil {
 			return fatalError{err}

@@ -39,6 +39,11 @@ func (s *Store) openLog() error {
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
+	a.digester = record.NewDigester(id)
+	if s.cfg.CapturedRecords {
+		a.digest = b.DigestAt(&a.digester, 0)
+		b.SetDigest(a.digest)
+	}
 	pad := padTo(int64(frameBytes+b.Size()), frameAlign)
 	a.opening = b.SealFramed(id, 0, record.Hash{}, int(pad))
 	a.prev = record.HashBlock(a.opening[frameBytes : frameBytes+b.Size()])

@@ -61,6 +61,7 @@ type logState struct {
 	prev     record.LogID
 	prevEnd  record.Offset
 	lastAt   record.Micros
+	tip      Tip // where it ends, once that was read or appended; End 0: not yet
 }
 
 type offsetRange struct{ from, to record.Offset }

@@ -57,7 +57,7 @@ func capturing(ctx context.Context, cfg Config) ([]row, error) {
 const roundTime = 600 * time.Millisecond
 
 func appendRate(dir string, group int, growing bool) (float64, error) {
-	s, err := seglog.Open(seglog.Config{FS: durable.OS{}, Dir: dir})
+	s, err := seglog.Open(seglog.Config{FS: durable.OS{}, Dir: dir, CapturedRecords: true})
 	if err != nil {
 		return 0, fmt.Errorf("measure capture: %w", err)
 	}

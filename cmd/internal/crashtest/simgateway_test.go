@@ -33,7 +33,7 @@ func newSimGateway(t *testing.T, dir, name, url string) *simGateway {
 	w := &simGateway{t: t, name: name, log: filepath.Join(dir, "gateways", name, "log")}
 	makeDirs(t, w.log)
 	var err error
-	if w.store, err = seglog.Open(seglog.Config{Dir: w.log}); err != nil {
+	if w.store, err = seglog.Open(seglog.Config{Dir: w.log, CapturedRecords: true}); err != nil {
 		t.Fatal(err)
 	}
 	w.session, err = forward.New(forward.Config{
