@@ -18,6 +18,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/edge/forward"
 	"landfall/edge/page"
+	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
 	"landfall/edge/tap"
@@ -114,7 +115,7 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	a.session, err = forward.New(forward.Config{
-		Clock: a.anchorsFor, Told: a.told,
+		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
@@ -152,12 +153,18 @@ func (a *Agent) assemble() error {
 	return err
 }
 
+// digestAt returns the digest of a log at its end, where it is known.
+func (a *Agent) digestAt(log record.LogID, end record.Offset) (record.Digest, bool) {
+	tip, err := a.store.Tip(log)
+	return tip.Digest, err == nil && tip.End == end && tip.DigestKnown
+}
+
 // storeConfig gives the configuration of the log store.
 func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config {
 	policy, _ := seglog.ParsePolicy(c.Log.WhenFull) // Validate checked it
 	return seglog.Config{
 		FS: fsys, Dir: c.LogDir(), SegmentBytes: int64(c.Log.SegmentSize), QuotaBytes: int64(c.Log.Quota),
-		ReserveBytes: int64(c.Log.Reserve), Policy: policy, Logger: logger,
+		ReserveBytes: int64(c.Log.Reserve), Policy: policy, CapturedRecords: true, Logger: logger,
 	}
 }
 

@@ -27,6 +27,9 @@ type boundary struct {
 	at   record.Micros // receipt of its block; NoTime: of a loss
 }
 
+// digestAt returns the digest of a log at an offset, where it is known.
+type digestAt func(record.LogID, record.Offset) (record.Digest, bool)
+
 // body is a request's body: blocks read from the store as the link takes them.
 // The transport reads it from a goroutine of its own and may do so after the
 // answer has come, so everything is under mu; after stop it gives nothing.
@@ -34,9 +37,12 @@ type body struct {
 	log    record.LogID
 	budget int64
 	touch  func() // called whenever the link takes something
+	// digestAt returns the digest of a log at its end, when no block carries it.
+	digestAt digestAt
 
 	mu      sync.Mutex
 	reader  blocks
+	ahead   *seglog.Item // read behind a loss, and not sent yet
 	enc     *wire.Encoder
 	buf     bytes.Buffer
 	next    record.Offset
@@ -57,9 +63,9 @@ type body struct {
 	oldest  record.Micros
 }
 
-func newBody(log record.LogID, m Mark, budget int64, already record.Offset, r blocks, enc *wire.Encoder, touch func()) *body {
+func newBody(log record.LogID, m Mark, budget int64, already record.Offset, r blocks, enc *wire.Encoder, touch func(), digest digestAt) *body {
 	b := &body{
-		log: log, budget: budget, touch: touch, reader: r, enc: enc,
+		log: log, budget: budget, touch: touch, digestAt: digest, reader: r, enc: enc,
 		next: m.Next, prev: m.Hash, from: m.Next, already: already, oldest: record.NoTime,
 	}
 	enc.Reset(&b.buf)
@@ -114,7 +120,7 @@ func (b *body) fill() error {
 		b.ended = true
 		return b.enc.Close()
 	}
-	item, err := b.reader.Next()
+	item, err := b.read()
 	switch {
 	case errors.Is(err, seglog.ErrCaughtUp), err == io.EOF:
 		b.ended = true
@@ -122,7 +128,7 @@ func (b *body) fill() error {
 	case err != nil:
 		return fmt.Errorf("read log %s at offset %d: %w", b.log, b.next, err)
 	case item.IsGap():
-		return b.fillLoss(item.Gap)
+		return b.fillLosses(item.Gap)
 	case item.Block.First != b.next:
 		return fmt.Errorf("read log %s at offset %d: block begins at %d: %w", b.log, b.next, item.Block.First, record.ErrCorrupt)
 	}
@@ -132,11 +138,58 @@ func (b *body) fill() error {
 	return b.put(item.Block.Bytes, item.Block.End(), item.Block.BaseTime)
 }
 
-// fillLoss declares a range that the store has no more.
-func (b *body) fillLoss(g seglog.Gap) error {
+// read returns what was read ahead, or what the reader returns.
+func (b *body) read() (seglog.Item, error) {
+	if b.ahead != nil {
+		item := *b.ahead
+		b.ahead = nil
+		return item, nil
+	}
+	return b.reader.Next()
+}
+
+// fillLosses declares ranges that the store no longer has: g and those that
+// directly follow it. Each says the digest of the log at the end of the last of
+// them, when that is known. Inside them nobody knows it, so the first range
+// stands for the digest of all, and the sum over all of them is right.
+func (b *body) fillLosses(g seglog.Gap) error {
+	gaps := []seglog.Gap{g}
+	var digest *record.Digest
+	for b.ahead == nil {
+		item, err := b.reader.Next()
+		last := gaps[len(gaps)-1].To
+		if errors.Is(err, seglog.ErrCaughtUp) || err == io.EOF {
+			if d, ok := b.digestAt(b.log, last); ok {
+				digest = &d
+			}
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read log %s at offset %d: %w", b.log, last, err)
+		}
+		if item.IsGap() {
+			gaps = append(gaps, item.Gap)
+			continue
+		}
+		b.ahead = &item
+		if d, ok := item.Block.Digest(); ok {
+			d -= item.Block.DigestRecords()
+			digest = &d
+		}
+	}
+	for _, g := range gaps {
+		if err := b.fillLoss(g, digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillLoss declares one range, in as many blocks as it takes.
+func (b *body) fillLoss(g seglog.Gap, digest *record.Digest) error {
 	for b.next < g.To {
 		count := uint32(min(uint64(g.To-b.next), math.MaxUint32))
-		loss := record.SealLoss(b.log, b.next, count, b.prev, g.Reason, nil)
+		loss := record.SealLoss(b.log, b.next, count, b.prev, g.Reason, digest)
 		if err := b.put(loss, b.next+record.Offset(count), record.NoTime); err != nil {
 			return err
 		}

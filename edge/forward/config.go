@@ -58,6 +58,9 @@ type Config struct {
 	// Clock gives what is known of the time of the gateway's boots, to go along
 	// with the blocks of a log (wire.RequestHeader.Clock); nil: nothing.
 	Clock func(record.LogID) []byte
+	// DigestAt returns the digest of a log at its end, for a loss behind which no
+	// block says it; false where it is not known. nil: it never is.
+	DigestAt func(record.LogID, record.Offset) (record.Digest, bool)
 	// Told takes the cloud's time from an answer, which was given after and before
 	// these times. From Run's goroutine; nil: nobody is interested.
 	Told func(cloud record.Micros, after, before time.Time)
@@ -108,6 +111,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
+	}
+	if c.DigestAt == nil {
+		c.DigestAt = func(record.LogID, record.Offset) (record.Digest, bool) { return 0, false }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

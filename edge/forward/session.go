@@ -246,7 +246,7 @@ func (s *Session) send(ctx context.Context, action Action, h wire.RequestHeader,
 	s.mu.Lock()
 	already := s.bytes[action.Log].below
 	s.mu.Unlock()
-	b := newBody(action.Log, mark, action.Bytes, already, reader, s.enc, w.touch)
+	b := newBody(action.Log, mark, action.Bytes, already, reader, s.enc, w.touch, s.cfg.DigestAt)
 	answer, err := s.link.exchange(ctx, h, w, b)
 	did, closeErr := b.sums()
 	if err == nil && closeErr != nil {

@@ -146,7 +146,7 @@ func start(t testing.TB, cfg Config) (*Session, func()) {
 }
 
 func TestShedRangeIsDeclaredLost(t *testing.T) {
-	s := newStore(t, seglog.Config{SegmentBytes: 32 << 10, QuotaBytes: 160 << 10, Policy: seglog.ShedOldest})
+	s := newStore(t, seglog.Config{SegmentBytes: 32 << 10, QuotaBytes: 160 << 10, Policy: seglog.ShedOldest, CapturedRecords: true})
 	capture(t, s, 60, 8<<10)
 	c, url := newCloud(t)
 	f, stop := start(t, Config{URL: url, Store: s})
@@ -154,13 +154,23 @@ func TestShedRangeIsDeclaredLost(t *testing.T) {
 	stop()
 	var next record.Offset
 	lost := uint32(0)
+	var below record.Digest
 	for _, b := range c.blocks {
 		if b.First != next {
 			t.Fatalf("block at %d, next is %d", b.First, next)
 		}
+		digest, ok := b.Digest()
 		if next = b.End(); b.Kind == record.BlockLoss {
 			lost += b.Count
+		} else {
+			ok = ok && digest == below+b.DigestRecords()
 		}
+		if below = digest; !ok {
+			t.Errorf("block %d-%d says the digest %s, %v", b.First, b.End(), digest, ok)
+		}
+	}
+	if tip, err := s.Tip(c.blocks[0].Log); err != nil || tip.Digest != below {
+		t.Errorf("the losses and the blocks add up to %s, the log to %s (%v)", below, tip.Digest, err)
 	}
 	if lost == 0 || next != 61 || f.Status().Counters.LossBlocks == 0 {
 		t.Fatalf("%d lost of %d", lost, next)
