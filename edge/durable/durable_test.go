@@ -175,3 +175,23 @@ func TestWriteFileAtomicUnderFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestDropCachedLosesNothing: what was synced is read again.
+func TestDropCachedLosesNothing(t *testing.T) {
+	eachFS(t, func(t *testing.T, fsys durable.FS, dir string) {
+		name := filepath.Join(dir, "f")
+		f, err := fsys.Create(name)
+		check(t, err)
+		want := bytes.Repeat([]byte("landfall"), 100_000)
+		_, err = f.Write(want)
+		check(t, errors.Join(err, f.Sync(), f.Close()))
+		f, err = fsys.Open(name)
+		check(t, err)
+		durable.DropCached(f)
+		got, err := io.ReadAll(f)
+		check(t, errors.Join(err, f.Close()))
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes of %d", len(got), len(want))
+		}
+	})
+}

@@ -95,6 +95,16 @@ func MkdirAllSync(fsys FS, dir string) error {
 	return nil
 }
 
+// DropCached asks the system to forget what it keeps in memory of a file that
+// was synced, so that what is read next comes from the device. It is advice: a
+// file system in memory has nothing to forget, a device may answer from a cache
+// of its own, and on systems without such a call nothing happens.
+func DropCached(f File) {
+	if d, ok := f.(interface{ dropCached() }); ok {
+		d.dropCached()
+	}
+}
+
 // ReadFile reads a whole file. It is for small files of our own; a caller that
 // cannot trust the size asks Stat first. Error: fs.ErrNotExist.
 func ReadFile(fsys FS, name string) ([]byte, error) {

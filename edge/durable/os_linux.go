@@ -4,7 +4,16 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
+
+// dropCached is posix_fadvise(2) with POSIX_FADV_DONTNEED over the whole file.
+// Its error says only that nothing was dropped.
+func (o *osFile) dropCached() {
+	_ = unix.Fadvise(int(o.fd), 0, 0, unix.FADV_DONTNEED)
+	runtime.KeepAlive(o.f)
+}
 
 // dataSync is fdatasync(2), repeated when a signal interrupts it before it
 // began.
