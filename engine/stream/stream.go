@@ -36,6 +36,9 @@ type DamagedError struct {
 	Staged Staged
 	Where  string // the name under which it was read
 	Detail string // what is wrong with it
+	// SHA256 is the hash of the bytes that were found, hexadecimal; empty where
+	// there are none.
+	SHA256 string
 }
 
 // Error names the file and what is wrong.
@@ -125,6 +128,18 @@ type Sink interface {
 	// of another task. alive is asked after listing and before every removal;
 	// when it returns an error nothing more is removed.
 	Collect(ctx context.Context, task TaskID, keep map[string]bool, alive func() error) error
+}
+
+// Replacer is a Sink that can put an output that Verify found damaged right
+// again.
+type Replacer interface {
+	// Replace makes a staged output visible in the place of what is there with
+	// the hash damaged (DamagedError.SHA256 of Verify), or where nothing is
+	// there. What is visible with the output's own hash is done; anything else
+	// is ErrContent and is not touched. Staged bytes that are not the manifest's
+	// are a DamagedError and replace nothing. Readers see the old bytes or the
+	// new ones, nothing between. Durable on return, and repeatable.
+	Replace(ctx context.Context, staged Staged, damaged string) error
 }
 
 // Inventory is a Sink that can list what a task has published, which a task
