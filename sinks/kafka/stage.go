@@ -150,7 +150,7 @@ func (s *Stage) stagedName(name table.Name) string {
 // of tables do not look.
 func (s *Stage) write(ctx context.Context, f stream.Staged, data []byte) error {
 	files := s.sink.cfg.Files
-	temp := stream.Staged{Name: fmt.Sprintf("%s%s-%s-%s.part", partFolder(s.task), s.claim, s.epoch.Padded(), f.Table), Target: f.Name, SHA256: f.SHA256}
+	temp := stream.Staged{Name: fmt.Sprintf("%s%s-%s-%s.part", partFolder(s.task), s.claim, s.epoch.Padded(), f.Table), Target: f.Name, Bytes: f.Bytes, SHA256: f.SHA256}
 	// What an earlier attempt of this claim at this epoch left, nothing names.
 	for _, old := range []string{temp.Name, f.Name} {
 		if err := files.Remove(ctx, old); err != nil {
@@ -193,22 +193,27 @@ func (s *Stage) verify(ctx context.Context, f stream.Staged, t *stagedTable) err
 	return err
 }
 
-// readObject reads a staged object and compares its hash.
+// readObject reads a staged object and compares it with the manifest: a
+// stream.DamagedError, which is errStaged too. Nothing is allocated for a length
+// that is not the manifest's.
 func readObject(ctx context.Context, files object.Files, f stream.Staged) ([]byte, error) {
 	r, err := files.Open(ctx, f.Name)
 	if err != nil {
 		return nil, fmt.Errorf("reopen: %w", err)
 	}
 	defer func() { _ = r.Close() }()
+	damaged := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %w", errStaged, &stream.DamagedError{Staged: f, Where: f.Name, Detail: fmt.Sprintf(format, args...)})
+	}
 	if r.Size() != f.Bytes {
-		return nil, fmt.Errorf("%w: %s has %d bytes, want %d", errStaged, f.Name, r.Size(), f.Bytes)
+		return nil, damaged("%d bytes, committed were %d", r.Size(), f.Bytes)
 	}
 	data := make([]byte, f.Bytes)
 	if _, err := io.ReadFull(io.NewSectionReader(r, 0, f.Bytes), data); err != nil {
 		return nil, fmt.Errorf("read back %s: %w", f.Name, err)
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.SHA256 {
-		return nil, fmt.Errorf("%w: %s has hash %x, want %s", errStaged, f.Name, sum[:8], f.SHA256)
+		return nil, damaged("SHA-256 %x, committed was %s", sum, f.SHA256)
 	}
 	return data, nil
 }

@@ -79,7 +79,7 @@ func TestDamagedStagedObjectIsNotPublished(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := damaged.Publish(t.Context(), outputs); !errors.Is(err, errStaged) {
+		if err := damaged.Publish(t.Context(), outputs); !errors.Is(err, errStaged) || !errors.Is(err, stream.ErrDamaged) {
 			t.Errorf("%s changed: %v", name, err)
 		}
 	}

@@ -2,8 +2,6 @@ package object
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +69,7 @@ func (s *stagedFile) Sync() error {
 // Place implements StagedFile.
 func (s *stagedFile) Place(staged *stream.Staged) { staged.Name, staged.Parts = s.name, "" }
 
-// Reopen implements StagedFile: it opens the file anew, by its name.
+// Reopen implements StagedFile: it opens the file by its name.
 func (s *stagedFile) Reopen(ctx context.Context) (ReadFile, error) { return s.lake.Open(ctx, s.name) }
 
 // Close implements StagedFile.
@@ -107,50 +105,70 @@ func (r *readFile) Size() int64 { return r.size }
 
 // Publish implements Files. Steps, and what a crash after each leaves:
 //
-//  1. look at the target: with another hash nothing is touched; with this hash
-//     and nothing staged all is done; with both, somebody stopped between 2 and
-//     4, and 2 is a rename of a copy over the target, because a name whose
-//     fsync may have failed is only certain once it is made anew.
-//  2. give the file its target's name beside its staged one (readers may see
+//  1. read the target: with another hash nothing is touched; with this hash
+//     and nothing staged all is done; with both, somebody stopped between 3 and
+//     5, and 3 is a rename of a copy over the target, because a name whose
+//     fsync may have failed is only certain once it is made again.
+//  2. read the staged bytes and compare them with the manifest: others are
+//     damaged, and stay where they are, unseen.
+//  3. give the file its target's name beside its staged one (readers may see
 //     it; power loss may take it back, the staged name stays).
-//  3. fsync the target's folder: published for good.
-//  4. remove the staged name and fsync its folder; before that both are there,
+//  4. fsync the target's folder: published permanently.
+//  5. remove the staged name and fsync its folder; before that both are there,
 //     and publishing again ends here.
 func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
-	from, err := l.root.file(staged.Name)
-	if err != nil {
-		return err
+	from, to, err := l.paths(staged)
+	if err == nil {
+		err = l.publish(ctx, staged, from, to)
 	}
-	to, err := l.root.file(staged.Target)
 	if err != nil {
-		return err
-	}
-	if err := l.publish(ctx, from, to, staged.SHA256); err != nil {
 		return fmt.Errorf("publish %s as %s: %w", staged.Name, staged.Target, absent(err))
 	}
 	return nil
 }
 
-func (l *Lake) publish(ctx context.Context, from, to, sum string) error {
+// paths returns where a file lies staged and where it is to be seen.
+func (l *Lake) paths(staged stream.Staged) (from, to string, err error) {
+	if from, err = l.root.file(staged.Name); err != nil {
+		return "", "", err
+	}
+	to, err = l.root.file(staged.Target)
+	return from, to, err
+}
+
+func (l *Lake) publish(ctx context.Context, staged stream.Staged, from, to string) error {
 	if err := l.root.ensure(filepath.Dir(to)); err != nil {
 		return err
 	}
-	err := l.sameContent(ctx, to, sum)
+	err := l.sameContent(ctx, staged, from, to)
 	placed := false
 	if errors.Is(err, fs.ErrNotExist) {
-		err = l.root.place(ctx, from, to)
+		err = l.place(ctx, staged, from, to)
 		placed = err == nil
 		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
-			err = l.sameContent(ctx, to, sum) // another publisher was faster
+			err = l.sameContent(ctx, staged, from, to) // another publisher was faster
 		}
 	}
 	if err == nil && !placed {
-		err = l.again(ctx, from, to)
+		err = l.again(ctx, staged, from, to)
 	}
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("c5.after-rename")
+	return l.settle(from, to)
+}
+
+// place is steps 2 and 3.
+func (l *Lake) place(ctx context.Context, staged stream.Staged, from, to string) error {
+	if err := l.compare(ctx, staged, staged.Name, from); err != nil {
+		return err
+	}
+	return l.root.place(ctx, from, to)
+}
+
+// settle is steps 4 and 5.
+func (l *Lake) settle(from, to string) error {
 	if err := l.root.fsys.SyncDir(filepath.Dir(to)); err != nil {
 		return err
 	}
@@ -160,43 +178,93 @@ func (l *Lake) publish(ctx context.Context, from, to, sum string) error {
 	return gone(l.root.fsys.SyncDir(filepath.Dir(from)))
 }
 
-// again makes the name of a target that is there anew, while its staged name
-// says that nobody has seen step 3 through. The copy is made beside the staged
-// file, where it is swept if it stays.
-func (l *Lake) again(ctx context.Context, from, to string) error {
+// again makes the name of a target that is there once more, while its staged
+// name says that nobody has seen step 4 through.
+func (l *Lake) again(ctx context.Context, staged stream.Staged, from, to string) error {
 	if _, err := l.root.fsys.Stat(from); err != nil {
 		return gone(err)
 	}
-	source, err := l.root.fsys.Open(to)
+	temp, err := l.copy(ctx, staged, staged.Target, to, from)
 	if err != nil {
-		return err
-	}
-	temp := tempBeside(from)
-	f, err := l.root.create(temp)
-	if err != nil {
-		return errors.Join(err, source.Close())
-	}
-	err = fill(f, readerWithContext{ctx, source})
-	if err := errors.Join(err, source.Close()); err != nil {
-		_ = l.root.fsys.Remove(temp) // else Sweep finds it
 		return err
 	}
 	return l.root.fsys.Rename(temp, to)
 }
 
-// sameContent is nil when the file has the hash; fs.ErrNotExist, ErrContent.
-func (l *Lake) sameContent(ctx context.Context, path, sum string) error {
+// copy copies a file, read under a name, to a new one, durable but for its
+// name. Only the manifest's bytes are copied, others are a DamagedError. The
+// copy is made beside the staged file, where it is swept if it stays.
+func (l *Lake) copy(ctx context.Context, staged stream.Staged, name, path, beside string) (string, error) {
+	source, err := l.root.fsys.Open(path)
+	if err != nil {
+		return "", err
+	}
+	temp := tempBeside(beside)
+	f, err := l.root.create(temp)
+	if err != nil {
+		return "", errors.Join(err, source.Close())
+	}
+	sum := newSum()
+	err = fill(f, io.TeeReader(readerWithContext{ctx, source}, sum))
+	if err == nil {
+		err = sum.compare(staged, name)
+	}
+	if err := errors.Join(err, source.Close()); err != nil {
+		_ = l.root.fsys.Remove(temp) // else Sweep finds it
+		return "", err
+	}
+	return temp, nil
+}
+
+// compare reads a file and compares it with the manifest: fs.ErrNotExist, or a
+// DamagedError with the name it was read under.
+func (l *Lake) compare(ctx context.Context, staged stream.Staged, name, path string) error {
 	f, err := l.root.fsys.Open(path)
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	_, err = io.Copy(h, readerWithContext{ctx, f})
-	if err := errors.Join(err, f.Close()); err != nil {
+	return errors.Join(Compare(ctx, f, staged, name), f.Close())
+}
+
+// sameContent compares a target with the manifest: fs.ErrNotExist, ErrContent;
+// a DamagedError where the staged file has the same wrong bytes: both names are
+// of one file, which changed after it got its second.
+func (l *Lake) sameContent(ctx context.Context, staged stream.Staged, from, to string) error {
+	err := l.compare(ctx, staged, staged.Target, to)
+	var target, source *stream.DamagedError
+	if !errors.As(err, &target) {
 		return err
 	}
-	if have := hex.EncodeToString(h.Sum(nil)); have != sum {
-		return fmt.Errorf("%w: %s has %s, not %s", ErrContent, path, have, sum)
+	err = gone(l.compare(ctx, staged, staged.Name, from))
+	switch {
+	case errors.As(err, &source) && source.SHA256 == target.SHA256:
+		return target
+	case err != nil && !errors.As(err, &source):
+		return err
+	}
+	return fmt.Errorf("%w: %s: %s", ErrContent, to, target.Detail)
+}
+
+// Verify implements Files. The bytes come from the device where the system lets
+// them (durable.DropCached).
+func (l *Lake) Verify(ctx context.Context, staged stream.Staged) error {
+	path, err := l.root.file(staged.Target)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := l.root.fsys.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Missing(staged)
+	}
+	if err == nil {
+		durable.DropCached(f)
+		err = errors.Join(Compare(ctx, f, staged, staged.Target), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("read back %s: %w", staged.Target, err)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func sum(content string) string {
 
 // output is what a manifest would say of a staged file.
 func output(staged, target, content string) stream.Staged {
-	return stream.Staged{Name: staged, Target: target, SHA256: sum(content)}
+	return stream.Staged{Name: staged, Target: target, Bytes: int64(len(content)), SHA256: sum(content)}
 }
 
 func stage(t *testing.T, l object.Files, name, content string) {
