@@ -87,10 +87,15 @@ func (l *Lake) Create(ctx context.Context, name, target string) (object.StagedFi
 //  1. read the target's metadata: with another hash nothing is touched; with
 //     this one all is done, and an upload that is left over is aborted.
 //  2. complete the upload, on condition that the target is absent: readers see
-//     it, for good.
-//  3. read the target's metadata again: only what is seen is published. A store
-//     may confirm what it did not finish (see interrupted), an answer may be lost,
-//     and a 500 or an upload that is gone says nothing either.
+//     it. The parts are named with their ETags, and a store that has others
+//     refuses: a stream.DamagedError.
+//  3. read the target's metadata again: only what is seen is published, and of
+//     another length it is damaged. A store may confirm what it did not finish
+//     (see interrupted), an answer may be lost, and a 500 or an upload that is
+//     gone says nothing either.
+//
+// The bytes of an upload cannot be read before it is complete, so a part that a
+// store damages after it confirmed it becomes visible; Verify finds it.
 func (l *Lake) Publish(ctx context.Context, staged stream.Staged) error {
 	err := l.publish(ctx, staged)
 	if err != nil {
@@ -121,6 +126,9 @@ func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
 		err := l.seen(ctx, staged, completed == nil)
 		if !errors.Is(err, checkpoint.ErrNotExist) {
 			return err
+		}
+		if is(completed, invalidPart) {
+			return &stream.DamagedError{Staged: staged, Where: staged.Name, Detail: "its upload has other parts than were sent: " + completed.Error()}
 		}
 		if completed != nil && !is(completed, noSuchUpload) {
 			return completed
@@ -180,9 +188,10 @@ func (l *Lake) complete(ctx context.Context, u upload, etags string) error {
 	})
 }
 
-// sameContent is nil when the target is published with the hash;
-// checkpoint.ErrNotExist, object.ErrContent. What somebody copied there without
-// its metadata is read.
+// sameContent is nil when the target is published with the hash, as its
+// metadata say, and the length; checkpoint.ErrNotExist, object.ErrContent, a
+// stream.DamagedError where only the length is another. What somebody copied
+// there without its metadata is read.
 func (l *Lake) sameContent(ctx context.Context, staged stream.Staged) error {
 	info, err := l.stat(ctx, staged.Target)
 	if err != nil {
@@ -190,17 +199,86 @@ func (l *Lake) sameContent(ctx context.Context, staged stream.Staged) error {
 	}
 	have := info.UserMetadata[hashKey]
 	if have == "" {
-		f := l.reader(ctx, staged.Target, info)
-		h := sha256.New()
-		if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, f.Size()), make([]byte, chunkBytes)); err != nil {
-			return fmt.Errorf("read %s: %w", staged.Target, err)
+		err := l.compare(ctx, staged, info)
+		var damaged *stream.DamagedError
+		if errors.As(err, &damaged) {
+			return fmt.Errorf("%w: %s: %s", object.ErrContent, staged.Target, damaged.Detail)
 		}
-		have = hex.EncodeToString(h.Sum(nil))
+		return err
 	}
 	if have != staged.SHA256 {
 		return fmt.Errorf("%w: %s has %s, not %s", object.ErrContent, staged.Target, have, staged.SHA256)
 	}
+	if info.Size != staged.Bytes {
+		return &stream.DamagedError{Staged: staged, Where: staged.Target, Detail: fmt.Sprintf("%d bytes, committed were %d", info.Size, staged.Bytes)}
+	}
 	return nil
+}
+
+// Verify implements object.Files: the object is fetched whole.
+func (l *Lake) Verify(ctx context.Context, staged stream.Staged) error {
+	info, err := l.stat(ctx, staged.Target)
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		return object.Missing(staged)
+	}
+	if err == nil {
+		err = l.compare(ctx, staged, info)
+	}
+	if err != nil {
+		return fmt.Errorf("read back %s: %w", staged.Target, err)
+	}
+	return nil
+}
+
+// compare fetches an object whole and compares it with the manifest: a
+// stream.DamagedError. Bytes that are wrong are fetched twice: a body may be
+// damaged on its way.
+func (l *Lake) compare(ctx context.Context, staged stream.Staged, info minio.ObjectInfo) error {
+	var wrong *stream.DamagedError
+	for range 2 {
+		wrong = nil
+		err := l.b.again(ctx, int(info.Size), func(ctx context.Context) error {
+			err := l.compareOnce(ctx, staged, info)
+			if errors.As(err, &wrong) {
+				return nil
+			}
+			return err
+		})
+		if err != nil || wrong == nil {
+			return err
+		}
+	}
+	return wrong
+}
+
+func (l *Lake) compareOnce(ctx context.Context, staged stream.Staged, info minio.ObjectInfo) error {
+	var o minio.GetObjectOptions
+	if err := o.SetMatchETag(info.ETag); err != nil {
+		return err
+	}
+	body, _, _, err := l.b.core.GetObject(ctx, l.b.Bucket, l.b.key(staged.Target), o)
+	if err != nil {
+		return err
+	}
+	whole := &counted{r: body}
+	err = object.Compare(ctx, whole, staged, staged.Target)
+	if whole.n < info.Size { // cut short, which says nothing of what is stored
+		err = io.ErrUnexpectedEOF
+	}
+	return errors.Join(err, body.Close())
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func (l *Lake) stat(ctx context.Context, name string) (info minio.ObjectInfo, err error) {

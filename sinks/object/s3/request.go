@@ -21,6 +21,8 @@ const (
 	noSuchKey          = "NoSuchKey"
 	noSuchUpload       = "NoSuchUpload"
 	preconditionFailed = "PreconditionFailed"
+	// A completion names a part that the upload does not have.
+	invalidPart = "InvalidPart"
 	// A conditional write met another one; it was not done.
 	conditionalConflict = "ConditionalRequestConflict"
 )

@@ -21,6 +21,9 @@
 //     condition that the target is absent, and whatever the answer reads the
 //     target, whose metadata hold the file's SHA-256: only what is seen is
 //     published. A store that was killed in a completion confirms the next.
+//     The metadata say what was staged, not what is stored: Verify fetches the
+//     object and hashes it. Between the two a reader may see bytes that the store
+//     damaged after it confirmed the parts.
 //  4. An upload is aborted only by Remove, whose caller has listed it before it
 //     asked whether the claim is still its own; or when its target is there.
 //     An upload that a newer claim began is not in a list made before that.
@@ -173,6 +176,8 @@ type bucket struct {
 	core   *minio.Core
 	notes  Notes       // of opening it
 	silent atomic.Bool // the last request got no answer
+
+	md5ETags atomic.Bool // an ETag was the MD5 of what was sent
 }
 
 // open makes a client and looks whether the bucket is there.

@@ -3,6 +3,9 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,8 +17,11 @@ import (
 )
 
 // stagedFile is a file on its way into an upload. Its bytes stay in memory
-// until Close: a part cannot be read back, so what is verified is what was
-// sent, and the store confirms the hash of each part.
+// until Close: a part cannot be read back, so what Reopen reads is what was
+// sent. Each part goes with its MD5 and its SHA-256, which the store compares
+// with what arrived, and its ETag is compared with the MD5 (see checkETag). That
+// proves that the store had the bytes; that it still has them is proved by
+// Verify, once the upload is complete.
 type stagedFile struct {
 	lake   *Lake
 	ctx    context.Context // of Create
@@ -62,10 +68,32 @@ func (s *stagedFile) send(n int, part []byte) error {
 		sent, err := b.core.PutObjectPart(ctx, b.Bucket, b.key(s.upload.target), s.upload.id, n, bytes.NewReader(part), int64(len(part)),
 			minio.PutObjectPartOptions{Md5Base64: md5Sum, Sha256Hex: shaSum})
 		if err == nil {
+			err = b.checkETag(sent.ETag, md5Sum)
+		}
+		if err == nil {
 			s.etags = append(s.etags, sent.ETag)
 		}
 		return err
 	})
+}
+
+// errETag says that a store confirmed other bytes than were sent.
+var errETag = errors.New("the store confirms other bytes than were sent")
+
+// checkETag compares the ETag of a part with the MD5 of the bytes that were
+// sent. Buckets that encrypt with keys of their own have other ETags: only one
+// that has given an MD5 before is held to it.
+func (b *bucket) checkETag(etag, md5Base64 string) error {
+	sum, err := base64.StdEncoding.DecodeString(md5Base64)
+	switch {
+	case err != nil:
+		return err
+	case strings.EqualFold(etag, hex.EncodeToString(sum)):
+		b.md5ETags.Store(true)
+	case b.md5ETags.Load():
+		return fmt.Errorf("%w: ETag %s, want %x", errETag, etag, sum)
+	}
+	return nil
 }
 
 // Place implements object.StagedFile.
