@@ -20,6 +20,9 @@
 //     List hides and Sweep removes.
 //  5. A failed fsync is never repeated on the same handle: the bytes go to a
 //     new file or the call fails.
+//  6. A Lake makes no bytes visible that it has not just read and compared with
+//     the manifest; what is visible is read back by Verify. s3 says what takes
+//     the place of the first where staged bytes cannot be read.
 //
 // A Dir may be used from many goroutines and processes at once, a StagedFile
 // and a ReadFile from one, except ReadAt.
@@ -63,13 +66,18 @@ type Files interface {
 	Create(ctx context.Context, name, target string) (StagedFile, error)
 	// Open opens a file for reading. checkpoint.ErrNotExist.
 	Open(ctx context.Context, name string) (ReadFile, error)
-	// Publish moves a staged file to its target, where readers see it. A target
-	// that is there already with the hash is success, also when nothing is
-	// staged any more; with another hash it is ErrContent and nothing is
-	// touched. checkpoint.ErrNotExist when there is neither. The staged bytes
-	// must have been synced before: they are not read again. Durable on return:
-	// both directories, new parents too.
+	// Publish moves a staged file to its target, where readers see it. The
+	// staged bytes are read and compared with the manifest before that, where
+	// the store lets them be read: others are a stream.DamagedError, they stay
+	// unseen and where they are. A target that is there already with the hash is
+	// success, also when nothing is staged any more; with another hash it is
+	// ErrContent and nothing is touched. checkpoint.ErrNotExist when there is
+	// neither. Durable on return: both directories, new parents too.
 	Publish(ctx context.Context, staged stream.Staged) error
+	// Verify reads a published file back, from the device where it can, and
+	// compares length and SHA-256 with the manifest: a stream.DamagedError that
+	// names the target when it is missing or has other bytes.
+	Verify(ctx context.Context, staged stream.Staged) error
 	// List gives the names of all files that start with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
 	// Remove removes a file; absent is success. Not durable on return: power

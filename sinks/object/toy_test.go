@@ -51,7 +51,14 @@ func (s *toySink) Publish(ctx context.Context, staged []stream.Staged) error {
 	return nil
 }
 
-func (s *toySink) Verify(context.Context, []stream.Staged) error { return nil }
+func (s *toySink) Verify(ctx context.Context, staged []stream.Staged) error {
+	for _, o := range staged {
+		if err := s.files.Verify(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (s *toySink) Collect(ctx context.Context, task stream.TaskID, keep map[string]bool, alive func() error) error {
 	folder := "_staging/" + task.String() + "/"

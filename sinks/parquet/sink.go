@@ -119,9 +119,9 @@ func (s *Sink) Begin(task stream.TaskID, claim stream.ClaimID, epoch stream.Epoc
 
 // Publish implements stream.Sink.
 //
-// Each file is one rename. A crash between two of them leaves some visible and
-// some not; the next call does the rest. A file that fails does not keep the
-// others back.
+// Each file becomes visible by itself (object.Files.Publish). A crash between
+// two of them leaves some visible and some not; the next call does the rest. A
+// file that fails, or is damaged, does not keep the others back.
 func (s *Sink) Publish(ctx context.Context, staged []stream.Staged) error {
 	var errs []error
 	for _, f := range staged {
@@ -135,35 +135,19 @@ func (s *Sink) Publish(ctx context.Context, staged []stream.Staged) error {
 	return errors.Join(errs...)
 }
 
-// Verify implements stream.Sink.
+// Verify implements stream.Sink. A file that is damaged does not keep the others
+// from being read.
 func (s *Sink) Verify(ctx context.Context, staged []stream.Staged) error {
+	var errs []error
 	for _, f := range staged {
 		if f.Sink != Name {
 			continue
 		}
-		if err := s.verify(ctx, f); err != nil {
-			return fmt.Errorf("read back %s: %w", f.Target, err)
+		if err := s.files.Verify(ctx, f); err != nil {
+			errs = append(errs, err)
 		}
 	}
-	return nil
-}
-
-func (s *Sink) verify(ctx context.Context, f stream.Staged) error {
-	damaged := func(err error) error { return &stream.DamagedError{Staged: f, Where: f.Target, Detail: err.Error()} }
-	r, err := s.files.Open(ctx, f.Target)
-	if errors.Is(err, object.ErrNotExist) {
-		return damaged(err)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close() }()
-	if err := verifyHash(r, &f); errors.Is(err, errVerify) {
-		return damaged(err)
-	} else if err != nil {
-		return err
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Collect implements stream.Sink.

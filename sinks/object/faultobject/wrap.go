@@ -119,6 +119,11 @@ func (f *files) Publish(ctx context.Context, staged stream.Staged) error {
 	return f.script.do("Publish", staged.Target, func() error { return f.inner.Publish(ctx, staged) })
 }
 
+// Verify implements object.Files.
+func (f *files) Verify(ctx context.Context, staged stream.Staged) error {
+	return f.script.do("Verify", staged.Target, func() error { return f.inner.Verify(ctx, staged) })
+}
+
 // List implements object.Files.
 func (f *files) List(ctx context.Context, prefix string) (names []string, err error) {
 	err = f.script.do("List", prefix, func() (err error) {

@@ -28,7 +28,7 @@ func openStore(t *testing.T, url, prefix string) *s3.Store {
 	return s
 }
 
-func openLake(t *testing.T, cfg s3.Config, prefix string) *s3.Lake {
+func openLake(t testing.TB, cfg s3.Config, prefix string) *s3.Lake {
 	t.Helper()
 	l, err := s3.OpenLake(t.Context(), cfg, s3test.At(prefix))
 	if err != nil {
