@@ -134,9 +134,7 @@ func (f *replayFlags) run(c *cobra.Command, files []string) error {
 // file replays one file and makes sure that it is published to its end.
 func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, store checkpoint.Store, sinks func() ([]stream.Sink, error)) (replayed, error) {
 	started := time.Now()
-	log, err := replay.Open(durable.OS{}, name, replay.Options{
-		Gateway: f.gateway, BaseTime: base, LandedAt: record.Micros(started.UnixMicro()), Again: f.again,
-	})
+	log, err := f.open(c.Context(), store, name, base, started)
 	if err != nil {
 		return replayed{}, err
 	}

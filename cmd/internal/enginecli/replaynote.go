@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"landfall/cmd/internal/cli"
+	"landfall/edge/durable"
+	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/landing/replay"
@@ -37,13 +40,9 @@ func noteReplay(ctx context.Context, store checkpoint.Store, log *replay.Log, id
 	if err = store.Create(ctx, name, append(text, '\n')); err == nil || !errors.Is(err, checkpoint.ErrExist) {
 		return err
 	}
-	data, _, err := store.Read(ctx, name)
+	have, err := readNote(ctx, store, name)
 	if err != nil {
-		return fmt.Errorf("read where the content was replayed: %w", err)
-	}
-	var have replayNote
-	if err := json.Unmarshal(data, &have); err != nil {
-		return fmt.Errorf("read where the content was replayed, %s: %w", name, checkpoint.ErrCorrupt)
+		return err
 	}
 	if have.Landing != want.Landing {
 		return elsewhere(have)
@@ -54,6 +53,56 @@ func noteReplay(ctx context.Context, store checkpoint.Store, log *replay.Log, id
 		}
 	}
 	return nil
+}
+
+func readNote(ctx context.Context, store checkpoint.Store, name string) (replayNote, error) {
+	data, _, err := store.Read(ctx, name)
+	if err != nil {
+		return replayNote{}, fmt.Errorf("read where the content was replayed: %w", err)
+	}
+	var have replayNote
+	if err := json.Unmarshal(data, &have); err != nil {
+		return replayNote{}, fmt.Errorf("read where the content was replayed, %s: %w", name, checkpoint.ErrCorrupt)
+	}
+	return have, nil
+}
+
+// open opens a file to be replayed: in the version of its blocks in which an
+// older program began with this content, so that the log goes on; in the newest
+// one when nobody did.
+func (f *replayFlags) open(ctx context.Context, store checkpoint.Store, name string, base record.Micros, at time.Time) (*replay.Log, error) {
+	newest, err := replay.Open(durable.OS{}, name, replay.Options{
+		Gateway: f.gateway, BaseTime: base, LandedAt: record.Micros(at.UnixMicro()), Again: f.again,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for version := replay.Version - 1; version > 0; version-- {
+		log := newest.In(version)
+		begun, err := begunWith(ctx, store, log.ID())
+		if err != nil {
+			return nil, err
+		}
+		if v := "capture_version"; begun != nil && begun[v] == log.Params()[v] {
+			f.log.Info("an older program began with this content: it continues with the same blocks, without digests", "file", name, "capture_version", begun[v])
+			return log, nil
+		}
+	}
+	return newest, nil
+}
+
+// begunWith returns the settings under which a content was replayed before; nil:
+// it was not.
+func begunWith(ctx context.Context, store checkpoint.Store, id landing.ID) (map[string]string, error) {
+	m, err := checkpoint.Load(ctx, store, stream.TaskID{Landing: string(id)})
+	if err == nil || !errors.Is(err, checkpoint.ErrNotExist) {
+		return m.Params, err
+	}
+	note, err := readNote(ctx, store, "_replay/"+string(id)) // into a topic, or killed before its first checkpoint
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		return nil, nil
+	}
+	return note.Params, err
 }
 
 // elsewhere says by which way a content comes into the lake.

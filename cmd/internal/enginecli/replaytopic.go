@@ -125,9 +125,7 @@ func (t *topicReplay) all(c *cobra.Command, files []string, base record.Micros) 
 //     drops that by offset.
 func (t *topicReplay) land(ctx context.Context, name string, base record.Micros) (*landedFile, error) {
 	started := time.Now()
-	log, err := replay.Open(durable.OS{}, name, replay.Options{
-		Gateway: t.gateway, BaseTime: base, LandedAt: record.Micros(started.UnixMicro()), Again: t.again,
-	})
+	log, err := t.open(ctx, t.store, name, base, started)
 	if err != nil {
 		return nil, err
 	}

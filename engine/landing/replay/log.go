@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,9 +18,12 @@ import (
 	"landfall/engine/stream"
 )
 
-// Version changes whenever the same records would be cut into other blocks or
-// get other watermarks.
-const Version = 1
+// Version changes whenever the same records would be cut into other blocks, get
+// other watermarks or other annotations. A block's bytes are in the chain of its
+// log, so a replay goes on only in the version in which it began.
+//
+// Version 2 puts the digest of the log into each block.
+const Version = 2
 
 // ErrChanged says that a file is not what it was when it was opened.
 var ErrChanged = errors.New("file changed while it was read")
@@ -36,6 +40,9 @@ type Options struct {
 	// Again makes identity depend on all options instead of the content alone:
 	// the same content lands once more.
 	Again bool
+	// Version of the blocks: an older one continues what an older program began.
+	// 0: Version.
+	Version int
 }
 
 // Log is a landing.Log over one file.
@@ -54,6 +61,12 @@ func Open(fs durable.FS, path string, opt Options) (*Log, error) {
 	if opt.Gateway == "" {
 		return nil, errors.New("replay: Gateway is missing")
 	}
+	if opt.Version == 0 {
+		opt.Version = Version
+	}
+	if opt.Version < 0 || opt.Version > Version {
+		return nil, fmt.Errorf("replay: blocks of version %d: %w", opt.Version, record.ErrVersion)
+	}
 	l := &Log{fs: fs, path: path, opt: opt}
 	f, err := source.OpenRecorded(fs, path)
 	if err != nil {
@@ -65,12 +78,24 @@ func Open(fs durable.FS, path string, opt Options) (*Log, error) {
 		return nil, fmt.Errorf("replay %s: read the content: %w", path, err)
 	}
 	h.Sum(l.sum[:0])
-	l.id = record.LogID(l.sum[:16])
-	if opt.Again {
-		salted := sha256.Sum256(fmt.Appendf(l.sum[:], "|%s|%d|%s", opt.Gateway, opt.BaseTime, l.Params()["capture_version"]))
-		l.id = record.LogID(salted[:16])
-	}
+	l.id = l.identity()
 	return l, nil
+}
+
+// In returns the Log with blocks of another version, from 1 to Version.
+func (l *Log) In(version int) *Log {
+	other := *l
+	other.opt.Version = version
+	other.id = other.identity()
+	return &other
+}
+
+func (l *Log) identity() record.LogID {
+	if !l.opt.Again {
+		return record.LogID(l.sum[:16])
+	}
+	salted := sha256.Sum256(fmt.Appendf(bytes.Clone(l.sum[:]), "|%s|%d|%s", l.opt.Gateway, l.opt.BaseTime, l.Params()["capture_version"]))
+	return record.LogID(salted[:16])
 }
 
 // ID is "replay-" and the first half of the content's SHA-256.
@@ -93,7 +118,7 @@ func (l *Log) Params() map[string]string {
 	}
 	return map[string]string{
 		"gateway": l.opt.Gateway, "base_time": base,
-		"capture_version": fmt.Sprintf("%d.%d", capture.Version, Version),
+		"capture_version": fmt.Sprintf("%d.%d", capture.Version, l.opt.Version),
 		"content":         hex.EncodeToString(l.sum[:]),
 	}
 }

@@ -15,6 +15,9 @@ const (
 	blockBytes   = 512 << 10
 )
 
+// digestVersion is the first Version whose blocks carry the digest of the log.
+const digestVersion = 2
+
 // sourceName stands in the column source. A file's own name would make rows
 // depend on it.
 const sourceName = "replay"
@@ -28,12 +31,14 @@ type packer struct {
 	builder  record.Builder
 	next     record.Offset
 	prev     record.Hash
+	digester record.Digester
+	digest   record.Digest // of the log at next
 	times    recentTimes
 	err      error // the first error; nothing is packed after it
 }
 
 func newPacker(l *Log, hand func([]byte, record.Offset) error) *packer {
-	p := &packer{log: l, hand: hand, times: recentTimes{watermark: record.NoTime}}
+	p := &packer{log: l, hand: hand, digester: record.NewDigester(l.id), times: recentTimes{watermark: record.NoTime}}
 	p.capturer = capture.New(capture.Config{Replay: true, BaseTime: l.opt.BaseTime, Emit: p.add})
 	p.stream = p.capturer.Stream(0, sourceName)
 	p.builder.Reset()
@@ -87,6 +92,10 @@ func (p *packer) seal() {
 	}
 	if p.err != nil {
 		return
+	}
+	if p.log.opt.Version >= digestVersion {
+		p.digest += p.builder.DigestAt(&p.digester, p.next)
+		p.builder.SetDigest(p.digest)
 	}
 	block := p.builder.Seal(p.log.id, p.next, p.prev)
 	p.next += record.Offset(p.builder.Count())

@@ -98,16 +98,52 @@ func TestSameContentSameLog(t *testing.T) {
 	if len(one) < 3 || len(one) != len(two) {
 		t.Fatalf("%d and %d blocks", len(one), len(two))
 	}
-	next, prev := record.Offset(0), record.Hash{}
+	next, prev, digest := record.Offset(0), record.Hash{}, record.Digest(0)
 	for i := range one {
 		if !bytes.Equal(one[i], two[i]) {
 			t.Fatalf("block %d differs", i)
 		}
-		h, err := record.ParseHeader(one[i])
+		h, err := record.Parse(one[i])
 		if err != nil || h.First != next || h.Prev != prev {
 			t.Fatalf("block %d begins at %d after %d: %v", i, h.First, next, err)
 		}
+		digest += h.DigestRecords()
+		if d, ok := h.Digest(); !ok || d != digest {
+			t.Errorf("block %d says the digest %s, %v, want %s", i, d, ok, digest)
+		}
 		next, prev = h.End(), record.HashBlock(one[i])
+	}
+}
+
+// TestOlderVersionsAreContinued: a replay that an older program began needs the
+// same blocks from this one. What they were was taken from that program.
+func TestOlderVersionsAreContinued(t *testing.T) {
+	path := file(t, "a", traffic(t, 20_000))
+	for name, c := range map[string]struct {
+		opt      Options
+		id, last string // of the Log; the chain hash at its end
+	}{
+		"version 1":        {plain, "replay-4365357781ee043b5f7dcc00dc74dcb3", "e63edf64d18837e20ff3d4e3705ec846"},
+		"version 1, again": {Options{Gateway: "g", BaseTime: record.NoTime, Again: true}, "replay-e84d58f592095a6a11190ff2b6409cf1", "c42497e858189eacb3699b9cb15341cd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newest := open(t, path, c.opt)
+			c.opt.Version = 1
+			for _, l := range []*Log{open(t, path, c.opt), newest.In(1)} {
+				blocks, _ := read(t, l, stream.Position{})
+				if last := record.HashBlock(blocks[len(blocks)-1]).String(); string(l.ID()) != c.id || last != c.last {
+					t.Errorf("%s ends with the hash %s", l.ID(), last)
+				}
+				if l.Params()["capture_version"] == newest.Params()["capture_version"] {
+					t.Error("its version is not in its Params")
+				}
+			}
+		})
+	}
+	newer := plain
+	newer.Version = Version + 1
+	if _, err := Open(durable.OS{}, path, newer); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("a newer version: %v", err)
 	}
 }
 
