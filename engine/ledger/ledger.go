@@ -21,6 +21,8 @@
 //	ledger/<number, 20 digits>-<claim>.json         one entry
 //	ledger/fold-<first number, 20 digits>.jsonl     the entries first … first+999
 //
+// A reader takes a fold for as many entries as it has lines.
+//
 // An entry is one line of JSON, format 1, with exactly the fields of Entry. A
 // fold is its entries' lines, one after the other.
 //
@@ -49,7 +51,7 @@ const Format = 1
 const (
 	// MaxEntryBytes bounds one entry.
 	MaxEntryBytes = 64 << 20
-	// FoldEntries is how many entries become one object.
+	// FoldEntries is how many entries become one object; it never changes.
 	FoldEntries = 1000
 )
 

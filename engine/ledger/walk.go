@@ -48,47 +48,68 @@ func Walk(ctx context.Context, r Reader, task string, tip Tip) iter.Seq2[Walked,
 type walker struct {
 	reader Reader
 	task   string
-	names  map[uint64][]string // objects that may hold an entry, by number; nil: not listed yet
-	folds  map[uint64]bool     // that are there, by first number
+	listed bool
+	names  map[uint64][]string // objects of one entry each, by number
+	folds  []uint64            // first numbers of the folds that are there, ascending
 	fold   [][]byte            // the lines of the fold read last
 	first  uint64              // its first number; 0: none
 }
 
-// entry returns the entry of a number with a hash.
+// entry returns the entry of a number with a hash. Entries are folded while
+// others walk: what is not found is looked for once more under a new list.
 func (w *walker) entry(ctx context.Context, number uint64, want string) (Walked, error) {
+	if w.listed {
+		if one, err := w.find(ctx, number, want); !errors.Is(err, ErrMissing) && !errors.Is(err, ErrCorrupt) {
+			return one, err
+		}
+	}
 	if err := w.list(ctx); err != nil {
 		return Walked{}, err
 	}
-	var seen string // an object that holds something else under this number
-	for _, name := range w.names[number] {
-		line, err := w.reader.Read(ctx, name)
-		if errors.Is(err, ErrMissing) {
-			continue // folded meanwhile
-		}
-		if err != nil {
-			return Walked{}, fmt.Errorf("read %s: %w", name, err)
-		}
-		if Hash(line) == want {
-			return w.found(number, name, line)
-		}
-		seen = name
+	return w.find(ctx, number, want)
+}
+
+// find looks where the list says.
+func (w *walker) find(ctx context.Context, number uint64, want string) (Walked, error) {
+	var objects []string // the fold first: it is read already, or saves reading others
+	at, exact := slices.BinarySearch(w.folds, number)
+	if !exact {
+		at--
 	}
-	if first := FoldOf(number); w.folds[first] || seen == "" {
-		line, err := w.folded(ctx, first, number)
-		if err != nil && !errors.Is(err, ErrMissing) {
+	if at >= 0 {
+		objects = append(objects, FoldName(w.task, w.folds[at]))
+	}
+	objects = append(objects, w.names[number]...)
+	var seen string // an object that holds something else under this number
+	for _, name := range objects {
+		line, err := w.read(ctx, name, number)
+		switch {
+		case errors.Is(err, ErrMissing):
+		case err != nil:
 			return Walked{}, err
-		}
-		if err == nil && Hash(line) == want {
-			return w.found(number, FoldName(w.task, first), line)
-		}
-		if err == nil {
-			seen = FoldName(w.task, first)
+		case Hash(line) == want:
+			return w.found(number, name, line)
+		default:
+			seen = name
 		}
 	}
 	if seen != "" {
-		return Walked{}, fmt.Errorf("%w: entry %d of %s in %s has not the hash that the entry after it names", ErrCorrupt, number, w.task, seen)
+		return Walked{}, fmt.Errorf("%w: entry %d of %s in %s does not have the hash that the entry after it names", ErrCorrupt, number, w.task, seen)
 	}
 	return Walked{}, fmt.Errorf("%w: entry %d of %s", ErrMissing, number, w.task)
+}
+
+// read returns the line of an entry from its own object or from a fold.
+func (w *walker) read(ctx context.Context, name string, number uint64) ([]byte, error) {
+	first, fold, _ := ParseName(name)
+	if fold {
+		return w.folded(ctx, first, number)
+	}
+	line, err := w.reader.Read(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return line, nil
 }
 
 func (w *walker) found(number uint64, name string, line []byte) (Walked, error) {
@@ -102,25 +123,23 @@ func (w *walker) found(number uint64, name string, line []byte) (Walked, error) 
 	return Walked{Entry: e, Object: name, SHA256: Hash(line), Line: line}, nil
 }
 
-// list finds the objects, once.
+// list finds the objects.
 func (w *walker) list(ctx context.Context) error {
-	if w.names != nil {
-		return nil
-	}
 	names, err := w.reader.List(ctx, Folder(w.task))
 	if err != nil {
 		return fmt.Errorf("list the ledger of %s: %w", w.task, err)
 	}
-	w.names, w.folds = make(map[uint64][]string), make(map[uint64]bool)
+	w.listed, w.names, w.folds, w.first = true, make(map[uint64][]string), nil, 0
 	for _, name := range names {
 		switch number, fold, ok := ParseName(name); {
 		case !ok:
 		case fold:
-			w.folds[number] = true
+			w.folds = append(w.folds, number)
 		default:
 			w.names[number] = append(w.names[number], name)
 		}
 	}
+	slices.Sort(w.folds)
 	return nil
 }
 
