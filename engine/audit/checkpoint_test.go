@@ -24,18 +24,18 @@ func head(t *testing.T, epoch stream.Epoch, staged []stream.Staged, final bool) 
 	return headOf(t, checkpoint.Manifest{Final: final, Epoch: epoch, Staged: staged})
 }
 
-// headOf is head for any manifest.
+// headOf is head for any manifest, in the format before the ledger.
 func headOf(t *testing.T, m checkpoint.Manifest) checkpoint.Store {
 	t.Helper()
 	store, err := object.OpenDir(durable.OS{}, t.TempDir())
 	check(t, err)
-	m.Format, m.Landing, m.Partition, m.Partitions, m.Claim = checkpoint.Format, testTask.Landing, testTask.Partition, 1, testClaim
+	m.Format, m.Landing, m.Partition, m.Partitions, m.Claim = 2, testTask.Landing, testTask.Partition, 1, testClaim
 	data, err := m.Encode()
 	check(t, err)
 	sum := sha256.Sum256(data)
 	name := testTask.String() + "/manifest/m.json"
 	check(t, store.Create(context.Background(), name, data))
-	h := checkpoint.Head{Format: checkpoint.Format, Manifest: name, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: m.Epoch}
+	h := checkpoint.Head{Format: 2, Manifest: name, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: m.Epoch}
 	data, err = h.Encode()
 	check(t, err)
 	_, err = store.Swap(context.Background(), testTask.String()+"/HEAD", "", data)

@@ -27,7 +27,7 @@ func TestEpochsFollowEachOther(t *testing.T) {
 	closed(t, c)
 	d := claim(t, config(store, s))
 	history = append(history, d.Manifest())
-	if err := CheckHistory(history); err != nil {
+	if err := errors.Join(CheckHistory(history), CheckLedger(t.Context(), store, history)); err != nil {
 		t.Fatal(err)
 	}
 	m := d.Manifest()
@@ -48,7 +48,7 @@ func TestEpochsFollowEachOther(t *testing.T) {
 		t.Fatalf("stats %+v", st)
 	}
 	closed(t, d)
-	if n := len(store.names(t)); n != 2+len(m.State) {
+	if n := len(store.names(t)); n != 2+len(m.State)+7 { // HEAD, manifest, state, an entry an epoch
 		t.Fatalf("objects left: %v", store.names(t))
 	}
 	// The second claim repeats what the last manifest did not know published.

@@ -19,15 +19,20 @@ func reach(m *Manifest) map[string]bool {
 }
 
 // collectListed removes what was listed before this claim moved HEAD and is not
-// reached from its manifest, then what earlier claims left in the sinks.
+// reached from its manifest or in its ledger, then what earlier claims left in
+// the sinks.
 func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 	m := &c.at.manifest
 	kept := reach(m)
 	kept[headName(c.cfg.Task)] = true
 	kept[manifestName(c.cfg.Task, m.Epoch, m.Claim)] = true
-	var garbage []string
+	garbage, folded, unfolded := c.sortLedger(ctx, listed)
+	c.folding.folded = folded
+	for _, first := range unfolded {
+		c.folding.due = append(c.folding.due, dueFold{from: c.tip(), first: first})
+	}
 	for _, name := range listed {
-		if !kept[name] {
+		if !kept[name] && !c.inLedger(name) {
 			garbage = append(garbage, name)
 		}
 	}
@@ -61,6 +66,7 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 // claim's.
 func (c *Committer) remove(ctx context.Context, names []string) error {
 	for _, name := range names {
+		c.cfg.Pulse.Beat()
 		if err := c.alive(ctx); err != nil {
 			if err := c.left(ctx, name, err); err != nil {
 				return err

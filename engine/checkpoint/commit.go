@@ -38,12 +38,15 @@ type Cut struct {
 //  1. seal the stages: outputs durable and unseen; the next claim collects them
 //     and the epoch is done again.
 //  2. snapshot state into an object of its own; as 1.
-//  3. create the manifest, then swap HEAD to it (C4): after the create as 1,
-//     after the swap the epoch happened and the next claim publishes it.
+//  3. create the epoch's ledger entry, then the manifest that names it, then
+//     swap HEAD to that (C4): after a create as 1, and no manifest ever names
+//     the entry; after the swap the epoch happened and the next claim publishes
+//     it.
 //  4. publish every sink (C5), beside the next epoch: outputs that are visible
 //     stay, the next claim publishes the others, before it reads a record.
 //  5. release the landing log below the epoch's position, then collect what the
-//     manifest stopped naming: the next claim does both again.
+//     manifest stopped naming, then fold the ledger when that is due: the next
+//     claim does all of it again.
 //
 // Steps 1 to 3 are done when Commit returns nil; it waits before them while
 // PublishBacklog epochs wait for step 4. 4 and 5 run in epoch order on the
@@ -98,7 +101,12 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-snapshot")
 	from := c.at
-	to, err := c.writeManifest(ctx, c.follow(epoch, cut, staged, chain))
+	next := c.follow(epoch, cut, staged, chain)
+	if next.Ledger, err = c.putEntry(ctx, epochEntry(&next, cut.Logs), from.manifest.Ledger); err != nil {
+		return err
+	}
+	failpoint.Hit("c4.after-entry")
+	to, err := c.writeManifest(ctx, next)
 	if err != nil {
 		return err
 	}
@@ -110,7 +118,7 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-swap")
 	c.moved(to)
-	c.enqueue(batch{epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest), at: time.Now()})
+	c.enqueue(batch{epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest), before: from.manifest.Ledger, at: time.Now()})
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -26,7 +27,9 @@ type Committer struct {
 	at     cursor // HEAD, as this claim moved it last
 	closed bool
 
-	holds  atomic.Bool   // this claim has moved HEAD
+	holds   atomic.Bool // this claim has moved HEAD
+	folding folding     // of the publishing goroutine; Claim fills it before that is started
+
 	slots  chan struct{} // one token an epoch that waits for publishing
 	queue  chan batch    // as long as slots, so that sending never waits
 	done   chan struct{} // closed when publishLoop has ended
@@ -45,8 +48,9 @@ type batch struct {
 	epoch    stream.Epoch
 	staged   []stream.Staged
 	position stream.Position
-	dropped  []string  // objects that this epoch's manifest stopped naming
-	at       time.Time // of the commit; zero: of an earlier claim
+	dropped  []string    // objects that this epoch's manifest stopped naming
+	before   *ledger.Tip // of the ledger, before this epoch's entry
+	at       time.Time   // of the commit; zero: of an earlier claim
 }
 
 // Stats tells how a Committer stands.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"landfall/edge/pulse"
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -62,6 +63,10 @@ type Config struct {
 	// PublishBacklog is how many committed epochs may wait for publishing
 	// before Commit waits. 0: 2.
 	PublishBacklog int
+	// FoldEntries is how many entries of the ledger become one object; another
+	// number than that of a ledger that has folds is for tests. 0:
+	// ledger.FoldEntries.
+	FoldEntries uint64
 	// Attempts is how often a step that failed without a definite answer is
 	// tried before the Committer gives up. 0: 5.
 	Attempts int
@@ -102,6 +107,9 @@ func (c *Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.PublishBacklog == 0 {
 		c.PublishBacklog = 2
+	}
+	if c.FoldEntries == 0 {
+		c.FoldEntries = ledger.FoldEntries
 	}
 	if c.Attempts == 0 {
 		c.Attempts = 5

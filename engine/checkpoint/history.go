@@ -1,10 +1,13 @@
 package checkpoint
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -88,6 +91,9 @@ func follows(before, m *Manifest) error {
 	case m.Epoch != before.Epoch+1 || m.Claim != before.Claim:
 		return fmt.Errorf("it follows epoch %s of claim %s", before.Epoch, before.Claim)
 	}
+	if err := followsLedger(before, m); err != nil {
+		return err
+	}
 	// Epochs are published in order: what is forgotten is the oldest.
 	if len(m.Unpublished) > len(pending) {
 		return fmt.Errorf("outputs were published, then unpublished")
@@ -96,6 +102,80 @@ func follows(before, m *Manifest) error {
 		if p.Epoch != m.Unpublished[i].Epoch || !slices.Equal(p.Staged, m.Unpublished[i].Staged) {
 			return fmt.Errorf("unpublished outputs of epoch %s changed", p.Epoch)
 		}
+	}
+	return nil
+}
+
+// followsLedger holds that a commit adds one entry and a claim none, but for the
+// first claim of what was written without a ledger.
+func followsLedger(before, m *Manifest) error {
+	if m.Format < 3 {
+		return nil
+	}
+	tip := ledger.Tip{}
+	if before.Ledger != nil {
+		tip = *before.Ledger
+	}
+	switch {
+	case m.Ledger == nil:
+		if m.Epoch > 0 {
+			return fmt.Errorf("it has no ledger")
+		}
+	case m.Epoch == before.Epoch:
+		if before.Ledger == nil && before.Epoch > 0 {
+			return nil // adopted
+		}
+		if *m.Ledger != tip {
+			return fmt.Errorf("a claim changed the ledger")
+		}
+	case m.Ledger.Number != tip.Number+1 || m.Ledger.Name != ledger.EntryName(m.TaskID().String(), m.Ledger.Number, m.Claim):
+		return fmt.Errorf("ledger entry %s follows entry %d", m.Ledger.Name, tip.Number)
+	}
+	return nil
+}
+
+// CheckLedger checks the ledger that the last manifest of a history names: it is
+// whole, every epoch of the history has one entry, which says of it what the
+// manifest said, and there is no other entry. For tests.
+func CheckLedger(ctx context.Context, store Store, history []Manifest) error {
+	committed := make(map[uint64]*Manifest)
+	var last *Manifest
+	for i := range history {
+		last = &history[i]
+		if i > 0 && last.Epoch == history[i-1].Epoch+1 {
+			if last.Ledger == nil {
+				return fmt.Errorf("epoch %s has no ledger", last.Epoch)
+			}
+			committed[last.Ledger.Number] = last
+		}
+	}
+	if last == nil || last.Ledger == nil {
+		return nil
+	}
+	for one, err := range ledger.Walk(ctx, LedgerOf(store), last.TaskID().String(), *last.Ledger) {
+		if err != nil {
+			return err
+		}
+		m := committed[one.Number]
+		if m == nil && one.Kind == ledger.KindAdopted {
+			continue
+		}
+		if m == nil {
+			return fmt.Errorf("ledger entry %d is of no epoch of the history", one.Number)
+		}
+		delete(committed, one.Number)
+		want := epochEntry(m, one.Logs)
+		want.Number, want.Previous = one.Number, one.Previous
+		line, err := want.Encode()
+		if err != nil {
+			return err
+		}
+		if m.Ledger.SHA256 != one.SHA256 || !bytes.Equal(line, one.Line) {
+			return fmt.Errorf("ledger entry %d does not say what epoch %s did", one.Number, m.Epoch)
+		}
+	}
+	if len(committed) > 0 {
+		return fmt.Errorf("%d epochs are not in the ledger", len(committed))
 	}
 	return nil
 }

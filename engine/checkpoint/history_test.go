@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -11,7 +12,7 @@ import (
 func story(t *testing.T) []Manifest {
 	t.Helper()
 	other := stream.ClaimID(strings.Repeat("f", 32))
-	first := Manifest{Format: 1, Landing: "l", Partitions: 1, Claim: claimA, Schema: 1}
+	first := Manifest{Format: Format, Landing: "l", Partitions: 1, Claim: claimA, Schema: 1}
 	h := []Manifest{first}
 	add := func(change func(m *Manifest)) {
 		last := h[len(h)-1]
@@ -24,6 +25,11 @@ func story(t *testing.T) []Manifest {
 		m.Epoch++
 		m.Position.Offset++
 		m.Staged = []stream.Staged{output(m.Epoch.String())}
+		number := uint64(1)
+		if m.Ledger != nil {
+			number = m.Ledger.Number + 1
+		}
+		m.Ledger = &ledger.Tip{Name: ledger.EntryName("l-0000", number, m.Claim), Number: number, SHA256: hashA}
 		m.State = append(m.State[:len(m.State):len(m.State)], StateObject{Name: m.Epoch.String(), SHA256: hashA})
 	}
 	add(next)
@@ -52,6 +58,11 @@ func TestCheckHistoryFinds(t *testing.T) {
 		"the chain of state": func(h []Manifest) []Manifest {
 			h[4].State = h[4].State[2:]
 			h[4].State = append(h[3].State[:1:1], h[4].State...)
+			return h
+		},
+		"a claim changed the ledger": func(h []Manifest) []Manifest { h[3].Ledger = h[1].Ledger; return h },
+		"ledger entry": func(h []Manifest) []Manifest {
+			h[4].Ledger = &ledger.Tip{Name: ledger.EntryName("l-0000", 4, h[4].Claim), Number: 4, SHA256: hashA}
 			return h
 		},
 		"unpublished outputs of": func(h []Manifest) []Manifest { h[4].Unpublished[0].Epoch = 1; return h },

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"landfall/edge/record"
 	"landfall/engine/ledger"
@@ -15,8 +16,8 @@ import (
 )
 
 // Format is the version of the manifest and of HEAD that this package writes;
-// it reads all up to it. 2 added parts to staged outputs.
-const Format = 2
+// it reads all up to it. 2 added parts to staged outputs, 3 the ledger.
+const Format = 3
 
 // Errors of what was read from a Store, to be tested with errors.Is.
 var (
@@ -27,7 +28,7 @@ var (
 )
 
 // Manifest is one checkpoint of one task: the record that makes an epoch
-// committed. It is stored as JSON, format 2, with exactly these fields:
+// committed. It is stored as JSON, format 3, with exactly these fields:
 //
 //	{"format": 2,
 //	 "landing": "5f…", "partition": 0, "partitions": 4,
@@ -39,7 +40,8 @@ var (
 //	 "schema": 1, "decoder": "…", "writer": "…",
 //	 "watermarks": [{"gateway": "…", "at": 1700000000000000}],
 //	 "final": false,
-//	 "params": {"gateway": "…"}}
+//	 "params": {"gateway": "…"},
+//	 "ledger": {"name": "5f…-0000/ledger/…", "number": 7, "sha256": "…"}}
 type Manifest struct {
 	Format     int    `json:"format"`
 	Landing    string `json:"landing"`    // identity of the landing log
@@ -71,7 +73,9 @@ type Manifest struct {
 	// Params are the settings that the rows depend on; a task started with
 	// others is refused.
 	Params map[string]string `json:"params"`
-	// Ledger names the newest entry of the task's ledger; nil before the first.
+	// Ledger names the newest entry of the task's ledger, which is that of Epoch
+	// or of what a claim added since; nil before the first epoch, and in what was
+	// written before format 3.
 	Ledger *ledger.Tip `json:"ledger,omitempty"`
 }
 
@@ -188,7 +192,27 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("state object %q", s.Name)
 		}
 	}
+	if err := m.checkLedger(); err != nil {
+		return err
+	}
 	return m.checkPending()
+}
+
+// checkLedger holds that every epoch since format 3 stands in the ledger.
+func (m *Manifest) checkLedger() error {
+	switch {
+	case m.Ledger == nil && m.Format >= 3 && m.Epoch > 0:
+		return fmt.Errorf("epoch %s without a ledger", m.Epoch)
+	case m.Ledger == nil:
+		return nil
+	case m.Format < 3:
+		return fmt.Errorf("a ledger in format %d", m.Format)
+	}
+	number, fold, ok := ledger.ParseName(m.Ledger.Name)
+	if !ok || fold || number != m.Ledger.Number || !strings.HasPrefix(m.Ledger.Name, ledger.Folder(m.TaskID().String())) || !isHex(m.Ledger.SHA256, 64) {
+		return fmt.Errorf("ledger entry %q with number %d", m.Ledger.Name, m.Ledger.Number)
+	}
+	return nil
 }
 
 // checkPending holds invariant 4 within one manifest.

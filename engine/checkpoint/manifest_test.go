@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -28,7 +29,7 @@ func output(name string) stream.Staged {
 // full is a manifest with every field set.
 func full() Manifest {
 	return Manifest{
-		Format: 2, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
+		Format: 3, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
 		Position: stream.Position{Log: "00ff", Offset: 4711},
 		State: []StateObject{
 			{Name: "5f-c-0002/state/6.state", SHA256: hashA, Bytes: 10}, {Name: "5f-c-0002/state/7.state", SHA256: hashB, Bytes: 0},
@@ -38,12 +39,20 @@ func full() Manifest {
 		Schema:      1, Decoder: "ais-1", Writer: "host a, process 1",
 		Watermarks: []Watermark{{Gateway: "aurora", At: 1700000000000000}, {Gateway: "borealis", At: -1 << 63}},
 		Final:      true, Params: map[string]string{"gateway": "aurora", "base_time": "0", "capture_version": "1"},
+		Ledger: &ledger.Tip{Name: ledger.EntryName("5f-c-0002", 6, claimA), Number: 6, SHA256: hashA},
 	}
+}
+
+// full2 is the same before there was a ledger.
+func full2() Manifest {
+	m := full()
+	m.Format, m.Ledger = 2, nil
+	return m
 }
 
 // full1 is the same before outputs had parts.
 func full1() Manifest {
-	m := full()
+	m := full2()
 	m.Format = 1
 	m.Unpublished = []Unpublished{{Epoch: 5, Staged: []stream.Staged{output("5")}}, {Epoch: 6, Staged: []stream.Staged{output("6")}}}
 	return m
@@ -78,7 +87,8 @@ func TestFormatsAreFrozen(t *testing.T) {
 	first := Manifest{Format: 1, Landing: "a", Partitions: 1, Claim: claimA}
 	for name, data := range map[string][]byte{
 		"manifest-v1.json": encoded(t, full1()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t, 1),
-		"manifest-v2.json": encoded(t, full()), "head-v2.json": encodedHead(t, 2),
+		"manifest-v2.json": encoded(t, full2()), "head-v2.json": encodedHead(t, 2),
+		"manifest-v3.json": encoded(t, full()), "head-v3.json": encodedHead(t, 3),
 	} {
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -97,7 +107,7 @@ func TestFormatsAreFrozen(t *testing.T) {
 			t.Errorf("%s: written differently today:\n%s", name, data)
 		}
 	}
-	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full()} {
+	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full2(), "manifest-v3.json": full()} {
 		frozen, err := os.ReadFile(filepath.Join("testdata", "formats", name))
 		if err != nil {
 			t.Fatal(err)
@@ -121,9 +131,14 @@ func TestDecodeIsStrict(t *testing.T) {
 		data string
 		want error
 	}{
-		"newer format":      {change(`"format":2`, `"format":3,"shiny":true`), ErrVersion},
-		"no format":         {change(`"format":2,`, ``), ErrCorrupt},
-		"parts in format 1": {change(`"format":2`, `"format":1`), ErrCorrupt},
+		"newer format":      {change(`"format":3`, `"format":4,"shiny":true`), ErrVersion},
+		"no format":         {change(`"format":3,`, ``), ErrCorrupt},
+		"parts in format 1": {strings.Replace(string(encoded(t, full2())), `"format":2`, `"format":1`, 1), ErrCorrupt},
+		"ledger, format 2":  {change(`"format":3`, `"format":2`), ErrCorrupt},
+		"no ledger":         {strings.Replace(string(encoded(t, full2())), `"format":2`, `"format":3`, 1), ErrCorrupt},
+		"another's ledger":  {change(`"5f-c-0002/ledger`, `"5f-c-0003/ledger`), ErrCorrupt},
+		"ledger number":     {change(`"number":6`, `"number":7`), ErrCorrupt},
+		"ledger hash":       {change(`"number":6,"sha256":"a`, `"number":6,"sha256":"A`), ErrCorrupt},
 		"unknown field":     {change(`"final"`, `"shiny":1,"final"`), ErrCorrupt},
 		"cut short":         {good[:len(good)/2], ErrCorrupt},
 		"empty":             {"", ErrCorrupt},
@@ -146,7 +161,7 @@ func TestDecodeIsStrict(t *testing.T) {
 			t.Errorf("HEAD %s: %v", name, err)
 		}
 	}
-	if _, err := DecodeHead([]byte(`{"format":3}`)); !errors.Is(err, ErrVersion) {
+	if _, err := DecodeHead([]byte(`{"format":4}`)); !errors.Is(err, ErrVersion) {
 		t.Errorf("newer HEAD: %v", err)
 	}
 }
@@ -156,8 +171,9 @@ func TestDecodeIsStrict(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	f.Add(encoded(f, full()))
 	f.Add(encoded(f, full1()))
+	f.Add(encoded(f, full2()))
 	f.Add(encodedHead(f, Format))
-	f.Add([]byte(`{"format":3}`))
+	f.Add([]byte(`{"format":4}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if h, err := DecodeHead(data); err == nil {
 			again, err := h.Encode()

@@ -29,10 +29,34 @@ type memoryObject struct {
 func newMemory() *memory { return &memory{objects: map[string]memoryObject{}} }
 
 func (m *memory) answer(op, name string) error {
-	if m.fail == nil {
+	m.mu.Lock()
+	fail := m.fail
+	m.mu.Unlock()
+	if fail == nil {
 		return nil
 	}
-	return m.fail(op, name)
+	return fail(op, name)
+}
+
+// failWith sets fail beside a claim that works; nil ends it.
+func (m *memory) failWith(fail func(op, name string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
+}
+
+// replace puts other bytes under a name beside a claim that works.
+func (m *memory) replace(name string, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.put(name, data)
+}
+
+// content returns an object's bytes.
+func (m *memory) content(name string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.objects[name].data
 }
 
 func (m *memory) put(name string, data []byte) Version {

@@ -18,10 +18,14 @@ func (c *Committer) enqueue(b batch) {
 	c.queue <- b
 }
 
-// publishLoop is steps 4 and 5 of Commit, epoch after epoch, until Close or the
-// first error.
+// publishLoop does what an earlier claim left of folding, then steps 4 and 5 of
+// Commit, epoch after epoch, until Close or the first error.
 func (c *Committer) publishLoop() {
 	defer close(c.done)
+	if err := c.whyOver(c.ctx, c.fold(c.ctx)); err != nil {
+		_ = c.fail(fmt.Errorf("fold the ledger of %s: %w", c.cfg.Task, err))
+		return
+	}
 	for b := range c.queue {
 		if err := c.whyOver(c.ctx, c.finish(c.ctx, b)); err != nil {
 			_ = c.fail(fmt.Errorf("publish epoch %s of %s: %w", b.epoch, c.cfg.Task, err))
@@ -41,7 +45,11 @@ func (c *Committer) finish(ctx context.Context, b batch) error {
 	if err := c.release(ctx, b.position); err != nil {
 		return err
 	}
-	return c.remove(ctx, b.dropped)
+	if err := c.remove(ctx, b.dropped); err != nil {
+		return err
+	}
+	c.noteFold(b.before)
+	return c.fold(ctx)
 }
 
 // publish makes one committed epoch visible in every sink; recovery calls it

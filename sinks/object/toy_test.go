@@ -29,6 +29,7 @@ const (
 	toyRecords = 9
 	toyEpoch   = 3 // records an epoch
 	toyKeys    = 5
+	toyFold    = 2 // entries of the ledger in one object
 )
 
 var toyTask = stream.TaskID{Landing: "toy"}
@@ -230,7 +231,7 @@ func (w *world) claim(store checkpoint.Store, files object.Files) (*toy, error) 
 	c, err := checkpoint.Claim(context.Background(), checkpoint.Config{
 		Store: store, Sinks: []stream.Sink{&toySink{files}}, Task: toyTask, Partitions: 1, Schema: 1,
 		Params: map[string]string{"gateway": "toy"}, Release: w.release,
-		PublishBacklog: w.backlog, Attempts: 3, Backoff: time.Nanosecond,
+		PublishBacklog: w.backlog, FoldEntries: toyFold, Attempts: 3, Backoff: time.Nanosecond,
 	})
 	if err != nil {
 		return nil, err
@@ -350,6 +351,9 @@ func (w *world) verdict() error {
 	if err := checkpoint.CheckHistory(w.history); err != nil {
 		return err
 	}
+	if err := checkpoint.CheckLedger(context.Background(), w.store, w.history); err != nil {
+		return err
+	}
 	return w.nothingLeft()
 }
 
@@ -364,7 +368,8 @@ func (w *world) nothingLeft() error {
 	if err != nil {
 		return err
 	}
-	if len(objects) != 2+len(m.State) {
+	const entries = toyRecords / toyEpoch
+	if want := 2 + len(m.State) + (entries-1)/toyFold + 1 + (entries-1)%toyFold; len(objects) != want {
 		return fmt.Errorf("%d state objects, but there are %v", len(m.State), objects)
 	}
 	staged, err := w.files.List(ctx, "_staging/"+toyTask.String()+"/")

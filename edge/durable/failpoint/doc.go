@@ -16,8 +16,9 @@ func Names() []string {
 		"c2.before-append", "c2.after-append", "c2.before-answer",
 		"c3.before-release", "c3.after-release",
 		"claim.before-swap", "claim.after-swap",
-		"c4.before-seal", "c4.after-seal", "c4.after-snapshot", "c4.after-manifest", "c4.before-swap", "c4.after-swap",
+		"c4.before-seal", "c4.after-seal", "c4.after-snapshot", "c4.after-entry", "c4.after-manifest", "c4.before-swap", "c4.after-swap",
 		"c5.before-publish", "c5.after-rename", "c5.after-publish",
 		"release.before", "release.after", "collect.before-delete",
+		"ledger.after-fold",
 	}
 }
