@@ -9,9 +9,9 @@
 //
 //  1. A certificate is in the index before its files are there, so that
 //     nothing is valid that cannot be revoked.
-//  2. Keys are readable by their owner only, and a key is never overwritten:
-//     a renewal makes a new key beside a new certificate, each in one rename.
-//  3. One process at a time changes the directory.
+//  2. Keys are readable by their owner only. A renewal makes a new key and then
+//     a new certificate; each file is replaced whole, by a rename.
+//  3. One process at a time reads and changes the directory.
 //
 // ECDSA P-256 throughout. An Authority belongs to one goroutine.
 package ca
@@ -115,26 +115,31 @@ func Init(fsys durable.FS, dir, name string, life time.Duration, now func() time
 
 // Open opens the authority in dir. Errors: fs.ErrNotExist, durable.ErrLocked.
 func Open(fsys durable.FS, dir string, now func() time.Time) (*Authority, error) {
-	a := &Authority{fs: fsys, dir: dir, now: now}
-	certPEM, err := durable.ReadFile(fsys, filepath.Join(dir, "ca.pem"))
-	if err != nil {
+	if _, err := fsys.Stat(filepath.Join(dir, "ca.pem")); err != nil { // or a lock would be made in any directory
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
-	keyPEM, err := durable.ReadFile(fsys, filepath.Join(dir, "ca.key"))
+	lock, err := fsys.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("open authority: %w", err)
-	}
-	index, err := durable.ReadFile(fsys, filepath.Join(dir, "index.json"))
-	if err != nil {
-		return nil, fmt.Errorf("open authority: %w", err)
-	}
-	if err := a.parse(certPEM, keyPEM, index); err != nil {
-		return nil, fmt.Errorf("open authority %s: %w", dir, err)
-	}
-	if a.lock, err = fsys.Lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, err
 	}
+	a := &Authority{fs: fsys, dir: dir, now: now, lock: lock}
+	if err := a.read(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open authority %s: %w", dir, err), lock.Close())
+	}
 	return a, nil
+}
+
+// read reads the files. It is called under the lock: an index that was read
+// before would undo what another process signed or revoked meanwhile.
+func (a *Authority) read() error {
+	var files [3][]byte
+	for i, name := range []string{"ca.pem", "ca.key", "index.json"} {
+		var err error
+		if files[i], err = durable.ReadFile(a.fs, filepath.Join(a.dir, name)); err != nil {
+			return err
+		}
+	}
+	return a.parse(files[0], files[1], files[2])
 }
 
 func (a *Authority) parse(certPEM, keyPEM, index []byte) error {

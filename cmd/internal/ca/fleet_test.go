@@ -265,6 +265,44 @@ func TestAnAuthorityIsMadeOnce(t *testing.T) {
 	}
 }
 
+// crowdedFS lets another process have the directory just before the lock is
+// taken.
+type crowdedFS struct {
+	durable.OS
+	other func()
+}
+
+func (c crowdedFS) Lock(name string) (io.Closer, error) {
+	c.other()
+	return c.OS.Lock(name)
+}
+
+// TestTwoAtOnceLoseNothing: what another process signed while the lock was
+// waited for stays in the index.
+func TestTwoAtOnceLoseNothing(t *testing.T) {
+	f := start(t)
+	a, err := Open(crowdedFS{other: func() { f.sign(time.Now, Gateway, "first") }}, f.dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Sign(Gateway, 24*time.Hour, "second")
+	if err := errors.Join(err, a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a, err = Open(durable.OS{}, f.dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	var names []string
+	for _, s := range a.List() {
+		names = append(names, s.Name)
+	}
+	if want := []string{"127.0.0.1", "first", "second"}; !slices.Equal(names, want) {
+		t.Errorf("the index has %q, want %q", names, want)
+	}
+}
+
 // TestARevokedGatewayIsRefusedOnAnOpenConnection: the connection that its last
 // request was answered on is the one that its next is refused on.
 func TestARevokedGatewayIsRefusedOnAnOpenConnection(t *testing.T) {
