@@ -16,7 +16,7 @@ func Explain(c *server.Config) []explain.Handoff {
 		From: "edge log", To: fmt.Sprintf("landing log (%s)", c.Landing.Dir), Commit: "C2", Guarantee: explain.ExactlyOnce,
 		Why: "A block is acknowledged after its fsync. A request starts where the landing log of that gateway stands and ends at its first block that cannot be landed, " +
 			"so a partition always holds a prefix of each log; the task checks every offset all the same.",
-		Limits: []string{"the embedded landing log is one disk: what it loses before it is published, gateways have already released."},
+		Limits: []string{"the embedded landing log is one disk: what it loses or damages before it is published, gateways have already released. Behind the damage a gateway's log goes to conflict until the gateway starts again."},
 	}
 	if c.Landing.Kafka.Used() {
 		land = kafkaLanding(c)
@@ -113,5 +113,6 @@ func rest() explain.Handoff {
 		From: "every captured offset", To: "a row of record, or a range of loss", Commit: "C4", Guarantee: explain.ExactlyOnce,
 		Why: "What cannot be decoded keeps its bytes and a reject reason; what a gateway gave up becomes a range with its reason; what contradicts a log is kept raw in conflict. " +
 			"A late row is kept and marked is_late, judged by its own gateway's watermark: a gateway without a link is not late.",
+		Limits: []string{"what a gateway lost at the very end of its log without noticing is in neither (landfall-edge explain)."},
 	}
 }

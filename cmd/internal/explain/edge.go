@@ -21,6 +21,7 @@ func Edge(c *agent.Config) []Handoff {
 	if c.Log.WhenFull == seglog.ShedOldest.String() {
 		link.Limits = append(link.Limits, "when_full is shed-oldest: when the disk is full the oldest segment is given up; its offsets become rows of loss, and the audit is not exact.")
 	}
+	link.Limits = append(link.Limits, "damage at the very end of the log is not told from a write that a kill or power cut interrupted: records there that were durable and not forwarded are gone, without a row of loss.")
 	if c.Forward.CertFile == "" {
 		link.Limits = append(link.Limits, "without a certificate of its own the gateway is whoever uses its name.")
 	}
@@ -39,11 +40,13 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Guarantee = ExactlyOnce
 		h.Why = "The position in the file stands in the same block as the records, fsynced at once; after a crash reading goes on exactly there."
 		if s.File.Follow {
-			h.Limits = append(h.Limits, "a file that is replaced is read to its end only while it lies beside the new one under a name that begins with its own.")
+			h.Limits = append(h.Limits, "a file that is replaced is read to its end only while it lies beside the new one under a name that begins with its own.",
+				"lines are lost without a count when it is rotated several times within a second or while the gateway is down, or when its writer goes on writing to the renamed file.")
 		}
 	case s.Acked != nil:
 		h.Guarantee = ExactlyOnce
 		h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync; its numbers stand in the same block as the records, so a line sent again is known."
+		h.Limits = append(h.Limits, "a line is known by its sender's name and number only: lines of a sender whose numbers start again, or whose name another sender used with higher numbers, are acknowledged and not captured.")
 	case s.Modbus != nil:
 		explainModbus(s, c, &h)
 	case s.Sparkplug != nil:

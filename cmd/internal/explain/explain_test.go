@@ -71,6 +71,17 @@ func TestMessagesNeedAnIdentity(t *testing.T) {
 	}
 }
 
+// TestLimitsOfSourcesThatResend: exactly once is never said of them without
+// what it rests on.
+func TestLimitsOfSourcesThatResend(t *testing.T) {
+	c := gateway("block")
+	for i, h := range Edge(c)[:len(c.Sources)] {
+		if c.Sources[i].Resends() && len(h.Limits) == 0 {
+			t.Errorf("%s is said to be exact without a limit", h.From)
+		}
+	}
+}
+
 func TestSheddingIsALimit(t *testing.T) {
 	sheds := func(policy string) bool {
 		var b bytes.Buffer

@@ -24,7 +24,7 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 		h.Why += " One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
 		h.Limits = append(h.Limits,
 			"two messages of a topic with the same bytes are taken for one: the time or number must be another in each, after a restart of the sender too.",
-			fmt.Sprintf("a message without the field of its time or number is taken twice when it is sent again; so is one sent again after more than mqtt.remember (%d) others. "+
+			fmt.Sprintf("a message whose field of time or number is absent or cannot be read is taken twice when it is sent again; so is one sent again after more than mqtt.remember (%d) others. "+
 				"A broker that was killed sends again all that it held when it last saved: remember must be more than that (mosquitto: max_queued_messages, autosave_interval).", s.MQTT.Remembered()))
 	}
 	if len(unidentified) > 0 {
@@ -34,6 +34,9 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 	if len(shared) > 0 {
 		h.Guarantee = AtLeastOnce
 		h.Why += fmt.Sprintf(" Of shared subscriptions (%s) the broker may send again to another of the group, which does not know that a message was taken here.", strings.Join(shared, ", "))
+	}
+	if len(unidentified) > 0 {
+		h.Limits = append(h.Limits, "a retained message without an identity whose earlier value comes back after a reconnect is taken for a repeat of it.")
 	}
 	h.Limits = append(h.Limits,
 		"what its publisher sends at QoS 0 comes at QoS 0, whatever is asked for here: at most once; status counts it as downgraded.",
