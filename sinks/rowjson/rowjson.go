@@ -5,7 +5,8 @@
 // tables.
 // Out: bytes, appended. Columns stand in their order in the file, without those
 // that are NULL; a time is RFC 3339 in UTC with six digits of a second, bytes are
-// base64, a number is the shortest text that reads back as the same.
+// base64, a number is the shortest text that reads back as the same, and what JSON
+// has no number for (NaN, infinity) is null.
 //
 // Everything here is pure.
 package rowjson

@@ -12,8 +12,9 @@
 //
 //  1. run, check and explain read the configuration the same way; an error of
 //     it has file, line and key, and exits 78.
-//  2. check changes nothing but probe files, which it removes, and directories
-//     that the configuration names, which it makes; it says what it did.
+//  2. check removes again what it makes: probe files, and directories that the
+//     configuration names (where the lake is a bucket those stay). It says what
+//     it did.
 //  3. replay exits 0 only when everything the files hold is published; audit
 //     only when the lake is exact.
 //

@@ -57,7 +57,8 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Guarantee = ExactlyOnce
 		h.Why = "The node writes each reading to its flash before it sends it, and keeps it until it is acknowledged, which happens after the fsync; the numbers and contents of what was taken " +
 			"stand in the same block as the readings, so one sent again is known, and one that contradicts is kept as such."
-		h.Limits = append(h.Limits, "what the node's flash overruns before it is taken is lost there; each such range is a row: metric lost_first and lost_last.")
+		h.Limits = append(h.Limits, "what the node's flash overruns before it is taken is lost there; each such range is a row: metric lost_first and lost_last.",
+			"a node that is moved to another gateway before it heard the acknowledgement of what was taken here brings that again: it is there twice, once of each gateway.")
 	default:
 		h.Guarantee = AtMostOnce
 		h.Why = fmt.Sprintf("A radio cannot be asked again: what was received and not yet fsynced (at most %s, or a fragment that waits %s for its partner) is gone with the process. "+

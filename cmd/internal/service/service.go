@@ -11,8 +11,8 @@
 //  2. WATCHDOG=1 is said only when every loop that is at work has come on
 //     since it was said last.
 //  3. A reload is all or nothing: a configuration that cannot be read, checked
-//     or started leaves the old one running, and the status says why. What is
-//     the same in both is not stopped: certificates are read anew at once.
+//     or started leaves the old one running, and the status says why. Where
+//     both are the same nothing is stopped: certificates are read again at once.
 //
 // Run belongs to one goroutine; the daemon runs in another, which it joins.
 package service
