@@ -12,12 +12,14 @@
 //
 //  1. What Append returned nil for is read back by every later Reader, byte for
 //     byte, also after a crash (C2). What Append returned an error for may or
-//     may not be read back; nothing is read back twice for one Append.
+//     may not be read back; nothing is read back twice for one Append. Damage to
+//     what was durable is a hole, which is counted where it is found.
 //  2. Appends of one gateway are read in the order in which they returned or,
 //     where one waited for another, were called. A gateway's blocks lie in the
 //     partition Partition(gateway, P), all of them.
 //  3. The identity of a landing log and P are fixed for its life. A Position
-//     means the same bytes for ever, or is refused with ErrPosition.
+//     always means the same bytes, or is refused with ErrPosition, as far as the
+//     implementation can tell.
 //  4. A landing log judges nothing: order, duplicates and contradictions are the
 //     task's to find. Tail is a help for ingest, never a proof.
 //

@@ -14,8 +14,9 @@
 //  2. What comes out depends only on the records in landing order and the
 //     restored state: never on a clock, on where blocks or epochs end, or on
 //     the order of a map. An epoch done again gives the same rows.
-//  3. State is bounded by event time: what lies beyond an operator's horizon
-//     behind the gateway's watermark is dropped from it.
+//  3. What lies beyond an operator's horizon behind the gateway's watermark is
+//     dropped from state. Nothing else bounds it: neither the number of keys that
+//     a gateway makes, nor what is kept of one that tells no watermark.
 //
 // Everything here belongs to the goroutine of one task.
 package operator

@@ -12,10 +12,10 @@
 //     that nothing is taken in that has no way out, and closed in data's order:
 //     ingest first, then the tasks, which commit what they read, then the
 //     landing log, each with a deadline.
-//  2. A task that stops stops nobody else. A partition that the group takes
+//  2. A task that stops stops nobody else, but a panic ends the process. A partition that the group takes
 //     back is committed or abandoned before another engine has it, and one that
 //     was lost is fenced by HEAD: never half of an epoch. What may pass is tried again with
-//     backoff for ever; what a person must look at (another claim, another
+//     backoff, without end; what needs an operator (another claim, another
 //     identity, damage, a newer format) stops that partition, red.
 //  3. While there is less free space than the reserve, nothing is landed, so
 //     that every task can finish its epoch; ingest says so to the gateways.

@@ -21,7 +21,8 @@
 //     by hand; how Kafka would place a key does not matter.
 //  4. A Reader starts at its position or nowhere. Below the log's start, above
 //     its end, another topic id, offsets that were skipped: ErrPosition, and
-//     never a reset.
+//     never a reset. A topic that lost its end and was written on from there is
+//     not recognised: the position has no hash.
 //  5. Tail tells what this instance landed since it was opened. Others append
 //     too (Shared), so more may be landed than it says; never less.
 //
