@@ -21,8 +21,9 @@ import (
 //     HEAD names, collected by the next claim.
 //  4. swap HEAD to that manifest: from here on every other writer of the task
 //     is fenced; the checkpoint is the same under another claim.
-//  5. publish every output that the manifest names; what is visible already
-//     with the same hash is done, so the next claim does the rest.
+//  5. publish every output that the manifest names and read it back; what is
+//     visible already with the same hash is done, so the next claim does the
+//     rest. What is damaged is made again from the landing log (remake).
 //  6. release the landing log below the manifest's position; repeatable.
 //  7. collect what was listed in 1 and is not reached from the manifest, then
 //     what sinks left staged; repeatable.

@@ -42,8 +42,10 @@ type Cut struct {
 //     swap HEAD to that (C4): after a create as 1, and no manifest ever names
 //     the entry; after the swap the epoch happened and the next claim publishes
 //     it.
-//  4. publish every sink (C5), beside the next epoch: outputs that are visible
-//     stay, the next claim publishes the others, before it reads a record.
+//  4. publish every sink (C5) and read back what is visible, beside the next
+//     epoch: outputs that are visible stay, the next claim publishes the others
+//     and reads all of them back, before it reads a record. What is damaged is
+//     made again from the landing log (remake).
 //  5. release the landing log below the epoch's position, then collect what the
 //     manifest stopped naming, then fold the ledger when that is due: the next
 //     claim does all of it again.
@@ -205,6 +207,9 @@ func (c *Committer) moved(to cursor) {
 	c.count(func(s *Stats) {
 		if to.manifest.Epoch > s.Committed {
 			s.Committed = to.manifest.Epoch
+		}
+		if t := to.manifest.Ledger; t != nil {
+			s.LedgerNumber = t.Number
 		}
 		s.StateObjects, s.StateBytes = len(to.manifest.State), 0
 		for _, o := range to.manifest.State {

@@ -65,6 +65,9 @@ type Stats struct {
 	StateObjects  int          // length of the chain that restores state
 	StateBytes    int64        // bytes of that chain
 	SnapshotBytes uint64       // bytes of state written by this claim
+	Damaged       uint64       // outputs found damaged, staged or when they were read back
+	Remade        uint64       // epochs made again because of that
+	LedgerNumber  uint64       // of the newest entry of the ledger
 	// OldestPending is when the oldest epoch of Backlog was committed; zero:
 	// there is none, or an earlier claim committed it.
 	OldestPending time.Time

@@ -60,6 +60,11 @@ type Config struct {
 	// is called from the Committer's goroutine and may be called again with the
 	// same or a lower position. Nil: nobody to tell.
 	Release func(ctx context.Context, below stream.Position) error
+	// Remake makes an epoch again whose outputs turned out to be damaged: it fills
+	// r.Stage with the rows that the epoch had. It is called by Claim and from the
+	// Committer's goroutine, beside the task's next epoch. An error that is
+	// ErrGone says that it never will. Nil: a damaged output stops the task.
+	Remake func(ctx context.Context, r Remaking) error
 	// PublishBacklog is how many committed epochs may wait for publishing
 	// before Commit waits. 0: 2.
 	PublishBacklog int

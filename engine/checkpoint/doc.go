@@ -3,8 +3,9 @@
 //
 // In:  Claim takes a task over; the task hands Commit one Cut an epoch: sealed
 // stages, a snapshot of state, the landing position.
-// Out: objects in a Store: <task>/HEAD, <task>/manifest/…, <task>/state/…; calls
-// to Publish and Collect of the sinks and to Release of the landing log.
+// Out: objects in a Store: <task>/HEAD, <task>/manifest/…, <task>/state/…,
+// <task>/ledger/…; calls to Publish, Verify, Replace and Collect of the sinks and
+// to Release of the landing log.
 //
 // Invariants
 //
@@ -21,11 +22,18 @@
 //  5. Publishing after a crash is the same function as publishing on the good
 //     path, and it is done before the task reads a record.
 //  6. The landing log is released up to an epoch's position only when every
-//     output of that epoch and of all before it is published durably.
+//     output of that epoch and of all before it is published durably and was
+//     read back with the hash that its manifest names.
 //  7. An object is removed only when no manifest that HEAD names or may ever
 //     name reaches it: it was listed before this claim moved HEAD and this
 //     claim's manifest does not name it, or this claim itself stopped naming
 //     it. HEAD is read before each removal, and another claim there ends all.
+//  8. Each epoch has one entry in the task's ledger (engine/ledger), durable
+//     before HEAD names the manifest that names it. Entries in the chain are
+//     never removed, but for those that a fold holds which was read back; while
+//     an epoch is not published, the manifest and the state before it stay.
+//  9. A damaged output is replaced by bytes with the hash of its manifest, made
+//     again from the landing log, or the task stops. History never changes.
 //
 // A Committer belongs to one goroutine, its task's; it owns one more, which
 // publishes and releases beside the next epoch and is joined by Close. Stats,

@@ -48,8 +48,10 @@ func DecodeHead(data []byte) (Head, error) {
 func headName(task stream.TaskID) string { return task.String() + "/HEAD" }
 
 func manifestName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) string {
-	return fmt.Sprintf("%s/manifest/%s-%s.json", task, epoch.Padded(), claim)
+	return fmt.Sprintf("%s%s-%s.json", manifestFolder(task), epoch.Padded(), claim)
 }
+
+func manifestFolder(task stream.TaskID) string { return task.String() + "/manifest/" }
 
 func stateName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) string {
 	return fmt.Sprintf("%s/state/%s-%s-0.state", task, epoch.Padded(), claim)

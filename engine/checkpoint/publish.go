@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"landfall/edge/durable/failpoint"
@@ -52,8 +53,9 @@ func (c *Committer) finish(ctx context.Context, b batch) error {
 	return c.fold(ctx)
 }
 
-// publish makes one committed epoch visible in every sink; recovery calls it
-// too. On success the epoch is the oldest pending one and leaves the list.
+// publish makes one committed epoch visible in every sink and reads it back;
+// recovery calls it too. On success the epoch is the oldest pending one and
+// leaves the list.
 func (c *Committer) publish(ctx context.Context, b batch) error {
 	failpoint.Hit("c5.before-publish")
 	for _, sink := range c.cfg.Sinks {
@@ -66,12 +68,7 @@ func (c *Committer) publish(ctx context.Context, b batch) error {
 		if len(mine) == 0 {
 			continue
 		}
-		err := c.retry.do(ctx, func() error {
-			err := sink.Publish(ctx, mine) // Commit point C5
-			c.attempted(sink.Name(), err)
-			return err
-		})
-		if err != nil {
+		if err := c.publishTo(ctx, sink, b.epoch, mine); err != nil {
 			return fmt.Errorf("publish to sink %s: %w", sink.Name(), err)
 		}
 	}
@@ -81,6 +78,52 @@ func (c *Committer) publish(ctx context.Context, b batch) error {
 	c.pending = c.pending[1:]
 	c.stats.Published = b.epoch
 	return nil
+}
+
+// publishTo makes one sink's outputs of an epoch visible and verifies them.
+// Outputs that turn out to be damaged are made again, once.
+func (c *Committer) publishTo(ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged) error {
+	err := c.show(ctx, sink, mine)
+	damaged := damages(err)
+	if len(damaged) == 0 {
+		return err
+	}
+	if mine, err = c.remake(ctx, sink, epoch, mine, damaged); err != nil {
+		return err
+	}
+	return c.show(ctx, sink, mine)
+}
+
+// show publishes outputs and reads back what is visible then, so that its error
+// names every output that is damaged.
+func (c *Committer) show(ctx context.Context, sink stream.Sink, mine []stream.Staged) error {
+	err := c.retry.do(ctx, func() error {
+		err := sink.Publish(ctx, mine) // Commit point C5
+		c.attempted(sink.Name(), err)
+		return err
+	})
+	if err != nil && !errors.Is(err, stream.ErrDamaged) {
+		return err
+	}
+	failpoint.Hit("c5.before-verify")
+	known := damages(err)
+	errs := []error{err}
+	for _, one := range mine { // one at a time: each is a beat
+		if names(known, one) {
+			continue
+		}
+		err := c.retry.do(ctx, func() error {
+			c.cfg.Pulse.Beat()
+			err := sink.Verify(ctx, []stream.Staged{one})
+			c.attempted(sink.Name(), err)
+			return err
+		})
+		errs = append(errs, err)
+		if err != nil && !errors.Is(err, stream.ErrDamaged) {
+			break
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // attempted notes how an attempt to publish ended, for who looks.

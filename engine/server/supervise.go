@@ -64,7 +64,7 @@ type supervisor struct {
 // permanent tells whether trying again cannot mend err.
 func permanent(err error) bool {
 	for _, e := range []error{
-		stream.ErrFenced, stream.ErrContent, landing.ErrPosition, landing.ErrMismatch, checkpoint.ErrIdentity,
+		stream.ErrFenced, stream.ErrContent, stream.ErrDamaged, landing.ErrPosition, landing.ErrMismatch, checkpoint.ErrIdentity,
 		checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
 	} {
 		if errors.Is(err, e) {

@@ -103,8 +103,9 @@ type Staged struct {
 // Sink takes rows, stages them, and makes what a manifest names visible.
 //
 // Every method may be called again after a crash by another process with the
-// same arguments. One task calls a Sink from one goroutine, except Publish,
-// which may run beside the next epoch's staging. A Sink that is an io.Closer is
+// same arguments. One task calls a Sink from one goroutine, except Publish and
+// Verify, and Begin with a Stage for an epoch that is made again, which may run
+// beside the next epoch's staging. A Sink that is an io.Closer is
 // closed when its task is done with it.
 type Sink interface {
 	// Name is the sink's name in manifests; it never changes.

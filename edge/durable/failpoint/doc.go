@@ -17,7 +17,8 @@ func Names() []string {
 		"c3.before-release", "c3.after-release",
 		"claim.before-swap", "claim.after-swap",
 		"c4.before-seal", "c4.after-seal", "c4.after-snapshot", "c4.after-entry", "c4.after-manifest", "c4.before-swap", "c4.after-swap",
-		"c5.before-publish", "c5.after-rename", "c5.after-publish",
+		"c5.before-publish", "c5.after-rename", "c5.before-verify", "c5.after-publish",
+		"remake.after-seal", "remake.before-replace",
 		"release.before", "release.after", "collect.before-delete",
 		"ledger.after-fold",
 	}

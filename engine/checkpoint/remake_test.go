@@ -1,0 +1,276 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"landfall/engine/stream"
+)
+
+// TestDamagedOutputsAreMadeAgain: staged and not visible yet, found by Publish;
+// visible, found when it is read back. Nobody else notices.
+func TestDamagedOutputsAreMadeAgain(t *testing.T) {
+	for what, spoil := range map[string]func(s *contentSink){
+		"staged": func(s *contentSink) {
+			s.shows = func(target string) { // the other one of its epoch is visible then
+				if target == "visible/2a" {
+					s.damage("/2b")
+				}
+			}
+		},
+		"visible": func(s *contentSink) {
+			s.shows = func(target string) {
+				if target == "visible/2b" {
+					s.damage("visible/2b")
+				}
+			}
+		},
+		"both": func(s *contentSink) {
+			s.shows = func(target string) {
+				if target == "visible/2a" {
+					s.damage("visible/2a")
+					s.damage("/2b")
+				}
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			store, s, r := newMemory(), newContentSink(), &remaker{}
+			cfg := contentConfig(store, s, r)
+			cfg.Release = func(_ context.Context, below stream.Position) error {
+				if s.Verify(t.Context(), nil) != nil || strings.Contains(s.seen(), "?") {
+					t.Errorf("released below %d with damage visible: %s", below.Offset, s.seen())
+				}
+				return nil
+			}
+			spoil(s)
+			c := claim(t, cfg)
+			history := []Manifest{c.Manifest()}
+			for _, offset := range []int64{10, 20, 30} {
+				if err := commitContent(t, c, offset); err != nil {
+					t.Fatal(err)
+				}
+				history = append(history, c.Manifest())
+			}
+			closed(t, c)
+			if got := s.seen(); got != "a:up to 10 a:up to 20 a:up to 30 b:up to 10 b:up to 20 b:up to 30" {
+				t.Errorf("visible: %s", got)
+			}
+			if len(r.asked) != 1 || r.asked[0].Epoch != 2 || r.asked[0].From.Offset != 10 || r.asked[0].To.Offset != 20 || r.state[0] != "10" {
+				t.Errorf("made again: %+v with state %q", r.asked, r.state)
+			}
+			if st := c.Stats(); st.Remade != 1 || st.Damaged == 0 || st.PublishError != "" || st.Published != 3 {
+				t.Errorf("stats %+v", st)
+			}
+			requireLedger(t, store, history)
+			s.shows = nil
+			closed(t, claim(t, cfg))
+			if left := s.left(); len(left) != 0 {
+				t.Errorf("left staged: %v", left)
+			}
+		})
+	}
+}
+
+// killedBeforePublishing commits epochs that nobody publishes, and ends.
+func killedBeforePublishing(t *testing.T, cfg Config, offsets ...int64) {
+	t.Helper()
+	cfg.PublishBacklog = len(offsets)
+	gate := make(chan struct{})
+	cfg.Sinks = []stream.Sink{gatedSink{cfg.Sinks[0].(*contentSink), gate}}
+	c := claim(t, cfg)
+	for _, offset := range offsets {
+		if err := commitContent(t, c, offset); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(gate)
+	if err := c.Close(t.Context()); !errors.Is(err, stream.ErrFenced) {
+		t.Fatalf("closed with %v", err)
+	}
+}
+
+// gatedSink publishes nothing: it waits, then says that all is over.
+type gatedSink struct {
+	*contentSink
+	gate chan struct{}
+}
+
+func (g gatedSink) Publish(context.Context, []stream.Staged) error {
+	<-g.gate
+	return stream.ErrFenced
+}
+
+// TestClaimMakesDamagedEpochsAgain: killed between C4 and C5, a byte changed,
+// started again. Two epochs wait; each is made from the state before it, though
+// an attempt that lost its race has left a manifest of the same epoch.
+func TestClaimMakesDamagedEpochsAgain(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	killedBeforePublishing(t, cfg, 10, 20)
+	stray := manifestAt(t, store, 1)
+	stray.Claim, stray.Position.Offset, stray.State, stray.Staged = claimA, 15, nil, nil
+	store.put(manifestName(cfg.Task, 1, claimA), encoded(t, stray))
+	if n := s.damage("/1a") + s.damage("/2b"); n != 2 {
+		t.Fatalf("%d outputs damaged", n)
+	}
+	c := claim(t, cfg)
+	closed(t, c)
+	if got := s.seen(); got != "a:up to 10 a:up to 20 b:up to 10 b:up to 20" {
+		t.Errorf("visible: %s", got)
+	}
+	if len(r.asked) != 2 || r.asked[0].From != (stream.Position{}) || r.asked[1].From.Offset != 10 || r.state[0] != "" || r.state[1] != "10" {
+		t.Errorf("made again: %+v with state %q", r.asked, r.state)
+	}
+	if st := c.Stats(); st.Remade != 2 || st.Damaged != 2 || st.Published != 2 {
+		t.Errorf("stats %+v", st)
+	}
+	closed(t, claim(t, cfg)) // the manifest named the damaged ones until now
+	if left := s.left(); len(left) != 0 {
+		t.Errorf("left staged: %v", left)
+	}
+}
+
+// manifestAt reads the manifest that committed an epoch.
+func manifestAt(t *testing.T, store *memory, epoch stream.Epoch) Manifest {
+	t.Helper()
+	for _, name := range store.names(t) {
+		if !strings.Contains(name, "/manifest/") {
+			continue
+		}
+		m, err := DecodeManifest(store.content(name))
+		if err == nil && m.Epoch == epoch && len(m.Staged) > 0 {
+			return m
+		}
+	}
+	t.Fatalf("no manifest of epoch %s", epoch)
+	return Manifest{}
+}
+
+// TestWhatCannotBeMadeAgainStopsTheTask: nothing wrong is published, nothing is
+// released, and the error names the file and what to do.
+func TestWhatCannotBeMadeAgainStopsTheTask(t *testing.T) {
+	for what, spoil := range map[string]func(cfg *Config, store *memory, r *remaker){
+		"nothing makes rows":    func(cfg *Config, _ *memory, _ *remaker) { cfg.Remake = nil },
+		"another version":       func(_ *Config, _ *memory, r *remaker) { r.other = true },
+		"landing log forgot it": func(_ *Config, _ *memory, r *remaker) { r.err = ErrGone },
+		"state is gone": func(_ *Config, store *memory, _ *remaker) {
+			m := manifestAt(t, store, 1)
+			delete(store.objects, m.State[0].Name)
+		},
+		"manifest is gone": func(cfg *Config, store *memory, _ *remaker) {
+			m := manifestAt(t, store, 1)
+			delete(store.objects, manifestName(cfg.Task, 1, m.Claim))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			store, s, r := newMemory(), newContentSink(), &remaker{}
+			cfg := contentConfig(store, s, r)
+			released := int64(0)
+			cfg.Release = func(_ context.Context, below stream.Position) error { released = below.Offset; return nil }
+			killedBeforePublishing(t, cfg, 10, 20)
+			s.damage("/2b")
+			spoil(&cfg, store, r)
+			for range 2 { // the second start is as wise as the first
+				_, err := Claim(t.Context(), cfg)
+				if !errors.Is(err, stream.ErrDamaged) || !errors.Is(err, ErrGone) || errors.Is(err, stream.ErrFenced) {
+					t.Fatalf("claimed with %v", err)
+				}
+				for _, part := range []string{"2b", "visible/2b", "landfall-engine repair", "epoch 2"} {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("%v\ndoes not say %s", err, part)
+					}
+				}
+			}
+			if got := s.seen(); got != "a:up to 10 a:up to 20 b:up to 10" {
+				t.Errorf("visible: %s", got)
+			}
+			if released != 0 {
+				t.Errorf("released below %d", released)
+			}
+		})
+	}
+}
+
+// TestRemakingThatFailsIsTriedAgain: what may pass is no damage.
+func TestRemakingThatFailsIsTriedAgain(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	killedBeforePublishing(t, cfg, 10)
+	s.damage("/1a")
+	r.err = errLost
+	if _, err := Claim(t.Context(), cfg); !errors.Is(err, errLost) || errors.Is(err, stream.ErrDamaged) {
+		t.Fatalf("claimed with %v", err)
+	}
+	r.err = nil
+	closed(t, claim(t, cfg))
+	if got := s.seen(); got != "a:up to 10 b:up to 10" {
+		t.Errorf("visible: %s", got)
+	}
+}
+
+// TestRemakingIsFenced: another claim in the middle of it ends it, whatever it
+// found by then.
+func TestRemakingIsFenced(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	killedBeforePublishing(t, cfg, 10)
+	s.damage("/1a")
+	cfg.Remake = func(ctx context.Context, again Remaking) error {
+		other := contentConfig(store, s, r)
+		closed(t, claim(t, other))
+		return ErrGone
+	}
+	if _, err := Claim(t.Context(), cfg); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("claimed with %v", err)
+	}
+	if got := s.seen(); got != "a:up to 10 b:up to 10" {
+		t.Errorf("visible: %s", got)
+	}
+}
+
+// TestNothingIsReleasedBeforeItIsReadBack: nor when reading back does not work.
+func TestNothingIsReleasedBeforeItIsReadBack(t *testing.T) {
+	store, s := newMemory(), newContentSink()
+	cfg := contentConfig(store, s, nil)
+	cfg.Sinks = []stream.Sink{unreadable{s}}
+	cfg.Release = func(context.Context, stream.Position) error {
+		t.Error("released")
+		return nil
+	}
+	c := claim(t, cfg)
+	if err := commitContent(t, c, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); !errors.Is(err, errLost) || errors.Is(err, stream.ErrDamaged) {
+		t.Errorf("closed with %v", err)
+	}
+	if st := c.Stats(); st.Retries != 2 || !strings.Contains(st.PublishError, errLost.Error()) {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// unreadable does not let anything be read back.
+type unreadable struct{ *contentSink }
+
+func (unreadable) Verify(context.Context, []stream.Staged) error { return errLost }
+
+// TestDamageThatStaysStopsTheTask: what is damaged again at once is not made
+// again for ever.
+func TestDamageThatStaysStopsTheTask(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	s.shows = func(string) { s.damage("/1a") }
+	s.replaced = func() { s.damage("visible/1a") }
+	c := claim(t, contentConfig(store, s, r))
+	if err := commitContent(t, c, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); !errors.Is(err, stream.ErrDamaged) && !errors.Is(err, stream.ErrContent) {
+		t.Errorf("closed with %v", err)
+	}
+	if len(r.asked) != 1 {
+		t.Errorf("made again %d times", len(r.asked))
+	}
+}
