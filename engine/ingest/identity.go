@@ -49,13 +49,8 @@ func (id Identity) certificateNames(chain []*x509.Certificate, gateway string) e
 		}
 	}
 	leaf := chain[0]
-	if leaf.Subject.CommonName == gateway {
+	if wire.CertificateNames(leaf, gateway) {
 		return nil
-	}
-	for _, name := range leaf.DNSNames {
-		if name == gateway {
-			return nil
-		}
 	}
 	return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("the certificate is of %q", leaf.Subject.CommonName)}
 }
