@@ -3,17 +3,19 @@
 // one small file from the ship can check the cloud, without the ship's disk and
 // without trusting the cloud.
 //
-// In:  edge/agent adds the end of each log that is closed, and the end of the
-// running one when it is asked.
-// Out: a file on the gateway, and a document, signed with the link's key when
-// there is one, that landfall-engine audit reads.
+// In:  edge/agent adds the end of each log that is closed; landfall-edge tips
+// adds that of the running one.
+// Out: a Book, which is a file on the gateway, and a document, signed with the
+// link's key when there is one, that landfall-engine audit reads.
 //
 // Invariants
 //
 //  1. A log is never forgotten: its tip stands in Logs, or it is counted in
 //     Merged, whose hash vouches for the tips that went into it.
 //  2. Room is bounded: the oldest tips, of logs that the cloud holds whole, are
-//     merged once there are more than MaxLogs.
+//     merged once there are more than MaxLogs. Behind a log that it does not hold
+//     whole all are kept, up to eight times as many.
+//  3. A tip is never lowered: a log that ends earlier than it did lost something.
 //
 // A document is text of two lines or three:
 //
@@ -23,7 +25,10 @@
 //
 // The signature is over the first two lines, their line ends included.
 //
-// Everything here is pure.
+// A document has no spaces between the parts of its JSON and says each thing once,
+// in this order, so that one meaning has one form.
+//
+// Everything here is pure: no file, no clock.
 package tips
 
 import (
@@ -51,7 +56,8 @@ type Tip struct {
 	Acked record.Offset `json:"acked"`
 }
 
-// Merged stands for the oldest logs, all of them closed and wholly acknowledged.
+// Merged stands for the oldest logs: closed and wholly acknowledged, but for the
+// limit of invariant 2.
 type Merged struct {
 	Count uint64 `json:"count"`
 	Last  string `json:"last"` // LogID of the newest of them; empty when Count is 0

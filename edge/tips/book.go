@@ -1,0 +1,205 @@
+package tips
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+
+	"landfall/edge/record"
+)
+
+// Book is what a gateway remembers. The zero value is empty. It is not safe for
+// concurrent use.
+//
+// Its file, version 1, is one line of text, then JSON to the end:
+//
+//	landfall-tip-book 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	[{"gateway":"…","merged":{…},"logs":[{…}, …]}, …]\n
+//
+// A gateway that was renamed has an entry for each name it had, the newest last:
+// its logs landed under the name of their time.
+type Book struct {
+	names []remembered
+}
+
+// remembered is the logs that a gateway wrote under one name.
+type remembered struct {
+	Gateway string `json:"gateway"`
+	Merged  Merged `json:"merged"`
+	Logs    []Tip  `json:"logs"` // in opening order
+}
+
+const (
+	bookMagic   = "landfall-tip-book"
+	bookVersion = 1
+	// MaxBookBytes bounds the file.
+	MaxBookBytes = 16 << 20
+	// maxUnacked is how many tips are kept one by one when the oldest of them
+	// stays unacknowledged: a log that was deleted by hand must not fill the disk.
+	maxUnacked = 8 * MaxLogs
+)
+
+// Learn takes what is known now of logs, in opening order, and reports whether any
+// of it is news. New logs belong to the given name, and are the newest. A known
+// one is never lowered: an end before the one that is known is kept out, because
+// the known one is evidence that there was more.
+func (b *Book) Learn(gateway string, found []Tip) (news bool) {
+	merged := 0 // of found: what comes before a known log and is not known is among the merged
+	for i := range found {
+		if b.find(found[i].Log) != nil || b.isLastMerged(found[i].Log) {
+			merged = i + 1
+		}
+	}
+	for i, t := range found {
+		switch known := b.find(t.Log); {
+		case known != nil:
+			news = known.raise(t) || news
+		case i >= merged:
+			r := b.of(gateway)
+			r.Logs = append(r.Logs, t)
+			news = true
+		}
+	}
+	b.merge()
+	return news
+}
+
+func (b *Book) isLastMerged(log string) bool {
+	for i := range b.names {
+		if b.names[i].Merged.Last == log {
+			return true
+		}
+	}
+	return false
+}
+
+// raise takes what another tip of the same log knows more.
+func (t *Tip) raise(other Tip) bool {
+	was := *t
+	if other.End > t.End {
+		t.End, t.Digest, t.Chain = other.End, other.Digest, other.Chain
+	}
+	if other.End == t.End {
+		t.Digest, t.Chain = cmp.Or(t.Digest, other.Digest), cmp.Or(t.Chain, other.Chain)
+	}
+	t.Closed = t.Closed || other.Closed
+	t.Acked = max(t.Acked, other.Acked)
+	return *t != was
+}
+
+// Acked notes that the cloud has everything of a log below an offset, and reports
+// whether that is news. A log that is not known is passed over.
+func (b *Book) Acked(log string, below record.Offset) bool {
+	t := b.find(log)
+	if t == nil || below <= t.Acked {
+		return false
+	}
+	t.Acked = below
+	b.merge()
+	return true
+}
+
+// merge bounds how many tips are kept one by one.
+func (b *Book) merge() {
+	for i := range b.names {
+		for r := &b.names[i]; len(r.Logs) > maxUnacked || len(r.Logs) > MaxLogs && r.Logs[0].whole(); r.Logs = r.Logs[1:] {
+			r.Merged = r.Merged.Merge(r.Logs[0])
+		}
+	}
+}
+
+// whole tells whether nothing more can become of a log: it is closed, and the
+// cloud has all of it.
+func (t *Tip) whole() bool { return t.Closed && t.Acked >= t.End }
+
+// Find returns the tip of a log that is kept by itself.
+func (b *Book) Find(log record.LogID) (Tip, bool) {
+	if t := b.find(log.String()); t != nil {
+		return *t, true
+	}
+	return Tip{}, false
+}
+
+func (b *Book) find(log string) *Tip {
+	for i := range b.names {
+		for k := range b.names[i].Logs {
+			if t := &b.names[i].Logs[k]; t.Log == log {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+func (b *Book) of(gateway string) *remembered {
+	for i := range b.names {
+		if b.names[i].Gateway == gateway {
+			return &b.names[i]
+		}
+	}
+	b.names = append(b.names, remembered{Gateway: gateway})
+	return &b.names[len(b.names)-1]
+}
+
+// Names lists the names the gateway had, in the order in which it got them.
+func (b *Book) Names() []string {
+	var names []string
+	for i := range b.names {
+		names = append(names, b.names[i].Gateway)
+	}
+	return names
+}
+
+// Body returns what a document says of the logs under one name.
+func (b *Book) Body(gateway string, at record.Micros) Body {
+	body := Body{Gateway: gateway, MadeAt: at, Logs: []Tip{}}
+	for i := range b.names {
+		if r := &b.names[i]; r.Gateway == gateway {
+			body.Merged, body.Logs = r.Merged, append(body.Logs, r.Logs...)
+		}
+	}
+	return body
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Encode returns the bytes of the file.
+func (b *Book) Encode() ([]byte, error) {
+	names := b.names
+	if names == nil {
+		names = []remembered{}
+	}
+	text, err := json.Marshal(names)
+	if err != nil {
+		return nil, fmt.Errorf("encode book of tips: %w", err)
+	}
+	text = append(text, '\n')
+	return append(fmt.Appendf(nil, "%s %d %08x\n", bookMagic, bookVersion, crc32.Checksum(text, castagnoli)), text...), nil
+}
+
+// DecodeBook reads what Encode wrote. Errors: record.ErrCorrupt,
+// record.ErrVersion.
+func DecodeBook(p []byte) (*Book, error) {
+	var magic string
+	var version int
+	var sum uint32
+	head, text, ok := bytes.Cut(p, []byte("\n"))
+	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != bookMagic {
+		return nil, fmt.Errorf("read first line of the book of tips: %w", record.ErrCorrupt)
+	}
+	if version > bookVersion {
+		return nil, fmt.Errorf("read book of tips of version %d: %w", version, record.ErrVersion)
+	}
+	b := new(Book)
+	if crc32.Checksum(text, castagnoli) != sum || json.Unmarshal(text, &b.names) != nil {
+		return nil, fmt.Errorf("check sum of the book of tips: %w", record.ErrCorrupt)
+	}
+	for i := range b.names {
+		if err := (&Body{Gateway: b.names[i].Gateway, Merged: b.names[i].Merged, Logs: b.names[i].Logs}).check(); err != nil {
+			return nil, fmt.Errorf("read book of tips: %w", err)
+		}
+	}
+	return b, nil
+}
