@@ -159,6 +159,9 @@ func (a *topicAudit) markers(ctx context.Context, client *kgo.Client) (map[strin
 // row takes one message into account.
 func (a *topicAudit) row(name table.Name, r *kgo.Record) {
 	a.result.Files++
+	if name == table.Log {
+		return // what it says of logs is not compared yet
+	}
 	h, err := parseHeaders(r)
 	if err != nil || h.table != string(name) {
 		a.problem("the message at %d of partition %d of %s is not one of a row of %s: %v", r.Offset, r.Partition, r.Topic, name, err)

@@ -6,7 +6,8 @@
 //
 // Invariants
 //
-//  1. (Gateway, Log, Offset, Row) is unique within a table over all epochs.
+//  1. (Gateway, Log, Offset, Row) is unique within a table over all epochs; in
+//     log (Gateway, Log, Epoch) is, within one task.
 //  2. A record gives one Record row and Rows typed rows; each typed row
 //     carries the same Rows, and Row counts them from 0. A row in Late is a
 //     copy and counts in neither.
@@ -39,12 +40,23 @@ const (
 	Late           Name = "late"
 	Loss           Name = "loss"
 	Conflict       Name = "conflict"
+	Log            Name = "log"
 )
+
+// SchemaVersion is the version of the tables and their columns. It stands in
+// every manifest, in every entry of the ledger and in every file's footer; a
+// checkpoint of a newer one is refused.
+//
+//	2  more columns in the AIS tables
+//	3  the table sensor_reading
+//	4  the tables window and late
+//	5  the table log, the column digest of loss
+const SchemaVersion = 5
 
 // Names lists the tables in the order in which they are staged and published:
 // typed rows first, record and the exceptions last.
 func Names() []Name {
-	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading, Window, Late, Loss, Conflict, Record}
+	return []Name{AISPosition, AISStatic, AISBaseStation, AISAtoN, AISBinary, AISSafety, AISOther, SensorReading, Window, Late, Loss, Conflict, Log, Record}
 }
 
 // TypedNames lists the tables whose rows count in a record's Rows.

@@ -13,10 +13,6 @@ import (
 	"landfall/engine/table"
 )
 
-// SchemaVersion is the version of the tables' columns; it stands in every
-// manifest, and a checkpoint of a newer one is refused.
-const SchemaVersion = 4
-
 // The bounds of an epoch where the configuration says zero.
 const (
 	DefaultEpochInterval = 5 * time.Minute

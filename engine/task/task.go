@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 	return checkpoint.Claim(ctx, checkpoint.Config{
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
-		Writer: cfg.Writer, Schema: SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
+		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
 	})

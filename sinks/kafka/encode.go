@@ -188,6 +188,8 @@ func appendJSON(dst []byte, a arrow.Array, row int) []byte {
 		return strconv.AppendInt(dst, int64(v.Value(row)), 10)
 	case *array.Int64:
 		return strconv.AppendInt(dst, v.Value(row), 10)
+	case *array.Uint64:
+		return rowjson.AppendUint(dst, v.Value(row))
 	case *array.Timestamp:
 		return rowjson.AppendTime(dst, int64(v.Value(row)))
 	case *array.Float64:

@@ -44,6 +44,8 @@ func arrowType(p parquet.Physical) arrow.DataType {
 		return arrow.PrimitiveTypes.Int32
 	case parquet.Int64:
 		return arrow.PrimitiveTypes.Int64
+	case parquet.Uint64:
+		return arrow.PrimitiveTypes.Uint64
 	case parquet.Timestamp:
 		return arrow.FixedWidthTypes.Timestamp_us
 	case parquet.Double:
@@ -117,6 +119,8 @@ func appendColumn(to array.Builder, c parquet.Values, rows int) {
 			b.Append(int32(c.Int(i)))
 		case *array.Int64Builder:
 			b.Append(c.Int(i))
+		case *array.Uint64Builder:
+			b.Append(c.Uint(i))
 		case *array.TimestampBuilder:
 			b.Append(arrow.Timestamp(c.Int(i)))
 		case *array.Float64Builder:
@@ -129,7 +133,7 @@ func appendColumn(to array.Builder, c parquet.Values, rows int) {
 	}
 }
 
-// offsetColumn is where every table has _offset.
+// offsetColumn is where every table has _offset, and log next_offset.
 const offsetColumn = 2
 
 func scramble(v int64) uint64 {

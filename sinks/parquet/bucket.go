@@ -150,6 +150,7 @@ type tables struct {
 	lates        tableStage[table.LateRow]
 	losses       tableStage[table.LossRow]
 	conflicts    tableStage[table.ConflictRow]
+	logs         tableStage[table.LogRow]
 }
 
 func newTables() *tables {
@@ -168,6 +169,7 @@ func newTables() *tables {
 		lates:        tableStage[table.LateRow]{name: table.Late, sorted: []string{"sensor", "event_time"}, fresh: fresh[lateCols, table.LateRow]},
 		losses:       tableStage[table.LossRow]{name: table.Loss, sorted: log, fresh: fresh[lossCols, table.LossRow]},
 		conflicts:    tableStage[table.ConflictRow]{name: table.Conflict, sorted: log, fresh: fresh[conflictCols, table.ConflictRow]},
+		logs:         tableStage[table.LogRow]{name: table.Log, sorted: []string{"_gateway", "_log", "next_offset"}, fresh: fresh[logCols, table.LogRow]},
 	}
 }
 
@@ -181,7 +183,7 @@ func fresh[C any, R any, P interface {
 
 // stagers gives the tables in the order of table.Names.
 func (t *tables) stagers() []stager {
-	return []stager{&t.positions, &t.statics, &t.baseStations, &t.atons, &t.binaries, &t.safeties, &t.others, &t.readings, &t.windows, &t.lates, &t.losses, &t.conflicts, &t.records}
+	return []stager{&t.positions, &t.statics, &t.baseStations, &t.atons, &t.binaries, &t.safeties, &t.others, &t.readings, &t.windows, &t.lates, &t.losses, &t.conflicts, &t.logs, &t.records}
 }
 
 // Schema gives a table's columns in their order in the file; nil for a table
@@ -193,6 +195,7 @@ func Schema(name table.Name) []Column {
 		table.AISBaseStation: t.baseStations.fresh(), table.AISAtoN: t.atons.fresh(), table.AISBinary: t.binaries.fresh(),
 		table.AISSafety: t.safeties.fresh(), table.AISOther: t.others.fresh(), table.SensorReading: t.readings.fresh(),
 		table.Window: t.windows.fresh(), table.Late: t.lates.fresh(), table.Loss: t.losses.fresh(), table.Conflict: t.conflicts.fresh(),
+		table.Log: t.logs.fresh(),
 	}
 	rows, ok := all[name]
 	if !ok {

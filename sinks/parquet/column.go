@@ -16,6 +16,7 @@ const (
 	Bool      Physical = "BOOLEAN"
 	Int32     Physical = "INT32"
 	Int64     Physical = "INT64"
+	Uint64    Physical = "UINT64"             // INT64, in the order of unsigned numbers
 	Timestamp Physical = "TIMESTAMP(us, UTC)" // INT64
 	Double    Physical = "DOUBLE"
 	String    Physical = "STRING" // BYTE_ARRAY

@@ -86,8 +86,26 @@ func addOthers(b *table.Batch, line table.Lineage, times table.Times, rec table.
 	b.Safeties = append(b.Safeties, table.SafetyRow{Lineage: line, Times: times, Reception: rec, Safety: ais.Safety{Header: head, Text: ais.Some("GOOD WATCH")}})
 	b.Others = append(b.Others, table.OtherRow{Lineage: line, Times: times, Reception: rec, Other: ais.Other{Header: head, DestMMSI: [4]ais.Opt[uint32]{ais.Some(uint32(2_190_000))}, Fields: fmt.Sprintf(`{"ack":%d}`, line.Offset)}})
 	addReadings(b, line, times)
-	b.Losses = append(b.Losses, table.LossRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "shed", LandedAt: times.ReceivedAt})
+	b.Losses = append(b.Losses, table.LossRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "shed", LandedAt: times.ReceivedAt, Digest: digestOf(line.Offset)})
 	b.Conflicts = append(b.Conflicts, table.ConflictRow{Gateway: line.Gateway, Log: line.Log, Offset: line.Offset, Count: 3, Reason: "hash", Block: []byte("block"), LandedAt: times.ReceivedAt, LandingOffset: int64(line.Offset)})
+	b.Logs = append(b.Logs, logRow(line, times))
+}
+
+// digestOf makes digests on both sides of 2^63, and none for some offsets.
+func digestOf(o record.Offset) ais.Opt[record.Digest] {
+	return ais.Opt[record.Digest]{Value: record.Digest(o+1) * 0x9e3779b97f4a7c15, Valid: o%150 != 100}
+}
+
+func logRow(line table.Lineage, times table.Times) table.LogRow {
+	r := table.LogRow{Gateway: line.Gateway, Log: line.Log, NextOffset: line.Offset, OpenedAt: times.ReceivedAt, Digest: digestOf(line.Offset), Chain: record.Hash{1, byte(line.Offset)},
+		Closed: line.Offset%100 == 0, Watermark: times.EventTime, Epoch: uint64(line.Offset) + 1, LandedAt: times.ReceivedAt}
+	switch line.Offset / 50 % 3 {
+	case 0:
+		r.Previous, r.PreviousEnd = line.Log, line.Offset/2
+	case 1:
+		r.OpenedAt, r.Watermark, r.Chain = record.NoTime, record.NoTime, record.Hash{}
+	}
+	return r
 }
 
 // addReadings adds three readings of one record: numbers, texts, and none.

@@ -21,6 +21,11 @@ func (d *declaration) int64(c *ints[int64], name, unit string, nullable bool, do
 	d.cols = append(d.cols, c)
 }
 
+func (d *declaration) uint64(c *uints, name, unit string, nullable bool, doc string) {
+	c.Column = Column{name, Uint64, unit, nullable, doc}
+	d.cols = append(d.cols, c)
+}
+
 func (d *declaration) time(c *ints[int64], name, doc string) {
 	c.null = null64
 	c.Column = Column{name, Timestamp, "", true, doc}
@@ -64,6 +69,11 @@ func addOpt[V uint8 | int8 | uint16 | uint32](c *ints[int32], o ais.Opt[V]) {
 		return
 	}
 	c.add(null32)
+}
+
+// addDigest adds a digest or NULL.
+func addDigest(c *uints, o ais.Opt[record.Digest]) {
+	c.add(ais.Opt[uint64]{Value: uint64(o.Value), Valid: o.Valid})
 }
 
 func addOptString(c *strs, o ais.Opt[string]) {

@@ -169,7 +169,7 @@ func (p Physical) format() format.Type {
 		return format.Boolean
 	case Int32:
 		return format.Int32
-	case Int64, Timestamp:
+	case Int64, Uint64, Timestamp:
 		return format.Int64
 	case Double:
 		return format.Double
@@ -190,6 +190,10 @@ func (p Physical) order() func(a, b []byte) int {
 	case Int64, Timestamp:
 		return func(a, b []byte) int {
 			return cmp.Compare(int64(binary.LittleEndian.Uint64(a)), int64(binary.LittleEndian.Uint64(b)))
+		}
+	case Uint64:
+		return func(a, b []byte) int {
+			return cmp.Compare(binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b))
 		}
 	case Double:
 		return func(a, b []byte) int {

@@ -162,6 +162,9 @@ func schemaElement(c Column) format.SchemaElement {
 	case String:
 		s.ConvertedType = thrift.New(deprecated.UTF8)
 		s.LogicalType = format.LogicalType{Value: new(format.StringType)}
+	case Uint64:
+		s.ConvertedType = thrift.New(deprecated.Uint64)
+		s.LogicalType = format.LogicalType{Value: &format.IntType{BitWidth: 64, IsSigned: false}}
 	case Timestamp:
 		s.ConvertedType = thrift.New(deprecated.TimestampMicros)
 		s.LogicalType = format.LogicalType{Value: &format.TimestampType{IsAdjustedToUTC: true, Unit: format.TimeUnit{Value: new(format.MicroSeconds)}}}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	pq "github.com/parquet-go/parquet-go"
@@ -115,6 +116,9 @@ func TestOrderGroupsAndBounds(t *testing.T) {
 			}
 		}
 		checkOrder(t, f, file)
+		if v, _ := file.Lookup("landfall.schema"); v != strconv.Itoa(table.SchemaVersion) {
+			t.Errorf("%s says schema %q, manifests say %d", f.Target, v, table.SchemaVersion)
+		}
 	}
 }
 
@@ -194,6 +198,8 @@ func checkOrder(t *testing.T, f stream.Staged, file *pq.File) {
 		by = []string{"sensor", "event_time"}
 	case table.Window:
 		by = []string{"sensor", "window_start"}
+	case table.Log:
+		by = []string{"_gateway", "_log", "next_offset"}
 	}
 	var rows [][]pq.Value
 	for _, g := range file.RowGroups() {

@@ -71,16 +71,16 @@ tables = {}
 for arg in sys.argv[2:]:
     name, path = arg.split("=", 1)
     tables.setdefault(name, []).append(path)
-def duck(files):
+def duck(files, at):
     import duckdb
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
-    return con.execute("SELECT * FROM read_parquet(?, hive_partitioning = false) WHERE _offset >= 0 AND _offset < 1000000000", [files]).to_arrow_table()
-def pola(files):
+    return con.execute(f"SELECT * FROM read_parquet(?, hive_partitioning = false) WHERE {at} >= 0 AND {at} < 1000000000", [files]).to_arrow_table()
+def pola(files, at):
     import polars
-    return polars.scan_parquet(files, hive_partitioning=False).filter(polars.col("_offset") >= 0).collect().to_arrow()
-def arrow(files):
-    return pyarrow.concat_tables(pp.read_table(f, partitioning=None, page_checksum_verification=True, filters=[("_offset", ">=", 0)]) for f in files)
+    return polars.scan_parquet(files, hive_partitioning=False).filter(polars.col(at) >= 0).collect().to_arrow()
+def arrow(files, at):
+    return pyarrow.concat_tables(pp.read_table(f, partitioning=None, page_checksum_verification=True, filters=[(at, ">=", 0)]) for f in files)
 def canonical(v):
     if v is None: return "NULL"
     if isinstance(v, bool): return "1" if v else "0"
@@ -89,8 +89,8 @@ def canonical(v):
     return str(v)
 out = {}
 for table, files in tables.items():
-    t = {"duckdb": duck, "polars": pola, "pyarrow": arrow}[sys.argv[1]](files)
-    t = t.sort_by([(c, "ascending") for c in ("_offset", "_row") if c in t.column_names])
+    t = {"duckdb": duck, "polars": pola, "pyarrow": arrow}[sys.argv[1]](files, "next_offset" if table == "log" else "_offset")
+    t = t.sort_by([(c, "ascending") for c in ("_offset", "_row", "next_offset") if c in t.column_names])
     out[table] = {}
     for name in t.column_names:
         c = t.column(name)

@@ -25,6 +25,7 @@ type Values interface {
 	About() Column
 	IsNull(row int) bool
 	Int(row int) int64     // Int32, Int64, Timestamp
+	Uint(row int) uint64   // Uint64
 	Float(row int) float64 // Double
 	Bool(row int) bool     // Bool
 	Text(row int) string   // String
@@ -61,6 +62,7 @@ func NewGatherer(names []table.Name) *Gatherer {
 		gather(&t.lates, func(b *table.Batch) []table.LateRow { return b.Lates }),
 		gather(&t.losses, func(b *table.Batch) []table.LossRow { return b.Losses }),
 		gather(&t.conflicts, func(b *table.Batch) []table.ConflictRow { return b.Conflicts }),
+		gather(&t.logs, func(b *table.Batch) []table.LogRow { return b.Logs }),
 		gather(&t.records, func(b *table.Batch) []table.RecordRow { return b.Records }),
 	}
 	return &Gatherer{slices.DeleteFunc(all, func(g gatherer) bool { return !slices.Contains(names, g.gathered().Table) })}
@@ -116,10 +118,13 @@ func (g *gatheredRows[R]) reset() {
 // About gives the column.
 func (c *Column) About() Column { return *c }
 
-// Int, Float, Bool, Text and Bytes are for the types that have no such values.
+// Int, Uint, Float, Bool, Text and Bytes are for the types that have no such values.
 
 // Int implements Values.
 func (c *Column) Int(int) int64 { return 0 }
+
+// Uint implements Values.
+func (c *Column) Uint(int) uint64 { return 0 }
 
 // Float implements Values.
 func (c *Column) Float(int) float64 { return 0 }

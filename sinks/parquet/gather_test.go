@@ -22,6 +22,8 @@ func gatheredText(v Values, i int) string {
 		return "0"
 	case Int32, Int64, Timestamp:
 		return fmt.Sprint(v.Int(i))
+	case Uint64:
+		return fmt.Sprint(v.Uint(i))
 	case Double:
 		return fmt.Sprintf("%016x", math.Float64bits(v.Float(i)))
 	case String:

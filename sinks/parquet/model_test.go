@@ -30,6 +30,12 @@ func modelValue(row reflect.Value, c Column) string {
 	if c.Name == "dup_offset" && row.FieldByName("DupLog").String() == "" {
 		return "NULL"
 	}
+	if c.Name == "previous_end" && row.FieldByName("Previous").String() == "" {
+		return "NULL"
+	}
+	if name == "previouslog" {
+		name = "previous"
+	}
 	f := row.FieldByNameFunc(func(s string) bool { return strings.ToLower(s) == name })
 	if !f.IsValid() {
 		panic("no field for column " + c.Name)
@@ -56,6 +62,11 @@ func text(f reflect.Value) string {
 		return fmt.Sprint(int64(v))
 	case record.Offset:
 		return fmt.Sprint(uint64(v))
+	case record.Hash:
+		if v == (record.Hash{}) {
+			return "NULL"
+		}
+		return v.String()
 	case []byte:
 		return fmt.Sprintf("%x", v)
 	case fmt.Stringer:
@@ -88,7 +99,7 @@ func batchTables(b *table.Batch) map[table.Name]reflect.Value {
 		table.AISBaseStation: reflect.ValueOf(b.BaseStations), table.AISAtoN: reflect.ValueOf(b.AtoNs), table.AISBinary: reflect.ValueOf(b.Binaries),
 		table.AISSafety: reflect.ValueOf(b.Safeties), table.AISOther: reflect.ValueOf(b.Others), table.Loss: reflect.ValueOf(b.Losses),
 		table.SensorReading: reflect.ValueOf(b.Readings), table.Conflict: reflect.ValueOf(b.Conflicts),
-		table.Window: reflect.ValueOf(b.Windows), table.Late: reflect.ValueOf(b.Lates),
+		table.Window: reflect.ValueOf(b.Windows), table.Late: reflect.ValueOf(b.Lates), table.Log: reflect.ValueOf(b.Logs),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 
 	"landfall/edge/record"
@@ -60,6 +61,7 @@ func (s *Stage) Write(b *table.Batch) error {
 	t.lates.add(b.Lates, func(r *table.LateRow) record.Micros { return filed(&r.Times) }, landed)
 	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
 	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
+	t.logs.add(b.Logs, func(r *table.LogRow) record.Micros { return r.LandedAt }, landed)
 	t.records.add(b.Records, recordTime, landed)
 	s.count(b)
 	return nil
@@ -86,7 +88,7 @@ func filed(t *table.Times) record.Micros {
 // count keeps Rows and Bytes.
 func (s *Stage) count(b *table.Batch) {
 	typed := len(b.Positions) + len(b.Statics) + len(b.BaseStations) + len(b.AtoNs) + len(b.Binaries) + len(b.Safeties) + len(b.Others) + len(b.Readings) + len(b.Windows) + len(b.Lates)
-	rare := len(b.Losses) + len(b.Conflicts)
+	rare := len(b.Losses) + len(b.Conflicts) + len(b.Logs)
 	s.rows += typed + rare + len(b.Records)
 	s.bytes += int64(typed)*typedRowBytes + int64(rare+len(b.Records))*recordRowBytes
 	for i := range b.Records {
@@ -233,7 +235,7 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	out := newOutput(file)
 	e.out = out
 	defer func() { e.out = nil }()
-	info := map[string]string{"landfall.table": string(b.table), "landfall.task": s.task.String(), "landfall.epoch": s.epoch.String(), "landfall.schema": schemaVersion}
+	info := map[string]string{"landfall.table": string(b.table), "landfall.task": s.task.String(), "landfall.epoch": s.epoch.String(), "landfall.schema": strconv.Itoa(table.SchemaVersion)}
 	if err := writeFile(e, b.cols, e.rowOrder(b), b.sorted, info); err != nil {
 		return errors.Join(err, file.Close())
 	}

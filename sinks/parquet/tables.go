@@ -60,6 +60,7 @@ type lossCols struct {
 	lineageCols
 	count, landed ints[int64]
 	reason        strs
+	digest        uints
 }
 
 func (c *lossCols) declare(d *declaration) {
@@ -67,6 +68,7 @@ func (c *lossCols) declare(d *declaration) {
 	d.int64(&c.count, "count", "", false, "offsets given up, from _offset")
 	d.string(&c.reason, "reason", false, "shed, corrupt, missing, cut_tail")
 	d.time(&c.landed, "landed_at", "the cloud's clock when the loss was declared there; NULL: unknown")
+	d.uint64(&c.digest, "digest", "", true, "what the range adds to the digest of its log, see the table log; NULL: the gateway did not know it")
 }
 
 func (c *lossCols) add(r *table.LossRow) {
@@ -74,6 +76,7 @@ func (c *lossCols) add(r *table.LossRow) {
 	c.count.add(int64(r.Count))
 	c.reason.add(r.Reason)
 	c.landed.add(int64(r.LandedAt))
+	addDigest(&c.digest, r.Digest)
 }
 
 type conflictCols struct {
@@ -101,4 +104,58 @@ func (c *conflictCols) add(r *table.ConflictRow) {
 	c.landed.add(int64(r.LandedAt))
 	c.landing.add(r.LandingLog)
 	c.place.add(r.LandingOffset)
+}
+
+type logCols struct {
+	gateway, log, previous, chain               strs
+	next, previousEnd, opened, watermark, epoch ints[int64]
+	landed                                      ints[int64]
+	digest                                      uints
+	closed                                      bools
+}
+
+func (c *logCols) declare(d *declaration) {
+	d.string(&c.gateway, "_gateway", false, "gateway whose log it is")
+	d.string(&c.log, "_log", false, "the log, 32 hexadecimal digits")
+	d.int64(&c.next, "next_offset", "", false, "every offset below it stands in record, or in a range of loss")
+	d.string(&c.previous, "previous_log", true, "log of that gateway before this one, as this log's first record names it; NULL: the first of its gateway, or opened_at is NULL")
+	d.int64(&c.previousEnd, "previous_end", "", true, "where that log ended, or at least, where its gateway had lost the end of it; NULL: as previous_log")
+	d.time(&c.opened, "opened_at", "the gateway's wall clock when it opened the log; NULL: the first record does not say it (a recording that was replayed), or was lost")
+	d.uint64(&c.digest, "digest", "", true, "sum of the digests of all records below next_offset, modulo 2^64, as the gateway made it when it captured them; see below; NULL: not known")
+	d.string(&c.chain, "chain", true, "hash of the block that ends at next_offset, 32 hexadecimal digits; NULL: a range of loss ends there")
+	d.bool(&c.closed, "closed", false, "the gateway has opened a newer log that names this one as the log before it")
+	d.time(&c.watermark, "watermark", "the gateway's watermark: no event older than it was expected then; NULL: it had none")
+	d.int64(&c.epoch, "epoch", "", false, "epoch of the task that wrote the row")
+	d.time(&c.landed, "landed_at", "the cloud's clock when the newest of what the row says was durable there; NULL: unknown")
+}
+
+func (c *logCols) add(r *table.LogRow) {
+	c.gateway.add(r.Gateway)
+	c.log.add(r.Log)
+	c.next.add(int64(r.NextOffset))
+	c.previous.addOrNull(r.Previous)
+	if r.Previous == "" {
+		c.previousEnd.add(null64)
+	} else {
+		c.previousEnd.add(int64(r.PreviousEnd))
+	}
+	c.opened.add(int64(r.OpenedAt))
+	addDigest(&c.digest, r.Digest)
+	if r.Chain == (record.Hash{}) {
+		c.chain.addIndex(noKey)
+	} else {
+		c.chain.add(r.Chain.String())
+	}
+	c.closed.set(r.Closed)
+	c.watermark.add(int64(r.Watermark))
+	c.epoch.add(int64(r.Epoch))
+	c.landed.add(int64(r.LandedAt))
+}
+
+// keys sorts by (_gateway, _log, next_offset).
+func (c *logCols) keys(dst []key) {
+	g, l := ranks(c.gateway.keys), ranks(c.log.keys)
+	for i := range dst {
+		dst[i] = key{g[c.gateway.at(i)]*uint32(len(l)) + l[c.log.at(i)], uint32(i), c.next.at(i)}
+	}
 }

@@ -14,10 +14,6 @@ import (
 	"landfall/sinks/object"
 )
 
-// schemaVersion stands in every file's footer; it changes with a column, like
-// the schema of manifests.
-const schemaVersion = "3"
-
 // errVerify says that a staged file does not read back as it was written.
 var errVerify = errors.New("staged file reads back differently")
 
@@ -66,7 +62,7 @@ func verifyHash(r object.ReadFile, f *stream.Staged) error {
 // verifyOffsets compares a sum over every _offset, which any change of one
 // value changes.
 func verifyOffsets(file *pq.File, b *bucket) error {
-	const offsets = 2 // after _gateway and _log, in every table
+	const offsets = 2 // after _gateway and _log, in every table; next_offset in log
 	col := b.cols[offsets].(*ints[int64])
 	var want, got uint64
 	for i := range b.n {

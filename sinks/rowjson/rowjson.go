@@ -6,7 +6,8 @@
 // Out: bytes, appended. Columns stand in their order in the file, without those
 // that are NULL; a time is RFC 3339 in UTC with six digits of a second, bytes are
 // base64, a number is the shortest text that reads back as the same, and what JSON
-// has no number for (NaN, infinity) is null.
+// has no number for (NaN, infinity) is null. An unsigned number of 64 bits is a
+// string of decimal digits: many readers keep numbers as DOUBLE, which has 53.
 //
 // Everything here is pure.
 package rowjson
@@ -50,6 +51,8 @@ func appendValue(dst []byte, c parquet.Values, row int) []byte {
 		return strconv.AppendBool(dst, c.Bool(row))
 	case parquet.Int32, parquet.Int64:
 		return strconv.AppendInt(dst, c.Int(row), 10)
+	case parquet.Uint64:
+		return AppendUint(dst, c.Uint(row))
 	case parquet.Timestamp:
 		return AppendTime(dst, c.Int(row))
 	case parquet.Double:
@@ -59,6 +62,12 @@ func appendValue(dst []byte, c parquet.Values, row int) []byte {
 	default: // parquet.String
 		return AppendString(dst, c.Text(row))
 	}
+}
+
+// AppendUint appends an unsigned number of 64 bits as a string.
+func AppendUint(dst []byte, v uint64) []byte {
+	dst = append(dst, '"')
+	return append(strconv.AppendUint(dst, v, 10), '"')
 }
 
 // AppendTime appends microseconds since 1970 UTC as a string.
