@@ -13,29 +13,6 @@ type gatewayState struct {
 	Log       record.LogID  // its newest log
 }
 
-// logCodec writes a log's state, version 1, under its 16 bytes.
-type logCodec struct{}
-
-// Version implements state.Codec.
-func (logCodec) Version() uint16 { return 1 }
-
-// AppendKey implements state.Codec.
-func (logCodec) AppendKey(dst []byte, k record.LogID) []byte { return append(dst, k[:]...) }
-
-// AppendValue implements state.Codec.
-func (logCodec) AppendValue(dst []byte, v logState) []byte { return v.encode(dst) }
-
-// DecodeKey implements state.Codec.
-func (logCodec) DecodeKey(_ uint16, p []byte) (record.LogID, error) {
-	if len(p) != 16 {
-		return record.LogID{}, fmt.Errorf("decode log key of %d bytes: %w", len(p), record.ErrCorrupt)
-	}
-	return record.LogID(p), nil
-}
-
-// DecodeValue implements state.Codec.
-func (logCodec) DecodeValue(_ uint16, p []byte) (logState, error) { return decodeLogState(p) }
-
 // gatewayCodec writes version 1. Key: the name. Value: varint watermark, 16
 // bytes log.
 type gatewayCodec struct{}

@@ -1,10 +1,9 @@
 package task
 
 import (
-	"encoding/binary"
-	"fmt"
 	"slices"
 
+	"landfall/decoders/ais"
 	"landfall/edge/record"
 )
 
@@ -43,7 +42,25 @@ type logState struct {
 	Next    record.Offset // the next offset expected
 	Hash    record.Hash   // chained hash at Next; zero after a loss: any Prev is taken
 	Gaps    uint64        // blocks that came beyond Next: the log is red
-	Recent  []boundary    // newest last, at most keptBoundaries
+	// Digest is that of the log below Next, as the block that ends there says it.
+	// Not Valid: that block says none, because its gateway kept none, or because it
+	// is a loss of which the gateway did not know it. A later block that says one
+	// makes it known again.
+	Digest ais.Opt[record.Digest]
+	// Previous, PreviousEnd and OpenedAt are what the log's first record says:
+	// the log before this one (zero: none), where that ended, or at least, and when
+	// this one was opened (record.NoTime: the first record is no opening, or was
+	// lost, or was taken by a version that did not keep it).
+	Previous    record.LogID
+	PreviousEnd record.Offset
+	OpenedAt    record.Micros
+	Closed      bool       // the gateway has opened a newer log, which names this one
+	Recent      []boundary // newest last, at most keptBoundaries
+}
+
+// newLogState is the state of a log of which nothing was taken.
+func newLogState() logState {
+	return logState{Digest: ais.Some(record.Digest(0)), OpenedAt: record.NoTime}
 }
 
 // ruling is a verdict with its reason, for the tables loss and conflict.
@@ -117,8 +134,24 @@ func judgeOld(st *logState, h *record.Header, hash record.Hash) ruling {
 	return ruling{Verdict: dropUnchecked}
 }
 
-// advance notes that a block was taken.
-func (st *logState) advance(h *record.Header, hash record.Hash) {
+// lossDigest is what the offsets from Next to the end of a loss add to the log's
+// digest, where it is known before and after them. digest is what the loss says
+// of the whole log below its end, so a loss that begins below Next needs no more.
+func (st *logState) lossDigest(digest ais.Opt[record.Digest]) ais.Opt[record.Digest] {
+	if !st.Digest.Valid || !digest.Valid {
+		return ais.Opt[record.Digest]{}
+	}
+	return ais.Some(digest.Value - st.Digest.Value)
+}
+
+// open takes what the log's first record says.
+func (st *logState) open(o *record.Opening) {
+	st.Previous, st.PreviousEnd, st.OpenedAt = o.Prev, o.PrevEnd, o.OpenedAt
+}
+
+// advance notes that a block was taken; digest is what it says of the log below
+// its end.
+func (st *logState) advance(h *record.Header, hash record.Hash, digest ais.Opt[record.Digest]) {
 	if h.Kind == record.BlockLoss {
 		hash = record.Hash{}
 	}
@@ -127,7 +160,7 @@ func (st *logState) advance(h *record.Header, hash record.Hash) {
 		st.Recent = st.Recent[1:] // what an older copy of st sees does not change
 	}
 	st.Recent = append(st.Recent, b)
-	st.Next, st.Hash = h.End(), hash
+	st.Next, st.Hash, st.Digest = h.End(), hash, digest
 }
 
 // trim forgets all but the newest boundaries of a log that is not written any
@@ -138,39 +171,4 @@ func (st *logState) trim() bool {
 	}
 	st.Recent = slices.Clone(st.Recent[len(st.Recent)-keptOfOldLogs:])
 	return true
-}
-
-// encode gives the state's bytes, version 1: uvarint length and gateway, uvarint Next, 16 bytes Hash, uvarint Gaps, then the boundaries,
-// oldest first: uvarint First, uvarint Count, 16 bytes Hash each.
-func (st *logState) encode(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(st.Gateway)))
-	dst = append(dst, st.Gateway...)
-	dst = binary.AppendUvarint(dst, uint64(st.Next))
-	dst = append(dst, st.Hash[:]...)
-	dst = binary.AppendUvarint(dst, st.Gaps)
-	for _, b := range st.Recent {
-		dst = binary.AppendUvarint(dst, uint64(b.First))
-		dst = binary.AppendUvarint(dst, uint64(b.Count))
-		dst = append(dst, b.Hash[:]...)
-	}
-	return dst
-}
-
-// decodeLogState reads what encode wrote. Error: record.ErrCorrupt.
-func decodeLogState(p []byte) (logState, error) {
-	r := record.NewFields(p)
-	var st logState
-	st.Gateway = string(r.Bytes())
-	st.Next = record.Offset(r.Uvarint())
-	copy(st.Hash[:], r.Take(16))
-	st.Gaps = r.Uvarint()
-	for !r.Bad() && len(r.Rest()) > 0 {
-		b := boundary{First: record.Offset(r.Uvarint()), Count: uint32(r.Uvarint())}
-		copy(b.Hash[:], r.Take(16))
-		st.Recent = append(st.Recent, b)
-	}
-	if r.Bad() || len(st.Recent) > keptBoundaries {
-		return logState{}, fmt.Errorf("decode log state: %w", record.ErrCorrupt)
-	}
-	return st, nil
 }

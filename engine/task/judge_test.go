@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"landfall/decoders/ais"
 	"landfall/edge/record"
 	"landfall/engine/landing"
 	"landfall/engine/operator"
@@ -17,6 +18,7 @@ import (
 type testLog struct {
 	id     record.LogID
 	blocks [][]byte
+	digest record.Digest // of all of it; where the blocks carry one
 }
 
 // newTestLog makes a log of the given block sizes (in records).
@@ -51,7 +53,7 @@ func feed(t testing.TB, st *logState, known *bool, gateway string, block []byte)
 	r := judge(st, *known, gateway, &b.Header, hash)
 	if r.Verdict == take || r.Verdict == takeLoss {
 		st.Gateway, *known = gateway, true
-		st.advance(&b.Header, hash)
+		st.advance(&b.Header, hash, ais.Opt[record.Digest]{})
 	}
 	return r
 }
@@ -222,11 +224,11 @@ func TestLogStateRoundTrip(t *testing.T) {
 		feed(t, &st, &known, "gateway-1", b)
 	}
 	st.Gaps = 2
-	got, err := decodeLogState(st.encode(nil))
+	got, err := logCodec{}.DecodeValue(2, logCodec{}.AppendValue(nil, st))
 	if err != nil || !reflect.DeepEqual(got, st) {
 		t.Errorf("got %+v, %v; want %+v", got, err, st)
 	}
-	if _, err := decodeLogState([]byte{200}); err == nil {
+	if _, err := (logCodec{}).DecodeValue(2, []byte{200}); err == nil {
 		t.Error("half a length was read")
 	}
 }
@@ -234,11 +236,21 @@ func TestLogStateRoundTrip(t *testing.T) {
 // FuzzLogState: no bytes make decoding panic or give more than its bound.
 func FuzzLogState(f *testing.F) {
 	st := logState{Gateway: "g", Next: 4, Recent: []boundary{{First: 0, Count: 4}}}
-	f.Add(st.encode(nil))
+	f.Add(logCodec{}.AppendValue(nil, st))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		st, err := decodeLogState(p)
-		if err == nil && len(st.Recent) > keptBoundaries {
-			t.Fatal("more boundaries than are kept")
+		for version := uint16(1); version <= (logCodec{}).Version(); version++ {
+			st, err := logCodec{}.DecodeValue(version, p)
+			if err == nil && len(st.Recent) > keptBoundaries {
+				t.Fatal("more boundaries than are kept")
+			}
+		}
+		st, err := logCodec{}.DecodeValue(2, p)
+		if err != nil {
+			return
+		}
+		again, err := logCodec{}.DecodeValue(2, logCodec{}.AppendValue(nil, st))
+		if err != nil || !reflect.DeepEqual(again, st) {
+			t.Fatalf("%+v became %+v, %v", st, again, err)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"landfall/decoders/ais"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
@@ -33,10 +34,11 @@ type processor struct {
 	counters *Counters
 	context  operator.Context // of the block at hand
 	sources  map[string]string
+	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
-	p := &processor{state: state.New(), counters: c, sources: map[string]string{}}
+	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -82,6 +84,9 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 	}
 	hash := record.HashBlock(l.Block)
 	st, known := p.logs.Get(b.Log)
+	if !known {
+		st = newLogState()
+	}
 	r := judge(&st, known, l.Gateway, &b.Header, hash)
 	if l.Conflict && (r.Verdict == take || r.Verdict == takeLoss) {
 		// Ingest refused it, so the gateway sends what is right again.
@@ -106,12 +111,18 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 	}
 	st.Gateway = l.Gateway
 	gate := p.gateway(l.Gateway, b.Log, known)
+	var digest ais.Opt[record.Digest]
+	digest.Value, digest.Valid = b.Digest()
+	p.touch(b.Log, st.Next, l.LandedAt)
 	if r.Verdict == takeLoss {
-		p.loss(l, &b, r.From, out)
+		p.loss(l, &b, r.From, st.lossDigest(digest), out)
 	} else {
 		p.records(l, &b, gate.Watermark, out)
 	}
-	st.advance(&b.Header, hash)
+	if !known {
+		p.opened(l, &b, &st)
+	}
+	st.advance(&b.Header, hash, digest)
 	p.logs.Put(b.Log, st)
 	p.watermark(l.Gateway, gate, &b, out)
 	return nil
@@ -148,7 +159,7 @@ func (p *processor) gateway(name string, log record.LogID, known bool) gatewaySt
 	return g
 }
 
-func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset, out *table.Batch) {
+func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset, digest ais.Opt[record.Digest], out *table.Batch) {
 	reason := ""
 	for a := range b.Annotations {
 		if a.Type == record.AnnLoss {
@@ -156,7 +167,7 @@ func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset,
 		}
 	}
 	out.Losses = append(out.Losses, table.LossRow{
-		Gateway: l.Gateway, Log: b.Log.String(), Offset: from, Count: uint64(b.End() - from), Reason: reason, LandedAt: l.LandedAt,
+		Gateway: l.Gateway, Log: b.Log.String(), Offset: from, Count: uint64(b.End() - from), Reason: reason, LandedAt: l.LandedAt, Digest: digest,
 	})
 	p.counters.Lost.Add(uint64(b.End() - from))
 }

@@ -3,7 +3,12 @@ package task
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"testing"
 
 	"landfall/edge/record"
 	"landfall/engine/stream"
@@ -14,14 +19,15 @@ import (
 // outlive the task, as files would.
 type memorySink struct {
 	mu        sync.Mutex
-	staged    map[string][]string // rows by staged name
-	published map[string][]string // rows by target
-	block     chan struct{}       // not nil: Publish waits for it
-	sealing   func()              // not nil: called by Seal
+	staged    map[string][]string       // rows by staged name
+	published map[string][]string       // rows by target
+	logs      map[string][]table.LogRow // those of log by staged name, then by target
+	block     chan struct{}             // not nil: Publish waits for it
+	sealing   func()                    // not nil: called by Seal
 }
 
 func newMemorySink() *memorySink {
-	return &memorySink{staged: map[string][]string{}, published: map[string][]string{}}
+	return &memorySink{staged: map[string][]string{}, published: map[string][]string{}, logs: map[string][]table.LogRow{}}
 }
 
 func (s *memorySink) Name() string { return "memory" }
@@ -50,7 +56,7 @@ func (s *memorySink) Publish(ctx context.Context, staged []stream.Staged) error 
 			return fmt.Errorf("publish %s: not staged", f.Name)
 		}
 		if ok {
-			s.published[f.Target] = rows
+			s.published[f.Target], s.logs[f.Target] = rows, s.logs[f.Name]
 			delete(s.staged, f.Name)
 		}
 	}
@@ -84,10 +90,44 @@ func (s *memorySink) rows() []string {
 	return all
 }
 
+// checkLogs checks that each published epoch has a row of log for exactly the
+// logs of which it has records, with where they end, and returns the last row of
+// each.
+func (s *memorySink) checkLogs(t *testing.T) map[string]table.LogRow {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := make(map[string]table.LogRow)
+	for _, target := range slices.Sorted(maps.Keys(s.published)) {
+		ends := make(map[string]record.Offset)
+		for _, row := range s.published[target] {
+			if f := strings.Fields(row); f[3] == "record" {
+				offset, err := strconv.ParseUint(f[2], 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ends[f[1]] = max(ends[f[1]], record.Offset(offset)+1)
+			}
+		}
+		for _, r := range s.logs[target] {
+			if ends[r.Log] != r.NextOffset || !strings.HasSuffix(target, stream.Epoch(r.Epoch).Padded()) {
+				t.Errorf("%s: log %s of %s to %s of epoch %d, its records end at %s", target, r.Log, r.Gateway, r.NextOffset, r.Epoch, ends[r.Log])
+			}
+			delete(ends, r.Log)
+			last[r.Log] = r
+		}
+		for log := range ends {
+			t.Errorf("%s: log %s has records and no row", target, log)
+		}
+	}
+	return last
+}
+
 type memoryStage struct {
 	sink         *memorySink
 	name, target string
 	lines        []string
+	logs         []table.LogRow
 }
 
 func rowName(gateway, log string, offset record.Offset, what string) string {
@@ -95,6 +135,7 @@ func rowName(gateway, log string, offset record.Offset, what string) string {
 }
 
 func (s *memoryStage) Write(b *table.Batch) error {
+	s.logs = append(s.logs, b.Logs...)
 	for _, r := range b.Records {
 		s.lines = append(s.lines, rowName(r.Gateway, r.Log, r.Offset, "record"))
 	}
@@ -130,7 +171,7 @@ func (s *memoryStage) Seal(ctx context.Context) ([]stream.Staged, error) {
 	}
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
-	s.sink.staged[s.name] = s.lines
+	s.sink.staged[s.name], s.sink.logs[s.name] = s.lines, s.logs
 	return []stream.Staged{{
 		Sink: "memory", Table: table.Record, Name: s.name, Target: s.target, Rows: int64(len(s.lines)),
 		SHA256: fmt.Sprintf("%064d", len(s.lines)),

@@ -201,11 +201,12 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 			return err
 		}
 	}
+	batch := l.writer.next()
 	if final { // nothing more will come to any window
-		batch := l.writer.next()
 		l.processor.window.Finish(batch)
-		l.writer.write(batch)
 	}
+	logs := l.processor.endEpoch(l.committer.Manifest().Epoch+1, batch)
+	l.writer.write(batch)
 	stages, err := l.finish()
 	if err != nil {
 		return fmt.Errorf("stage rows up to %s+%d: %w", l.position.Log, l.position.Offset, err)
@@ -215,7 +216,7 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 	}
 	watermarks := l.processor.watermarks()
 	err = l.committer.Commit(ctx, checkpoint.Cut{
-		Position: l.position, Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Final: final,
+		Position: l.position, Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Logs: logs, Final: final,
 	})
 	if err != nil {
 		return err

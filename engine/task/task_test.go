@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"landfall/decoders/ais"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
@@ -31,6 +32,7 @@ func capturedLog(t testing.TB, id byte, blocks, records int) testLog {
 	l := testLog{id: record.LogID{id}}
 	var b record.Builder
 	var prev record.Hash
+	d := record.NewDigester(l.id)
 	for i := range blocks {
 		b.Reset()
 		for k := range records {
@@ -43,6 +45,8 @@ func capturedLog(t testing.TB, id byte, blocks, records int) testLog {
 		if err := b.Annotate(mark.Annotation()); err != nil {
 			t.Fatal(err)
 		}
+		l.digest += b.DigestAt(&d, record.Offset(i*records))
+		b.SetDigest(l.digest)
 		block := slices.Clone(b.Seal(l.id, record.Offset(i*records), prev))
 		l.blocks, prev = append(l.blocks, block), record.HashBlock(block)
 	}
@@ -320,6 +324,12 @@ func TestCrashesBetweenBlocks(t *testing.T) {
 		}
 		cancel()
 		sameRows(t, r.sink.rows(), wantRows)
+		last := r.sink.checkLogs(t)
+		for g, l := range logs {
+			if row := last[l.id.String()]; row.Gateway != g || row.NextOffset != 90 || row.Digest != ais.Some(l.digest) || row.Chain != record.HashBlock(l.blocks[29]) || row.Watermark != 29_000 {
+				t.Errorf("seed %d: the last row of %s is %+v", seed, l.id, row)
+			}
+		}
 	}
 	if conflicts == 0 {
 		t.Fatal("no seed made a conflict")
