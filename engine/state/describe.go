@@ -47,3 +47,33 @@ func Describe(data []byte) (Description, error) {
 	}
 	return d, nil
 }
+
+// Entries calls take with each entry of one table of an object, in the object's
+// order, with the version of the table's codec; a value is nil where the key was
+// deleted. What it passes is valid until it returns. Errors: ErrCorrupt,
+// ErrVersion, and the first of take.
+func Entries(data []byte, table string, take func(version uint16, key, value []byte) error) error {
+	h, body, err := open(data)
+	if err != nil {
+		return err
+	}
+	for range h.tables {
+		var s section
+		if s, body, err = cutSection(body); err != nil {
+			return err
+		}
+		if s.name != table {
+			continue
+		}
+		for entries := s.entries; len(entries) > 0; {
+			var key, value []byte
+			if key, value, entries, err = cutEntry(entries); err != nil {
+				return err
+			}
+			if err := take(s.version, key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
