@@ -30,10 +30,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
+	"landfall/engine/table"
 )
 
 // Config says what to audit.
@@ -45,9 +45,12 @@ type Config struct {
 	Lake string
 	// Files reads the tables where Lake is no directory; nil: Lake in FS.
 	Files Files
-	// Checkpoints holds the tasks' manifests; nil: every file counts, and the
-	// result says that it is not known how far the lake is published.
+	// Checkpoints holds the tasks' HEADs, manifests, state and ledgers; nil: every
+	// file counts, nothing says what has to be there, and the lake is not exact.
 	Checkpoints checkpoint.Store
+	// Level is how much is checked. Empty: LevelFiles, but LevelOffsets where a
+	// task has no ledger.
+	Level Level
 	// EdgeLogs are gateways' log directories, to be compared byte by byte; none:
 	// no comparison. They are not changed and not locked; an edge that runs on
 	// one may remove what is being read, which is an error.
@@ -58,6 +61,12 @@ type Config struct {
 func (c Config) Validate() error {
 	if c.Lake == "" {
 		return errors.New("audit: Lake is missing")
+	}
+	if c.Level != "" && c.Level.number() < 0 {
+		return fmt.Errorf("audit: Level is %q, want one of %v", c.Level, Levels())
+	}
+	if c.Level == LevelValues {
+		return errors.New("audit: level values is not there yet")
 	}
 	return nil
 }
@@ -71,7 +80,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.FS == nil {
 		c.FS = durable.OS{}
 	}
-	a := &audit{Config: c, logs: make(map[logKey]*logState), final: make(map[string]bool), key: newHashKey(), result: &Result{Lake: c.Lake}}
+	a := newAudit(c)
 	if err := a.run(ctx); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", c.Lake, err)
 	}
@@ -81,11 +90,33 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 // audit is one run.
 type audit struct {
 	Config
-	key    hashKey
-	logs   map[logKey]*logState
-	final  map[string]bool // tasks whose landing log ended and is wholly published
-	edge   *edgeLogs
-	result *Result
+	key      hashKey
+	level    Level // that is checked
+	logs     map[logKey]*logState
+	tasks    map[string]*taskState
+	expected map[string]*expectedFile // files that ledgers name, by name
+	gone     map[string]bool          // files that are found missing already
+	edge     *edgeLogs
+	result   *Result
+	found    findings
+
+	topics bool // topics are audited, not a lake
+	// anchored says that checkpoints say of every log how far it came, so that
+	// one that they do not name is none.
+	anchored bool
+	file     lakeFile // that is being read
+	group    *group   // of the epoch that is being read
+}
+
+func newAudit(c Config) *audit {
+	a := &audit{
+		Config: c, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
+		expected: make(map[string]*expectedFile), gone: make(map[string]bool), group: &group{}, result: &Result{Lake: c.Lake},
+	}
+	if a.level == "" {
+		a.level = LevelFiles
+	}
+	return a
 }
 
 // logKey names a log: a gateway's name and the log's id as they stand in the
@@ -95,17 +126,13 @@ type logKey struct{ gateway, log string }
 func (a *audit) log(k logKey) *logState {
 	l, ok := a.logs[k]
 	if !ok {
-		l = &logState{}
+		l = newLogState(k)
 		if a.edge != nil {
 			l.edge = a.edge.logs[k.log]
 		}
 		a.logs[k] = l
 	}
 	return l
-}
-
-func (a *audit) problem(format string, args ...any) {
-	a.result.Problems = append(a.result.Problems, fmt.Sprintf(format, args...))
 }
 
 // run looks at the checkpoints before it lists the files and again after.
@@ -116,11 +143,22 @@ func (a *audit) run(ctx context.Context) error {
 		}
 		a.Files = directory{a.FS, a.Lake}
 	}
+	if len(a.EdgeLogs) > 0 {
+		var err error
+		if a.edge, err = openEdgeLogs(a.Config); err != nil {
+			return err
+		}
+		defer func() { _ = a.edge.Close() }()
+	}
 	first, err := a.heads(ctx)
 	if err != nil {
 		return err
 	}
-	files, err := a.listFiles(ctx)
+	files, err := a.listFiles(ctx, table.Names())
+	if err != nil {
+		return err
+	}
+	objects, err := a.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,25 +166,15 @@ func (a *audit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files = a.published(ctx, files, first, second)
-	if len(a.EdgeLogs) > 0 {
-		if a.edge, err = openEdgeLogs(a.Config); err != nil {
-			return err
-		}
-		defer func() { _ = a.edge.Close() }()
+	if err := a.anchor(ctx, files, objects, first, second); err != nil {
+		return err
 	}
-	for _, f := range files {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := a.read(ctx, f); err != nil {
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrNotExist) {
-				return fmt.Errorf("%s was removed meanwhile: %w", f.name, err)
-			}
-			a.problem("%s cannot be read: %v", f.name, err)
-		}
+	if files, err = a.published(ctx, files); err != nil {
+		return err
 	}
-	a.result.Files = len(files)
+	if err := a.readAll(ctx, files); err != nil {
+		return err
+	}
 	if a.edge != nil {
 		if err := a.compareEdge(ctx); err != nil {
 			return err

@@ -10,154 +10,142 @@ import (
 	"strconv"
 	"strings"
 
-	"landfall/engine/checkpoint"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
+// logTable is the table of the ends of logs.
+const logTable table.Name = "log"
+
+// lakeSink is the name in manifests and ledgers of the sink whose outputs are
+// the lake's files.
+const lakeSink = "parquet"
+
+func isTable(t table.Name) bool { return slices.Contains(table.Names(), t) }
+
 // lakeFile is one published file.
 type lakeFile struct {
-	table table.Name
-	name  string // relative to the lake, with '/'
-	task  string // empty: the name is none of ours
-	epoch stream.Epoch
+	table    table.Name
+	name     string // relative to the lake, with '/'
+	task     string // by its name; empty: it is not named as one of ours
+	epoch    stream.Epoch
+	expected *expectedFile // what the ledger says of it; nil: nothing
 }
 
 // listFiles finds every Parquet file of every audited table, in the order of
-// (task, epoch), in which logs fill up from their beginning.
-func (a *audit) listFiles(ctx context.Context) ([]lakeFile, error) {
+// (task, epoch), in which logs fill up from their beginning. Within an epoch
+// record is first.
+func (a *audit) listFiles(ctx context.Context, tables []table.Name) ([]lakeFile, error) {
 	var files []lakeFile
-	for _, t := range table.Names() {
+	for _, t := range tables {
 		names, err := a.Files.List(ctx, string(t)+"/")
 		if err != nil {
 			return nil, err
 		}
+		var foreign []string
 		for _, name := range names {
-			parts := strings.Split(name, "/")
-			if len(parts) != 3 || !strings.HasPrefix(parts[1], "dt=") {
-				a.problem("%s/%s is no folder of a date", t, parts[1])
+			if !readByGlob(name) {
+				foreign = append(foreign, name)
 				continue
 			}
-			files = append(files, a.nameFile(t, name))
+			files = append(files, nameFile(t, name))
+		}
+		if len(foreign) > 0 {
+			a.note("the table %s holds what is no file of it and what readers do not read: %s", t, several(foreign))
 		}
 	}
+	last := func(f lakeFile) int {
+		if f.table == table.Record {
+			return 0
+		}
+		return 1
+	}
 	slices.SortFunc(files, func(a, b lakeFile) int {
-		return cmp.Or(cmp.Compare(a.task, b.task), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.task, b.task), cmp.Compare(a.epoch, b.epoch), cmp.Compare(last(a), last(b)), cmp.Compare(a.name, b.name))
 	})
 	return files, nil
 }
 
-// nameFile reads "<task>-<epoch, 20 digits>-<n>.parquet". A file of another
-// name counts like any other: whatever is in a table's folder is in the table.
-func (a *audit) nameFile(t table.Name, name string) lakeFile {
+// readByGlob tells whether readers of a table take a file below its folder for
+// one of the table: "*/*.parquet", and everything else that ends like it but
+// for what lies deeper in folders whose names begin with '_' or '.'.
+func readByGlob(name string) bool {
+	if !strings.HasSuffix(name, ".parquet") {
+		return false
+	}
+	parts := strings.Split(name, "/")
+	if len(parts) <= 3 {
+		return true
+	}
+	for _, p := range parts[1:] {
+		if strings.HasPrefix(p, "_") || strings.HasPrefix(p, ".") {
+			return false
+		}
+	}
+	return true
+}
+
+// nameFile reads "<table>/dt=…/<task>-<epoch, 20 digits>-<n>.parquet". A file of
+// another name counts like any other: whatever readers find in a table's folder
+// is in the table.
+func nameFile(t table.Name, name string) lakeFile {
 	f := lakeFile{table: t, name: name}
+	folders := strings.Split(name, "/")
 	parts := strings.Split(strings.TrimSuffix(path.Base(name), ".parquet"), "-")
-	if n := len(parts); n >= 4 && strings.HasSuffix(name, ".parquet") && len(parts[n-2]) == 20 && len(parts[n-3]) == 4 {
+	if n := len(parts); len(folders) == 3 && strings.HasPrefix(folders[1], "dt=") && n >= 4 && len(parts[n-2]) == 20 && len(parts[n-3]) == 4 {
 		if epoch, err := strconv.ParseUint(parts[n-2], 10, 64); err == nil {
 			f.task, f.epoch = strings.Join(parts[:n-2], "-"), stream.Epoch(epoch)
 		}
 	}
-	if f.task == "" {
-		a.problem("%s is not named by a task", name)
-	}
 	return f
 }
 
-// heads reads the tasks' current manifests; none without a store.
-func (a *audit) heads(ctx context.Context) (map[string]checkpoint.Manifest, error) {
-	if a.Checkpoints == nil {
-		return nil, nil
-	}
-	tasks, err := checkpoint.Tasks(ctx, a.Checkpoints)
-	if err != nil {
-		return nil, err
-	}
-	heads := make(map[string]checkpoint.Manifest)
-	for _, id := range tasks {
-		m, err := checkpoint.Load(ctx, a.Checkpoints, id)
-		if err != nil {
-			return nil, err
-		}
-		heads[id.String()] = m
-	}
-	return heads, nil
-}
-
 // published leaves out the files of epochs that are not wholly visible, and
-// tells what the checkpoints and the files say against each other. What was
-// published before the first look is in the list of files; what is newer than
-// the second look nobody committed. Between them the engine may go on.
-func (a *audit) published(ctx context.Context, files []lakeFile, first, second map[string]checkpoint.Manifest) []lakeFile {
+// finds those that nothing published and those that are not there.
+func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, error) {
 	if a.Checkpoints == nil {
 		a.note("no checkpoints were read: how far the lake is published is not known")
-		return files
 	}
-	there := make(map[string]bool, len(files))
+	orphans := make(map[string][]string) // files of tasks without a checkpoint
+	kept := files[:0]
 	for _, f := range files {
-		there[f.name] = true
-	}
-	upTo := make(map[string]stream.Epoch)
-	for _, name := range slices.Sorted(maps.Keys(first)) {
-		m := first[name]
-		t := a.judge(ctx, &m, there)
-		a.result.Tasks = append(a.result.Tasks, t)
-		upTo[name] = stream.Epoch(t.Epoch)
-		a.final[name] = m.Final && t.Pending == 0
-		if len(m.Params) > 0 && !m.Final { // only a bounded input has settings of its own
-			a.note("task %s has not come to the end of its input", name)
+		t := a.tasks[f.task]
+		f.expected = a.expected[f.name]
+		if f.expected != nil {
+			f.expected.seen = true
 		}
-	}
-	return slices.DeleteFunc(files, func(f lakeFile) bool {
-		last, known := second[f.task]
+		stray := Finding{Kind: KindFileStray, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name}
 		switch {
 		case f.task == "":
-			return false
-		case !known:
-			a.problem("%s belongs to no task with a checkpoint", f.name)
-			return false
-		case f.epoch > last.Epoch:
-			a.problem("%s is of an epoch that was never committed; the last is %s", f.name, last.Epoch)
-			return false
+			stray.Detail = fmt.Sprintf("%s is not named by a task: readers of the table read it, and nothing published it", f.name)
+			a.find(stray)
+		case a.Checkpoints == nil:
+		case t == nil:
+			orphans[f.task] = append(orphans[f.task], f.name)
+		case t.manifest == nil: // its checkpoint is a finding already
+		case f.epoch > max(t.last, t.manifest.Epoch):
+			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", f.name, t.last)
+			a.find(stray)
+			continue
+		case f.epoch > t.upTo:
+			continue
+		case a.level.reaches(LevelFiles) && t.ledgered && f.expected == nil && f.epoch > t.below:
+			stray.Detail = fmt.Sprintf("%s was published by no epoch of task %s: readers of the table read it", f.name, f.task)
+			a.find(stray)
 		}
-		return f.epoch > upTo[f.task]
-	})
-}
-
-// lakeSink is the name in manifests of the sink whose outputs are the lake's
-// files.
-const lakeSink = "parquet"
-
-// judge says how far a task is published: up to its first epoch of which a
-// file is not visible. A committed file that is neither visible nor staged is
-// lost.
-func (a *audit) judge(ctx context.Context, m *checkpoint.Manifest, there map[string]bool) Task {
-	t := Task{Task: m.TaskID().String(), Epoch: uint64(m.Epoch)}
-	for _, p := range m.Pending() {
-		whole := true
-		for _, s := range p.Staged {
-			if s.Sink != lakeSink || !isTable(s.Table) || there[s.Target] {
-				continue
-			}
-			// It may have been published since the lake was listed.
-			switch held, err := a.Files.Holds(ctx, s); {
-			case err != nil:
-				a.problem("%s was committed in epoch %s of %s, and where it is cannot be told: %v", s.Target, p.Epoch, t.Task, err)
-			case held:
-				whole = false
-			default:
-				a.problem("%s was committed in epoch %s of %s and is neither published nor staged", s.Target, p.Epoch, t.Task)
-			}
-		}
-		if !whole {
-			t.Pending++
-			t.Epoch = min(t.Epoch, uint64(p.Epoch)-1)
-		}
+		kept = append(kept, f)
 	}
-	return t
-}
-
-func isTable(t table.Name) bool { return slices.Contains(table.Names(), t) }
-
-func (a *audit) note(format string, args ...any) {
-	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+	for _, task := range slices.Sorted(maps.Keys(orphans)) {
+		names := orphans[task]
+		a.find(Finding{Kind: KindUnknown, Task: task, File: several(names),
+			Detail: fmt.Sprintf("%d files belong to task %s, and there is no task with a checkpoint of this name: %s", len(names), task, several(names))})
+	}
+	if !a.level.reaches(LevelFiles) {
+		return kept, nil
+	}
+	listed := make(map[string]bool)
+	for _, t := range table.Names() {
+		listed[string(t)] = true
+	}
+	return kept, a.missingFiles(ctx, listed)
 }

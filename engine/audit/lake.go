@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"landfall/edge/durable"
 	"landfall/engine/stream"
@@ -41,29 +42,45 @@ type directory struct {
 
 func (d directory) at(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
-// List implements Files: of a table the folders of dates and what is in them,
-// of anything else in it the name.
-func (d directory) List(_ context.Context, folder string) ([]string, error) {
-	var names []string
-	days, err := d.fs.ReadDir(d.at(folder))
+// maxDepth is how deep below a table's folder files are looked for.
+const maxDepth = 8
+
+// List implements Files. Symbolic links count as what they lead to, as for
+// readers of the table.
+func (d directory) List(ctx context.Context, folder string) ([]string, error) {
+	return d.list(ctx, strings.TrimSuffix(folder, "/"), nil, maxDepth)
+}
+
+func (d directory) list(ctx context.Context, folder string, names []string, depth int) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	entries, err := d.fs.ReadDir(d.at(folder))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return names, nil
 	}
-	for _, day := range days {
-		at := path.Join(folder, day.Name())
-		if ok, _ := path.Match("dt=*", day.Name()); !ok || !day.IsDir() {
-			names = append(names, at)
-			continue
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := d.fs.Stat(d.at(name))
+			isDir = err == nil && info.IsDir()
 		}
-		entries, err := d.fs.ReadDir(d.at(at))
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			names = append(names, path.Join(at, e.Name()))
+		switch {
+		case !isDir:
+			names = append(names, name)
+		case depth == 0:
+			names = append(names, name+"/…")
+		default:
+			if names, err = d.list(ctx, name, names, depth-1); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return names, err
+	return names, nil
 }
 
 // Open implements Files.

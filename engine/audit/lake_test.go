@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"landfall/decoders/ais"
@@ -65,8 +66,17 @@ func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Off
 	return b
 }
 
-// writeLake publishes each batch as one epoch.
+// writeLake publishes each batch as one epoch, with a ledger that says that it
+// was to be so.
 func writeLake(t testing.TB, batches ...*table.Batch) (dir string, files [][]stream.Staged) {
+	t.Helper()
+	dir, files = writeFiles(t, batches...)
+	writeCheckpoint(t, dir, files, batches...)
+	return dir, files
+}
+
+// writeFiles publishes each batch as one epoch, and leaves no checkpoint.
+func writeFiles(t testing.TB, batches ...*table.Batch) (dir string, files [][]stream.Staged) {
 	t.Helper()
 	dir = t.TempDir()
 	lake, err := object.OpenLake(durable.OS{}, dir)
@@ -97,8 +107,14 @@ func writeLake(t testing.TB, batches ...*table.Batch) (dir string, files [][]str
 	return dir, files
 }
 
+// runAudit audits a lake, with its checkpoints where it has any.
 func runAudit(t testing.TB, c Config) *Result {
 	t.Helper()
+	if c.Checkpoints == nil {
+		if _, err := os.Stat(checkpointsOf(c.Lake)); err == nil {
+			c.Checkpoints = openStore(t, checkpointsOf(c.Lake))
+		}
+	}
 	r, err := Run(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)

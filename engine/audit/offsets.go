@@ -114,6 +114,9 @@ type span struct{ from, to uint64 }
 
 // logState is what is known of one log.
 type logState struct {
+	key       logKey
+	digester  record.Digester
+	isLog     bool // key.log is the id of a log
 	chunks    map[uint64]*chunk
 	last      *chunk // chunk number lastNo
 	lastNo    uint64
@@ -127,6 +130,34 @@ type logState struct {
 	bounded   bool           // its landing log has ended: nothing more will come
 	closedAt  *record.Offset // the end that the next log's opening declares
 	edge      *edgeState
+
+	// What the checkpoints say: claimed of everything below next.
+	claimed       bool
+	next          uint64
+	digest        record.Digest // at next
+	digestKnown   bool
+	chain         record.Hash
+	claimedClosed bool
+
+	// What was summed up, epoch by epoch.
+	sum, lost   record.Digest // of all rows of record; of all rows of loss
+	lostUnknown bool
+	unsummed    uint64  // offsets whose digest nobody knows
+	differs     bool    // a digest was found to differ
+	newestRow   *logRow // of table log, the one with the highest next_offset
+	groupNo     uint64
+	inGroup     *groupLog
+	at          uint64 // the ledger was followed up to here, where the digest was
+	atDigest    record.Digest
+	atKnown     bool
+}
+
+func newLogState(k logKey) *logState {
+	l := &logState{key: k}
+	if id, err := record.ParseLogID(k.log); err == nil && id.String() == k.log {
+		l.isLog, l.digester = true, record.NewDigester(id)
+	}
+	return l
 }
 
 func (l *logState) chunk(offset uint64) *chunk {

@@ -1,27 +1,37 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"landfall/edge/record"
+	"landfall/engine/ledger"
 )
 
 // Result is what an audit found. Its JSON form is stable.
 type Result struct {
-	// Exact says that every captured offset below each log's proven end is
-	// recorded exactly once with all its rows, that nothing was lost and that
-	// nothing contradicts.
+	// Exact says that nothing stands against the lake at Level: every captured
+	// offset below each log's proven end is recorded exactly once with all its
+	// rows, nothing was lost, and nothing contradicts.
 	Exact bool   `json:"exact"`
 	Lake  string `json:"lake"`
+	// Level is what was checked; empty for topics.
+	Level Level  `json:"level,omitempty"`
 	Files int    `json:"files"` // read; of topics, messages
 	Tasks []Task `json:"tasks"`
 	Logs  []Log  `json:"logs"` // by gateway, then in opening order where known
-	// Problems are what makes the lake inexact beside the logs' own counts.
+	// Findings are everything that stands against the lake, at most a hundred of
+	// each kind one by one.
+	Findings []Finding `json:"findings"`
+	// Problems are the findings beside the logs' own counts, as sentences.
 	Problems []string `json:"problems"`
+	// NotChecked is what the level, or what is not known, leaves out.
+	NotChecked []string `json:"not_checked"`
 	// Topics is what an audit of Kafka topics beside the lake found.
 	Topics *Result `json:"topics,omitempty"`
 	// Notes are what the reader should know and does not make it inexact.
@@ -38,6 +48,8 @@ type Task struct {
 	// Pending are committed epochs that are not wholly published yet; their
 	// files were left out.
 	Pending int `json:"pending"`
+	// Ledger names the newest entry that was judged; absent without a ledger.
+	Ledger *ledger.Tip `json:"ledger,omitempty"`
 }
 
 // Tails of a log.
@@ -77,13 +89,13 @@ type Log struct {
 	// Where are the first few ranges that are missing, "from-to", both
 	// included.
 	Where []string `json:"where,omitempty"`
-
-	ordinal int
-}
-
-// exact says that nothing stands against the log.
-func (l *Log) exact() bool {
-	return l.Missing == 0 && l.Duplicated == 0 && l.InLoss == 0 && l.TypedWrong == 0 && l.Conflicts == 0 && l.Differing == 0
+	// Next is the offset up to which the checkpoints say that the log is there;
+	// Anchored is false where none says so.
+	Next     uint64 `json:"next"`
+	Anchored bool   `json:"anchored"`
+	// Digest is that of the log below Next, in decimal, as it was found; empty
+	// where it is not known or was not checked.
+	Digest string `json:"digest,omitempty"`
 }
 
 // maxWhere is how many missing ranges a Log names.
@@ -93,60 +105,139 @@ const maxWhere = 10
 func (a *audit) conclude() {
 	order := a.close()
 	r := a.result
-	r.Tasks, r.Logs = append([]Task{}, r.Tasks...), []Log{} // in JSON an empty list, never null
-	r.Problems, r.Notes = append([]string{}, r.Problems...), append([]string{}, r.Notes...)
-	if len(a.logs) == 0 {
-		a.problem("no captured offset is published here: there is nothing to prove")
+	keys := slices.SortedFunc(maps.Keys(a.logs), func(a, b logKey) int {
+		return cmp.Or(strings.Compare(a.gateway, b.gateway), cmp.Compare(order[a], order[b]), strings.Compare(a.log, b.log))
+	})
+	if len(keys) == 0 {
+		a.find(Finding{Kind: KindEmpty, Detail: "no captured offset is published here: there is nothing to prove"})
 	}
-	var nameless []string
-	for k, l := range a.logs {
-		if n := l.underived(); n > 0 {
-			nameless = append(nameless, fmt.Sprintf("rows of window or late name %d offsets of log %s of %s that are not in record", n, k.log, k.gateway))
+	for _, k := range keys {
+		a.vouch(k, a.logs[k])
+	}
+	r.Logs = []Log{} // in JSON an empty list, never null
+	for _, k := range keys {
+		one := a.logs[k].account(k)
+		if !a.digests() {
+			one.Digest = ""
 		}
-	}
-	slices.Sort(nameless)
-	r.Problems = append(r.Problems, nameless...)
-	r.Exact = len(r.Problems) == 0
-	for k, l := range a.logs {
-		one := l.account(k)
-		one.ordinal = order[k]
-		r.Exact = r.Exact && one.exact()
+		a.countFindings(&one, a.logs[k])
 		r.Logs = append(r.Logs, one)
 	}
-	slices.SortFunc(r.Logs, func(a, b Log) int {
-		if c := strings.Compare(a.Gateway, b.Gateway); c != 0 {
-			return c
+	for _, name := range slices.Sorted(maps.Keys(a.tasks)) {
+		t := a.tasks[name]
+		if t.manifest != nil {
+			r.Tasks = append(r.Tasks, Task{Task: name, Epoch: uint64(t.upTo), Pending: t.pending, Ledger: t.tip})
 		}
-		if a.ordinal != b.ordinal {
-			return a.ordinal - b.ordinal
-		}
-		return strings.Compare(a.Log, b.Log)
-	})
+	}
+	a.notChecked()
+	a.found.close()
+	r.Exact = len(a.found.all) == 0
+	r.Findings = append([]Finding{}, a.found.all...)
+	r.Tasks, r.NotChecked = append([]Task{}, r.Tasks...), append([]string{}, r.NotChecked...)
+	r.Problems, r.Notes = append([]string{}, r.Problems...), append([]string{}, r.Notes...)
 }
 
-// close gives closed logs the end that their successor declares, and says how
+// vouch finds what nothing vouches for, and what is said of a log beside its
+// counts.
+func (a *audit) vouch(k logKey, l *logState) {
+	if n := l.underived(); n > 0 {
+		a.find(k.of(KindDerived, "rows of window or late name %d offsets of log %s of %s that are not in record", n, k.log, k.gateway))
+	}
+	if !l.isLog && (l.recorded > 0 || l.lossRows > 0) {
+		a.find(k.of(KindRow, "rows are of log %q of %s, and a log has 32 hexadecimal digits", k.log, k.gateway))
+	}
+	switch {
+	case l.claimed && a.anchored && l.end > l.next:
+		f := k.of(KindUnknown, "log %s of %s has offsets up to %d, and the checkpoints say that it was taken up to %d", k.log, k.gateway, l.end-1, l.next)
+		f.Offsets = offsets(l.next, l.end)
+		a.find(f)
+	case !l.claimed && a.anchored && l.end > 0:
+		f := k.of(KindUnknown, "log %s of %s has %d records, and no checkpoint knows it", k.log, k.gateway, l.recorded)
+		f.Offsets = offsets(0, l.end)
+		a.find(f)
+	}
+	if r := l.newestRow; r != nil && r.known && !l.claimed && !l.lostUnknown && l.sum+l.lost != r.digest && a.digests() {
+		f := k.of(KindDigest, "the records of log %s of %s are not those that the gateway captured: their digest is %s, and table log says %s", k.log, k.gateway, l.sum+l.lost, r.digest)
+		f.Table, f.File, f.Offsets = logTable, r.file, offsets(0, r.next)
+		a.find(f)
+	}
+}
+
+// countFindings makes findings of the counts of a log.
+func (a *audit) countFindings(one *Log, l *logState) {
+	k := l.key
+	count := func(kind Kind, where, format string, args ...any) {
+		f := k.of(kind, format, args...)
+		f.Offsets = where
+		a.found.add(f)
+	}
+	if one.Missing > 0 {
+		where := strings.Join(one.Where, ", ")
+		count(KindMissing, where, "%d offsets of log %s of %s are neither in record nor in loss: %s", one.Missing, k.log, k.gateway, where)
+	}
+	if one.InLoss > 0 {
+		count(KindLoss, "", "%d offsets of log %s of %s were given up", one.InLoss, k.log, k.gateway)
+	}
+	if one.Conflicts > 0 {
+		count(KindConflict, "", "%d blocks contradict log %s of %s", one.Conflicts, k.log, k.gateway)
+	}
+	if one.Differing > 0 {
+		count(KindEdge, "", "the bytes of log %s of %s differ from the gateway's own log", k.log, k.gateway)
+	}
+	for _, no := range l.numbers() {
+		c, where := l.chunks[no], offsets(no<<chunkBits, (no+1)<<chunkBits)
+		if c.dups > 0 {
+			count(KindDuplicate, where, "%d rows of record are beyond the first of their offset in log %s of %s, among offsets %s", c.dups, k.log, k.gateway, where)
+		}
+		if c.expected != c.found {
+			count(KindTyped, where, "the typed rows of log %s of %s among offsets %s are not those that its records declare: %d, and %d are declared",
+				k.log, k.gateway, where, c.found.n, c.expected.n)
+		}
+	}
+}
+
+// digests tells whether digests were summed up.
+func (a *audit) digests() bool { return a.level.reaches(LevelFiles) }
+
+// notChecked lists what the level and what is not known leave out.
+func (a *audit) notChecked() {
+	r := a.result
+	if a.topics {
+		return
+	}
+	r.Level = a.level
+	r.NotChecked = append(r.NotChecked, a.level.unchecked()...)
+	unsummed, logs := uint64(0), 0
+	for _, l := range a.logs {
+		if l.unsummed > 0 {
+			unsummed, logs = unsummed+l.unsummed, logs+1
+		}
+	}
+	if unsummed > 0 {
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records in %d logs, whose digests their gateways or losses do not tell", unsummed, logs))
+	}
+	if a.Checkpoints == nil || len(a.tasks) == 0 {
+		a.find(Finding{Kind: KindNoAnchor, Detail: "there is no checkpoint: nothing says which logs and files have to be here"})
+	}
+}
+
+// close gives closed logs the end that their successors declare, and says how
 // many logs of its chain stand before each.
 func (a *audit) close() map[logKey]int {
-	next := make(map[logKey]logKey)
+	next := make(map[logKey][]logKey)
 	for k, l := range a.logs {
 		if l.opening == nil || l.opening.Prev.IsZero() {
 			continue
 		}
 		prev := logKey{k.gateway, l.opening.Prev.String()}
-		next[prev] = k
+		next[prev] = append(next[prev], k)
 	}
-	for prev, k := range next {
-		end := a.logs[k].opening.PrevEnd
-		l := a.log(prev)
-		if l.closedAt != nil && *l.closedAt != end {
-			a.problem("log %s of %s is said to end at %s and at %s", prev.log, prev.gateway, *l.closedAt, end)
-		}
-		l.closedAt = &end
-		if a.logs[k].opening.PrevEndUnproven {
-			a.problem("log %s of %s lost its newest segment on the gateway's disk: it ended at %s or after it", prev.log, prev.gateway, end)
-		} else if l.end > uint64(end) {
-			a.problem("log %s of %s has offset %d beyond its end %s", prev.log, prev.gateway, l.end-1, end)
-		}
+	for _, prev := range slices.SortedFunc(maps.Keys(next), func(a, b logKey) int {
+		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.log, b.log))
+	}) {
+		successors := next[prev]
+		slices.SortFunc(successors, func(a, b logKey) int { return strings.Compare(a.log, b.log) })
+		a.closeLog(prev, successors)
 	}
 	depth := make(map[logKey]int)
 	for k := range a.logs {
@@ -163,15 +254,49 @@ func (a *audit) close() map[logKey]int {
 	return depth
 }
 
+// closeLog takes the end of one log from those that name it as the one before
+// them. There can be only one: more are two histories of one gateway.
+func (a *audit) closeLog(prev logKey, successors []logKey) {
+	l := a.log(prev)
+	for i, k := range successors {
+		o := a.logs[k].opening
+		end := uint64(o.PrevEnd)
+		if i > 0 {
+			a.find(k.of(KindLogEnd, "logs %s and %s of %s both follow log %s, which they say ends at %s and at %s: two gateways under one name, or a restored disk",
+				successors[0].log, k.log, k.gateway, prev.log, a.logs[successors[0]].opening.PrevEnd, o.PrevEnd))
+		}
+		if l.closedAt == nil || *l.closedAt < o.PrevEnd {
+			l.closedAt = &o.PrevEnd
+		}
+		f := prev.of(KindLogEnd, "log %s of %s has offset %d beyond its end %d", prev.log, prev.gateway, l.end-1, end)
+		switch {
+		case o.PrevEndUnproven:
+			f.Detail = fmt.Sprintf("log %s of %s lost its newest segment on the gateway's disk: it ended at %d or after it", prev.log, prev.gateway, end)
+		case l.end > end:
+			f.Offsets = offsets(end, l.end)
+		default:
+			continue
+		}
+		a.find(f)
+	}
+}
+
 // account adds one log up.
 func (l *logState) account(k logKey) Log {
 	one := Log{Gateway: k.gateway, Log: k.log, Tail: TailUnproven, Captured: l.end, Recorded: l.recorded, Rejected: l.rejected, Conflicts: l.conflicts}
 	if l.bounded {
 		one.Tail = TailProven
 	}
+	if l.claimed {
+		one.Next, one.Anchored = l.next, true
+		one.Captured = max(one.Captured, l.next)
+	}
 	if l.closedAt != nil {
 		one.Closed, one.Tail = true, TailProven
-		one.Captured = max(l.end, uint64(*l.closedAt))
+		one.Captured = max(one.Captured, uint64(*l.closedAt))
+	}
+	if l.claimed && l.atKnown && l.at == l.next && l.unsummed == 0 && !l.differs {
+		one.Digest = l.atDigest.String()
 	}
 	if e := l.edge; e != nil {
 		one.Compared, one.Differing = e.compared, e.differing
@@ -261,10 +386,17 @@ func (r *Result) words() string {
 	for _, p := range r.Problems {
 		fmt.Fprintf(&b, "problem: %s\n", p)
 	}
+	if len(r.NotChecked) > 0 {
+		fmt.Fprintf(&b, "not checked: %s\n", strings.Join(r.NotChecked, "; "))
+	}
+	at := ""
+	if r.Level != "" {
+		at = fmt.Sprintf(" at level %s", r.Level)
+	}
 	if r.Exact {
-		b.WriteString("EXACT: every offset is there exactly once, with all its rows\n")
+		fmt.Fprintf(&b, "EXACT%s: every offset is there exactly once, with all its rows\n", at)
 	} else {
-		b.WriteString("NOT EXACT\n")
+		fmt.Fprintf(&b, "NOT EXACT%s\n", at)
 	}
 	return b.String()
 }

@@ -68,7 +68,7 @@ func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 		RejectReason *string `json:"reject_reason"`
 	}
 	if err := json.Unmarshal(r.Value, &v); err != nil {
-		a.problem("offset %d of log %s of %s is no JSON: %v", h.offset, h.log, h.gateway, err)
+		a.wrong("offset %d of log %s of %s is no JSON: %v", h.offset, h.log, h.gateway, err)
 	}
 	c := l.chunk(h.offset)
 	c.record(h.offset % chunkSize)
@@ -78,7 +78,7 @@ func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 		l.rejected++
 	}
 	if h.rows > maxRows {
-		a.problem("a row of record at offset %d declares %d typed rows", h.offset, h.rows)
+		a.wrong("a row of record at offset %d declares %d typed rows", h.offset, h.rows)
 		return
 	}
 	for i := range h.rows {
@@ -89,7 +89,7 @@ func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 	}
 	o, err := record.DecodeOpening(v.Raw)
 	if err != nil {
-		a.problem("the opening of log %s of %s cannot be read: %v", h.log, h.gateway, err)
+		a.wrong("the opening of log %s of %s cannot be read: %v", h.log, h.gateway, err)
 		return
 	}
 	l.opening = &o
@@ -101,7 +101,7 @@ func (a *topicAudit) lossRow(l *logState, h headers, r *kgo.Record) {
 		Count uint64 `json:"count"`
 	}
 	if err := json.Unmarshal(r.Value, &v); err != nil || h.offset+v.Count < h.offset {
-		a.problem("a loss at offset %d of log %s of %s cannot be read: %v", h.offset, h.log, h.gateway, err)
+		a.wrong("a loss at offset %d of log %s of %s cannot be read: %v", h.offset, h.log, h.gateway, err)
 		return
 	}
 	l.lossRows++

@@ -55,9 +55,10 @@ func RunTopics(ctx context.Context, c TopicsConfig) (*Result, error) {
 		return nil, err
 	}
 	a := &topicAudit{
-		audit:  audit{logs: make(map[logKey]*logState), final: make(map[string]bool), key: newHashKey(), result: &Result{Lake: c.Name}},
+		audit:  newAudit(Config{Lake: c.Name}),
 		config: c, newer: make(map[string]uint64), newerRows: make(map[string]int),
 	}
+	a.topics = true
 	if err := a.run(ctx); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", c.Name, err)
 	}
@@ -66,7 +67,7 @@ func RunTopics(ctx context.Context, c TopicsConfig) (*Result, error) {
 
 // topicAudit is one run.
 type topicAudit struct {
-	audit
+	*audit
 	config    TopicsConfig
 	published map[string]uint64 // by task: the newest epoch that is judged
 	newer     map[string]uint64 // by task: the newest epoch beyond it that was seen
@@ -97,7 +98,7 @@ func (a *topicAudit) run(ctx context.Context) error {
 	}
 	for _, task := range slices.Sorted(maps.Keys(a.newer)) {
 		if a.newer[task] > after[task] {
-			a.problem("%d rows are of epochs of %s up to %d that no marker names; its marker is at %d", a.newerRows[task], task, a.newer[task], after[task])
+			a.wrong("%d rows are of epochs of %s up to %d that no marker names; its marker is at %d", a.newerRows[task], task, a.newer[task], after[task])
 		}
 	}
 	for _, task := range slices.Sorted(maps.Keys(a.published)) {
@@ -134,6 +135,11 @@ func (a *topicAudit) untold() []string {
 	return names
 }
 
+// wrong takes a finding about topics.
+func (a *topicAudit) wrong(format string, args ...any) {
+	a.find(Finding{Kind: KindTopic, Detail: fmt.Sprintf(format, args...)})
+}
+
 // markers gives the newest committed epoch of each task.
 func (a *topicAudit) markers(ctx context.Context, client *kgo.Client) (map[string]uint64, error) {
 	epochs := make(map[string]uint64)
@@ -142,7 +148,7 @@ func (a *topicAudit) markers(ctx context.Context, client *kgo.Client) (map[strin
 			Epoch uint64 `json:"epoch"`
 		}
 		if err := json.Unmarshal(r.Value, &m); err != nil {
-			a.problem("the marker at %d of %s cannot be read: %v", r.Offset, a.config.Markers, err)
+			a.wrong("the marker at %d of %s cannot be read: %v", r.Offset, a.config.Markers, err)
 			return
 		}
 		epochs[string(r.Key)] = m.Epoch
@@ -164,7 +170,7 @@ func (a *topicAudit) row(name table.Name, r *kgo.Record) {
 	}
 	h, err := parseHeaders(r)
 	if err != nil || h.table != string(name) {
-		a.problem("the message at %d of partition %d of %s is not one of a row of %s: %v", r.Offset, r.Partition, r.Topic, name, err)
+		a.wrong("the message at %d of partition %d of %s is not one of a row of %s: %v", r.Offset, r.Partition, r.Topic, name, err)
 		return
 	}
 	if h.epoch > a.published[h.task] {
@@ -263,7 +269,8 @@ const (
 // epochs, but for those whose tables do not go to Kafka.
 func CompareTopics(lake, topics *Result) {
 	differ := func(format string, args ...any) {
-		topics.Problems, topics.Exact = append(topics.Problems, fmt.Sprintf(format, args...)), false
+		f := Finding{Kind: KindTopic, Detail: fmt.Sprintf(format, args...)}
+		topics.Problems, topics.Findings, topics.Exact = append(topics.Problems, f.Detail), append(topics.Findings, f), false
 	}
 	at := make(map[string]uint64)
 	for _, t := range topics.Tasks {

@@ -1,0 +1,122 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	"landfall/engine/table"
+)
+
+// Kind says what a Finding is about. The words are stable.
+type Kind string
+
+// The kinds of findings.
+const (
+	// Of the counts of a log.
+	KindMissing   Kind = "missing"    // offsets that are neither in record nor in loss
+	KindDuplicate Kind = "duplicate"  // offsets that stand in record more than once
+	KindTyped     Kind = "typed"      // typed rows that are not those that records declare
+	KindLoss      Kind = "loss"       // offsets that were given up
+	KindConflict  Kind = "conflict"   // blocks that contradict
+	KindDigest    Kind = "digest"     // records that are not those that were captured
+	KindLogEnd    Kind = "log_end"    // what is said of the end of a log contradicts
+	KindLogRow    Kind = "log_row"    // the table log says something else than the ledger
+	KindUnknown   Kind = "unknown"    // a log, a task or an epoch that nothing vouches for
+	KindRange     Kind = "range"      // rows that are not in the epoch that took their records
+	KindRow       Kind = "row"        // a row that no program writes
+	KindDerived   Kind = "derived"    // rows of window or late of records that are not there
+	KindValue     Kind = "value"      // a value that is not what the record says
+	KindEdge      Kind = "edge"       // the gateway's own log says something else
+	KindTips      Kind = "tips"       // the gateway's tips say something else
+	KindTopic     Kind = "topic"      // topics say something else than the lake
+	KindEmpty     Kind = "empty"      // there is nothing to prove
+	KindNoAnchor  Kind = "no_anchor"  // nothing says what has to be there
+	KindSince     Kind = "since"      // the earlier audit does not fit
+	KindLevel     Kind = "level"      // the level that was asked for cannot be reached
+	KindFileGone  Kind = "file_gone"  // a file that was published is not there
+	KindFileStray Kind = "file_stray" // a file that nothing published
+	KindFile      Kind = "file"       // a file that is not as it was published
+	KindHead      Kind = "head"       // HEAD, or the manifest that it names
+	KindState     Kind = "state"      // the objects with the state of a task
+	KindLedger    Kind = "ledger"     // the ledger of a task
+)
+
+// Finding is one thing that stands against a lake. What is not known is empty.
+type Finding struct {
+	Kind    Kind       `json:"kind"`
+	Task    string     `json:"task,omitempty"`
+	Epoch   uint64     `json:"epoch,omitempty"`
+	Table   table.Name `json:"table,omitempty"`
+	File    string     `json:"file,omitempty"` // relative to the lake; of a checkpoint, to its place; several are joined by ", "
+	Gateway string     `json:"gateway,omitempty"`
+	Log     string     `json:"log,omitempty"`
+	Offsets string     `json:"offsets,omitempty"` // "7", or "7-9" with both included; several are joined by ", "
+	Column  string     `json:"column,omitempty"`
+	Detail  string     `json:"detail"` // one sentence
+}
+
+// offsets writes a range [from, to).
+func offsets(from, to uint64) string {
+	if to <= from+1 {
+		return fmt.Sprint(from)
+	}
+	return fmt.Sprintf("%d-%d", from, to-1)
+}
+
+// maxFindings bounds the findings of one kind that are kept one by one.
+const maxFindings = 100
+
+// findings collects what was found.
+type findings struct {
+	all    []Finding
+	counts map[Kind]int
+}
+
+// add takes a finding, and tells whether it is kept one by one.
+func (f *findings) add(one Finding) bool {
+	if f.counts == nil {
+		f.counts = make(map[Kind]int)
+	}
+	f.counts[one.Kind]++
+	if f.counts[one.Kind] > maxFindings {
+		return false
+	}
+	f.all = append(f.all, one)
+	return true
+}
+
+// close adds a finding for those that were only counted.
+func (f *findings) close() {
+	for _, one := range append([]Finding(nil), f.all...) {
+		if n := f.counts[one.Kind] - maxFindings; n > 0 {
+			f.all = append(f.all, Finding{Kind: one.Kind, Detail: fmt.Sprintf("%d more findings of the kind %s are not listed", n, one.Kind)})
+			f.counts[one.Kind] = 0
+		}
+	}
+}
+
+// of returns a finding about a log.
+func (k logKey) of(kind Kind, format string, args ...any) Finding {
+	return Finding{Kind: kind, Gateway: k.gateway, Log: k.log, Detail: fmt.Sprintf(format, args...)}
+}
+
+// find takes a finding that is a sentence of its own.
+func (a *audit) find(f Finding) {
+	if a.found.add(f) {
+		a.result.Problems = append(a.result.Problems, f.Detail)
+	}
+}
+
+// note takes what the reader should know and does not make the lake inexact.
+func (a *audit) note(format string, args ...any) {
+	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// several joins the first few of a list.
+func several(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

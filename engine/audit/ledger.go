@@ -1,0 +1,273 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// entry is what the audit keeps of one entry of a ledger.
+type entry struct {
+	number  uint64
+	kind    ledger.Kind
+	epoch   stream.Epoch
+	schema  int
+	decoder string // one shared string a version
+	sha256  [32]byte
+	claims  []claim
+}
+
+// claim is how far an entry says that it took one log.
+type claim struct {
+	log        *logState
+	from, next uint64
+	digest     record.Digest // at next
+	known      bool          // the digest is
+	chain      record.Hash   // at next; zero: none
+	closed     bool
+}
+
+// expectedFile is a file that a ledger names.
+type expectedFile struct {
+	task   *taskState
+	table  table.Name
+	epoch  stream.Epoch // by its entry; of an adopted one, the newest at the time
+	kind   ledger.Kind
+	schema int
+	rows   int64 // -1: not known
+	bytes  int64
+	sha256 [32]byte
+	seen   bool
+}
+
+// storeReader is a checkpoint.Store as the ledger reads it.
+type storeReader struct{ checkpoint.Store }
+
+// Read implements ledger.Reader.
+func (r storeReader) Read(ctx context.Context, name string) ([]byte, error) {
+	data, _, err := r.Store.Read(ctx, name)
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ledger.ErrMissing, err)
+	}
+	return data, err
+}
+
+// walk takes the ledger of a task, from the newest entry that is wholly
+// published back to the first.
+func (a *audit) walk(ctx context.Context, t *taskState) error {
+	w := walk{audit: a, task: t, removed: make(map[string]int), tables: make(map[string]string)}
+	tip := *t.manifest.Ledger
+	for one, err := range ledger.Walk(ctx, storeReader{a.Checkpoints}, t.name, tip) {
+		if err != nil && !isDamage(err) {
+			return err
+		}
+		if err != nil {
+			a.anchored = false
+			w.cut = true
+			at := tip.Number - uint64(w.walked)
+			a.find(Finding{Kind: KindLedger, Task: t.name, File: ledger.Folder(t.name),
+				Detail: fmt.Sprintf("the ledger of task %s cannot be read at entry %d; what it and the %d entries before it published is not known: %v", t.name, at, at-1, err)})
+			break
+		}
+		w.take(&one)
+	}
+	t.ledgered = true
+	slices.Reverse(t.entries)
+	w.check()
+	return nil
+}
+
+// walk is one walk along a ledger.
+type walk struct {
+	*audit
+	task    *taskState
+	walked  int
+	cut     bool              // it ended at an entry that cannot be read
+	removed map[string]int    // files that a later repair took out, by name and hash
+	tables  map[string]string // shared strings
+}
+
+// take takes one entry, newer ones first.
+func (w *walk) take(one *ledger.Walked) {
+	t := w.task
+	if w.walked++; w.walked == 1 && one.Epoch != t.manifest.Epoch {
+		w.find(Finding{Kind: KindLedger, Task: t.name, Epoch: uint64(one.Epoch), File: one.Object,
+			Detail: fmt.Sprintf("the newest entry of the ledger of %s is of epoch %s, the manifest of epoch %s", t.name, one.Epoch, t.manifest.Epoch)})
+	}
+	if one.Kind == ledger.KindEpoch && one.Epoch > t.upTo {
+		return // not wholly published yet
+	}
+	e := entry{number: one.Number, kind: one.Kind, epoch: one.Epoch, schema: one.Schema, decoder: w.shared(one.Decoder)}
+	_, _ = hex.Decode(e.sha256[:], []byte(one.SHA256))
+	if t.tip == nil {
+		t.tip = &ledger.Tip{Name: one.Object, Number: one.Number, SHA256: one.SHA256}
+	}
+	for i := range one.Removed {
+		w.removed[one.Removed[i].Name+" "+one.Removed[i].SHA256]++
+	}
+	for i := range one.Files {
+		w.file(&e, &one.Files[i])
+	}
+	for i := range one.Logs {
+		e.claims = append(e.claims, w.claim(&one.Logs[i]))
+	}
+	t.entries = append(t.entries, e)
+}
+
+func (w *walk) shared(s string) string {
+	if known, ok := w.tables[s]; ok {
+		return known
+	}
+	w.tables[s] = s
+	return s
+}
+
+// file expects one file of the lake.
+func (w *walk) file(e *entry, f *ledger.File) {
+	if f.Sink != lakeSink {
+		return
+	}
+	if key := f.Name + " " + f.SHA256; w.removed[key] > 0 {
+		w.removed[key]--
+		return
+	}
+	if w.expected[f.Name] != nil {
+		w.find(Finding{Kind: KindLedger, Task: w.task.name, Epoch: uint64(e.epoch), Table: table.Name(f.Table), File: f.Name,
+			Detail: fmt.Sprintf("the ledger of %s publishes %s twice", w.task.name, f.Name)})
+		return
+	}
+	x := &expectedFile{task: w.task, table: table.Name(w.shared(f.Table)), epoch: e.epoch, kind: e.kind, schema: e.schema, rows: f.Rows, bytes: f.Bytes}
+	_, _ = hex.Decode(x.sha256[:], []byte(f.SHA256))
+	w.expected[f.Name] = x
+}
+
+// claim reads what an entry says of one log.
+func (w *walk) claim(l *ledger.Log) claim {
+	k := logKey{l.Gateway, l.Log}
+	state := w.log(k)
+	c := claim{log: state, from: uint64(l.From), next: uint64(l.Next), closed: l.Closed}
+	if l.Digest != "" {
+		d, err := record.ParseDigest(l.Digest)
+		c.digest, c.known = d, err == nil
+	}
+	if l.Chain != "" {
+		_, _ = hex.Decode(c.chain[:], []byte(l.Chain))
+	}
+	if !state.claimed { // the newest entry that names it comes first
+		state.claimed, state.next, state.digest, state.digestKnown, state.chain = true, c.next, c.digest, c.known, c.chain
+	}
+	state.claimedClosed = state.claimedClosed || l.Closed
+	return c
+}
+
+// check finds what contradicts within the ledger: entries and logs go on where
+// the ones before them ended.
+func (w *walk) check() {
+	t := w.task
+	wrong := func(e *entry, format string, args ...any) {
+		w.find(Finding{Kind: KindLedger, Task: t.name, Epoch: uint64(e.epoch), File: ledger.Folder(t.name),
+			Detail: fmt.Sprintf("entry %d of the ledger of %s: ", e.number, t.name) + fmt.Sprintf(format, args...)})
+	}
+	last := stream.Epoch(0)
+	if len(t.entries) > 0 && (w.cut || w.walked == 0) {
+		t.below = t.entries[0].epoch - 1
+		if t.entries[0].kind != ledger.KindEpoch {
+			t.below = t.entries[0].epoch
+		}
+		last = t.below
+	}
+	at := make(map[*logState]uint64)
+	for i := range t.entries {
+		e := &t.entries[i]
+		want := last
+		if e.kind == ledger.KindEpoch {
+			want++
+		}
+		if e.epoch != want && e.kind != ledger.KindAdopted {
+			wrong(e, "it is of epoch %s, and %s was to come", e.epoch, want)
+		}
+		last = e.epoch
+		for _, c := range e.claims {
+			before, known := at[c.log]
+			if known && c.from != before || !known && c.from != 0 && !w.cut {
+				wrong(e, "it takes log %s of %s on from offset %d, and the entry before ended at %d", c.log.key.log, c.log.key.gateway, c.from, before)
+			}
+			at[c.log] = c.next
+		}
+	}
+}
+
+// entryOf returns the number among entries of the one that an epoch's files
+// belong to.
+func (t *taskState) entryOf(epoch stream.Epoch) (int, bool) {
+	i, found := slices.BinarySearchFunc(t.entries, epoch, func(e entry, epoch stream.Epoch) int {
+		switch {
+		case e.kind == ledger.KindAdopted && epoch <= e.epoch:
+			return 0
+		case e.epoch < epoch:
+			return -1
+		case e.epoch > epoch:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return 0, false
+	}
+	for i > 0 && t.entries[i-1].epoch == epoch {
+		i--
+	}
+	// A repair is of the epoch before it; the epoch itself has the claims.
+	for ; i < len(t.entries) && t.entries[i].epoch == epoch; i++ {
+		if t.entries[i].kind != ledger.KindRepair {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// missingFiles finds the files that ledgers name and that are not there.
+func (a *audit) missingFiles(ctx context.Context, listed map[string]bool) error {
+	var names []string
+	for name, x := range a.expected {
+		if !x.seen && !a.gone[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	more := make(map[string]bool) // in folders that this version has no table for
+	for _, name := range names {
+		folder, _, _ := strings.Cut(name, "/")
+		if listed[folder] {
+			continue
+		}
+		all, err := a.Files.List(ctx, folder+"/")
+		if err != nil {
+			return err
+		}
+		for _, one := range all {
+			more[one] = true
+		}
+		listed[folder] = true
+	}
+	for _, name := range names {
+		x := a.expected[name]
+		if more[name] {
+			a.note("%s is of a table that this version does not know: nothing but its presence was checked", path.Dir(path.Dir(name)))
+			continue
+		}
+		a.find(Finding{Kind: KindFileGone, Task: x.task.name, Epoch: uint64(x.epoch), Table: x.table, File: name,
+			Detail: fmt.Sprintf("%s was published by task %s in epoch %s and is not there", name, x.task.name, x.epoch)})
+	}
+	return nil
+}

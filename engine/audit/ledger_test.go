@@ -1,0 +1,175 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"landfall/decoders/ais"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+	"landfall/sinks/object"
+)
+
+func checkpointsOf(lake string) string { return filepath.Join(lake, "_checkpoint") }
+
+func openStore(t testing.TB, dir string) checkpoint.Store {
+	t.Helper()
+	store, err := object.OpenDir(durable.OS{}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func isTask(task Task, epoch uint64, pending int) bool {
+	return task.Task == "test-0000" && task.Epoch == epoch && task.Pending == pending
+}
+
+// claimsOf says how far batches, one an epoch, take each log: every digest by
+// record's own definition.
+func claimsOf(batches []*table.Batch) [][]ledger.Log {
+	at := make(map[logKey]*ledger.Log)
+	var all [][]ledger.Log
+	for _, b := range batches {
+		now := make(map[logKey]*ledger.Log)
+		of := func(gateway, log string) *ledger.Log {
+			k := logKey{gateway, log}
+			if now[k] == nil {
+				now[k] = &ledger.Log{Gateway: gateway, Log: log, Digest: "0"}
+				if before := at[k]; before != nil {
+					now[k].From, now[k].Next, now[k].Digest = before.Next, before.Next, before.Digest
+				}
+			}
+			return now[k]
+		}
+		add := func(l *ledger.Log, d record.Digest) {
+			before, _ := record.ParseDigest(l.Digest)
+			l.Digest = (before + d).String()
+		}
+		for i := range b.Records {
+			r := &b.Records[i]
+			id, err := record.ParseLogID(r.Log)
+			if err != nil {
+				continue
+			}
+			l := of(r.Gateway, r.Log)
+			d := record.NewDigester(id)
+			add(l, d.Record(r.Offset, r.Raw))
+			l.Next = max(l.Next, r.Offset+1)
+		}
+		for i := range b.Losses {
+			r := &b.Losses[i]
+			if r.Offset+record.Offset(r.Count) < r.Offset {
+				continue
+			}
+			l := of(r.Gateway, r.Log)
+			l.Next = max(l.Next, r.Offset+record.Offset(r.Count))
+			add(l, r.Digest.Value)
+		}
+		var epoch []ledger.Log
+		for k, l := range now {
+			at[k] = l
+			epoch = append(epoch, *l)
+		}
+		slices.SortFunc(epoch, func(a, b ledger.Log) int { return strings.Compare(a.Gateway+a.Log, b.Gateway+b.Log) })
+		all = append(all, epoch)
+	}
+	return all
+}
+
+// ledgerOf makes the entries of published epochs.
+func ledgerOf(t testing.TB, files [][]stream.Staged, claims [][]ledger.Log) []ledger.Entry {
+	t.Helper()
+	var all []ledger.Entry
+	for i, staged := range files {
+		e := ledger.Entry{Format: ledger.Format, Kind: ledger.KindEpoch, Task: testTask.String(), Epoch: stream.Epoch(i + 1), Claim: testClaim, Schema: 4, Decoder: "5", Logs: claims[i]}
+		for _, s := range staged {
+			e.Files = append(e.Files, ledger.File{Sink: s.Sink, Table: string(s.Table), Name: s.Target, Rows: s.Rows, Bytes: s.Bytes, SHA256: s.SHA256})
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// writeLedger numbers, chains and stores entries, and returns the newest.
+func writeLedger(t testing.TB, store checkpoint.Store, entries []ledger.Entry) *ledger.Tip {
+	t.Helper()
+	var tip *ledger.Tip
+	for i := range entries {
+		e := entries[i]
+		e.Number = uint64(i + 1)
+		if tip != nil {
+			e.Previous = tip.SHA256
+		}
+		line, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := ledger.EntryName(e.Task, e.Number, testClaim)
+		if err := store.Create(context.Background(), name, line); err != nil {
+			t.Fatal(err)
+		}
+		tip = &ledger.Tip{Name: name, Number: e.Number, SHA256: ledger.Hash(line)}
+	}
+	return tip
+}
+
+// writeHead makes a manifest the current one.
+func writeHead(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
+	t.Helper()
+	m.Format, m.Landing, m.Partition, m.Partitions, m.Claim = checkpoint.Format, testTask.Landing, testTask.Partition, 1, testClaim
+	if m.Ledger == nil {
+		m.Format = ledgerFormat - 1
+	}
+	data, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	h := checkpoint.Head{Format: m.Format, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: m.Epoch}
+	h.Manifest = testTask.String() + "/manifest/" + h.SHA256[:8] + ".json"
+	head, err := h.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := testTask.String() + "/HEAD"
+	_, version, err := store.Read(context.Background(), name)
+	if err != nil {
+		version = ""
+	}
+	if err := store.Create(context.Background(), h.Manifest, data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Swap(context.Background(), name, version, head); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeCheckpoint leaves HEAD, manifest and ledger of published epochs beside
+// them.
+func writeCheckpoint(t testing.TB, dir string, files [][]stream.Staged, batches ...*table.Batch) {
+	t.Helper()
+	store := openStore(t, checkpointsOf(dir))
+	tip := writeLedger(t, store, ledgerOf(t, files, claimsOf(batches)))
+	writeHead(t, store, checkpoint.Manifest{Epoch: stream.Epoch(len(files)), Ledger: tip})
+}
+
+// digestOf sums up rows of record.
+func digestOf(rows []table.RecordRow) ais.Opt[record.Digest] {
+	sum := record.Digest(0)
+	for i := range rows {
+		id, _ := record.ParseLogID(rows[i].Log)
+		d := record.NewDigester(id)
+		sum += d.Record(rows[i].Offset, rows[i].Raw)
+	}
+	return ais.Some(sum)
+}
