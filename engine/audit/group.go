@@ -45,6 +45,9 @@ type logRow struct {
 
 // begin opens a group.
 func (a *audit) begin(t *taskState, e *entry) {
+	if e != nil && e.blank() {
+		e = nil
+	}
 	a.group = &group{no: a.group.no + 1, task: t, entry: e}
 	if e == nil {
 		return

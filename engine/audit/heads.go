@@ -78,6 +78,8 @@ type taskState struct {
 	pending  int                  // epochs beyond it
 	final    bool                 // its landing log has ended and is wholly published
 	read     bool                 // its files were
+	logless  bool                 // its ledger names no log
+	byState  bool                 // the state says how far logs came of which the ledger does not
 	// ledgered says that entries are what the task published, from the first
 	// epoch of entries on; without it nothing says which files those are.
 	ledgered bool
@@ -167,9 +169,6 @@ func (a *audit) judge(ctx context.Context, t *taskState, there map[string]bool) 
 
 // anchorTask reads the ledger of a task, or the state of one that has none.
 func (a *audit) anchorTask(ctx context.Context, t *taskState, objects []string, now taskHead) error {
-	if err := a.checkState(ctx, t); err != nil {
-		return err
-	}
 	newest := uint64(0)
 	for _, name := range objects {
 		if number, fold, ok := ledger.ParseName(name); ok && !fold {
@@ -182,10 +181,11 @@ func (a *audit) anchorTask(ctx context.Context, t *taskState, objects []string, 
 			a.find(Finding{Kind: KindHead, Task: t.name, File: t.name + "/HEAD",
 				Detail: fmt.Sprintf("HEAD of %s names a ledger that ends before entry %d, which is there: HEAD is of an earlier time", t.name, newest)})
 		}
-		return a.walk(ctx, t)
+		if err := a.walk(ctx, t); err != nil {
+			return err
+		}
 	case m.Epoch == 0:
 		t.ledgered = true
-		return nil
 	case m.Format >= ledgerFormat || newest > 0:
 		a.anchored = false
 		a.find(Finding{Kind: KindLedger, Task: t.name, File: t.name + "/HEAD",
@@ -197,7 +197,7 @@ func (a *audit) anchorTask(ctx context.Context, t *taskState, objects []string, 
 		a.level = LevelOffsets
 		a.note("task %s was written by a version without a ledger: no more than level offsets can be checked until an engine of this version has taken it over", t.name)
 	}
-	return nil
+	return a.checkState(ctx, t)
 }
 
 // ledgerFormat is the first format of manifests that name a ledger.

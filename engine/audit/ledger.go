@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -26,6 +25,9 @@ type entry struct {
 	sha256  [32]byte
 	claims  []claim
 }
+
+// blank tells an entry that adopts a lake without saying how far its logs came.
+func (e *entry) blank() bool { return e.kind == ledger.KindAdopted && len(e.claims) == 0 }
 
 // claim is how far an entry says that it took one log.
 type claim struct {
@@ -50,24 +52,12 @@ type expectedFile struct {
 	seen   bool
 }
 
-// storeReader is a checkpoint.Store as the ledger reads it.
-type storeReader struct{ checkpoint.Store }
-
-// Read implements ledger.Reader.
-func (r storeReader) Read(ctx context.Context, name string) ([]byte, error) {
-	data, _, err := r.Store.Read(ctx, name)
-	if errors.Is(err, checkpoint.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", ledger.ErrMissing, err)
-	}
-	return data, err
-}
-
 // walk takes the ledger of a task, from the newest entry that is wholly
 // published back to the first.
 func (a *audit) walk(ctx context.Context, t *taskState) error {
 	w := walk{audit: a, task: t, removed: make(map[string]int), tables: make(map[string]string)}
 	tip := *t.manifest.Ledger
-	for one, err := range ledger.Walk(ctx, storeReader{a.Checkpoints}, t.name, tip) {
+	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(a.Checkpoints), t.name, tip) {
 		if err != nil && !isDamage(err) {
 			return err
 		}
@@ -84,6 +74,8 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 	t.ledgered = true
 	slices.Reverse(t.entries)
 	w.check()
+	t.logless = !slices.ContainsFunc(t.entries, func(e entry) bool { return len(e.claims) > 0 })
+	t.byState = t.logless || t.entries[0].blank()
 	return nil
 }
 
@@ -199,7 +191,7 @@ func (w *walk) check() {
 		last = e.epoch
 		for _, c := range e.claims {
 			before, known := at[c.log]
-			if known && c.from != before || !known && c.from != 0 && !w.cut {
+			if known && c.from != before || !known && c.from != 0 && !w.cut && !t.entries[0].blank() {
 				wrong(e, "it takes log %s of %s on from offset %d, and the entry before ended at %d", c.log.key.log, c.log.key.gateway, c.from, before)
 			}
 			at[c.log] = c.next

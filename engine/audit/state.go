@@ -21,7 +21,7 @@ func (a *audit) checkState(ctx context.Context, t *taskState) error {
 	for try := 1; ; try++ {
 		logs, err := stateLogs(ctx, a.Checkpoints, &m)
 		if err == nil {
-			if t.manifest.Ledger == nil && t.manifest.Epoch > 0 {
+			if (t.manifest.Ledger == nil || t.byState) && t.manifest.Epoch > 0 {
 				a.anchorByState(t, logs)
 			}
 			return nil
@@ -99,7 +99,8 @@ func (a *audit) anchorByState(t *taskState, logs map[record.LogID]stateLog) {
 		return
 	}
 	for id, s := range logs {
-		l := a.log(logKey{s.gateway, id.String()})
-		l.claimed, l.next = true, max(l.next, s.next)
+		if l := a.log(logKey{s.gateway, id.String()}); !l.claimed {
+			l.claimed, l.next = true, s.next
+		}
 	}
 }
