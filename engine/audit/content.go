@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"strconv"
 
 	pq "github.com/parquet-go/parquet-go"
+
+	"landfall/engine/ledger"
 )
 
 // compareFile compares the size of the file that is being read, and at level
@@ -62,10 +65,13 @@ func (a *audit) compareFooter(p *pq.File) {
 	if x == nil {
 		return
 	}
+	if got, _ := p.Lookup("landfall.schema"); x.kind == ledger.KindEpoch && x.schema >= logSchema && got != strconv.Itoa(x.schema) {
+		a.wrongFile(KindFile, "says in its footer that its landfall.schema is %q, and %d was published", got, x.schema)
+	}
 	if x.rows >= 0 && p.NumRows() != x.rows {
 		a.wrongFile(KindFile, "has %d rows, and %d were published", p.NumRows(), x.rows)
 	}
-	if x.table != f.table || x.task.name != f.task || x.kind == "epoch" && x.epoch != f.epoch {
+	if x.table != f.table || x.task.name != f.task || x.kind == ledger.KindEpoch && x.epoch != f.epoch {
 		a.wrongFile(KindFile, "stands in the ledger as a file of table %s of epoch %s of %s", x.table, x.epoch, x.task.name)
 	}
 }

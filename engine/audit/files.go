@@ -14,9 +14,6 @@ import (
 	"landfall/engine/table"
 )
 
-// logTable is the table of the ends of logs.
-const logTable table.Name = "log"
-
 // lakeSink is the name in manifests and ledgers of the sink whose outputs are
 // the lake's files.
 const lakeSink = "parquet"

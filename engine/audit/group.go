@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"landfall/edge/record"
+	"landfall/engine/ledger"
 	"landfall/engine/table"
 )
 
@@ -31,16 +32,14 @@ type groupLog struct {
 
 // logRow is one row of the table log.
 type logRow struct {
-	file         string
-	next, epoch  uint64
-	digest       record.Digest
-	known        bool
-	chain        string
-	closed       bool
-	previous     string
-	previousEnd  uint64
-	hasPrevious  bool
-	digestColumn bool
+	file        string
+	next, epoch uint64
+	digest      record.Digest
+	known       bool
+	chain       string
+	closed      bool
+	previous    string // empty: NULL
+	previousEnd uint64
 }
 
 // begin opens a group.
@@ -111,6 +110,11 @@ func (a *audit) endLog(l *logState, g *groupLog) {
 	}
 	c := g.claim
 	if c == nil {
+		for i := range g.rows {
+			f := l.key.of(KindLogRow, "table log has a row of log %s of %s in epoch %s, which took nothing of it", l.key.log, l.key.gateway, e.epoch)
+			f.Task, f.Epoch, f.Table, f.File = a.group.task.name, uint64(e.epoch), table.Log, g.rows[i].file
+			a.find(f)
+		}
 		return
 	}
 	if a.level.reaches(LevelFiles) {
@@ -118,7 +122,6 @@ func (a *audit) endLog(l *logState, g *groupLog) {
 		a.compareDigest(l, g)
 	}
 	l.atDigest, l.atKnown, l.at = c.digest, c.known, c.next
-	_ = e
 }
 
 // compareDigest holds the records of one log in one epoch against what the
@@ -157,11 +160,11 @@ func (a *audit) compareLogRows(l *logState, g *groupLog) {
 	c, e := g.claim, a.group.entry
 	wrong := func(file, format string, args ...any) {
 		f := l.key.of(KindLogRow, "table log, epoch %s, log %s of %s: %s", e.epoch, l.key.log, l.key.gateway, fmt.Sprintf(format, args...))
-		f.Task, f.Epoch, f.Table, f.File = a.group.task.name, uint64(e.epoch), logTable, file
+		f.Task, f.Epoch, f.Table, f.File = a.group.task.name, uint64(e.epoch), table.Log, file
 		a.find(f)
 	}
 	if len(g.rows) != 1 {
-		if len(g.rows) > 1 || e.schema >= logSchema && isTable(logTable) && e.kind == "epoch" {
+		if len(g.rows) > 1 || e.schema >= logSchema && e.kind == ledger.KindEpoch {
 			wrong("", "%d rows, and the epoch has one", len(g.rows))
 		}
 		return

@@ -70,6 +70,7 @@ func epochOf(gateway string, id, prev record.LogID, prevEnd, from, to record.Off
 // was to be so.
 func writeLake(t testing.TB, batches ...*table.Batch) (dir string, files [][]stream.Staged) {
 	t.Helper()
+	addLogs(batches)
 	dir, files = writeFiles(t, batches...)
 	writeCheckpoint(t, dir, files, batches...)
 	return dir, files

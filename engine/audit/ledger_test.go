@@ -86,12 +86,25 @@ func claimsOf(batches []*table.Batch) [][]ledger.Log {
 	return all
 }
 
+// addLogs adds the rows of table log to batches, one an epoch.
+func addLogs(batches []*table.Batch) {
+	for i, claims := range claimsOf(batches) {
+		batches[i].Logs = nil
+		for _, l := range claims {
+			row := table.LogRow{Gateway: l.Gateway, Log: l.Log, NextOffset: l.Next, OpenedAt: record.NoTime, Closed: l.Closed, Watermark: record.NoTime, Epoch: uint64(i + 1)}
+			d, err := record.ParseDigest(l.Digest)
+			row.Digest = ais.Opt[record.Digest]{Value: d, Valid: err == nil}
+			batches[i].Logs = append(batches[i].Logs, row)
+		}
+	}
+}
+
 // ledgerOf makes the entries of published epochs.
 func ledgerOf(t testing.TB, files [][]stream.Staged, claims [][]ledger.Log) []ledger.Entry {
 	t.Helper()
 	var all []ledger.Entry
 	for i, staged := range files {
-		e := ledger.Entry{Format: ledger.Format, Kind: ledger.KindEpoch, Task: testTask.String(), Epoch: stream.Epoch(i + 1), Claim: testClaim, Schema: 4, Decoder: "5", Logs: claims[i]}
+		e := ledger.Entry{Format: ledger.Format, Kind: ledger.KindEpoch, Task: testTask.String(), Epoch: stream.Epoch(i + 1), Claim: testClaim, Schema: table.SchemaVersion, Decoder: "5", Logs: claims[i]}
 		for _, s := range staged {
 			e.Files = append(e.Files, ledger.File{Sink: s.Sink, Table: string(s.Table), Name: s.Target, Rows: s.Rows, Bytes: s.Bytes, SHA256: s.SHA256})
 		}
@@ -172,4 +185,39 @@ func digestOf(rows []table.RecordRow) ais.Opt[record.Digest] {
 		sum += d.Record(rows[i].Offset, rows[i].Raw)
 	}
 	return ais.Some(sum)
+}
+
+// TestLossesAddToTheDigest: what record lacks stands in loss, with its digest.
+func TestLossesAddToTheDigest(t *testing.T) {
+	lose := func(change func(l *table.LossRow)) *Result {
+		e := twoLogs()
+		lost := slices.Clone(e[1].Records[10:20])
+		e[1].Records = slices.Delete(e[1].Records, 10, 20)
+		gone := func(log string, o record.Offset) bool { return log == logID(1).String() && o >= 50 && o < 60 }
+		e[1].Positions = slices.DeleteFunc(e[1].Positions, func(r table.PositionRow) bool { return gone(r.Log, r.Offset) })
+		e[1].Statics = slices.DeleteFunc(e[1].Statics, func(r table.StaticRow) bool { return gone(r.Log, r.Offset) })
+		e[1].Readings = slices.DeleteFunc(e[1].Readings, func(r table.ReadingRow) bool { return gone(r.Log, r.Offset) })
+		e[1].Lates = slices.DeleteFunc(e[1].Lates, func(r table.LateRow) bool { return gone(r.Log, r.Offset) })
+		e[1].Windows = slices.DeleteFunc(e[1].Windows, func(r table.WindowRow) bool { return gone(r.Log, r.Offset) })
+		addLoss(e[1], 50, 10)
+		e[1].Losses[0].Digest = digestOf(lost)
+		change(&e[1].Losses[0])
+		dir, files := writeFiles(t, e...)
+		store := openStore(t, checkpointsOf(dir))
+		entries := ledgerOf(t, files, claimsOf(twoLogs()))
+		for i := range entries {
+			entries[i].Schema = logSchema - 1 // without the table log
+		}
+		writeHead(t, store, checkpoint.Manifest{Epoch: 3, Ledger: writeLedger(t, store, entries)})
+		return runAudit(t, Config{Lake: dir})
+	}
+	if r := lose(func(*table.LossRow) {}); len(r.Findings) != 1 || r.Findings[0].Kind != KindLoss || r.Logs[0].Digest == "" {
+		t.Errorf("the digest of the loss fits: %s%+v", listFindings(r), r.Logs[0])
+	}
+	if r := lose(func(l *table.LossRow) { l.Digest.Value++ }); !found(r, KindDigest) {
+		t.Errorf("another digest: %s", listFindings(r))
+	}
+	if r := lose(func(l *table.LossRow) { l.Digest.Valid = false }); !found(r, KindDigest) {
+		t.Errorf("no digest: %s", listFindings(r))
+	}
 }

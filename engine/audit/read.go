@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -166,7 +165,7 @@ func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
 			err = a.readRows(g, derivedColumns, a.derived)
 		case f.table == table.Late:
 			err = a.readRows(g, derivedColumns, a.late)
-		case f.table == logTable:
+		case f.table == table.Log:
 			err = a.readRows(g, logColumns, a.logRow)
 		default:
 			err = a.readRows(g, typedColumns, a.typed)
@@ -223,8 +222,8 @@ func (a *audit) loss(l *logState, row []pq.Value) {
 // logRow takes one row of log.
 func (a *audit) logRow(l *logState, row []pq.Value) {
 	r := logRow{
-		file: a.file.name, next: row[2].Uint64(), known: !row[3].IsNull(), chain: hexText(row[4]), closed: row[5].Boolean(), epoch: row[6].Uint64(),
-		previous: hexText(row[7]), previousEnd: row[8].Uint64(), hasPrevious: !row[7].IsNull(),
+		file: a.file.name, next: row[2].Uint64(), known: !row[3].IsNull(), chain: string(row[4].ByteArray()), closed: row[5].Boolean(), epoch: row[6].Uint64(),
+		previous: string(row[7].ByteArray()), previousEnd: row[8].Uint64(),
 	}
 	if r.known {
 		r.digest = record.Digest(row[3].Uint64())
@@ -233,18 +232,6 @@ func (a *audit) logRow(l *logState, row []pq.Value) {
 	g.rows = append(g.rows, r)
 	if l.newestRow == nil || r.next >= l.newestRow.next {
 		l.newestRow = &r
-	}
-}
-
-// hexText reads a hash that stands in a column as text or as bytes.
-func hexText(v pq.Value) string {
-	switch p := v.ByteArray(); {
-	case v.IsNull():
-		return ""
-	case len(p) == 16:
-		return hex.EncodeToString(p)
-	default:
-		return string(p)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/engine/ledger"
+	"landfall/engine/table"
 )
 
 // Result is what an audit found. Its JSON form is stable.
@@ -156,9 +157,14 @@ func (a *audit) vouch(k logKey, l *logState) {
 		f.Offsets = offsets(0, l.end)
 		a.find(f)
 	}
+	if r, o := l.newestRow, l.opening; r != nil && o != nil && r.previous != "" && (r.previous != o.Prev.String() || r.previousEnd != uint64(o.PrevEnd)) {
+		f := k.of(KindLogRow, "table log says that log %s of %s follows log %s, which ended at %d; its first record says log %s and %s", k.log, k.gateway, r.previous, r.previousEnd, o.Prev, o.PrevEnd)
+		f.Table, f.File = table.Log, r.file
+		a.find(f)
+	}
 	if r := l.newestRow; r != nil && r.known && !l.claimed && !l.lostUnknown && l.sum+l.lost != r.digest && a.digests() {
 		f := k.of(KindDigest, "the records of log %s of %s are not those that the gateway captured: their digest is %s, and table log says %s", k.log, k.gateway, l.sum+l.lost, r.digest)
-		f.Table, f.File, f.Offsets = logTable, r.file, offsets(0, r.next)
+		f.Table, f.File, f.Offsets = table.Log, r.file, offsets(0, r.next)
 		a.find(f)
 	}
 }

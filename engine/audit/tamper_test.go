@@ -157,6 +157,24 @@ func tamperings() []tampering {
 		{"a row more in window", func(_ *testing.T, w *tamperedLake) {
 			w.rewrite(func(e []*table.Batch) { e[0].Windows = append(e[0].Windows, e[0].Windows[0]) })
 		}, LevelFiles, Finding{Kind: KindFile, Table: table.Window, Epoch: 1}},
+		{"a digest in the table log", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) {
+				addLogs(e)
+				e[1].Logs[0].Digest.Value++
+			})
+		}, LevelFiles, Finding{Kind: KindLogRow, Table: table.Log, Epoch: 2, Log: logID(1).String(), File: "log/dt=1970-01-01/test-0000-00000000000000000002-0.parquet"}},
+		{"a row of the table log gone", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) {
+				addLogs(e)
+				e[1].Logs = e[1].Logs[1:]
+			})
+		}, LevelFiles, Finding{Kind: KindLogRow, Table: table.Log, Epoch: 2, Log: logID(1).String()}},
+		{"a row of the table log of another log", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) {
+				addLogs(e)
+				e[3].Logs[0].Log = logID(1).String()
+			})
+		}, LevelOffsets, Finding{Kind: KindLogRow, Table: table.Log, Epoch: 4, Log: logID(1).String()}},
 		{"a file under another day", func(t *testing.T, w *tamperedLake) {
 			name := w.name(3, table.AISPosition)
 			move(t, w.path(name), w.path(strings.Replace(name, "1970-01-01", "1970-01-02", 1)))
