@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func ownText(v parquetfile.Value, k parquetfile.Kind) string {
 }
 
 // ownDigests reads files of a table and returns the hash of each column, in the
-// order of _offset and _row.
+// order of _offset, or next_offset, and _row.
 func ownDigests(t *testing.T, name table.Name, files []string) map[string]string {
 	t.Helper()
 	all := make(map[string][]string)
@@ -84,7 +85,11 @@ func ownDigests(t *testing.T, name table.Name, files []string) map[string]string
 			all[c] = append(all[c], vals...)
 		}
 	}
-	order := make([]int, len(all["_offset"]))
+	sorted := "_offset"
+	if name == table.Log {
+		sorted = "next_offset"
+	}
+	order := make([]int, len(all[sorted]))
 	for i := range order {
 		order[i] = i
 	}
@@ -95,14 +100,21 @@ func ownDigests(t *testing.T, name table.Name, files []string) map[string]string
 		return n
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(number("_offset", a), number("_offset", b)), cmp.Compare(number("_row", a), number("_row", b)))
+		return cmp.Or(cmp.Compare(number(sorted, a), number(sorted, b)), cmp.Compare(number("_row", a), number("_row", b)))
 	})
 	digests := make(map[string]string)
 	for _, c := range Schema(name) {
 		vals := make([]string, len(order))
 		for i, at := range order {
-			if vals[i] = all[c.Name][at]; c.Type == Blob && vals[i] != "NULL" {
+			vals[i] = all[c.Name][at]
+			switch {
+			case vals[i] == "NULL":
+			case c.Type == Blob:
 				vals[i] = fmt.Sprintf("%x", vals[i])
+			case c.Type == Uint64: // the file's type is a signed one's
+				if n, err := strconv.ParseInt(vals[i], 10, 64); err == nil {
+					vals[i] = fmt.Sprint(uint64(n))
+				}
 			}
 		}
 		digests[c.Name] = digest(vals)

@@ -1,5 +1,5 @@
 // Package parquet is the sink that makes the lake: rows become Parquet files
-// in Hive folders by UTC date, staged unseen and published by rename.
+// in Hive folders by UTC date, staged unseen and published by a second name.
 //
 // In:  engine/task fills a Stage with batches and seals it at the epoch's end;
 // engine/checkpoint commits the manifest, then calls Publish.
@@ -10,8 +10,9 @@
 //
 //  1. A file's name comes from (task, epoch, table, date, n), a staged one's
 //     from the claim too; never from the run.
-//  2. A Staged that Seal gave is durable, was read back byte for byte, and its
-//     lineage was decoded by another implementation than wrote it.
+//  2. A Staged that Seal returned is durable, was read back byte for byte, and
+//     its columns and every _offset were found in it by another implementation
+//     than wrote it (engine/parquetfile).
 //  3. Publish does every file every time; a file that is there with the same
 //     hash is done, with another hash it is an error and stays.
 //  4. Rows are copied as they come; a Stage aliases no batch. Strings are kept
