@@ -18,7 +18,6 @@ import (
 	"landfall/edge/durable"
 	"landfall/edge/forward"
 	"landfall/edge/page"
-	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
 	"landfall/edge/tap"
@@ -47,6 +46,7 @@ type Agent struct {
 	started time.Time
 	store   *seglog.Store
 	session *forward.Session
+	tips    *tipBook
 	live    *capture.Live
 	certs   *certs.Keeper // nil: the link is plain HTTP
 	brokers []brokerCerts // of sources behind TLS
@@ -77,6 +77,13 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	var err error
 	if a.store, err = seglog.Open(cfg.storeConfig(opt.FS, opt.Logger)); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
+	}
+	was, acked, err := forward.ReadAcked(opt.FS, cfg.ForwardState())
+	if err != nil {
+		a.opt.Logger.Warn("it is not known what of older logs the cloud has", "error", err) // assemble says the rest
+	}
+	if a.tips, err = openTips(&cfg, &opt, a.store, was, acked); err != nil {
+		return nil, errors.Join(err, a.store.Close())
 	}
 	if err := a.assemble(); err != nil {
 		return nil, errors.Join(err, a.store.Close())
@@ -115,7 +122,7 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	a.session, err = forward.New(forward.Config{
-		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt,
+		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
@@ -153,12 +160,6 @@ func (a *Agent) assemble() error {
 	return err
 }
 
-// digestAt returns the digest of a log at its end, where it is known.
-func (a *Agent) digestAt(log record.LogID, end record.Offset) (record.Digest, bool) {
-	tip, err := a.store.Tip(log)
-	return tip.Digest, err == nil && tip.End == end && tip.DigestKnown
-}
-
 // storeConfig gives the configuration of the log store.
 func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config {
 	policy, _ := seglog.ParsePolicy(c.Log.WhenFull) // Validate checked it
@@ -172,7 +173,8 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 // what they gave is forwarded. Steps of a stop, and what is left when each takes
 // too long: sources end and the last group is made durable (5 s; what a sender
 // resends, it resends); what is captured is forwarded (drain_timeout; it is
-// forwarded after the next start); the log is closed. Run closes the Agent.
+// forwarded after the next start); the ends of the logs are written down; the log
+// is closed. Run closes the Agent.
 func (a *Agent) Run(ctx context.Context) error {
 	local, err := page.Serve(page.Config{
 		Address: a.cfg.Status, Prefix: "landfall_edge_", Metrics: a.metrics,
@@ -192,6 +194,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	stopForwarding()
 	parts.Wait()
+	a.tips.addEnded(a.cfg.Gateway, a.store, a.session.AckedOffsets()) // nothing is appended any more
 	err = errors.Join(err, local.Close(), a.store.Close())
 	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)
 	return err

@@ -173,6 +173,9 @@ func (c *Config) LogDir() string { return filepath.Join(c.DataDir, "log") }
 // ForwardState is the file that holds what the cloud acknowledged.
 func (c *Config) ForwardState() string { return filepath.Join(c.DataDir, "forward.state") }
 
+// TipsFile is the file that holds where each log ended.
+func (c *Config) TipsFile() string { return filepath.Join(c.DataDir, "tips") }
+
 // FiltersState is the file that holds which filters a source of messages may have
 // subscribed to in its broker's session.
 func (c *Config) FiltersState(source string) string {

@@ -58,6 +58,10 @@ type Config struct {
 	// Clock gives what is known of the time of the gateway's boots, to go along
 	// with the blocks of a log (wire.RequestHeader.Clock); nil: nothing.
 	Clock func(record.LogID) []byte
+	// Settled is told that the cloud has a log below an offset: after that is
+	// durable here, before what lies below is released, and again. From Run's
+	// goroutine; nil disables it.
+	Settled func(log record.LogID, below record.Offset)
 	// DigestAt returns the digest of a log at its end, for a loss behind which no
 	// block says it; false where it is not known. nil: it never is.
 	DigestAt func(record.LogID, record.Offset) (record.Digest, bool)
@@ -111,6 +115,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
+	}
+	if c.Settled == nil {
+		c.Settled = func(record.LogID, record.Offset) {}
 	}
 	if c.DigestAt == nil {
 		c.DigestAt = func(record.LogID, record.Offset) (record.Digest, bool) { return 0, false }

@@ -320,7 +320,9 @@ func (s *Session) settle() bool {
 	}
 	failpoint.Hit("forward.after-ack")
 	for _, l := range s.cfg.Store.Logs() {
-		if next := s.core.marks[l.ID].Next; next > l.First {
+		next := s.core.marks[l.ID].Next
+		s.cfg.Settled(l.ID, next)
+		if next > l.First {
 			if err := s.cfg.Store.Release(l.ID, next); err != nil {
 				s.cfg.Logger.Error("acknowledged records stay on disk", "log", l.ID, "error", err)
 			}

@@ -115,3 +115,19 @@ func loadState(fsys durable.FS, path string) (gateway string, marks map[record.L
 	}
 	return gateway, marks, nil
 }
+
+// ReadAcked reads a state file without changing it: the gateway's name in it, and
+// the first offset of each log that is not acknowledged; empty where there is no
+// file. Errors: ErrState, record.ErrVersion, and the file system's.
+func ReadAcked(fsys durable.FS, path string) (gateway string, acked map[record.LogID]record.Offset, err error) {
+	gateway, marks, err := loadState(fsys, path)
+	return gateway, offsets(marks), err
+}
+
+func offsets(marks map[record.LogID]Mark) map[record.LogID]record.Offset {
+	acked := make(map[record.LogID]record.Offset, len(marks))
+	for log, m := range marks {
+		acked[log] = m.Next
+	}
+	return acked
+}

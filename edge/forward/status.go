@@ -56,6 +56,14 @@ type Counters struct {
 	StateFailures uint64
 }
 
+// AckedOffsets returns the first offset of each log that is not acknowledged. It may be
+// called from any goroutine.
+func (s *Session) AckedOffsets() map[record.LogID]record.Offset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return offsets(s.acked)
+}
+
 // Status gives a picture of now. It may be called from any goroutine.
 func (s *Session) Status() Status {
 	logs := s.cfg.Store.Logs()

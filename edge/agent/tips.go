@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/edge/tips"
+)
+
+// tipBook is the gateway's book of the ends of its logs, and its file. Its methods
+// may be called from any goroutine.
+//
+// Steps of a log's life, and what a crash after each one leaves: the log is
+// written (at the next start its end is read from it and added, before a newer
+// log exists); it ends in order and its end is added; the cloud acknowledges it
+// whole, which is noted before its last segment may be released (the next start
+// reads what was acknowledged from the forwarding state). An end in the file is
+// never lowered.
+//
+// A file that cannot be written stops nothing: it is tried again, at the latest by
+// the next start.
+type tipBook struct {
+	fs      durable.FS
+	path    string
+	gateway string
+	logger  *slog.Logger
+
+	mu    sync.Mutex
+	book  *tips.Book // guarded by mu
+	dirty bool       // the file is behind; guarded by mu
+}
+
+// openTips reads the book, and adds the logs of store, all of which have ended:
+// under the name that the gateway had. A damaged file is set aside, and the book
+// begins again. Errors: record.ErrVersion, and those of the file system.
+func openTips(c *Config, opt *Options, store *seglog.Store, was string, acked map[record.LogID]record.Offset) (*tipBook, error) {
+	t := &tipBook{fs: opt.FS, path: c.TipsFile(), gateway: c.Gateway, logger: opt.Logger}
+	var err error
+	t.book, err = loadTips(t.fs, t.path)
+	if errors.Is(err, record.ErrCorrupt) || errors.Is(err, durable.ErrMedia) {
+		aside := fmt.Sprintf("%s.damaged-%s", t.path, time.Now().UTC().Format("20060102T150405.000Z"))
+		t.logger.Error("the book of the ends of logs is damaged: it is set aside and begun again with the logs that are on disk", "path", t.path, "aside", aside, "error", err)
+		if err = t.fs.Rename(t.path, aside); err == nil {
+			err = t.fs.SyncDir(c.DataDir)
+		}
+		t.book, t.dirty = new(tips.Book), true
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the book of the ends of logs: %w", err)
+	}
+	if was == "" {
+		was = c.Gateway
+	}
+	t.addEnded(was, store, acked)
+	return t, nil
+}
+
+// loadTips reads the file; absent is an empty book. Errors: record.ErrCorrupt,
+// record.ErrVersion, and the file system's.
+func loadTips(fsys durable.FS, path string) (*tips.Book, error) {
+	info, err := fsys.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return new(tips.Book), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > tips.MaxBookBytes {
+		return nil, fmt.Errorf("read %s of %d bytes: %w", path, info.Size(), record.ErrCorrupt)
+	}
+	p, err := durable.ReadFile(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	return tips.DecodeBook(p)
+}
+
+// findTips returns the ends of the logs in a store. Where known has the whole of
+// one it is not read. An error leaves out what could not be read, not the log.
+func findTips(store *seglog.Store, known *tips.Book, acked map[record.LogID]record.Offset) (found []tips.Tip, err error) {
+	for _, l := range store.Logs() {
+		if t, ok := known.Find(l.ID); ok && t.End == l.End && t.Digest != "" && t.Chain != "" {
+			t.Acked = acked[l.ID]
+			found = append(found, t)
+			continue
+		}
+		end, errTip := store.Tip(l.ID)
+		if errTip != nil {
+			end, err = seglog.Tip{End: l.End}, errors.Join(err, errTip)
+		}
+		t := tips.Tip{Log: l.ID.String(), End: end.End, Acked: acked[l.ID]}
+		if !l.Prev.IsZero() {
+			t.Previous = l.Prev.String()
+		}
+		if end.DigestKnown {
+			t.Digest = end.Digest.String()
+		}
+		if end.Chain != (record.Hash{}) {
+			t.Chain = end.Chain.String()
+		}
+		found = append(found, t)
+	}
+	return found, err
+}
+
+// addEnded adds the logs of store, to which nothing is appended any more, and
+// writes the file when any of it is news. New logs belong to the given name.
+func (t *tipBook) addEnded(gateway string, store *seglog.Store, acked map[record.LogID]record.Offset) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found, err := findTips(store, t.book, acked)
+	if err != nil {
+		t.logger.Error("the end of a log cannot be read", "error", err)
+	}
+	for i := range found {
+		found[i].Closed = true
+	}
+	if t.book.Learn(gateway, found) || t.dirty {
+		t.write()
+	}
+}
+
+// acked notes that the cloud has everything of a log below an offset. The file
+// is written when it has the whole of a log that ended.
+func (t *tipBook) acked(log record.LogID, below record.Offset) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.book.Find(log)
+	whole := ok && known.Closed && below >= known.End && t.book.Acked(log.String(), below)
+	if whole || t.dirty {
+		t.write()
+	}
+}
+
+// digestAt returns the digest of a log at its end, where it is known.
+func (t *tipBook) digestAt(log record.LogID, end record.Offset) (record.Digest, bool) {
+	t.mu.Lock()
+	known, ok := t.book.Find(log)
+	t.mu.Unlock()
+	if !ok || known.End != end || known.Digest == "" {
+		return 0, false
+	}
+	d, err := record.ParseDigest(known.Digest)
+	return d, err == nil
+}
+
+// write replaces the file. Caller holds mu.
+func (t *tipBook) write() {
+	p, err := t.book.Encode()
+	if err == nil {
+		err = durable.WriteFileAtomic(t.fs, t.path, p)
+	}
+	if t.dirty = err != nil; t.dirty {
+		t.logger.Error("the ends of logs cannot be written down; it is tried again", "path", t.path, "error", err)
+	}
+}
+
+// digestAt returns the digest of a log at its end, where it is known.
+func (a *Agent) digestAt(log record.LogID, end record.Offset) (record.Digest, bool) {
+	if d, ok := a.tips.digestAt(log, end); ok {
+		return d, true
+	}
+	tip, err := a.store.Tip(log)
+	return tip.Digest, err == nil && tip.End == end && tip.DigestKnown
+}
