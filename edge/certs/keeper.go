@@ -91,6 +91,10 @@ func (k *Keeper) look() *held {
 	return h
 }
 
+// Own returns the own certificate with its key, which must not be changed; nil:
+// there is none.
+func (k *Keeper) Own() *tls.Certificate { return k.look().own }
+
 // Time gives the time by which certificates are judged.
 func (k *Keeper) Time() time.Time {
 	now := k.cfg.Now()
