@@ -29,8 +29,13 @@ var unzstd = sync.OnceValues(func() (*zstd.Decoder, error) {
 })
 
 // decompress fills dst, which is as long as the header says the page is. A page
-// of another length is damaged.
-func decompress(codec int32, dst, src []byte) error {
+// of another length is damaged, and so is one on which a decompressor panics.
+func decompress(codec int32, dst, src []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged("decompress: %v", r)
+		}
+	}()
 	switch codec {
 	case codecSnappy:
 		if n, err := snappy.DecodedLen(src); err != nil || n != len(dst) {

@@ -28,10 +28,11 @@ type Column struct {
 // readBatch is how many levels are decoded at a time.
 const readBatch = 1024
 
-// Column opens a column of a row group, by their places.
-func (f *File) Column(g, column int) (*Column, error) {
-	c := &Column{schema: f.columns[column], left: f.groups[g].rows}
-	c.pages = pages{r: f.r, chunk: f.groups[g].chunks[column], ours: f.created == createdHere}
+// Column opens a column by its place.
+func (g Group) Column(column int) (*Column, error) {
+	f := g.file
+	c := &Column{schema: f.columns[column], left: g.NumRows()}
+	c.pages = pages{r: f.r, chunk: f.groups[g.at].chunks[column], ours: f.created == createdHere}
 	c.pages.at = c.pages.chunk.start
 	switch c.schema.Kind {
 	case Int96, FixedLenByteArray:

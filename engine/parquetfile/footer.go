@@ -161,11 +161,26 @@ func (f *File) NumRows() int64 { return f.rows }
 // Columns returns the columns in their order.
 func (f *File) Columns() []Schema { return f.columns }
 
-// Groups returns the number of row groups.
-func (f *File) Groups() int { return len(f.groups) }
+// Groups returns the row groups in their order.
+func (f *File) Groups() []Group {
+	all := make([]Group, len(f.groups))
+	for i := range all {
+		all[i] = Group{f, i}
+	}
+	return all
+}
 
-// GroupRows returns the rows of one group.
-func (f *File) GroupRows(g int) int64 { return f.groups[g].rows }
+// Group is one row group.
+type Group struct {
+	file *File
+	at   int
+}
+
+// NumRows returns its rows.
+func (g Group) NumRows() int64 { return g.file.groups[g.at].rows }
+
+// Lookup returns a column's place, as File.Lookup does.
+func (g Group) Lookup(name string) (int, bool) { return g.file.Lookup(name) }
 
 // Meta returns a value of the footer by its key.
 func (f *File) Meta(key string) (string, bool) {

@@ -76,13 +76,13 @@ func readAll(data []byte) (n int64, err error) {
 		return 0, err
 	}
 	vals := make([]parquetfile.Value, 64)
-	for g := range f.Groups() {
+	for _, g := range f.Groups() {
 		for i := range f.Columns() {
-			c, err := f.Column(g, i)
+			c, err := g.Column(i)
 			if err != nil {
 				return n, err
 			}
-			for left := min(f.GroupRows(g), 1<<20); left > 0; { // a run may say that there are billions
+			for left := min(g.NumRows(), 1<<20); left > 0; { // a run may say that there are billions
 				k := min(left, int64(len(vals)))
 				if err := c.Fill(vals[:k]); err != nil {
 					return n, err
@@ -177,7 +177,7 @@ func TestCheckAndSkip(t *testing.T) {
 		t.Errorf("it is of table %q", v)
 	}
 	for _, n := range []int64{0, 1, 49, 50, 51} {
-		c, err := f.Column(0, at)
+		c, err := f.Groups()[0].Column(at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestCheckAndSkip(t *testing.T) {
 		}
 	}
 	for i := range f.Columns() {
-		c, err := f.Column(0, i)
+		c, err := f.Groups()[0].Column(i)
 		if err == nil {
 			err = c.Check()
 		}

@@ -28,13 +28,13 @@ func ownColumns(data []byte) (map[string][]string, error) {
 	}
 	all := make(map[string][]string)
 	vals := make([]parquetfile.Value, 100)
-	for g := range f.Groups() {
+	for _, g := range f.Groups() {
 		for i, schema := range f.Columns() {
-			c, err := f.Column(g, i)
+			c, err := g.Column(i)
 			if err != nil {
 				return nil, err
 			}
-			for left := f.GroupRows(g); left > 0; {
+			for left := g.NumRows(); left > 0; {
 				n := min(left, int64(len(vals)))
 				if err := c.Fill(vals[:n]); err != nil {
 					return nil, err

@@ -76,14 +76,14 @@ func BenchmarkReaders(b *testing.B) {
 				b.Fatal(err)
 			}
 			vals := make([]parquetfile.Value, 1024)
-			for g := range f.Groups() {
+			for _, g := range f.Groups() {
 				for _, name := range columns {
 					at, _ := f.Lookup(name)
-					c, err := f.Column(g, at)
+					c, err := g.Column(at)
 					if err != nil {
 						b.Fatal(err)
 					}
-					for left := f.GroupRows(g); left > 0; {
+					for left := g.NumRows(); left > 0; {
 						n := min(left, int64(len(vals)))
 						if err := c.Fill(vals[:n]); err != nil {
 							b.Fatal(err)
@@ -100,9 +100,9 @@ func BenchmarkReaders(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			for g := range f.Groups() {
+			for _, g := range f.Groups() {
 				for at := range f.Columns() {
-					c, err := f.Column(g, at)
+					c, err := g.Column(at)
 					if err == nil {
 						err = c.Check()
 					}

@@ -69,12 +69,12 @@ func verifyOffsets(file *parquetfile.File, b *bucket) error {
 		want += scramble(col.at(i))
 	}
 	vals := make([]parquetfile.Value, 1024)
-	for g := range file.Groups() {
-		offset, err := file.Column(g, offsets)
+	for _, g := range file.Groups() {
+		offset, err := g.Column(offsets)
 		if err != nil {
 			return fmt.Errorf("decode _offset: %w", errors.Join(errVerify, err))
 		}
-		for left := file.GroupRows(g); left > 0; {
+		for left := g.NumRows(); left > 0; {
 			n := min(left, int64(len(vals)))
 			if err := offset.Fill(vals[:n]); err != nil {
 				return fmt.Errorf("decode _offset: %w", errors.Join(errVerify, err))
