@@ -6,9 +6,8 @@ import (
 	"io"
 	"strconv"
 
-	pq "github.com/parquet-go/parquet-go"
-
 	"landfall/engine/ledger"
+	"landfall/engine/parquetfile"
 )
 
 // compareFile compares the size of the file that is being read, and at level
@@ -51,21 +50,21 @@ func (r contextReader) Read(p []byte) (int, error) {
 
 // compareFooter compares what the footer of the file that is being read says of
 // it with its name and with the ledger.
-func (a *audit) compareFooter(p *pq.File) {
+func (a *audit) compareFooter(p *parquetfile.File) {
 	f := &a.file
 	x := f.expected
 	if !a.level.reaches(LevelFiles) || f.task == "" {
 		return
 	}
 	for _, one := range []struct{ key, want string }{{"landfall.table", string(f.table)}, {"landfall.task", f.task}, {"landfall.epoch", f.epoch.String()}} {
-		if got, ok := p.Lookup(one.key); got != one.want && (ok || x != nil) {
+		if got, ok := p.Meta(one.key); got != one.want && (ok || x != nil) {
 			a.wrongFile(KindFile, "says in its footer that its %s is %q", one.key, got)
 		}
 	}
 	if x == nil {
 		return
 	}
-	if got, _ := p.Lookup("landfall.schema"); x.kind == ledger.KindEpoch && x.schema >= logSchema && got != strconv.Itoa(x.schema) {
+	if got, _ := p.Meta("landfall.schema"); x.kind == ledger.KindEpoch && x.schema >= logSchema && got != strconv.Itoa(x.schema) {
 		a.wrongFile(KindFile, "says in its footer that its landfall.schema is %q, and %d was published", got, x.schema)
 	}
 	if x.rows >= 0 && p.NumRows() != x.rows {

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
-	pq "github.com/parquet-go/parquet-go"
-
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
+	"landfall/engine/parquetfile"
 	"landfall/engine/table"
 )
 
@@ -31,9 +29,6 @@ var (
 
 // batchRows is how many rows are read at a time.
 const batchRows = 1024
-
-// errDamaged says that a file made the Parquet reader panic.
-var errDamaged = errors.New("damaged file")
 
 // readAll reads the files, entry by entry of each task's ledger, oldest first.
 func (a *audit) readAll(ctx context.Context, files []lakeFile) error {
@@ -132,14 +127,9 @@ func (a *audit) wrongFile(kind Kind, format string, args ...any) {
 	a.find(Finding{Kind: kind, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name, Detail: f.name + " " + fmt.Sprintf(format, args...)})
 }
 
-// read takes one file into account. parquet-go panics on some damaged footers
-// and pages; here that is an error like any other.
+// read takes one file into account. Nobody vouches for it: engine/parquetfile
+// bounds what it says of itself.
 func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, r)
-		}
-	}()
 	file, err := a.Files.Open(ctx, f.name)
 	if err != nil {
 		return err
@@ -148,19 +138,22 @@ func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
 	if err := a.compareFile(ctx, file); err != nil {
 		return err
 	}
-	p, err := pq.OpenFile(file, file.Size(), pq.SkipPageIndex(true), pq.SkipBloomFilters(true))
+	p, err := parquetfile.Open(file, file.Size())
 	if err != nil {
 		return err
 	}
 	a.compareFooter(p)
-	for _, g := range p.RowGroups() {
+	for _, g := range p.Groups() {
+		if err := a.checkPages(p, g); err != nil {
+			return err
+		}
 		switch {
 		case f.table == table.Record:
 			err = a.readRecords(g, a.tasks[f.task] != nil && a.tasks[f.task].final)
 		case f.table == table.Loss:
 			err = a.readRows(g, lossColumns, a.loss)
 		case f.table == table.Conflict:
-			err = a.readRows(g, conflictColumns, func(l *logState, _ []pq.Value) { l.conflicts++ })
+			err = a.readRows(g, conflictColumns, func(l *logState, _ []parquetfile.Value) { l.conflicts++ })
 		case f.table == table.Window:
 			err = a.readRows(g, derivedColumns, a.derived)
 		case f.table == table.Late:
@@ -177,8 +170,26 @@ func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
 	return nil
 }
 
+// checkPages compares every page of a row group with its CRC, those of columns
+// too that are not read; from level files on.
+func (a *audit) checkPages(p *parquetfile.File, g parquetfile.Group) error {
+	if !a.level.reaches(LevelFiles) {
+		return nil
+	}
+	for i := range p.Columns() {
+		c, err := g.Column(i)
+		if err == nil {
+			err = c.Check()
+		}
+		if err != nil && !errors.Is(err, parquetfile.ErrUnsupported) {
+			return err
+		}
+	}
+	return nil
+}
+
 // typed takes one typed row.
-func (a *audit) typed(l *logState, row []pq.Value) {
+func (a *audit) typed(l *logState, row []parquetfile.Value) {
 	offset := row[2].Uint64()
 	a.inRange(l, a.join(l), offset, offset+1)
 	l.chunk(offset).found.add(a.key.row(offset, row[4].Int32(), row[3].Int32()))
@@ -186,19 +197,19 @@ func (a *audit) typed(l *logState, row []pq.Value) {
 
 // derived takes one row of a table that is made of typed rows: it is none of a
 // record's, but names one that has to be there.
-func (a *audit) derived(l *logState, row []pq.Value) {
+func (a *audit) derived(l *logState, row []parquetfile.Value) {
 	offset := row[2].Uint64()
 	l.chunk(offset).derive(offset % chunkSize)
 }
 
 // late takes one row of late, which is made with its record.
-func (a *audit) late(l *logState, row []pq.Value) {
+func (a *audit) late(l *logState, row []parquetfile.Value) {
 	a.derived(l, row)
 	a.inRange(l, a.join(l), row[2].Uint64(), row[2].Uint64()+1)
 }
 
 // loss takes one row of loss.
-func (a *audit) loss(l *logState, row []pq.Value) {
+func (a *audit) loss(l *logState, row []parquetfile.Value) {
 	from, n := row[2].Uint64(), row[3].Uint64()
 	if from+n < from {
 		a.wrongFile(KindRow, "names offsets beyond all numbers in a row of loss")
@@ -220,7 +231,7 @@ func (a *audit) loss(l *logState, row []pq.Value) {
 }
 
 // logRow takes one row of log.
-func (a *audit) logRow(l *logState, row []pq.Value) {
+func (a *audit) logRow(l *logState, row []parquetfile.Value) {
 	r := logRow{
 		file: a.file.name, next: row[2].Uint64(), known: !row[3].IsNull(), chain: string(row[4].ByteArray()), closed: row[5].Boolean(), epoch: row[6].Uint64(),
 		previous: string(row[7].ByteArray()), previousEnd: row[8].Uint64(),
@@ -240,7 +251,7 @@ func (a *audit) logRow(l *logState, row []pq.Value) {
 const maxRows = 4096
 
 // record takes one row of record.
-func (a *audit) record(l *logState, row []pq.Value) {
+func (a *audit) record(l *logState, row []parquetfile.Value) {
 	offset, rows := row[2].Uint64(), row[3].Int32()
 	a.inRange(l, a.join(l), offset, offset+1)
 	c := l.chunk(offset)
@@ -271,7 +282,7 @@ func (a *audit) digested(l *logState, offset uint64, raw []byte) {
 
 // readRecords reads a row group of record; also the bytes of openings, and from
 // level files on those of every row.
-func (a *audit) readRecords(g pq.RowGroup, bounded bool) error {
+func (a *audit) readRecords(g parquetfile.Group, bounded bool) error {
 	columns := recordColumns
 	digests := a.level.reaches(LevelFiles)
 	if a.edge != nil || digests {
@@ -280,7 +291,7 @@ func (a *audit) readRecords(g pq.RowGroup, bounded bool) error {
 	var openings []int64
 	at := int64(0)
 	var logs []*logState
-	err := a.readRows(g, columns, func(l *logState, row []pq.Value) {
+	err := a.readRows(g, columns, func(l *logState, row []parquetfile.Value) {
 		a.record(l, row)
 		l.bounded = l.bounded || bounded
 		offset := row[2].Uint64()
@@ -307,16 +318,17 @@ func (a *audit) readRecords(g pq.RowGroup, bounded bool) error {
 }
 
 // opening reads what a log's first record says of the log before it.
-func (a *audit) opening(g pq.RowGroup, row int64, l *logState) error {
-	var vals [2]pq.Value
+func (a *audit) opening(g parquetfile.Group, row int64, l *logState) error {
+	var vals [2]parquetfile.Value
 	for i, name := range openColumns {
-		c, err := openCursor(g, name, row)
-		if err != nil {
-			return err
+		c, err := openColumn(g, name)
+		if err == nil {
+			err = c.Skip(row)
 		}
-		err = c.fill(vals[i : i+1])
-		vals[i] = vals[i].Clone()
-		if err = errors.Join(err, c.close()); err != nil {
+		if err == nil {
+			err = c.Fill(vals[i : i+1])
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -334,34 +346,29 @@ func (a *audit) opening(g pq.RowGroup, row int64, l *logState) error {
 
 // readRows gives each row of a row group, as the named columns, to take. The
 // first two columns are _gateway and _log.
-func (a *audit) readRows(g pq.RowGroup, columns []string, take func(*logState, []pq.Value)) (err error) {
-	cursors := make([]*cursor, 0, len(columns))
-	defer func() {
-		for _, c := range cursors {
-			err = errors.Join(err, c.close())
-		}
-	}()
-	bufs := make([][]pq.Value, len(columns))
+func (a *audit) readRows(g parquetfile.Group, columns []string, take func(*logState, []parquetfile.Value)) error {
+	open := make([]*parquetfile.Column, len(columns)) // nil: NULL everywhere
+	bufs := make([][]parquetfile.Value, len(columns))
 	for i, name := range columns {
 		name, optional := strings.CutPrefix(name, "?")
-		c, err := openCursor(g, name, 0)
-		if errors.Is(err, errNoColumn) && optional {
-			c, err = &cursor{absent: true}, nil
-		}
-		if err != nil {
+		c, err := openColumn(g, name)
+		if err != nil && !(errors.Is(err, errNoColumn) && optional) {
 			return err
 		}
-		cursors = append(cursors, c)
-		bufs[i] = make([]pq.Value, batchRows)
+		open[i] = c
+		bufs[i] = make([]parquetfile.Value, batchRows)
 	}
-	row := make([]pq.Value, len(columns))
+	row := make([]parquetfile.Value, len(columns))
 	var at *logState
 	var key logKey
 	for left := g.NumRows(); left > 0; {
 		n := min(left, batchRows)
-		for i, c := range cursors {
-			if err := c.fill(bufs[i][:n]); err != nil {
-				return fmt.Errorf("column %s: %w", columns[i], err)
+		for i, c := range open {
+			if c == nil {
+				continue
+			}
+			if err := c.Fill(bufs[i][:n]); err != nil {
+				return err
 			}
 		}
 		for r := range n {
@@ -383,63 +390,11 @@ func (a *audit) readRows(g pq.RowGroup, columns []string, take func(*logState, [
 // errNoColumn says that a file lacks a column.
 var errNoColumn = errors.New("column is missing")
 
-// cursor reads one column of one row group.
-type cursor struct {
-	absent bool // there is none: NULL
-	pages  pq.Pages
-	page   pq.Page
-	vals   pq.ValueReader
-}
-
-// openCursor opens a column at a row.
-func openCursor(g pq.RowGroup, name string, row int64) (*cursor, error) {
-	leaf, ok := g.Schema().Lookup(name)
+// openColumn opens a column by its name.
+func openColumn(g parquetfile.Group, name string) (*parquetfile.Column, error) {
+	at, ok := g.Lookup(name)
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", errNoColumn, name)
 	}
-	c := &cursor{pages: g.ColumnChunks()[leaf.ColumnIndex].Pages()}
-	if row > 0 {
-		if err := c.pages.SeekToRow(row); err != nil {
-			return nil, errors.Join(err, c.close())
-		}
-	}
-	return c, nil
-}
-
-// fill reads len(dst) values. Bytes among them are valid until the next fill.
-func (c *cursor) fill(dst []pq.Value) error {
-	if c.absent {
-		clear(dst)
-		return nil
-	}
-	for n := 0; n < len(dst); {
-		if c.vals == nil {
-			page, err := c.pages.ReadPage()
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				return err
-			}
-			c.page, c.vals = page, page.Values()
-		}
-		k, err := c.vals.ReadValues(dst[n:])
-		n += k
-		if errors.Is(err, io.EOF) {
-			// The values may alias the page, so it is left to the collector.
-			c.page, c.vals = nil, nil
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *cursor) close() error {
-	if c.absent {
-		return nil
-	}
-	return c.pages.Close()
+	return g.Column(at)
 }
