@@ -58,7 +58,7 @@ func (d *demo) prove(ctx context.Context) error {
 	_, _ = fmt.Fprintf(d.out, `
 A question to ask, with DuckDB:
 
-    duckdb -c "SELECT mmsi, count(*) AS receptions, count(*) FILTER (NOT is_duplicate) AS transmissions, round(avg(sog), 1) AS knots
+    duckdb -c "SELECT mmsi, count(*) AS receptions, count(*) FILTER (NOT is_duplicate) AS messages, round(avg(sog), 1) AS knots
                FROM '%s/*/*.parquet' GROUP BY mmsi ORDER BY receptions DESC LIMIT 10"
 
 Everything lies in %s: lake/ holds the tables, *.yaml the configurations, *.log what the daemons said.

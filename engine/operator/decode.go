@@ -13,7 +13,7 @@ import (
 
 // DecoderVersion changes whenever the same record would give other rows. It
 // stands in every manifest.
-const DecoderVersion = 5
+const DecoderVersion = 6
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
 // decoders/ais.

@@ -10,22 +10,29 @@ import (
 	"landfall/engine/table"
 )
 
-// Reception dedupe: one transmission heard by several receivers of a gateway.
+// Reception dedupe: one message that a gateway brings more than once, because
+// several of its receivers heard it, because a feed repeats it, or because a
+// station on the way repeated it.
 //
-// Two receptions are of one transmission when they come through the same
-// gateway, their payloads are equal bit for bit but for the repeat indicator,
-// and their event times lie within DedupeWindow of the first reception's. The
-// radio channel is not compared: one feed labels the same transmission with
-// either channel. Time is: a moored ship sends the same type 5 every six
-// minutes (ITU-R M.1371-5, annex 1, table 1).
+// Two receptions are of one message when they come through the same gateway,
+// their payloads are equal bit for bit but for the repeat indicator, and their
+// event times lie within DedupeWindow of the first reception's.
+//
+// The source is not compared, nor the station in the TAG block: feeds that join
+// several receivers bring most repetitions through one source and under one
+// station (in one recording 4,266 of 4,304 copies). A ship does not send the same
+// bits again within the window: its reports hold the UTC second or the state of
+// its slots, and those that hold neither come minutes apart. The radio channel is not compared either: one feed
+// labels the same transmission with either channel. Time is: a moored ship sends
+// the same type 5 every six minutes (ITU-R M.1371-5, annex 1, table 1).
 const (
 	// DedupeWindow is how far the event times of two receptions of one
 	// transmission may lie apart, in microseconds: receivers that stamp whole
 	// seconds, and networks that deliver seconds late.
 	DedupeWindow = 10_000_000
 	// DedupeHorizon is how long before the gateway's watermark a reception is
-	// remembered, in microseconds of event time. For a reception older than
-	// that is_duplicate is NULL: what it might repeat is forgotten.
+	// remembered, in microseconds of event time. What a reception older than
+	// that might repeat is forgotten: is_duplicate is false.
 	DedupeHorizon = 120_000_000
 )
 
@@ -35,7 +42,7 @@ type receptionKey struct {
 	Content ais.Key
 }
 
-// reception is the first reception of a transmission.
+// reception is the first reception of a message.
 type reception struct {
 	EventTime record.Micros
 	Log       record.LogID
@@ -82,8 +89,8 @@ func (receptionCodec) DecodeValue(_ uint16, p []byte) (reception, error) {
 	return v, nil
 }
 
-// Dedupe marks receptions of a transmission that another receiver of the same
-// gateway brought before. It never drops one.
+// Dedupe marks receptions of a message that the same gateway brought before. It
+// never drops one.
 type Dedupe struct {
 	seen     *state.Table[receptionKey, reception]
 	expiry   *expiry[receptionKey]
@@ -112,7 +119,7 @@ func (d *Dedupe) Restored() {
 }
 
 // mark sets the duplicate columns of one reception. A time that nobody stated
-// (TimeBase) says nothing of which transmission it was: NULL.
+// (TimeBase) says nothing of which transmission it was: it repeats none.
 func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content ais.Key, out *table.Reception) {
 	if t.TimeSource == record.TimeBase {
 		return
@@ -123,11 +130,10 @@ func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content a
 	key := receptionKey{Gateway: d.gateways.of(c.Gateway), Content: content}
 	first, ok := d.seen.Get(key)
 	if ok && first.EventTime-DedupeWindow <= t.EventTime && t.EventTime <= first.EventTime+DedupeWindow {
-		out.IsDuplicate = ais.Some(true)
+		out.IsDuplicate = true
 		out.DupLog, out.DupOffset = d.names.of(first.Log), first.Offset
 		return
 	}
-	out.IsDuplicate = ais.Some(false)
 	if ok && first.EventTime > t.EventTime {
 		return // an older transmission, come late: the newer one stays remembered
 	}

@@ -33,13 +33,13 @@ func (o operators) hear(h heard, offset record.Offset, watermark record.Micros) 
 
 func TestDedupe(t *testing.T) {
 	const t0 = 1_000_000 * second
-	yes, no, null := ais.Some(true), ais.Some(false), ais.Opt[bool]{}
+	const yes, no = true, false
 	tests := []struct {
 		name      string
 		first     heard
 		second    heard
 		watermark record.Micros
-		want      ais.Opt[bool]
+		want      bool
 	}{
 		{"another receiver", heard{"g", 1, t0}, heard{"g", 1, t0 + second}, record.NoTime, yes},
 		{"its clock is behind", heard{"g", 1, t0}, heard{"g", 1, t0 - 3*second}, record.NoTime, yes},
@@ -48,14 +48,14 @@ func TestDedupe(t *testing.T) {
 		{"sent again after six minutes", heard{"g", 1, t0}, heard{"g", 1, t0 + 360*second}, record.NoTime, no},
 		{"just within the window", heard{"g", 1, t0}, heard{"g", 1, t0 + DedupeWindow}, record.NoTime, yes},
 		{"just beyond the window", heard{"g", 1, t0}, heard{"g", 1, t0 + DedupeWindow + 1}, record.NoTime, no},
-		{"beyond the horizon", heard{"g", 1, t0}, heard{"g", 1, t0}, t0 + DedupeHorizon + 1, null},
-		{"from the far future", heard{"g", 1, t0}, heard{"g", 9, t0 + 2*maxAhead}, t0, null},
-		{"without a time", heard{"g", 1, t0}, heard{"g", 1, record.NoTime}, record.NoTime, null},
+		{"beyond the horizon", heard{"g", 1, t0}, heard{"g", 1, t0}, t0 + DedupeHorizon + 1, no},
+		{"from the far future", heard{"g", 1, t0 + 2*maxAhead}, heard{"g", 1, t0 + 2*maxAhead}, t0, no},
+		{"without a time", heard{"g", 1, t0}, heard{"g", 1, record.NoTime}, record.NoTime, no},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := newOperators(t)
-			if got := o.hear(tt.first, 1, record.NoTime); got.IsDuplicate != no {
+			if got := o.hear(tt.first, 1, record.NoTime); got.IsDuplicate {
 				t.Fatalf("first reception: %+v", got.IsDuplicate)
 			}
 			got := o.hear(tt.second, 2, tt.watermark)
@@ -69,6 +69,49 @@ func TestDedupe(t *testing.T) {
 	}
 }
 
+// TestARepetitionIsMarkedFromWhicheverSource: the copies that several receivers
+// bring, and those that one feed brings, also under one station, are marked; what
+// cannot be told is not.
+func TestARepetitionIsMarkedFromWhicheverSource(t *testing.T) {
+	const radio, roof = 0, 1
+	line := sentence("AIVDM,1,1,,A,10000E0P0000000000000000000:,0")
+	tests := []struct {
+		name   string
+		source [2]uint32
+		raw    [2]string
+		time   record.TimeSource
+		want   bool
+	}{
+		{"two receivers", [2]uint32{radio, roof}, [2]string{line, line}, record.TimeReceipt, true},
+		{"one source", [2]uint32{radio, radio}, [2]string{line, line}, record.TimeReceipt, true},
+		{"one source, two stations", [2]uint32{radio, radio}, [2]string{`\s:north*12\` + line, `\s:south*1A\` + line}, record.TimeReceipt, true},
+		{"two radio channels", [2]uint32{radio, radio}, [2]string{line, sentence("AIVDM,1,1,,B,10000E0P0000000000000000000:,0")}, record.TimeReceipt, true},
+		{"the ship's next report", [2]uint32{radio, radio}, [2]string{line, sentence("AIVDM,1,1,,A,10000E0P0000000000000000002:,0")}, record.TimeReceipt, false},
+		{"a recording without times", [2]uint32{radio, radio}, [2]string{line, line}, record.TimeNone, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOperators(t)
+			c := &Context{Gateway: "g", LogName: "l", Sources: []string{"radio", "roof"}, Watermark: record.NoTime}
+			var b table.Batch
+			for i := range 2 {
+				at := 1_700_000_000*second + 2*second*record.Micros(i)
+				r := record.Record{Kind: record.KindAIS, Source: tt.source[i], TimeSource: tt.time, EventTime: at, ReceivedAt: at, Raw: []byte(tt.raw[i])}
+				if tt.time == record.TimeNone {
+					r.EventTime = record.NoTime
+				}
+				o.decode.Record(c, record.Offset(i), &r, &b)
+			}
+			if len(b.Positions) != 2 {
+				t.Fatalf("%d positions of %+v", len(b.Positions), b.Records)
+			}
+			if a, b := b.Positions[0], b.Positions[1]; a.IsDuplicate || b.IsDuplicate != tt.want || (b.DupLog != "") != tt.want {
+				t.Errorf("is_duplicate %v and %v of %s+%d, want false and %v", a.IsDuplicate, b.IsDuplicate, b.DupLog, b.DupOffset, tt.want)
+			}
+		})
+	}
+}
+
 func TestDedupeSaysNothingWithoutAStatedTime(t *testing.T) {
 	o := newOperators(t)
 	var rc table.Reception
@@ -76,7 +119,7 @@ func TestDedupeSaysNothingWithoutAStatedTime(t *testing.T) {
 	for range 2 {
 		o.dedupe.mark(&Context{Gateway: "g", Watermark: record.NoTime}, 1, times, ais.Key{Lo: 1}, &rc)
 	}
-	if rc.IsDuplicate.Valid {
+	if rc.IsDuplicate || rc.DupLog != "" {
 		t.Error("receptions at the base time were compared")
 	}
 }
@@ -129,19 +172,19 @@ func TestDedupeAgainstModel(t *testing.T) {
 	}
 }
 
-func modelHear(model map[string]heard, h heard, watermark record.Micros) ais.Opt[bool] {
+func modelHear(model map[string]heard, h heard, watermark record.Micros) bool {
 	if watermark != record.NoTime && (h.at < watermark-DedupeHorizon || h.at > watermark+maxAhead) {
-		return ais.Opt[bool]{}
+		return false
 	}
 	key := fmt.Sprint(h.gateway, h.content)
 	first, ok := model[key]
 	if ok && max(first.at-h.at, h.at-first.at) <= DedupeWindow {
-		return ais.Some(true)
+		return true
 	}
 	if !ok || h.at >= first.at {
 		model[key] = h
 	}
-	return ais.Some(false)
+	return false
 }
 
 func TestStaticFillsTheOtherHalf(t *testing.T) {

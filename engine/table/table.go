@@ -90,9 +90,10 @@ type Reception struct {
 	Source  string
 	Station string // TAG s:; empty: NULL
 	OwnShip bool   // VDO
-	// IsDuplicate says that another receiver of the gateway had brought this
-	// transmission before; not Valid beyond the horizon of the dedupe.
-	IsDuplicate ais.Opt[bool]
+	// IsDuplicate says that the gateway had brought this message before, from
+	// whichever source; false too where that cannot be told: without a time, or
+	// beyond the horizon of the dedupe.
+	IsDuplicate bool
 	DupLog      string // log and offset of the first reception; empty: NULL
 	DupOffset   record.Offset
 	IsLate      bool

@@ -42,6 +42,21 @@ func rowsOf(from, n int) *table.Batch {
 	return b
 }
 
+// logsOf makes n rows of the table log, with digests on both sides of 2^63 and one
+// that is not known.
+func logsOf(n int) *table.Batch {
+	b := new(table.Batch)
+	for i := range n {
+		r := table.LogRow{Gateway: "gw", Log: strings.Repeat("0", 29) + "abc", NextOffset: record.Offset(i), OpenedAt: 1_700_000_000_000_000, Digest: ais.Some(record.Digest(i)<<63 + 1),
+			Chain: record.Hash{0xab}, Watermark: record.NoTime, Epoch: 7, LandedAt: 1_700_000_001_000_000}
+		if i == 2 {
+			r.Previous, r.PreviousEnd, r.Digest.Valid, r.Chain, r.Closed = r.Log, 4, false, record.Hash{}, true
+		}
+		b.Logs = append(b.Logs, r)
+	}
+	return b
+}
+
 // staged stages rows on a file system in memory and gives sink and outputs.
 func staged(t testing.TB, c Config, epoch stream.Epoch, batches ...*table.Batch) (*Sink, []stream.Staged) {
 	t.Helper()
@@ -129,15 +144,19 @@ func encoded(t testing.TB, data []byte, name table.Name, topic string, o *output
 
 // TestMessages holds topic, key, headers and JSON of each kind of table.
 func TestMessages(t *testing.T) {
-	s, outputs := staged(t, Config{Prefix: "p.", Topics: map[table.Name]string{table.SensorReading: "values"}}, 7, rowsOf(3, 1))
+	s, outputs := staged(t, Config{Prefix: "p.", Topics: map[table.Name]string{table.SensorReading: "values"}}, 7, rowsOf(3, 1), logsOf(3))
 	lineage := "_gateway=gw,_log=00000000000000000000000000000abc,_offset=3,_row=%d,_rows=2,_table=%s,_task=test-0001,_epoch=7"
+	logMessage := `p.log gw _gateway=gw,_log=00000000000000000000000000000abc,_table=log,_task=test-0001,_epoch=7 {"_gateway":"gw","_log":"00000000000000000000000000000abc",`
 	want := []string{
 		"p.ais_position 211000003 " + fmt.Sprintf(lineage, 0, "ais_position") + ` {"_gateway":"gw","_log":"00000000000000000000000000000abc","_offset":3,"_row":0,"_rows":2,` +
 			`"event_time":"2023-11-14T22:13:20.000003Z","time_source":"none","time_quality":"unknown","received_at":"2023-11-14T22:13:21.000003Z",` +
-			`"mmsi":211000003,"msg_type":1,"repeat_indicator":0,"own_ship":false,"lat":53.875,"position_accuracy":false,"sog":0.3,"raim":true,"source":"","is_late":false}`,
+			`"mmsi":211000003,"msg_type":1,"repeat_indicator":0,"own_ship":false,"lat":53.875,"position_accuracy":false,"sog":0.3,"raim":true,"source":"","is_duplicate":false,"is_late":false}`,
 		`values pump "7" ` + fmt.Sprintf(lineage, 1, "sensor_reading") + ` {"_gateway":"gw","_log":"00000000000000000000000000000abc","_offset":3,"_row":1,"_rows":2,` +
 			`"event_time":"2023-11-14T22:13:20.000003Z","time_source":"none","time_quality":"unknown","received_at":"2023-11-14T22:13:21.000003Z",` +
 			`"source":"mqtt","sensor":"pump \"7\"","metric":"temp","value":3,"unit":"°C","quality":"good","is_historical":false,"is_late":false}`,
+		logMessage + `"next_offset":0,"opened_at":"2023-11-14T22:13:20.000000Z","digest":"1","chain":"ab000000000000000000000000000000","closed":false,"epoch":7,"landed_at":"2023-11-14T22:13:21.000000Z"}`,
+		logMessage + `"next_offset":1,"opened_at":"2023-11-14T22:13:20.000000Z","digest":"9223372036854775809","chain":"ab000000000000000000000000000000","closed":false,"epoch":7,"landed_at":"2023-11-14T22:13:21.000000Z"}`,
+		logMessage + `"next_offset":2,"previous_log":"00000000000000000000000000000abc","previous_end":4,"opened_at":"2023-11-14T22:13:20.000000Z","closed":true,"epoch":7,"landed_at":"2023-11-14T22:13:21.000000Z"}`,
 		"p.record gw " + fmt.Sprintf(lineage, 0, "record") + ` {"_gateway":"gw","_log":"00000000000000000000000000000abc","_offset":3,"_row":0,"_rows":2,"kind":"ais","source":"udp",` +
 			`"event_time":"2023-11-14T22:13:20.000003Z","time_source":"none","time_quality":"unknown","received_at":"2023-11-14T22:13:21.000003Z",` +
 			`"landed_at":"1970-01-01T00:00:00.000000Z","monotonic":0,"raw":"IUFJVkRNLDM=","flags":"","rows":2}`,
@@ -173,12 +192,20 @@ func TestLargeRowsGoWithoutTheirLargestFields(t *testing.T) {
 	}
 }
 
-// TestFrozenStaged reads what each version of this package staged. The rows are
-// those of rowsOf(0, 3).
+// TestFrozenStaged reads what each version of this package staged: of version 1
+// the positions of rowsOf(0, 3), in a schema where is_duplicate could be NULL, of
+// version 2 those of logsOf(3).
 func TestFrozenStaged(t *testing.T) {
-	const name = "testdata/formats/staged-v1.arrows"
-	if update {
-		s, outputs := staged(t, Config{Tables: []table.Name{table.AISPosition}}, 1, rowsOf(0, 3))
+	frozenStaged(t, "testdata/formats/staged-v1.arrows", table.AISPosition, rowsOf(0, 3), func(now string) string {
+		return strings.Replace(now, `"is_duplicate":false,`, "", 1)
+	})
+	frozenStaged(t, "testdata/formats/staged-v2.arrows", table.Log, logsOf(3), func(now string) string { return now })
+}
+
+func frozenStaged(t *testing.T, name string, of table.Name, rows *table.Batch, then func(string) string) {
+	t.Helper()
+	if update && of == table.Log {
+		s, outputs := staged(t, Config{Tables: []table.Name{of}}, 1, rows)
 		data, err := readObject(t.Context(), s.cfg.Files, outputs[0])
 		if err != nil {
 			t.Fatal(err)
@@ -192,17 +219,21 @@ func TestFrozenStaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := &output{task: "test-0001", epoch: 1}
-	got := encoded(t, frozen, table.AISPosition, "landfall.ais_position", o, DefaultMaxMessageBytes)
-	s, outputs := staged(t, Config{Tables: []table.Name{table.AISPosition}}, 1, rowsOf(0, 3))
-	if want := messages(t, s, outputs); strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("the frozen object holds\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	got := encoded(t, frozen, of, "landfall."+string(of), o, DefaultMaxMessageBytes)
+	s, outputs := staged(t, Config{Tables: []table.Name{of}}, 1, rows)
+	want := messages(t, s, outputs)
+	for i := range want {
+		want[i] = then(want[i])
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s holds\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if err := readStaged(frozen, table.Record, func(arrow.Record) error { return nil }); !errors.Is(err, errStaged) {
 		t.Errorf("read as of another table: %v", err)
 	}
 	for n := range len(frozen) {
 		rows := int64(0)
-		err := readStaged(frozen[:n], table.AISPosition, func(r arrow.Record) error {
+		err := readStaged(frozen[:n], of, func(r arrow.Record) error {
 			rows += int64(r.Column(offsetColumn).(*array.Int64).Len())
 			return nil
 		})

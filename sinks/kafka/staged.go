@@ -19,10 +19,12 @@ import (
 // stagedFormat is the version of a staged object, in its schema's metadata:
 //
 //	an Arrow IPC stream, its buffers compressed with zstd, whose schema has the
-//	columns of parquet.Schema in their order, as bool, int32, int64,
+//	columns of parquet.Schema in their order, as bool, int32, int64, uint64,
 //	timestamp[us, UTC], double, utf8 and binary, and the metadata
 //	"landfall.staged" (this version) and "landfall.table".
-const stagedFormat = 1
+//
+// Version 1 had no uint64.
+const stagedFormat = 2
 
 const (
 	formatKey = "landfall.staged"

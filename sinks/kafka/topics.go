@@ -174,7 +174,7 @@ func (s *Sink) make(ctx context.Context, admin *kadm.Client, name string, marker
 	}
 	_, err := admin.CreateTopic(ctx, partitions, replication, configs, name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("make topic %s: %w", name, err)
+		return fmt.Errorf("make topic %s: %w; what is committed waits until it is there: make it, or let the engine's user make topics", name, err)
 	}
 	s.cfg.Logger.Info("kafka sink: topic made", "topic", name)
 	return nil

@@ -31,9 +31,9 @@ func harbour(seed uint64, n int) *table.Batch {
 		times := table.Times{EventTime: at - record.Micros(rng.IntN(60_000)), TimeSource: record.TimeReceipt, TimeQuality: record.QualityUnsynchronised, ReceivedAt: at}
 		b.Records = append(b.Records, table.RecordRow{Lineage: line, Times: times, LandedAt: at + 3e6, Kind: record.KindAIS, Source: sources[i%3],
 			BootID: log, Monotonic: int64(i) * 1000, Raw: append([]byte{}, raw...)})
-		rec := table.Reception{Channel: "AB"[i%2], Talker: "AI", Source: sources[i%3], IsDuplicate: ais.Some(false)}
+		rec := table.Reception{Channel: "AB"[i%2], Talker: "AI", Source: sources[i%3]}
 		if rng.IntN(10) == 0 {
-			rec.IsDuplicate, rec.DupLog, rec.DupOffset = ais.Some(true), log, record.Offset(i/2)
+			rec.IsDuplicate, rec.DupLog, rec.DupOffset = true, log, record.Offset(i/2)
 		}
 		head := ais.Header{MsgType: uint8(1 + i%3), MMSI: uint32(211_000_000 + ship*37)}
 		b.Positions = append(b.Positions, table.PositionRow{Lineage: line, Times: times, Reception: rec, Position: position(rng, head, ship)})

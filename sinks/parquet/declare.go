@@ -217,9 +217,9 @@ func (c *tailCols) declare(d *declaration) {
 	d.string(&c.talker, "talker", true, "talker of the sentence, such as AI; NULL: none")
 	d.string(&c.source, "source", false, "source of the gateway that received it")
 	d.string(&c.station, "station", true, "station named in the TAG block (s:); NULL: none")
-	d.bool(&c.dup, "is_duplicate", true, "another receiver of the gateway had brought this transmission before; NULL: beyond the horizon of the comparison")
-	d.string(&c.dupLog, "dup_log", true, "log of the first reception; NULL: this is the first")
-	d.int64(&c.dupOffset, "dup_offset", "", true, "offset of the first reception; NULL: this is the first")
+	d.bool(&c.dup, "is_duplicate", false, "the gateway had brought this message before, from whichever source; false also where that cannot be told; see below ais_position")
+	d.string(&c.dupLog, "dup_log", true, "log of the first reception; NULL: is_duplicate is false")
+	d.int64(&c.dupOffset, "dup_offset", "", true, "offset of the first reception; NULL: is_duplicate is false")
 	d.bool(&c.late, "is_late", false, "event_time was behind the gateway's watermark")
 }
 
@@ -232,7 +232,7 @@ func (c *tailCols) add(r *table.Reception) {
 	c.talker.addOrNull(r.Talker)
 	c.source.add(r.Source)
 	c.station.addOrNull(r.Station)
-	c.dup.addOpt(r.IsDuplicate)
+	c.dup.set(r.IsDuplicate)
 	c.dupLog.addOrNull(r.DupLog)
 	if r.DupLog == "" {
 		c.dupOffset.add(null64)
