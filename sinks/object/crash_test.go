@@ -152,7 +152,7 @@ func everyCallFails(t *testing.T, begin func(*testing.T) *world) {
 // passes tells whether a task gets over a fault without stopping.
 func passes(op string, o faultobject.Outcome) bool {
 	transient := o == faultobject.NotDone || o == faultobject.AnswerLost
-	return transient && slices.Contains([]string{"Swap", "Publish", "Settle", "List", "Delete", "Sweep"}, op)
+	return transient && slices.Contains([]string{"Swap", "Publish", "Verify", "Settle", "List", "Delete", "Sweep"}, op)
 }
 
 // crashAndJudge loses what was not synced, starts again and judges.

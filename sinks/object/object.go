@@ -52,6 +52,16 @@ var (
 	ErrNotExist = checkpoint.ErrNotExist
 )
 
+// keptRoot is the folder below the lake in which replaced files are kept.
+const keptRoot = "_quarantine/"
+
+// Kept is the name under which Replace keeps a published file that had this
+// SHA-256: evidence, for an operator to look at and to remove. No reader of
+// tables looks there, and the name does not end like a table's files.
+func Kept(target, damaged string) string {
+	return keptRoot + target + "." + damaged[:min(16, len(damaged))] + ".damaged"
+}
+
 // Files is where a sink stages and publishes whole files: names with '/'
 // between their parts, relative to the lake's root, staging and tables on one
 // file system.
@@ -78,6 +88,15 @@ type Files interface {
 	// compares length and SHA-256 with the manifest: a stream.DamagedError that
 	// names the target when it is missing or has other bytes.
 	Verify(ctx context.Context, staged stream.Staged) error
+	// Replace puts staged bytes in the place of a published file that Verify
+	// found damaged. damaged is the SHA-256 that Verify found (of its
+	// DamagedError; empty: nothing was there): a target with any other content
+	// is ErrContent and is not touched. A target with the manifest's hash is
+	// done, and where there is none the file is published. Other staged bytes
+	// than the manifest's replace nothing, as in Publish. Readers see the old
+	// bytes or the new ones, at every step; the old ones are kept under Kept
+	// where there is room. Durable on return.
+	Replace(ctx context.Context, staged stream.Staged, damaged string) error
 	// List gives the names of all files that start with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
 	// Remove removes a file; absent is success. Not durable on return: power

@@ -82,7 +82,10 @@ type Sink struct {
 	spare *tables         // empty, with the memory of the last stage; guarded by mu
 }
 
-var _ stream.Sink = (*Sink)(nil)
+var (
+	_ stream.Sink     = (*Sink)(nil)
+	_ stream.Replacer = (*Sink)(nil)
+)
 
 // New makes a Sink; it touches nothing.
 func New(c Config) (*Sink, error) {
@@ -149,6 +152,11 @@ func (s *Sink) Verify(ctx context.Context, staged []stream.Staged) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Replace implements stream.Replacer.
+func (s *Sink) Replace(ctx context.Context, staged stream.Staged, damaged string) error {
+	return s.files.Replace(ctx, staged, damaged)
 }
 
 // Collect implements stream.Sink.

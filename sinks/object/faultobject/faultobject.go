@@ -12,6 +12,9 @@
 //  2. A call that meets NotDone or CrashBefore has no effect; one that meets
 //     AnswerLost or CrashAfter has its whole effect.
 //  3. After a crash no call has any effect: each gives ErrCrashed.
+//  4. Damaged changes one bit: of what a Write writes, an object a Store reads or
+//     creates, or of every piece that a file opened by that call reads. Other
+//     calls work as if nothing were.
 //
 // It says nothing of what power loss leaves: put it over a directory in
 // edge/durable/faultfs for that. A Script may be used from many goroutines; the
@@ -42,12 +45,13 @@ const (
 	AnswerLost          // an error, though it was done
 	CrashBefore         // the process ends before the call
 	CrashAfter          // the process ends when the call is done
+	Damaged             // done, with one bit changed in what is written or read
 )
 
-// Outcomes lists the faulty ones, for tests that try each.
+// Outcomes lists the ones that fail, for tests that try each; Damaged does not.
 func Outcomes() []Outcome { return []Outcome{NotDone, AnswerLost, CrashBefore, CrashAfter} }
 
-var outcomeNames = []string{"works", "not-done", "answer-lost", "crash-before", "crash-after"}
+var outcomeNames = []string{"works", "not-done", "answer-lost", "crash-before", "crash-after", "damaged"}
 
 // String gives the name used in tables.
 func (o Outcome) String() string {
@@ -88,6 +92,23 @@ func (s *Script) Fail(n int, o Outcome) {
 		s.plan = make(map[int]Outcome)
 	}
 	s.plan[n] = o
+}
+
+// damages tells whether the call that comes next is to be Damaged.
+func (s *Script) damages() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plan[len(s.calls)+1] == Damaged
+}
+
+// changed returns data with one bit changed.
+func changed(data []byte) []byte {
+	if len(data) == 0 {
+		return data
+	}
+	data = append([]byte(nil), data...)
+	data[len(data)/2] ^= 1
+	return data
 }
 
 // Calls lists the calls so far.

@@ -20,6 +20,7 @@ type store struct {
 
 // Read implements checkpoint.Store.
 func (s *store) Read(ctx context.Context, name string) (data []byte, v checkpoint.Version, err error) {
+	damaged := s.script.damages()
 	err = s.script.do("Read", name, func() (err error) {
 		data, v, err = s.inner.Read(ctx, name)
 		return err
@@ -27,11 +28,17 @@ func (s *store) Read(ctx context.Context, name string) (data []byte, v checkpoin
 	if err != nil {
 		return nil, "", err
 	}
+	if damaged {
+		data = changed(data)
+	}
 	return data, v, nil
 }
 
 // Create implements checkpoint.Store.
 func (s *store) Create(ctx context.Context, name string, data []byte) error {
+	if s.script.damages() {
+		data = changed(data)
+	}
 	return s.script.do("Create", name, func() error { return s.inner.Create(ctx, name, data) })
 }
 
@@ -101,6 +108,7 @@ func (f *files) Create(ctx context.Context, name, target string) (staged object.
 
 // Open implements object.Files.
 func (f *files) Open(ctx context.Context, name string) (file object.ReadFile, err error) {
+	damaged := f.script.damages()
 	err = f.script.do("Open", name, func() (err error) {
 		file, err = f.inner.Open(ctx, name)
 		return err
@@ -110,6 +118,9 @@ func (f *files) Open(ctx context.Context, name string) (file object.ReadFile, er
 			_ = file.Close()
 		}
 		return nil, err
+	}
+	if damaged {
+		file = damagedFile{file}
 	}
 	return file, nil
 }
@@ -122,6 +133,11 @@ func (f *files) Publish(ctx context.Context, staged stream.Staged) error {
 // Verify implements object.Files.
 func (f *files) Verify(ctx context.Context, staged stream.Staged) error {
 	return f.script.do("Verify", staged.Target, func() error { return f.inner.Verify(ctx, staged) })
+}
+
+// Replace implements object.Files.
+func (f *files) Replace(ctx context.Context, staged stream.Staged, damaged string) error {
+	return f.script.do("Replace", staged.Target, func() error { return f.inner.Replace(ctx, staged, damaged) })
 }
 
 // List implements object.Files.
@@ -154,6 +170,9 @@ type stagedFile struct {
 
 // Write implements object.StagedFile.
 func (s *stagedFile) Write(p []byte) (n int, err error) {
+	if s.script.damages() {
+		p = changed(p)
+	}
 	err = s.script.do("Write", s.name, func() (err error) {
 		n, err = s.inner.Write(p)
 		return err
@@ -169,6 +188,7 @@ func (s *stagedFile) Place(staged *stream.Staged) { s.inner.Place(staged) }
 
 // Reopen implements object.StagedFile.
 func (s *stagedFile) Reopen(ctx context.Context) (file object.ReadFile, err error) {
+	damaged := s.script.damages()
 	err = s.script.do("Reopen", s.name, func() (err error) {
 		file, err = s.inner.Reopen(ctx)
 		return err
@@ -178,6 +198,9 @@ func (s *stagedFile) Reopen(ctx context.Context) (file object.ReadFile, err erro
 			_ = file.Close()
 		}
 		return nil, err
+	}
+	if damaged {
+		file = damagedFile{file}
 	}
 	return file, nil
 }
@@ -193,4 +216,14 @@ func (s *stagedFile) Close() error {
 		_ = s.inner.Close()
 	}
 	return err
+}
+
+// damagedFile is a file of which every piece reads with one bit changed.
+type damagedFile struct{ object.ReadFile }
+
+// ReadAt implements io.ReaderAt.
+func (f damagedFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.ReadFile.ReadAt(p, off)
+	copy(p, changed(p[:n]))
+	return n, err
 }

@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t testing.TB) World) {
 	t.Run("what was staged is published and verified", func(t *testing.T) { good(t, open(t)) })
 	t.Run("damaged staged bytes", func(t *testing.T) { damagedStaged(t, open) })
 	t.Run("damaged published bytes", func(t *testing.T) { damagedPublished(t, open) })
+	t.Run("replaced", func(t *testing.T) { replaced(t, open) })
+	t.Run("not replaced", func(t *testing.T) { notReplaced(t, open) })
 	t.Run("absent", func(t *testing.T) { absent(t, open(t)) })
 	t.Run("another history", func(t *testing.T) { otherHistory(t, open(t)) })
 }
@@ -216,4 +218,105 @@ func otherHistory(t *testing.T, w World) {
 	}
 	wantVisible(t, files, first, Content)
 	wantDamaged(t, files.Verify(ctx, second), second, second.Target)
+}
+
+// replaced puts the right bytes in the place of damaged ones, again and again.
+func replaced(t *testing.T, open func(t testing.TB) World) {
+	for name, change := range changes() {
+		t.Run(name, func(t *testing.T) {
+			w, ctx := open(t), t.Context()
+			files := w.Files(t)
+			staged := Stage(t, files, "1", target(1), Content)
+			if err := files.Publish(ctx, staged); err != nil {
+				t.Fatal(err)
+			}
+			w.ChangePublished(t, staged, change)
+			files = w.Files(t)
+			damaged := wantDamaged(t, files.Verify(ctx, staged), staged, staged.Target)
+			was := visible(t, files, staged.Target)
+			again := Stage(t, files, "again", target(1), Content)
+			for range 3 {
+				if err := files.Replace(ctx, again, damaged.SHA256); err != nil {
+					t.Fatal(err)
+				}
+				if err := files.Verify(ctx, again); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantVisible(t, files, again, Content)
+			if got := visible(t, files, object.Kept(staged.Target, damaged.SHA256)); !bytes.Equal(got, was) {
+				t.Errorf("kept is %q, damaged was %q", got, was)
+			}
+			if left, err := files.List(ctx, "_staging/"+task+"/"); err != nil || len(left) > 0 {
+				t.Errorf("left staged: %v %v", left, err)
+			}
+			if err := files.Publish(ctx, again); err != nil { // as a claim does
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// notReplaced holds that nothing is replaced but what was found damaged, and by
+// nothing but what was committed.
+func notReplaced(t *testing.T, open func(t testing.TB) World) {
+	const other = "rows of another history"
+	sum := func(s string) string {
+		h := sha256.Sum256([]byte(s))
+		return hex.EncodeToString(h[:])
+	}
+	for name, damaged := range map[string]string{"another hash": sum("damaged"), "nothing was there": ""} {
+		t.Run(name, func(t *testing.T) {
+			ctx, files := t.Context(), open(t).Files(t)
+			first := Stage(t, files, "1", target(1), other)
+			if err := files.Publish(ctx, first); err != nil {
+				t.Fatal(err)
+			}
+			second := Stage(t, files, "2", target(1), Content)
+			if err := files.Replace(ctx, second, damaged); !errors.Is(err, object.ErrContent) {
+				t.Errorf("got %v", err)
+			}
+			wantVisible(t, files, first, other)
+		})
+	}
+	t.Run("staged bytes are damaged too", func(t *testing.T) {
+		w, ctx := open(t), t.Context()
+		if !w.ReadsStaged() {
+			t.Skip("staged bytes cannot be read here")
+		}
+		files := w.Files(t)
+		first := Stage(t, files, "1", target(1), other)
+		if err := files.Publish(ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		second := Stage(t, files, "2", target(1), Content)
+		w.ChangeStaged(t, second, func(b []byte) []byte { b[0]++; return b })
+		wantDamaged(t, files.Replace(ctx, second, sum(other)), second, second.Name)
+		wantVisible(t, files, first, other)
+	})
+	t.Run("nothing is staged", func(t *testing.T) {
+		ctx, files := t.Context(), open(t).Files(t)
+		first := Stage(t, files, "1", target(1), other)
+		if err := files.Publish(ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		second := Stage(t, files, "2", target(1), Content)
+		if err := files.Remove(ctx, second.Name); err != nil {
+			t.Fatal(err)
+		}
+		if err := files.Replace(ctx, second, sum(other)); !errors.Is(err, checkpoint.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+		wantVisible(t, files, first, other)
+	})
+	t.Run("absent", func(t *testing.T) {
+		ctx, files := t.Context(), open(t).Files(t)
+		staged := Stage(t, files, "1", target(1), Content)
+		for range 2 {
+			if err := files.Replace(ctx, staged, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantVisible(t, files, staged, Content)
+	})
 }

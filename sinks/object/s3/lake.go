@@ -117,13 +117,23 @@ func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
 	case !ours || u.target != staged.Target || staged.Parts == "":
 		return fmt.Errorf("%w: staged by another kind of lake", err)
 	}
-	var errs error
-	for _, u := range []upload{u, u.interrupted(staged.Parts)} {
-		completed := l.complete(ctx, u, staged.Parts)
-		if completed == nil {
+	var absent minio.PutObjectOptions
+	absent.SetMatchETagExcept("*")
+	return l.finish(ctx, staged, u, absent, func(completed bool) error {
+		if completed {
 			failpoint.Hit("c5.after-rename")
 		}
-		err := l.seen(ctx, staged, completed == nil)
+		return l.seen(ctx, staged, completed)
+	})
+}
+
+// finish completes an upload on a condition, and asks seen whether the file is
+// there, whatever the answer was: checkpoint.ErrNotExist says that it is not.
+func (l *Lake) finish(ctx context.Context, staged stream.Staged, u upload, condition minio.PutObjectOptions, seen func(completed bool) error) error {
+	var errs error
+	for _, u := range []upload{u, u.interrupted(staged.Parts)} {
+		completed := l.complete(ctx, u, staged.Parts, condition)
+		err := seen(completed == nil)
 		if !errors.Is(err, checkpoint.ErrNotExist) {
 			return err
 		}
@@ -175,15 +185,13 @@ func (u upload) interrupted(etags string) upload {
 	return u
 }
 
-func (l *Lake) complete(ctx context.Context, u upload, etags string) error {
+func (l *Lake) complete(ctx context.Context, u upload, etags string, condition minio.PutObjectOptions) error {
 	var parts []minio.CompletePart
 	for i, etag := range strings.Fields(etags) {
 		parts = append(parts, minio.CompletePart{PartNumber: i + 1, ETag: etag})
 	}
-	var absent minio.PutObjectOptions
-	absent.SetMatchETagExcept("*")
 	return l.b.conditional(ctx, 0, func(ctx context.Context) error {
-		_, err := l.b.core.CompleteMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id, parts, absent)
+		_, err := l.b.core.CompleteMultipartUpload(ctx, l.b.Bucket, l.b.key(u.target), u.id, parts, condition)
 		return err
 	})
 }
@@ -210,7 +218,7 @@ func (l *Lake) sameContent(ctx context.Context, staged stream.Staged) error {
 		return fmt.Errorf("%w: %s has %s, not %s", object.ErrContent, staged.Target, have, staged.SHA256)
 	}
 	if info.Size != staged.Bytes {
-		return &stream.DamagedError{Staged: staged, Where: staged.Target, Detail: fmt.Sprintf("%d bytes, committed were %d", info.Size, staged.Bytes)}
+		return l.compare(ctx, staged, info)
 	}
 	return nil
 }
