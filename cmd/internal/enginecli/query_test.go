@@ -58,9 +58,72 @@ func TestTheQueriesOfTheDocsRun(t *testing.T) {
 	t.Run("Spark", func(t *testing.T) { runInSpark(t, spark, dir) })
 }
 
-// TestTheQueryOfTheGuaranteeFinds what is missing and what is doubled, and
-// nothing in a lake that is exact.
+// TestTheQueryOfTheGuaranteeFinds what was lost, doubled, moved or changed, also
+// the last record of a log and a whole gateway, and nothing in a lake that is exact.
+// README has the same query. It runs in the folder that holds the lake.
 func TestTheQueryOfTheGuaranteeFinds(t *testing.T) {
+	guarantee, readme := promise(t, "../../../docs/guarantee.md"), promise(t, "../../../README.md")
+	if guarantee != readme {
+		t.Errorf("README's query is not the one of guarantee.md:\n%s", readme)
+	}
+	dir := t.TempDir()
+	for gateway, records := range map[string]int{"north": 400, "pier": 1000} {
+		file := write(t, filepath.Join(dir, gateway+".nmea"), traffic(t, records))
+		if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--gateway", gateway, "--quiet"); code != 0 {
+			t.Fatalf("replay: %d\n%s%s", code, out, errs)
+		}
+	}
+	for _, tt := range []struct {
+		name, rows string // what record holds, made of the table whole
+		want       string // exact of north and of pier
+	}{
+		{"all", "SELECT * FROM whole", "True True"},
+		{"a record deleted", "SELECT * FROM whole WHERE NOT (_gateway = 'pier' AND _offset = 5)", "True False"},
+		{"the last record of a log deleted", "SELECT * FROM whole WHERE NOT (_gateway = 'pier' AND _offset = (SELECT max(_offset) FROM whole WHERE _gateway = 'pier'))", "True False"},
+		{"a gateway deleted", "SELECT * FROM whole WHERE _gateway <> 'north'", "False True"},
+		{"everything deleted", "SELECT * FROM whole WHERE false", "False False"},
+		{"a record doubled", "SELECT * FROM whole UNION ALL SELECT * FROM whole WHERE _gateway = 'north' AND _offset = 0", "False True"},
+		{"one byte of raw changed", "SELECT * REPLACE (CASE WHEN _gateway = 'pier' AND _offset = 7 THEN raw[:-2] || 'x'::BLOB ELSE raw END AS raw) FROM whole", "True False"},
+		{"two records exchanged", "SELECT * REPLACE (CASE WHEN _gateway = 'pier' AND _offset IN (7, 8) THEN 15 - _offset ELSE _offset END AS _offset) FROM whole", "True False"},
+		{"a record moved to another log", "SELECT * REPLACE ('north' AS _gateway, (SELECT any_value(_log) FROM whole WHERE _gateway = 'north') AS _log) FROM whole WHERE _gateway = 'pier' AND _offset = 9 UNION ALL SELECT * FROM whole WHERE NOT (_gateway = 'pier' AND _offset = 9)", "False False"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := sinktest.Python(t, tamperScript, dir, t.TempDir(), tt.rows, guarantee); got != tt.want {
+				t.Errorf("exact is %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// tamperScript makes a lake of argv[1]'s with other rows in record, in argv[2], and
+// runs a query in that folder. It prints the column exact by gateway.
+const tamperScript = `
+import os, shutil, sys, duckdb
+whole, dir, rows, query = sys.argv[1:]
+shutil.copytree(os.path.join(whole, "lake", "log"), os.path.join(dir, "lake", "log"))
+os.makedirs(os.path.join(dir, "lake", "record", "dt=2026-01-01"))
+os.chdir(dir)
+duckdb.execute("CREATE TABLE whole AS SELECT * FROM read_parquet('" + whole + "/lake/record/*/*.parquet', hive_partitioning = false)")
+duckdb.execute("COPY (" + rows + ") TO 'lake/record/dt=2026-01-01/one.parquet'")
+print(*(row[0] for row in duckdb.execute("SELECT exact FROM (" + query + ") ORDER BY _gateway").fetchall()))
+`
+
+// promise is the query that begins with WITH in an indented block of a page.
+func promise(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^    WITH (?:.*\n)+?\n`).FindString(string(page))
+	if text == "" {
+		t.Fatalf("%s has no query", name)
+	}
+	return text
+}
+
+// TestTheCountOfTheGuaranteeFinds what is missing and what is doubled.
+func TestTheCountOfTheGuaranteeFinds(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/guarantee.md")
 	if err != nil {
 		t.Fatal(err)
