@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 //
 //  1. list the task's objects; nothing.
 //  2. read HEAD, settle it, read its manifest, refuse another identity; nothing.
-//  3. create a manifest equal to it under a new claim id; an object that no
-//     HEAD names, collected by the next claim.
+//  3. create a manifest equal to it under a new claim id, and before it, for a
+//     checkpoint of a version without a ledger, the entries that begin one
+//     (adopt); objects that no HEAD names, collected by the next claim.
 //  4. swap HEAD to that manifest: from here on every other writer of the task
 //     is fenced; the checkpoint is the same under another claim.
 //  5. publish every output that the manifest names and read it back; what is
@@ -91,6 +93,9 @@ func (c *Committer) moveHead(ctx context.Context) error {
 		return err
 	}
 	next := from.manifest
+	if next.Ledger != nil {
+		c.found = *next.Ledger
+	}
 	if from.data == nil {
 		next = Manifest{
 			Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition,
@@ -101,6 +106,11 @@ func (c *Committer) moveHead(ctx context.Context) error {
 	}
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
 	next.Unpublished, next.Staged = next.Pending(), nil
+	if next.Epoch > 0 && next.Ledger == nil {
+		if next.Ledger, err = c.adopt(ctx, &next); err != nil {
+			return fmt.Errorf("begin the ledger: %w", err)
+		}
+	}
 	failpoint.Hit("claim.before-swap")
 	if err := c.advance(ctx, from, next); err != nil {
 		return err
@@ -160,6 +170,32 @@ func (c *Committer) alive(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
 	}
 	return nil
+}
+
+// CheckHead reads HEAD and compares it with what this claim wrote last: nil when
+// it is the same. ErrFenced when another claim holds the task; ErrCorrupt when
+// HEAD is gone, or is one that this claim has moved on from, so that somebody put
+// an older checkpoint back; ErrVersion. Any other error says nothing about HEAD.
+// From the task's goroutine.
+func (c *Committer) CheckHead(ctx context.Context) error {
+	now, err := readHead(ctx, c.cfg.Store, c.cfg.Task, false)
+	switch {
+	case err != nil:
+		return err
+	case bytes.Equal(now.data, c.at.data):
+		return nil
+	case now.data == nil:
+		return fmt.Errorf("%w: HEAD of %s is gone", ErrCorrupt, c.cfg.Task)
+	}
+	head, err := DecodeHead(now.data)
+	if err != nil {
+		return fmt.Errorf("task %s: %w", c.cfg.Task, err)
+	}
+	if head.Claim != c.claim {
+		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
+	}
+	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older checkpoint put back?",
+		ErrCorrupt, c.cfg.Task, head.Epoch, c.at.manifest.Epoch)
 }
 
 // whyOver adds ErrFenced to an error that another claim may have caused: a new

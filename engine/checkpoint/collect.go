@@ -29,7 +29,7 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 	garbage, folded, unfolded := c.sortLedger(ctx, listed)
 	c.folding.folded = folded
 	for _, first := range unfolded {
-		c.folding.due = append(c.folding.due, dueFold{from: c.tip(), first: first})
+		c.folding.due = append(c.folding.due, dueFold{from: c.found, first: first})
 	}
 	for _, name := range listed {
 		if !kept[name] && !c.inLedger(name) {

@@ -26,6 +26,7 @@ type Committer struct {
 	// Of the task's goroutine.
 	at     cursor // HEAD, as this claim moved it last
 	closed bool
+	found  ledger.Tip // of the ledger, as this claim found it; number 0: none
 
 	holds   atomic.Bool // this claim has moved HEAD
 	folding folding     // of the publishing goroutine; Claim fills it before that is started
@@ -160,6 +161,10 @@ func (c *Committer) Stats() Stats {
 // Failed is closed when the Committer is over because of an error; Err tells
 // which. From any goroutine.
 func (c *Committer) Failed() <-chan struct{} { return c.failed }
+
+// Context ends when the Committer is over, by an error or by Close. From any
+// goroutine.
+func (c *Committer) Context() context.Context { return c.ctx }
 
 // Err gives the error that ended the Committer, nil before. From any goroutine.
 func (c *Committer) Err() error {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -65,6 +66,10 @@ type Config struct {
 	// Committer's goroutine, beside the task's next epoch. An error that is
 	// ErrGone says that it never will. Nil: a damaged output stops the task.
 	Remake func(ctx context.Context, r Remaking) error
+	// AdoptLogs returns how far each log is by the keyed state that state's objects
+	// restore, for the ledger of a checkpoint that a version without one wrote. It
+	// is called by Claim. Nil: the entry names no logs.
+	AdoptLogs func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error)
 	// PublishBacklog is how many committed epochs may wait for publishing
 	// before Commit waits. 0: 2.
 	PublishBacklog int

@@ -118,6 +118,28 @@ func (s *contentSink) Collect(_ context.Context, _ stream.TaskID, keep map[strin
 	return alive()
 }
 
+// Published implements stream.Inventory.
+func (s *contentSink) Published(_ context.Context, _ stream.TaskID, upTo stream.Epoch, yield func(stream.Staged) error) error {
+	s.mu.Lock()
+	all := maps.Clone(s.visible)
+	s.mu.Unlock()
+	for _, target := range slices.Sorted(maps.Keys(all)) {
+		epoch, err := strconv.Atoi(strings.Trim(target, "visible/ab"))
+		if err != nil {
+			return err
+		}
+		if stream.Epoch(epoch) > upTo {
+			continue
+		}
+		data := all[target]
+		err = yield(stream.Staged{Sink: "content", Table: "record", Target: target, Rows: -1, Bytes: int64(len(data)), SHA256: sumOf(data)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // damage changes staged and visible outputs with a part in their name; it says
 // how many.
 func (s *contentSink) damage(part string) int {

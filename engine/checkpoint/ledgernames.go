@@ -48,11 +48,11 @@ func parseLedgerNames(listed []string) ledgerNames {
 // are the first numbers of folds that are due. listed is from before this claim
 // moved HEAD.
 //
-// An entry with a number above the tip's is of a swap that had not succeeded
-// before this claim's and can only fail after it. Up to the tip there is one
-// entry of each number in the chain; where several objects may hold it, the
-// chain is walked from the tip down to the lowest such number. What cannot be
-// walked is left where it is.
+// An entry with a number above that of the tip that the claim found is of a swap
+// that had not succeeded before this claim's and can only fail after it; what
+// this claim added is not listed. Up to the tip there is one entry of each number
+// in the chain; where several objects may hold it, the chain is walked from the
+// tip down to the lowest such number. What cannot be walked is left where it is.
 func (c *Committer) sortLedger(ctx context.Context, listed []string) (lost, folded []string, unfolded []uint64) {
 	var mine []string
 	for _, name := range listed {
@@ -61,7 +61,7 @@ func (c *Committer) sortLedger(ctx context.Context, listed []string) (lost, fold
 		}
 	}
 	size := c.cfg.FoldEntries
-	tip := c.tip()
+	tip := c.found
 	names := parseLedgerNames(mine)
 	var doubtful []single
 	low, due := uint64(math.MaxUint64), make(map[uint64]bool)
@@ -98,14 +98,6 @@ func (c *Committer) sortLedger(ctx context.Context, listed []string) (lost, fold
 		}
 	}
 	return lost, folded, unfolded
-}
-
-// tip names the newest entry of the ledger; number 0: there is none.
-func (c *Committer) tip() ledger.Tip {
-	if t := c.at.manifest.Ledger; t != nil {
-		return *t
-	}
-	return ledger.Tip{}
 }
 
 // holders walks the chain from tip down to a number and returns the object that

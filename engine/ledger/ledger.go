@@ -72,8 +72,9 @@ type Kind string
 const (
 	// KindEpoch is a committed epoch: what it published and which offsets it took.
 	KindEpoch Kind = "epoch"
-	// KindAdopted is the first entry of a task that was begun by a version
-	// without a ledger: everything it had published, hashed as it was found.
+	// KindAdopted are the first entries of a task that was begun by a version
+	// without a ledger: everything it had published, hashed as it was found. Only
+	// entries of this kind come before one; the last of them has the logs.
 	KindAdopted Kind = "adopted"
 	// KindRepair is a repair: the files in Removed are replaced by those in Files.
 	KindRepair Kind = "repair"
@@ -204,8 +205,6 @@ func (e *Entry) check() error {
 		return errors.New("number 0")
 	case e.Number == 1 && e.Previous != "", e.Number > 1 && !isHex(e.Previous, 64):
 		return fmt.Errorf("entry %d follows %q", e.Number, e.Previous)
-	case e.Kind == KindAdopted && e.Number != 1:
-		return fmt.Errorf("entry %d adopts a lake", e.Number)
 	case e.Task == "" || strings.ContainsAny(e.Task, "/\n"):
 		return fmt.Errorf("task %q", e.Task)
 	case !isHex(string(e.Claim), 32):
