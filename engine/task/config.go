@@ -13,11 +13,12 @@ import (
 	"landfall/engine/table"
 )
 
-// The bounds of an epoch where the configuration says zero.
+// What zero in the configuration means.
 const (
 	DefaultEpochInterval = 5 * time.Minute
 	DefaultEpochRecords  = 262_144
 	DefaultEpochBytes    = 128 << 20
+	DefaultHeadInterval  = 10 * time.Second
 )
 
 // Config says what a task reads and where its rows go.
@@ -44,6 +45,9 @@ type Config struct {
 	// CommitTimeout bounds the last commit of a task that is told to stop, and
 	// the publishing after it. 0: 30 s.
 	CommitTimeout time.Duration
+	// HeadInterval is how often a task that waits for its next block looks whether
+	// the checkpoint is still its own. 0: DefaultHeadInterval.
+	HeadInterval time.Duration
 	// Windows says how readings are summed up. Zero: not at all.
 	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
@@ -86,8 +90,8 @@ func (c *Config) Validate() error {
 		return errors.New("task: Sinks: none")
 	case c.Partition < 0 || c.Partition >= c.Log.Partitions():
 		return errors.New("task: Partition is outside the landing log")
-	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0:
-		return errors.New("task: EpochInterval, EpochRecords, EpochBytes and CommitTimeout must not be negative")
+	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0 || c.HeadInterval < 0:
+		return errors.New("task: EpochInterval, EpochRecords, EpochBytes, CommitTimeout and HeadInterval must not be negative")
 	}
 	return nil
 }
@@ -102,6 +106,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EpochBytes == 0 {
 		c.EpochBytes = DefaultEpochBytes
+	}
+	if c.HeadInterval == 0 {
+		c.HeadInterval = DefaultHeadInterval
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second

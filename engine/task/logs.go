@@ -65,6 +65,15 @@ func opening(b *record.Block) (record.Opening, bool) {
 	return record.Opening{}, false
 }
 
+// end appends to out the rows that the end of an epoch makes; final says that the
+// landing log ended, so that nothing more will come to any window.
+func (p *processor) end(epoch stream.Epoch, final bool, out *table.Batch) []ledger.Log {
+	if final {
+		p.window.Finish(out)
+	}
+	return p.endEpoch(epoch, out)
+}
+
 // endEpoch ends the open epoch's account of logs: it appends to out the rows of
 // the table log, one for each log that the epoch advanced, opened or closed, and
 // returns the same for the ledger; both are sorted by gateway and log. Conflicts

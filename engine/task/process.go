@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 
 	"landfall/decoders/ais"
 	"landfall/edge/record"
@@ -61,8 +62,16 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 
 // restore brings the state to where the committer's manifest stands.
 func (p *processor) restore(ctx context.Context, c *checkpoint.Committer) error {
-	if err := p.state.Restore(c.State(ctx)); err != nil {
+	if err := p.restoreFrom(c.State(ctx)); err != nil {
 		return fmt.Errorf("restore state at epoch %s: %w", c.Manifest().Epoch, err)
+	}
+	return nil
+}
+
+// restoreFrom fills a new processor's state from the objects of a checkpoint.
+func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
+	if err := p.state.Restore(objects); err != nil {
+		return err
 	}
 	p.dedupe.Restored()
 	p.static.Restored()

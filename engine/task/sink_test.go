@@ -24,6 +24,7 @@ type memorySink struct {
 	logs      map[string][]table.LogRow // those of log by staged name, then by target
 	block     chan struct{}             // not nil: Publish waits for it
 	sealing   func()                    // not nil: called by Seal
+	failing   error                     // not nil: Publish's answer
 }
 
 func newMemorySink() *memorySink {
@@ -50,6 +51,9 @@ func (s *memorySink) Publish(ctx context.Context, staged []stream.Staged) error 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failing != nil {
+		return s.failing
+	}
 	for _, f := range staged {
 		rows, ok := s.staged[f.Name]
 		if _, done := s.published[f.Target]; !ok && !done {

@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"time"
 
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
+	"landfall/engine/ledger"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
-// errEpochDue ends waiting for the next block because the epoch's time is up.
-var errEpochDue = errors.New("epoch is due")
+// Why waiting for the next block ends.
+var (
+	errEpochDue = errors.New("epoch is due")            // its time is up
+	errHeadDue  = errors.New("HEAD is to be looked at") // Config.HeadInterval is over
+	errOver     = errors.New("the committer is over")
+)
 
 // loop is one claim of one task.
 type loop struct {
@@ -69,6 +75,8 @@ func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
+		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
+		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
 	})
 }
@@ -134,13 +142,16 @@ func (l *loop) patient(ctx context.Context) (context.Context, context.CancelFunc
 // fill reads blocks until the epoch is due by time, records or bytes, ctx ends,
 // or the log does (final).
 func (l *loop) fill(ctx context.Context) (final bool, err error) {
-	reading := ctx
+	reading, cancel := l.working(ctx)
+	defer cancel()
 	l.records = l.cfg.Counters.Records.Load()
 	for {
-		landed, after, err := l.reader.Next(reading)
+		landed, after, err := l.next(reading)
 		switch {
 		case errors.Is(err, io.EOF):
 			return true, nil
+		case err != nil && errors.Is(context.Cause(reading), errOver):
+			return false, l.committer.Err()
 		case err != nil && (ctx.Err() != nil || errors.Is(context.Cause(reading), errEpochDue)):
 			return false, nil
 		case err != nil:
@@ -151,7 +162,7 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 				return false, err
 			}
 			l.cfg.Counters.Oldest.Store(int64(landed.LandedAt))
-			due, cancel := context.WithTimeoutCause(ctx, l.cfg.EpochInterval, errEpochDue)
+			due, cancel := context.WithTimeoutCause(reading, l.cfg.EpochInterval, errEpochDue)
 			defer cancel() // once: the writer is nil only before an epoch's first block
 			reading = due
 		}
@@ -160,6 +171,37 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 		}
 		if l.full() || l.committer.Err() != nil {
 			return false, nil
+		}
+	}
+}
+
+// working returns a context that ends with ctx, and with the committer: what
+// fails beside a task that waits is not to wait for the next block.
+func (l *loop) working(ctx context.Context) (context.Context, context.CancelFunc) {
+	working, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.committer.Context(), func() { cancel(errOver) })
+	return working, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// next waits for the next block. While there is none it looks at HEAD from time
+// to time: a task without work learns there, too, that another claim has taken
+// its partition, or that its checkpoint was put back.
+func (l *loop) next(ctx context.Context) (landing.Landed, stream.Position, error) {
+	for {
+		waiting, cancel := context.WithTimeoutCause(ctx, l.cfg.HeadInterval, errHeadDue)
+		landed, after, err := l.reader.Next(waiting)
+		due := ctx.Err() == nil && errors.Is(context.Cause(waiting), errHeadDue)
+		cancel()
+		if err == nil || errors.Is(err, io.EOF) || !due {
+			return landed, after, err
+		}
+		if err := l.committer.CheckHead(ctx); errors.Is(err, stream.ErrFenced) || errors.Is(err, checkpoint.ErrCorrupt) || errors.Is(err, checkpoint.ErrVersion) {
+			return landing.Landed{}, stream.Position{}, err
+		} else if err != nil {
+			l.cfg.Logger.Warn("HEAD could not be read; it is looked at again", "task", l.cfg.id().String(), "error", err)
 		}
 	}
 }
@@ -202,10 +244,7 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 		}
 	}
 	batch := l.writer.next()
-	if final { // nothing more will come to any window
-		l.processor.window.Finish(batch)
-	}
-	logs := l.processor.endEpoch(l.committer.Manifest().Epoch+1, batch)
+	logs := l.processor.end(l.committer.Manifest().Epoch+1, final, batch)
 	l.writer.write(batch)
 	stages, err := l.finish()
 	if err != nil {
