@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -194,4 +195,24 @@ func TestDropCachedLosesNothing(t *testing.T) {
 			t.Errorf("%d bytes of %d", len(got), len(want))
 		}
 	})
+}
+
+// TestReadFileIsBounded: a size that nothing fills is not allocated.
+func TestReadFileIsBounded(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sparse")
+	f, err := durable.OS{}.Create(name)
+	check(t, err)
+	check(t, errors.Join(f.Truncate(1<<42), f.Close()))
+	for _, read := range []func() ([]byte, error){
+		func() ([]byte, error) { return durable.ReadFile(durable.OS{}, name) },
+		func() ([]byte, error) { return durable.ReadFileUpTo(durable.OS{}, name, 1<<42-1) },
+	} {
+		if p, err := read(); !errors.Is(err, durable.ErrTooLarge) {
+			t.Errorf("%d bytes, %v", len(p), err)
+		}
+	}
+	check(t, os.WriteFile(name, []byte("four"), 0o600))
+	if p, err := durable.ReadFileUpTo(durable.OS{}, name, 4); string(p) != "four" || err != nil {
+		t.Errorf("%q, %v", p, err)
+	}
 }

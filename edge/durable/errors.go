@@ -12,4 +12,6 @@ var (
 	// ErrMedia says that the medium could not be read or written (EIO). Bytes
 	// that cannot be read are damaged; other errors say nothing about them.
 	ErrMedia = errors.New("medium error")
+	// ErrTooLarge says that a file is larger than its reader takes.
+	ErrTooLarge = errors.New("file is too large")
 )

@@ -105,24 +105,35 @@ func DropCached(f File) {
 	}
 }
 
-// ReadFile reads a whole file. It is for small files of our own; a caller that
-// cannot trust the size asks Stat first. Error: fs.ErrNotExist.
-func ReadFile(fsys FS, name string) ([]byte, error) {
+// maxFileBytes is what ReadFile reads at most.
+const maxFileBytes = 1 << 30
+
+// ReadFile reads a whole file of 1 GiB at most. Errors: fs.ErrNotExist,
+// ErrTooLarge.
+func ReadFile(fsys FS, name string) ([]byte, error) { return ReadFileUpTo(fsys, name, maxFileBytes) }
+
+// ReadFileUpTo reads a whole file of so many bytes at most; nothing is allocated
+// for a larger one, which a damaged file system can make of any. Errors:
+// fs.ErrNotExist, ErrTooLarge.
+func ReadFileUpTo(fsys FS, name string, most int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	data, err := readAll(f)
+	data, err := readAll(f, most)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return data, nil
 }
 
-func readAll(f File) ([]byte, error) {
+func readAll(f File, most int64) ([]byte, error) {
 	size, err := f.Size()
 	if err != nil {
 		return nil, err
+	}
+	if size > most {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, most)
 	}
 	data := make([]byte, size)
 	_, err = io.ReadFull(f, data)

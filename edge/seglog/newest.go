@@ -36,6 +36,7 @@ const (
 	newestMagic   = "LFN"
 	newestVersion = 1
 	newestBytes   = 64
+	maxNoteBytes  = 1 << 20 // of any version
 
 	flagClosed = 1 << 0
 )
@@ -110,12 +111,12 @@ func (s *Store) noteNewest(closed bool) {
 // recoverNewest reads a note. A damaged one goes to quarantine: the end of its
 // log is then where the segments end.
 func (s *Store) recoverNewest(name string) error {
-	p, err := durable.ReadFile(s.fs, s.path(name))
-	if err != nil {
+	p, err := durable.ReadFileUpTo(s.fs, s.path(name), maxNoteBytes)
+	if err != nil && !errors.Is(err, durable.ErrTooLarge) {
 		return err
 	}
-	id, ordinal, n, err := decodeNewest(p)
-	if err == nil && newestName(ordinal, id) != name {
+	id, ordinal, n, errDecode := decodeNewest(p)
+	if err = errors.Join(err, errDecode); err == nil && newestName(ordinal, id) != name {
 		err = fmt.Errorf("note %s is named %s: %w", newestName(ordinal, id), name, record.ErrCorrupt)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package seglog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -23,6 +24,8 @@ const (
 	shedMagic   = "LFT"
 	shedVersion = 1
 	shedFixed   = 32
+	// maxShedBytes is room for a million ranges, and bounds what is read.
+	maxShedBytes = 16 << 20
 )
 
 func encodeShed(id record.LogID, ordinal uint64, ranges []offsetRange) []byte {
@@ -68,12 +71,12 @@ func hasShedSuffix(name string) bool { return strings.HasSuffix(name, shedSuffix
 // recoverTombstone reads a tombstone. A damaged one goes to quarantine: its
 // ranges then come out of Readers as missing instead of shed.
 func (s *Store) recoverTombstone(name string) error {
-	p, err := durable.ReadFile(s.fs, s.path(name))
-	if err != nil {
+	p, err := durable.ReadFileUpTo(s.fs, s.path(name), maxShedBytes)
+	if err != nil && !errors.Is(err, durable.ErrTooLarge) {
 		return err
 	}
-	id, ordinal, ranges, err := decodeShed(p)
-	if err == nil && shedName(ordinal, id) != name {
+	id, ordinal, ranges, errDecode := decodeShed(p)
+	if err = errors.Join(err, errDecode); err == nil && shedName(ordinal, id) != name {
 		err = fmt.Errorf("tombstone %s is named %s: %w", shedName(ordinal, id), name, record.ErrCorrupt)
 	}
 	if err != nil {

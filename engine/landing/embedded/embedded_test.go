@@ -99,6 +99,20 @@ func TestMetaTellsVersionFromDamage(t *testing.T) {
 	}
 }
 
+// TestAHugeIdentityIsRefused: a size that nothing fills is not allocated.
+func TestAHugeIdentityIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, metaName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, metaName), 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Open(Config{Dir: dir}); !errors.Is(err, durable.ErrTooLarge) {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
 func FuzzDecodeMeta(f *testing.F) {
 	p, err := meta{ID: "a1", Partitions: 2}.encode()
 	if err != nil {

@@ -24,6 +24,8 @@ const (
 	metaName    = "landing"
 	metaMagic   = "landfall-landing"
 	metaVersion = 1
+	// maxMetaBytes bounds what is read, of any version.
+	maxMetaBytes = 1 << 20
 )
 
 type meta struct {
@@ -70,7 +72,7 @@ func validID(id landing.ID) bool {
 // identity is not taken for a new one.
 func openMeta(cfg Config) (meta, error) {
 	path := filepath.Join(cfg.Dir, metaName)
-	p, err := durable.ReadFile(cfg.FS, path)
+	p, err := durable.ReadFileUpTo(cfg.FS, path, maxMetaBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newMeta(cfg, path)
 	}
