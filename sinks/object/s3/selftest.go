@@ -115,7 +115,7 @@ func (l *Lake) readTest(ctx context.Context, name string, content []byte) error 
 	if err != nil {
 		return err
 	}
-	data := make([]byte, f.Size())
+	data := make([]byte, min(f.Size(), int64(len(content))+1))
 	if _, err := f.ReadAt(data, 0); err != nil {
 		return err
 	}

@@ -58,11 +58,11 @@ func (s *Store) read(ctx context.Context, name string, more func(int64)) ([]byte
 		return nil, "", err
 	}
 	defer func() { _ = body.Close() }()
-	if info.Size > maxObject {
-		return nil, "", fmt.Errorf("%d bytes are more than an object may have", info.Size)
+	if info.Size < 0 || info.Size > maxObject {
+		return nil, "", fmt.Errorf("%d bytes are no length or more than an object may have", info.Size)
 	}
 	more(info.Size)
-	data, err := io.ReadAll(body)
+	data, err := io.ReadAll(io.LimitReader(body, info.Size+1)) // grows as the bytes arrive
 	if err == nil && int64(len(data)) != info.Size {
 		err = io.ErrUnexpectedEOF
 	}

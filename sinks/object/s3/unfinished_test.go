@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"landfall/sinks/object/s3"
 	"landfall/sinks/object/s3/s3test"
@@ -92,5 +93,33 @@ func TestAnAnswerIsNotBelieved(t *testing.T) {
 		if err := l.Publish(t.Context(), staged); !errors.Is(err, s3.ErrUnseen) {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// TestAStoreThatSaysNoLength: what goes on and on is not read to its end.
+func TestAStoreThatSaysNoLength(t *testing.T) {
+	sent := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "HEAD") {
+			return
+		}
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("ETag", `"e"`)
+		piece := make([]byte, 1<<16)
+		for sent = 0; sent < 1<<30 && r.Context().Err() == nil; sent += len(piece) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	cfg := s3test.Config(s.URL)
+	cfg.ReadOnly = true // no rules
+	store, err := s3.OpenStore(t.Context(), cfg, s3test.At("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, _, err := store.Read(t.Context(), "HEAD"); err == nil || sent > 1<<26 {
+		t.Errorf("%d of %d bytes, %v", len(data), sent, err)
 	}
 }
