@@ -51,6 +51,8 @@ type Config struct {
 	// Level is how much is checked. Empty: LevelFiles, but LevelOffsets where a
 	// task has no ledger.
 	Level Level
+	// Decode makes typed rows of records again. Required at LevelValues.
+	Decode Decoder
 	// EdgeLogs are gateways' log directories, to be compared byte by byte; none:
 	// no comparison. They are not changed and not locked; an edge that runs on
 	// one may remove what is being read, which is an error.
@@ -65,8 +67,8 @@ func (c Config) Validate() error {
 	if c.Level != "" && c.Level.number() < 0 {
 		return fmt.Errorf("audit: Level is %q, want one of %v", c.Level, Levels())
 	}
-	if c.Level == LevelValues {
-		return errors.New("audit: level values is not there yet")
+	if c.Level == LevelValues && c.Decode == nil {
+		return errors.New("audit: level values needs Decode")
 	}
 	return nil
 }
@@ -106,12 +108,16 @@ type audit struct {
 	anchored bool
 	file     lakeFile // that is being read
 	group    *group   // of the epoch that is being read
+	values   *values  // of it; nil: they are not compared
+	// undecoded counts the epochs whose values another decoder made, by its version.
+	undecoded map[string]int
+	decoded   map[table.Name][]string // columns that Decode names, by table
 }
 
 func newAudit(c Config) *audit {
 	a := &audit{
 		Config: c, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
-		expected: make(map[string]*expectedFile), gone: make(map[string]bool), group: &group{}, result: &Result{Lake: c.Lake},
+		expected: make(map[string]*expectedFile), gone: make(map[string]bool), undecoded: make(map[string]int), group: &group{}, result: &Result{Lake: c.Lake},
 	}
 	if a.level == "" {
 		a.level = LevelFiles

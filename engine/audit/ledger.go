@@ -46,10 +46,12 @@ type expectedFile struct {
 	epoch  stream.Epoch // by its entry; of an adopted one, the newest at the time
 	kind   ledger.Kind
 	schema int
-	rows   int64 // -1: not known
-	bytes  int64
-	sha256 [32]byte
-	seen   bool
+	// decoder is the version of what made its rows.
+	decoder string
+	rows    int64 // -1: not known
+	bytes   int64
+	sha256  [32]byte
+	seen    bool
 }
 
 // walk takes the ledger of a task, from the newest entry that is wholly
@@ -138,7 +140,7 @@ func (w *walk) file(e *entry, f *ledger.File) {
 			Detail: fmt.Sprintf("the ledger of %s publishes %s twice", w.task.name, f.Name)})
 		return
 	}
-	x := &expectedFile{task: w.task, table: table.Name(w.shared(f.Table)), epoch: e.epoch, kind: e.kind, schema: e.schema, rows: f.Rows, bytes: f.Bytes}
+	x := &expectedFile{task: w.task, table: table.Name(w.shared(f.Table)), epoch: e.epoch, kind: e.kind, schema: e.schema, decoder: e.decoder, rows: f.Rows, bytes: f.Bytes}
 	_, _ = hex.Decode(x.sha256[:], []byte(f.SHA256))
 	w.expected[f.Name] = x
 }

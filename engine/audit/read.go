@@ -98,6 +98,7 @@ func (a *audit) readTask(ctx context.Context, t *taskState, files []lakeFile) er
 
 // readGroup reads the files of one entry.
 func (a *audit) readGroup(ctx context.Context, files []lakeFile) error {
+	a.beginValues(files)
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -106,18 +107,25 @@ func (a *audit) readGroup(ctx context.Context, files []lakeFile) error {
 		if f.table == table.Record {
 			a.group.records = append(a.group.records, f.name)
 		}
-		err := a.read(ctx, f)
-		if err == nil {
-			continue
+		if err := a.unreadable(ctx, a.read(ctx, f)); err != nil {
+			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrNotExist) {
-			return fmt.Errorf("%s was removed meanwhile: %w", f.name, err)
-		}
-		a.wrongFile(KindFile, "cannot be read: %v", err)
 	}
+	return a.unreadable(ctx, a.endValues(ctx, files))
+}
+
+// unreadable takes an error of the file that is being read: that it cannot be
+// read is a finding, that it was removed or that the audit is to end an error.
+func (a *audit) unreadable(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, checkpoint.ErrNotExist):
+		return fmt.Errorf("%s was removed meanwhile: %w", a.file.name, err)
+	}
+	a.wrongFile(KindFile, "cannot be read: %v", err)
 	return nil
 }
 
@@ -129,43 +137,61 @@ func (a *audit) wrongFile(kind Kind, format string, args ...any) {
 
 // read takes one file into account. Nobody vouches for it: engine/parquetfile
 // bounds what it says of itself.
-func (a *audit) read(ctx context.Context, f lakeFile) (err error) {
+func (a *audit) read(ctx context.Context, f lakeFile) error {
+	return a.open(ctx, f, a.compareFile, func(p *parquetfile.File) error {
+		a.compareFooter(p)
+		for _, g := range p.Groups() {
+			if err := a.checkPages(p, g); err != nil {
+				return err
+			}
+			if err := a.readRowGroup(f, p, g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// open opens a file for take, and for look before it is known to be Parquet; look
+// may be nil.
+func (a *audit) open(ctx context.Context, f lakeFile, look func(context.Context, File) error, take func(*parquetfile.File) error) (err error) {
 	file, err := a.Files.Open(ctx, f.name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := a.compareFile(ctx, file); err != nil {
-		return err
+	if look != nil {
+		if err := look(ctx, file); err != nil {
+			return err
+		}
 	}
 	p, err := parquetfile.Open(file, file.Size())
 	if err != nil {
 		return err
 	}
-	a.compareFooter(p)
-	for _, g := range p.Groups() {
-		if err := a.checkPages(p, g); err != nil {
-			return err
-		}
-		switch {
-		case f.table == table.Record:
-			err = a.readRecords(g, a.tasks[f.task] != nil && a.tasks[f.task].final)
-		case f.table == table.Loss:
-			err = a.readRows(g, lossColumns, a.loss)
-		case f.table == table.Conflict:
-			err = a.readRows(g, conflictColumns, func(l *logState, _ []parquetfile.Value) { l.conflicts++ })
-		case f.table == table.Window:
-			err = a.readRows(g, derivedColumns, a.derived)
-		case f.table == table.Late:
-			err = a.readRows(g, derivedColumns, a.late)
-		case f.table == table.Log:
-			err = a.readRows(g, logColumns, a.logRow)
-		default:
-			err = a.readRows(g, typedColumns, a.typed)
-		}
-		if err != nil {
-			return err
-		}
+	return take(p)
+}
+
+func (a *audit) readRowGroup(f lakeFile, p *parquetfile.File, g parquetfile.Group) error {
+	switch f.table {
+	case table.Record:
+		return a.readRecords(g, a.tasks[f.task] != nil && a.tasks[f.task].final)
+	case table.Loss:
+		return a.readRows(g, lossColumns, a.loss)
+	case table.Conflict:
+		return a.readRows(g, conflictColumns, func(l *logState, _ []parquetfile.Value) { l.conflicts++ })
+	case table.Window:
+		return a.readRows(g, derivedColumns, a.derived)
+	case table.Late:
+		return a.readRows(g, derivedColumns, a.late)
+	case table.Log:
+		return a.readRows(g, logColumns, a.logRow)
+	}
+	if err := a.readRows(g, typedColumns, a.typed); err != nil || a.values == nil {
+		return err
+	}
+	if columns := a.values.columns(f.table, p); len(columns) > 0 {
+		return a.readRows(g, columns, a.values.typed)
 	}
 	return nil
 }
@@ -288,6 +314,9 @@ func (a *audit) readRecords(g parquetfile.Group, bounded bool) error {
 	if a.edge != nil || digests {
 		columns = append(slices.Clone(columns), "raw")
 	}
+	if a.values != nil {
+		columns = append(columns, valueColumns...)
+	}
 	var openings []int64
 	at := int64(0)
 	var logs []*logState
@@ -304,6 +333,9 @@ func (a *audit) readRecords(g parquetfile.Group, bounded bool) error {
 		}
 		if l.edge != nil && l.edge.holds(offset) {
 			l.chunk(offset).lake.add(a.key.bytes(offset, row[6].ByteArray()))
+		}
+		if a.values != nil {
+			a.values.record(l, row)
 		}
 	})
 	if err != nil {
@@ -381,6 +413,11 @@ func (a *audit) readRows(g parquetfile.Group, columns []string, take func(*logSt
 				at = a.log(key)
 			}
 			take(at, row)
+		}
+		if a.values != nil { // what it keeps is valid until the next rows
+			if err := a.values.flush(); err != nil {
+				return err
+			}
 		}
 		left -= n
 	}

@@ -213,6 +213,9 @@ func (a *audit) notChecked() {
 	}
 	r.Level = a.level
 	r.NotChecked = append(r.NotChecked, a.level.unchecked()...)
+	if a.level.reaches(LevelValues) {
+		r.NotChecked = append(r.NotChecked, append(a.undecodedWords(), a.Decode.Underived())...)
+	}
 	unsummed, logs := uint64(0), 0
 	for _, l := range a.logs {
 		if l.unsummed > 0 {

@@ -30,6 +30,7 @@ func auditCommand() *cobra.Command {
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
 	level := c.Flags().String("level", "", "how much is checked: `LEVEL` offsets, files, bytes or values; default: files, offsets where a task has no ledger")
+	decode := c.Flags().Bool("decode", false, "the same as --level values")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	remote, kafka := newS3Flags(c), newKafkaFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -43,6 +44,12 @@ func auditCommand() *cobra.Command {
 				return cli.Fail(cli.ExitUsage, fmt.Errorf("audit: --level: %w", err))
 			}
 		}
+		if *decode {
+			if asked != "" && asked != audit.LevelValues {
+				return cli.Fail(cli.ExitUsage, errors.New("audit: --decode is --level values, and another level is given"))
+			}
+			asked = audit.LevelValues
+		}
 		topics, err := kafka.audit(c.Context())
 		if err != nil {
 			return err
@@ -54,7 +61,7 @@ func auditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cfg.EdgeLogs, cfg.Level = *edgeLogs, asked
+		cfg.EdgeLogs, cfg.Level, cfg.Decode = *edgeLogs, asked, NewDecoder()
 		for _, dir := range *edgeLogs {
 			if err := present(dir); err != nil {
 				return err
