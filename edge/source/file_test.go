@@ -163,6 +163,34 @@ func TestFileRotatedWhileDown(t *testing.T) {
 	}
 }
 
+// TestFileRotatedByCopy: a file that is copied aside and truncated in place takes
+// its last lines, which nobody had read yet, with it into the copy.
+func TestFileRotatedByCopy(t *testing.T) {
+	for name, after := range map[string]string{"nothing new yet": "", "new lines": "four\n"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "ais.log")
+			write2(t, path, "one\ntwo\n", 0)
+			sink := newTestSink()
+			f := newTestFile(t, path, true)
+			stop := start(t, f.Run, sink)
+			sink.await(t, 2)
+			write2(t, path+".1", "one\ntwo\nthree\n", os.O_EXCL)
+			write2(t, path, after, os.O_TRUNC)
+			want := []string{"one", "two", "three"}
+			if after != "" {
+				want = append(want, "four")
+			}
+			expect(t, sink.await(t, len(want)), want...)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if f.Status().Rotations != 1 {
+				t.Errorf("rotations %d, want 1", f.Status().Rotations)
+			}
+		})
+	}
+}
+
 // TestFileReplacedWhileDown: the old content is nowhere; that is said and
 // counted, and the new file is read from its beginning.
 func TestFileReplacedWhileDown(t *testing.T) {
