@@ -154,10 +154,10 @@ func TestTipAfterAKill(t *testing.T) {
 	a, stop := running(t, c)
 	waitFor(t, func() bool { return a.Status().Forward.Pending == 101 })
 	killed := c
-	killed.DataDir = filepath.Join(t.TempDir(), "data")
-	if err := os.CopyFS(killed.DataDir, os.DirFS(c.DataDir)); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, func() bool { // files that are being replaced come and go
+		killed.DataDir = filepath.Join(t.TempDir(), "data")
+		return os.CopyFS(killed.DataDir, os.DirFS(c.DataDir)) == nil
+	})
 	stop()
 	if len(bookless(t, killed)) > 0 {
 		t.Fatal("the running log is in the book already")

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants())
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants())
 }
 
 func nodeMutants() []mutant {
@@ -124,7 +124,7 @@ func edgeMutants() []mutant {
 		{"C1: fsync of a new segment's directory", "edge/seglog/append.go",
 			"if err := s.fs.SyncDir(s.cfg.Dir); err != nil {\n\t\treturn err\n\t}\n\tfailpoint.Hit(\"segment.after-create\")", "failpoint.Hit(\"segment.after-create\")", seglog},
 		{"the chained hash goes on from block to block", "edge/seglog/append.go",
-			"a.prev, a.next = hash, first+", "_ = hash\n\ta.prev, a.next = record.Hash{}, first+", seglog},
+			"a.prev, a.next, a.digest = hash, first+", "_ = hash\n\ta.prev, a.next, a.digest = record.Hash{}, first+", seglog},
 		{"a failed fsync makes the file dead", "edge/seglog/append.go",
 			"\t\ts.abandon(t, err)\n", "", seglog},
 		{"a dropped segment's name is gone before it is recycled", "edge/seglog/release.go",
