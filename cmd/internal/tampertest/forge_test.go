@@ -1,0 +1,109 @@
+package tampertest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/sinks/object"
+)
+
+// Task returns the task of one partition of a lake.
+func Task(partition int) stream.TaskID {
+	return stream.TaskID{Landing: landingID, Partition: partition}
+}
+
+// TaskNamed returns the task with a name.
+func TaskNamed(t testing.TB, name string) stream.TaskID {
+	t.Helper()
+	for p := range partitions {
+		if Task(p).String() == name {
+			return Task(p)
+		}
+	}
+	t.Fatalf("no task %s", name)
+	return stream.TaskID{}
+}
+
+func (l *Lake) store(t testing.TB) checkpoint.Store {
+	t.Helper()
+	s, err := object.OpenDir(durable.OS{}, l.Checkpoints())
+	must(t, err)
+	return s
+}
+
+// Head reads HEAD and the manifest that it names.
+func (l *Lake) Head(t testing.TB, task stream.TaskID) (checkpoint.Head, checkpoint.Manifest) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.Checkpoints(), task.String(), "HEAD"))
+	must(t, err)
+	h, err := checkpoint.DecodeHead(data)
+	must(t, err)
+	m, err := checkpoint.Load(t.Context(), l.store(t), task)
+	must(t, err)
+	return h, m
+}
+
+// Ledger reads a task's ledger, the oldest entry first.
+func (l *Lake) Ledger(t testing.TB, task stream.TaskID) (all []ledger.Walked) {
+	t.Helper()
+	_, m := l.Head(t, task)
+	if m.Ledger == nil {
+		t.Fatalf("task %s has no ledger", task)
+	}
+	for one, err := range ledger.Walk(t.Context(), checkpoint.LedgerOf(l.store(t)), task.String(), *m.Ledger) {
+		must(t, err)
+		all = append(all, one)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// Forge changes entries of a task's ledger and writes the chain again, up to
+// the manifest and HEAD, so that every hash fits.
+func (b *Bench) Forge(task stream.TaskID, change func(e *ledger.Entry)) {
+	b.Helper()
+	head, m := b.Head(b, task)
+	previous := ""
+	for _, one := range b.Ledger(b, task) {
+		e := one.Entry
+		change(&e)
+		e.Previous = previous
+		line, err := e.Encode()
+		must(b, err)
+		Write(b, filepath.Join(b.Checkpoints(), one.Object), line)
+		previous = ledger.Hash(line)
+	}
+	m.Ledger.SHA256 = previous
+	data, err := m.Encode()
+	must(b, err)
+	Write(b, filepath.Join(b.Checkpoints(), head.Manifest), data)
+	sum := sha256.Sum256(data)
+	head.SHA256 = hex.EncodeToString(sum[:])
+	data, err = head.Encode()
+	must(b, err)
+	Write(b, filepath.Join(b.Checkpoints(), task.String(), "HEAD"), data)
+}
+
+// ForgeFile makes the ledger say of a file what it is now.
+func (b *Bench) ForgeFile(name string) {
+	b.Helper()
+	data, err := os.ReadFile(b.Path(name))
+	must(b, err)
+	rows := int64(len(ReadRows(b, b.Path(name)).Rows))
+	sum := sha256.Sum256(data)
+	b.Forge(TaskNamed(b, taskOf(name)), func(e *ledger.Entry) {
+		for i := range e.Files {
+			if f := &e.Files[i]; f.Name == name {
+				f.SHA256, f.Bytes, f.Rows = hex.EncodeToString(sum[:]), int64(len(data)), rows
+			}
+		}
+	})
+}

@@ -1,0 +1,269 @@
+package tampertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/engine/landing"
+	"landfall/engine/landing/embedded"
+	"landfall/engine/operator"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+	"landfall/engine/task"
+	"landfall/sinks/object"
+	"landfall/sinks/parquet"
+)
+
+// Gateways are the names of the gateways of a lake. With two partitions each
+// has one of its own.
+func Gateways() []string { return []string{"alpha", "gamma"} }
+
+// LogsPerGateway is how many logs each gateway opens; the last stays open.
+const LogsPerGateway = 3
+
+const (
+	partitions   = 2
+	blockRecords = 250
+	// epochsPerTask is about how many epochs each of the tasks commits.
+	epochsPerTask = 10
+	landingID     = "tamper"
+)
+
+// Config says what lake to make.
+type Config struct {
+	// Records of all gateways together, about. Required.
+	Records int
+	// Shed makes the second gateway give up three ranges of its second log.
+	Shed bool
+	// Change may change a record before it is landed, in the gateway's own log
+	// it stays as it was. The digests that the blocks carry stay too, unless
+	// Forge is set. Nil: none is changed.
+	Change func(gateway string, log int, offset record.Offset, r *record.Record)
+	// Forge computes the digests of changed blocks again.
+	Forge bool
+}
+
+// Lake is a lake with what its gateways keep.
+type Lake struct {
+	Dir     string // of the tables; the checkpoints are in _checkpoint below it
+	Earlier string // the same lake when nine tenths of the records had come
+	Landing string // the landing log, which has let go of what is published
+	// EdgeLogs are the gateways' own log directories, by name.
+	EdgeLogs map[string]string
+}
+
+// Checkpoints is the directory of manifests, state and ledger.
+func (l *Lake) Checkpoints() string { return filepath.Join(l.Dir, "_checkpoint") }
+
+// Make makes a lake below dir.
+func Make(t testing.TB, dir string, c Config) *Lake {
+	t.Helper()
+	l := &Lake{
+		Dir: filepath.Join(dir, "lake"), Earlier: filepath.Join(dir, "earlier"), Landing: filepath.Join(dir, "landing"),
+		EdgeLogs: map[string]string{},
+	}
+	landed := map[string][][]byte{}
+	for i, name := range Gateways() {
+		l.EdgeLogs[name] = filepath.Join(dir, "edge-"+name)
+		landed[name] = c.capture(t, l.EdgeLogs[name], name, i)
+	}
+	w := l.open(t)
+	defer w.close(t)
+	for _, part := range []struct{ from, to int }{{0, 9}, {9, 10}} {
+		for name, blocks := range landed {
+			w.land(t, name, blocks[len(blocks)*part.from/10:len(blocks)*part.to/10], len(blocks)*part.from/10)
+		}
+		for p := range partitions {
+			w.run(t, p, c.Records/len(Gateways())/epochsPerTask)
+		}
+		if part.to < 10 {
+			Copy(t, l.Dir, l.Earlier)
+		}
+	}
+	return l
+}
+
+// capture makes one gateway's logs and returns the blocks that land of them.
+func (c Config) capture(t testing.TB, dir, name string, index int) (landed [][]byte) {
+	t.Helper()
+	for k := range LogsPerGateway {
+		id := record.LogID{0x10 * byte(index+1), byte(k + 1)}
+		begin := logBegin(k)
+		store, err := seglog.Open(seglog.Config{
+			Dir: dir, SegmentBytes: 1 << 20, Now: func() record.Micros { return begin }, NewLogID: func() record.LogID { return id },
+		})
+		must(t, err)
+		captureLog(t, store, index, k, c.Records/len(Gateways())/LogsPerGateway)
+		blocks := blocksOf(t, store, id)
+		must(t, store.Close())
+		landed = append(landed, c.landedBlocks(t, blocks, name, index, k)...)
+	}
+	return landed
+}
+
+// logBegin is when the k-th log of a gateway is opened: ten minutes before
+// midnight, a day later each.
+func logBegin(k int) record.Micros {
+	return record.Micros(time.Date(2026, 6, 1+k, 23, 50, 0, 0, time.UTC).UnixMicro())
+}
+
+// blocksOf reads a log as a forwarder would.
+func blocksOf(t testing.TB, store *seglog.Store, id record.LogID) (blocks [][]byte) {
+	t.Helper()
+	r, err := store.Reader(id, 0)
+	must(t, err)
+	defer func() { must(t, r.Close()) }()
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, seglog.ErrCaughtUp) {
+			return blocks
+		}
+		must(t, err)
+		blocks = append(blocks, bytes.Clone(item.Block.Bytes))
+	}
+}
+
+// landedBlocks makes of a log's blocks what lands of them: some are given up,
+// some are changed.
+func (c Config) landedBlocks(t testing.TB, blocks [][]byte, name string, index, log int) (landed [][]byte) {
+	t.Helper()
+	prev, drift := record.Hash{}, record.Digest(0)
+	for i, p := range blocks {
+		b, err := record.Parse(p)
+		must(t, err)
+		if c.Shed && index == 1 && log == 1 && i%8 == 5 && i < 24 {
+			var digest *record.Digest
+			if d, ok := b.Digest(); ok {
+				digest = &d
+			}
+			landed, prev = append(landed, record.SealLoss(b.Log, b.First, b.Count, prev, "shed", digest)), record.Hash{}
+			continue
+		}
+		if c.Change != nil {
+			p = c.changed(t, &b, name, log, prev, &drift)
+		}
+		landed, prev = append(landed, p), record.HashBlock(p)
+	}
+	return landed
+}
+
+// changed seals a block again with Change applied to its records; drift is by
+// how much the log's digest has changed.
+func (c Config) changed(t testing.TB, b *record.Block, name string, log int, prev record.Hash, drift *record.Digest) []byte {
+	t.Helper()
+	var out record.Builder
+	out.Reset()
+	d := record.NewDigester(b.Log)
+	for offset, payload := range b.Payloads {
+		var r record.Record
+		must(t, b.DecodeRecord(payload, &r))
+		*drift -= d.Record(offset, r.Raw)
+		c.Change(name, log, offset, &r)
+		*drift += d.Record(offset, r.Raw)
+		must(t, out.Add(&r))
+	}
+	for a := range b.Annotations {
+		if a.Type != record.AnnDigest {
+			must(t, out.Annotate(a))
+		}
+	}
+	if digest, ok := b.Digest(); ok {
+		if c.Forge {
+			digest += *drift
+		}
+		out.SetDigest(digest)
+	}
+	return bytes.Clone(out.Seal(b.Log, b.First, prev))
+}
+
+// world is an open lake with the parts of an engine.
+type world struct {
+	log   *embedded.Log
+	store *object.Dir
+	lake  *object.Lake
+}
+
+func (l *Lake) open(t testing.TB) *world {
+	t.Helper()
+	log, err := embedded.Open(embedded.Config{Dir: l.Landing, Partitions: partitions, ID: landingID, SegmentBytes: 1 << 20})
+	must(t, err)
+	store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
+	must(t, err)
+	lake, err := object.OpenLake(durable.OS{}, l.Dir)
+	must(t, err)
+	return &world{log: log, store: store, lake: lake}
+}
+
+func (w *world) close(t testing.TB) {
+	t.Helper()
+	must(t, w.log.Close())
+}
+
+// land appends blocks of a gateway, a second between two of them.
+func (w *world) land(t testing.TB, gateway string, blocks [][]byte, from int) {
+	t.Helper()
+	for i, b := range blocks {
+		at := logBegin(LogsPerGateway) + record.Micros(from+i)*1_000_000
+		must(t, w.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: at, Block: b}))
+	}
+}
+
+// run works through everything that is landed in a partition.
+func (w *world) run(t testing.TB, partition, epochRecords int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sink, err := parquet.New(parquet.Config{Files: w.lake})
+	must(t, err)
+	must(t, task.Run(ctx, task.Config{
+		Log: w.log, Partition: partition, Store: w.store, Sinks: []stream.Sink{sink}, EpochRecords: epochRecords,
+		EpochInterval: time.Hour, Windows: Windows(), Writer: "tampertest",
+		Look: func(l *landing.Landed, _ *table.Batch) {
+			if w.newest(l) {
+				cancel() // what was read is committed
+			}
+		},
+	}))
+}
+
+// newest tells whether a landed block is the last one of its gateway.
+func (w *world) newest(l *landing.Landed) bool {
+	h, err := record.ParseHeader(l.Block)
+	tail, known := w.log.Tail(l.Gateway)
+	return err == nil && known && tail.Log == h.Log && tail.Next == h.End()
+}
+
+// Windows is how the lake's readings are summed up.
+func Windows() operator.WindowConfig {
+	return operator.WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Second}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sourceNames are the sources of a gateway, by number.
+func sourceNames() []string { return []string{"north", "south", "bus", "meter"} }
+
+func sourceName(i int) string { return sourceNames()[i] }
+
+// sentence adds the checksum of a sentence or TAG block.
+func sentence(begin, body string) string {
+	sum := byte(0)
+	for _, c := range []byte(body) {
+		sum ^= c
+	}
+	return fmt.Sprintf("%s%s*%02X", begin, body, sum)
+}
