@@ -38,7 +38,7 @@ type historian struct {
 func (h *historian) add(before, m *Manifest) error {
 	for _, s := range m.Staged {
 		name, target := [2]string{s.Sink, s.Name}, [2]string{s.Sink, s.Target}
-		if h.staged[name] || h.targets[target] {
+		if h.staged[name] || h.targets[target] && !(before != nil && isRepair(before, m)) {
 			return fmt.Errorf("%s is staged by two manifests", s.Name)
 		}
 		h.staged[name], h.targets[target] = true, true
@@ -74,6 +74,10 @@ func follows(before, m *Manifest) error {
 		return err
 	}
 	pending := before.Pending()
+	repair := isRepair(before, m)
+	if repair {
+		pending = withoutTargets(pending, m.Staged)
+	}
 	switch {
 	case m.Previous != hash(data):
 		return fmt.Errorf("it does not follow epoch %s of claim %s", before.Epoch, before.Claim)
@@ -82,7 +86,7 @@ func follows(before, m *Manifest) error {
 	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset:
 		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
 	case m.Epoch == before.Epoch:
-		if m.Claim == before.Claim || len(m.Staged) != 0 || m.Position != before.Position || !slices.Equal(m.State, before.State) {
+		if m.Claim == before.Claim || len(m.Staged) != 0 && !repair || m.Position != before.Position || !slices.Equal(m.State, before.State) {
 			return fmt.Errorf("a claim changed the checkpoint")
 		}
 		if len(m.Unpublished) != len(pending) {
@@ -106,6 +110,12 @@ func follows(before, m *Manifest) error {
 	return nil
 }
 
+// isRepair tells a repair's manifest from that of a claim: it adds an entry and
+// outputs.
+func isRepair(before, m *Manifest) bool {
+	return m.Epoch == before.Epoch && len(m.Staged) > 0 && m.Ledger != nil && before.Ledger != nil && m.Ledger.Number == before.Ledger.Number+1
+}
+
 // followsLedger holds that a commit adds one entry and a claim none, but for the
 // first claim of what was written without a ledger.
 func followsLedger(before, m *Manifest) error {
@@ -125,7 +135,7 @@ func followsLedger(before, m *Manifest) error {
 		if before.Ledger == nil && before.Epoch > 0 {
 			return nil // adopted
 		}
-		if *m.Ledger != tip {
+		if *m.Ledger != tip && !isRepair(before, m) {
 			return fmt.Errorf("a claim changed the ledger")
 		}
 	case m.Ledger.Number != tip.Number+1 || m.Ledger.Name != ledger.EntryName(m.TaskID().String(), m.Ledger.Number, m.Claim):
@@ -157,7 +167,7 @@ func CheckLedger(ctx context.Context, store Store, history []Manifest) error {
 			return err
 		}
 		m := committed[one.Number]
-		if m == nil && one.Kind == ledger.KindAdopted {
+		if m == nil && (one.Kind == ledger.KindAdopted || one.Kind == ledger.KindRepair) {
 			continue
 		}
 		if m == nil {

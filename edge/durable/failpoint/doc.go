@@ -21,5 +21,6 @@ func Names() []string {
 		"remake.after-seal", "remake.before-replace",
 		"release.before", "release.after", "collect.before-delete",
 		"ledger.after-fold",
+		"repair.after-aside", "repair.after-stage", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
 	}
 }
