@@ -20,10 +20,11 @@ func fileSeams() []string {
 // fileExceptions lists single files outside the seams that may, and why.
 func fileExceptions() map[string]string {
 	return map[string]string{
-		"edge/durable/failpoint/failpoint_on.go": "only in builds for crash tests: notes which step it died at",
-		"edge/source/serialclaim_linux.go":       "opens a pseudo-terminal to lock it, which is a device and no file",
-		"edge/source/serialcount_linux.go":       "opens a serial port for its counters, which is a device and no file",
-		"cmd/internal/traffic/pty_linux.go":      "opens a pseudo terminal, which is a device and no file of ours",
+		"edge/durable/failpoint/failpoint_on.go":  "only in builds for crash tests: notes which step it died at",
+		"edge/source/serialclaim_linux.go":        "opens a pseudo-terminal to lock it, which is a device and no file",
+		"edge/source/serialcount_linux.go":        "opens a serial port for its counters, which is a device and no file",
+		"cmd/internal/enginecli/repairscratch.go": "a folder to work in, below the system's temporary one",
+		"cmd/internal/traffic/pty_linux.go":       "opens a pseudo terminal, which is a device and no file of ours",
 	}
 }
 

@@ -1,0 +1,86 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"landfall/edge/durable/failpoint"
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// carryOut stages what was found for a task, sets aside what is damaged, and
+// commits both.
+func (r *run) carryOut(ctx context.Context, t *taskState) error {
+	var fixed []wrongFile
+	for _, w := range t.wrong {
+		if w.fix != nil {
+			fixed = append(fixed, w)
+		}
+	}
+	if len(fixed) == 0 {
+		return nil
+	}
+	if !r.DryRun {
+		if err := r.commit(ctx, t, fixed); err != nil {
+			return err
+		}
+	}
+	for _, w := range fixed {
+		r.did(w.fix.kind, t.id.String(), table.Name(w.Table), w.Name, "%s", w.fix.note)
+	}
+	return nil
+}
+
+func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error {
+	cfg := checkpoint.Config{
+		Store: r.Store, Sinks: []stream.Sink{r.Sink}, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
+		Schema: table.SchemaVersion, Decoder: t.manifest.Decoder, Logger: r.Logger,
+	}
+	return checkpoint.Repair(ctx, cfg, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
+		if m.Ledger == nil || *m.Ledger != *t.manifest.Ledger {
+			return checkpoint.Repairing{}, fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
+		}
+		var out checkpoint.Repairing
+		var notes []string
+		for i := range fixed {
+			w := &fixed[i]
+			if err := r.stage(ctx, t.id, claim, w); err != nil {
+				return out, fmt.Errorf("stage %s: %w", w.Name, err)
+			}
+			out.Staged, out.Removed = append(out.Staged, w.fix.staged), append(out.Removed, w.File)
+			if note := string(w.fix.kind) + ": " + w.fix.note; !slices.Contains(notes, note) {
+				notes = append(notes, note)
+			}
+		}
+		for _, w := range fixed {
+			if !w.absent {
+				if err := r.setAside(ctx, t.id.String(), w.Name, "its bytes are not those that the ledger names"); err != nil {
+					return out, err
+				}
+			}
+		}
+		failpoint.Hit("repair.after-aside")
+		out.Note = strings.Join(notes, "; ")
+		return out, nil
+	})
+}
+
+// stage copies the right bytes of a file to where the sink publishes from.
+func (r *run) stage(ctx context.Context, id stream.TaskID, claim stream.ClaimID, w *wrongFile) error {
+	open := func() (File, error) { return r.Scratch.Open(ctx, w.fix.from) }
+	if w.fix.copyOf != "" {
+		open = func() (File, error) { return r.Lake.Open(ctx, w.fix.copyOf) }
+	}
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	err = r.Lake.Stage(ctx, io.NewSectionReader(f, 0, f.Size()), id, claim, &w.fix.staged)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,29 @@
+// Package repair puts a lake right that was damaged after it was published: it
+// finds by the ledger which files are missing, damaged or too many, makes again
+// what can be made, and commits that as an entry of its own.
+//
+// In:  the files of a lake; the tasks' checkpoints; if given, gateways' own logs
+// and landing logs that still hold what a file was made of.
+// Out: a Result: what was done, or would be, and what cannot be.
+//
+// Invariants
+//
+//  1. Nothing is guessed. A file goes back into its place with the SHA-256 that
+//     the ledger names. A file with another one is committed as a replacement,
+//     only where the digest or the chain of its logs proves what it was made of,
+//     and the entry's note says which of its columns were computed again without
+//     the state of that time.
+//  2. Nothing is deleted: what is damaged or stray is moved to _quarantine,
+//     under the path that it had.
+//  3. A dry run changes nothing.
+//  4. Whatever it is ended at, the next run ends with the same files. HEAD moves
+//     by compare-and-swap: a running engine is fenced, and claims again by
+//     itself.
+//
+// What a file can be made of, in this order: a copy with the right hash that
+// lies somewhere else in the lake or in _quarantine; the blocks of its epoch in
+// a landing log or in gateways' logs, proved by the chain that the ledger holds;
+// the rows of record of its epoch.
+//
+// Run belongs to one goroutine.
+package repair

@@ -1,0 +1,38 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"landfall/engine/checkpoint"
+	"landfall/engine/stream"
+)
+
+// head returns the manifest of a task, and puts HEAD right where the manifests
+// that are there leave no doubt; nil: it cannot be said how the task stands.
+func (r *run) head(ctx context.Context, id stream.TaskID) (*checkpoint.Manifest, error) {
+	m, err := checkpoint.Load(ctx, r.Store, id)
+	if err == nil {
+		return &m, nil
+	}
+	if !errors.Is(err, checkpoint.ErrCorrupt) && !errors.Is(err, checkpoint.ErrNotExist) {
+		return nil, err
+	}
+	name := id.String() + "/HEAD"
+	found, err2 := checkpoint.FindHead(ctx, r.Store, id)
+	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrNotExist) {
+		r.left(id.String(), "", name, "%v; %v", err, err2)
+		return nil, nil
+	}
+	if err2 != nil {
+		return nil, err2
+	}
+	if !r.DryRun {
+		if err := checkpoint.RestoreHead(ctx, r.Store, id, found); err != nil {
+			return nil, fmt.Errorf("restore HEAD of %s: %w", id, err)
+		}
+	}
+	r.did(Head, id.String(), "", name, "it names %s again, the newest manifest that is whole, with its state and its ledger", found.Name)
+	return &found.Manifest, nil
+}

@@ -1,0 +1,311 @@
+package repair
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// taskState is what the checkpoints say of one task, and what of it is wrong.
+type taskState struct {
+	id       stream.TaskID
+	manifest checkpoint.Manifest
+	readable bool                   // HEAD, manifest and ledger are whole
+	files    map[string]ledger.File // that have to be there, by name
+	waiting  map[string]bool        // committed, not visible yet, and staged: the engine's to publish
+	epochs   map[stream.Epoch]*ledger.Entry
+	opened   map[string]ledger.Log                     // the entry that opened a log, by its id
+	order    map[string]int                            // in which logs were opened
+	marks    map[stream.Epoch]map[string]record.Micros // watermarks at the ends of epochs; nil: not read yet
+	wrong    []wrongFile
+}
+
+// wrongFile is a file that is not as the ledger says.
+type wrongFile struct {
+	ledger.File
+	epoch  stream.Epoch
+	absent bool
+	fix    *fix // nil: none was found
+}
+
+// fix is how a file is put right.
+type fix struct {
+	kind   Kind
+	copyOf string        // a file of the lake with the bytes; empty: staged is in the scratch place
+	staged stream.Staged // as it is to be published
+	from   string        // its name in the scratch place
+	note   string        // for the entry
+}
+
+// allTasks lists the tasks that have anything in the store.
+func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, error) {
+	names, err := store.List(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	var ids []stream.TaskID
+	for _, name := range names {
+		folder, _, _ := strings.Cut(name, "/")
+		cut := strings.LastIndexByte(folder, '-')
+		if cut < 1 || len(folder)-cut != 5 {
+			continue
+		}
+		n, err := strconv.ParseUint(folder[cut+1:], 10, 16)
+		id := stream.TaskID{Landing: folder[:max(cut, 0)], Partition: int(n)}
+		if err == nil && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// look reads what a task's checkpoint and ledger say, and hashes its files.
+func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
+	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, epochs: map[stream.Epoch]*ledger.Entry{},
+		opened: map[string]ledger.Log{}, order: map[string]int{}}
+	m, err := r.head(ctx, id)
+	if err != nil || m == nil {
+		return t, err
+	}
+	t.manifest = *m
+	if err := r.checkState(ctx, t); err != nil {
+		return t, err
+	}
+	if m.Ledger == nil {
+		if m.Epoch > 0 {
+			r.left(id.String(), "", "", "the task has no ledger: it was begun by a version without one; start an engine of this version once, which takes it over")
+		}
+		t.readable = m.Epoch == 0
+		return t, nil
+	}
+	if err := r.readLedger(ctx, t); err != nil {
+		return t, err
+	}
+	return t, r.compare(ctx, t)
+}
+
+// checkState says which objects of keyed state are not as the manifest says:
+// they cannot be made again.
+func (r *run) checkState(ctx context.Context, t *taskState) error {
+	for _, err := range checkpoint.StateOf(ctx, r.Store, &t.manifest) {
+		if errors.Is(err, checkpoint.ErrCorrupt) {
+			r.left(t.id.String(), "", "", "%v; state cannot be made again from the lake: put the object back from a backup of the checkpoints, "+
+				"or the whole folder of the task as of an epoch from which the landing log still holds everything", err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLedger walks from the newest entry back.
+func (r *run) readLedger(ctx context.Context, t *taskState) error {
+	seen := map[string]bool{}
+	var logs [][]ledger.Log
+	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(r.Store), t.id.String(), *t.manifest.Ledger) {
+		if errors.Is(err, ledger.ErrMissing) || errors.Is(err, ledger.ErrCorrupt) || errors.Is(err, ledger.ErrVersion) {
+			r.left(t.id.String(), "", ledger.Folder(t.id.String()), "%v; an entry cannot be made again: put it back from a backup of the checkpoints", err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, f := range one.Files {
+			if f.Sink == LakeSink && !seen[f.Name] {
+				seen[f.Name], t.files[f.Name] = true, f
+			}
+		}
+		for _, f := range one.Removed {
+			seen[f.Name] = seen[f.Name] || f.Sink == LakeSink
+		}
+		if one.Kind == ledger.KindEpoch {
+			entry := one.Entry
+			t.epochs[one.Epoch] = &entry
+		}
+		logs = append(logs, one.Logs)
+	}
+	slices.Reverse(logs)
+	for _, entry := range logs {
+		for _, l := range entry {
+			if _, known := t.order[l.Log]; !known {
+				t.order[l.Log], t.opened[l.Log] = len(t.order), l
+			}
+		}
+	}
+	t.readable = true
+	return nil
+}
+
+// compare finds the files that are not as the ledger says.
+func (r *run) compare(ctx context.Context, t *taskState) error {
+	for _, p := range t.manifest.Pending() {
+		for _, s := range p.Staged {
+			have, err := r.hash(ctx, s.Target)
+			if err != nil {
+				return err
+			}
+			if s.Sink == LakeSink && have == "" {
+				staged, err := r.hash(ctx, s.Name)
+				if err != nil {
+					return err
+				}
+				t.waiting[s.Target] = staged == s.SHA256
+			}
+		}
+	}
+	for _, name := range sortedKeys(t.files) {
+		have, err := r.hash(ctx, name)
+		if err != nil {
+			return err
+		}
+		if f := t.files[name]; have != f.SHA256 && !t.waiting[name] {
+			t.wrong = append(t.wrong, wrongFile{File: f, epoch: epochOf(name), absent: have == ""})
+		}
+	}
+	return nil
+}
+
+// hash returns the SHA-256 of a file; empty: it is not there.
+func (r *run) hash(ctx context.Context, name string) (string, error) {
+	if sum, ok := r.hashes[name]; ok {
+		return sum, nil
+	}
+	f, err := r.Lake.Open(ctx, name)
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		r.hashes[name] = ""
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.CopyBuffer(h, io.NewSectionReader(f, 0, f.Size()), make([]byte, 256<<10))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	r.hashes[name] = hex.EncodeToString(h.Sum(nil))
+	return r.hashes[name], nil
+}
+
+// strays lists the Parquet files in the tables that nothing published. What a
+// task published whose ledger cannot be read is none.
+func (r *run) strays(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, t := range table.Names() {
+		names, err := r.Lake.List(ctx, string(t)+"/")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if r.isStray(name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (r *run) isStray(name string) bool {
+	if !strings.HasSuffix(name, ".parquet") {
+		return false
+	}
+	for _, part := range strings.Split(path.Dir(name), "/") {
+		if strings.HasPrefix(part, "_") || strings.HasPrefix(part, ".") { // readers of tables pass over these
+			return false
+		}
+	}
+	owner := taskName(name)
+	for _, t := range r.tasks {
+		if _, named := t.files[name]; named || t.id.String() == owner && !t.readable {
+			return false
+		}
+	}
+	return true
+}
+
+// findSpares notes which bytes lie where they do not belong.
+func (r *run) findSpares(ctx context.Context, strays []string) error {
+	r.spare = map[string]string{}
+	aside, err := r.Lake.List(ctx, "_quarantine/")
+	if err != nil {
+		return err
+	}
+	names := append(aside, strays...)
+	for _, t := range r.tasks {
+		for _, w := range t.wrong {
+			if !w.absent {
+				names = append(names, w.Name)
+			}
+		}
+	}
+	for _, name := range names {
+		sum, err := r.hash(ctx, name)
+		if err != nil {
+			return err
+		}
+		r.spare[sum] = name
+	}
+	delete(r.spare, "")
+	return nil
+}
+
+// taskName returns the task in a file's name; empty: none is.
+func taskName(name string) string {
+	parts := nameParts(name)
+	if parts == nil {
+		return ""
+	}
+	return strings.Join(parts[:len(parts)-2], "-")
+}
+
+// epochOf returns the epoch in a file's name; 0: none is.
+func epochOf(name string) stream.Epoch {
+	parts := nameParts(name)
+	if parts == nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(parts[len(parts)-2], 10, 64)
+	return stream.Epoch(n)
+}
+
+// nameParts takes "<task>-<epoch, 20 digits>-<n>.parquet" apart; nil: that is
+// none.
+func nameParts(name string) []string {
+	parts := strings.Split(strings.TrimSuffix(path.Base(name), ".parquet"), "-")
+	if n := len(parts); n < 4 || len(parts[n-2]) != 20 || len(parts[n-3]) != 4 {
+		return nil
+	}
+	return parts
+}
+
+func tableOf(name string) table.Name {
+	first, _, _ := strings.Cut(name, "/")
+	return table.Name(first)
+}
+
+// dayOf returns the date in a file's name, "YYYY-MM-DD".
+func dayOf(name string) string { return strings.TrimPrefix(path.Base(path.Dir(name)), "dt=") }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

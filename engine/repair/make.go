@@ -1,0 +1,180 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/operator"
+	"landfall/engine/state"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// scratchClaim stages in the scratch place, which is nobody else's.
+const scratchClaim stream.ClaimID = "00000000000000000000000000000000"
+
+// maker is the operators of a task with the state that the records before gave
+// them.
+type maker struct {
+	dedupe     *operator.Dedupe
+	static     *operator.Static
+	window     *operator.Window
+	decode     *operator.Decode
+	context    operator.Context
+	watermarks map[string]record.Micros
+}
+
+func newMaker(windows operator.WindowConfig) (*maker, error) {
+	s := state.New()
+	m := &maker{watermarks: map[string]record.Micros{}}
+	var err error
+	if m.dedupe, err = operator.NewDedupe(s); err != nil {
+		return nil, err
+	}
+	if m.static, err = operator.NewStatic(s); err != nil {
+		return nil, err
+	}
+	if m.window, err = operator.NewWindow(s, windows); err != nil {
+		return nil, err
+	}
+	m.decode = operator.NewDecode(m.dedupe, m.static, m.window)
+	return m, nil
+}
+
+// make makes the files of an epoch in the scratch place.
+func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *material) (staged []stream.Staged, err error) {
+	windows, err := r.windows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newMaker(windows)
+	if err != nil {
+		return nil, err
+	}
+	var batch table.Batch
+	for i, groups := range m.warm {
+		for _, g := range groups {
+			batch.Reset()
+			k.feed(g, &batch)
+		}
+		for gateway, at := range m.marks[i] {
+			batch.Reset()
+			k.advance(gateway, at, &batch)
+		}
+	}
+	stage, err := r.Scratch.Sink().Begin(t.id, scratchClaim, epoch)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range m.groups {
+		batch.Reset()
+		k.feed(g, &batch)
+		if err := stage.Write(&batch); err != nil {
+			stage.Abandon()
+			return nil, err
+		}
+	}
+	batch.Reset()
+	if m.final {
+		k.window.Finish(&batch)
+	}
+	batch.Logs = append(batch.Logs, m.logs...)
+	if err := stage.Write(&batch); err != nil {
+		stage.Abandon()
+		return nil, err
+	}
+	return stage.Seal(ctx)
+}
+
+// feed gives the operators a group and appends its rows.
+func (k *maker) feed(g *group, out *table.Batch) {
+	if g.loss != nil {
+		out.Losses = append(out.Losses, *g.loss)
+		return
+	}
+	at, ok := k.watermarks[g.gateway]
+	if !ok {
+		at = record.NoTime
+	}
+	k.context = operator.Context{
+		Gateway: g.gateway, Log: g.log, LogName: g.log.String(), LandedAt: g.landedAt, BootID: g.boot, Anchor: g.anchor, Sources: g.sources, Watermark: at,
+	}
+	for i := range g.records {
+		x := &g.records[i]
+		if x.corrupt {
+			out.Records = append(out.Records, table.RecordRow{
+				Lineage:  table.Lineage{Gateway: g.gateway, Log: k.context.LogName, Offset: x.offset},
+				Times:    table.Times{EventTime: record.NoTime, ReceivedAt: x.record.ReceivedAt},
+				LandedAt: g.landedAt, Raw: x.record.Raw, RejectReason: rejectCorrupt,
+			})
+			continue
+		}
+		k.decode.Record(&k.context, x.offset, &x.record, out)
+	}
+	k.advance(g.gateway, g.after, out)
+}
+
+// advance moves a gateway's watermark, never back.
+func (k *maker) advance(gateway string, to record.Micros, out *table.Batch) {
+	at, ok := k.watermarks[gateway]
+	if ok {
+		to = max(to, at)
+	}
+	if to == record.NoTime {
+		return
+	}
+	k.watermarks[gateway] = to
+	k.dedupe.Advance(gateway, to)
+	k.static.Advance(gateway, to)
+	k.window.Advance(gateway, to, out)
+}
+
+// windowFileRow is a row of window in a file, as far as it is needed.
+type windowFileRow struct {
+	Start *int64 `parquet:"window_start,optional"`
+	End   *int64 `parquet:"window_end,optional"`
+}
+
+// windows says how readings were summed up, as the rows of window that are
+// there show it.
+func (r *run) windows(ctx context.Context) (operator.WindowConfig, error) {
+	if r.Windows.Size != 0 {
+		return r.Windows, nil
+	}
+	enough := errors.New("enough")
+	for _, t := range r.tasks {
+		for _, name := range sortedKeys(t.files) {
+			if t.files[name].Table != string(table.Window) {
+				continue
+			}
+			f, err := r.openRight(ctx, t, name)
+			if errors.Is(err, checkpoint.ErrNotExist) || err == nil && f == nil {
+				continue
+			}
+			if err != nil {
+				return r.Windows, err
+			}
+			err = readRows(f, func(row *windowFileRow) error {
+				if row.Start != nil && row.End != nil {
+					r.Windows.Size = time.Duration(*row.End-*row.Start) * time.Microsecond
+					return enough
+				}
+				return nil
+			})
+			if err := f.Close(); err != nil {
+				return r.Windows, err
+			}
+			if err != nil && !errors.Is(err, enough) {
+				return r.Windows, fmt.Errorf("read %s: %w", name, err)
+			}
+			if r.Windows.Size != 0 {
+				return r.Windows, nil
+			}
+		}
+	}
+	return r.Windows, nil
+}

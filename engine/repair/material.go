@@ -1,0 +1,336 @@
+package repair
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"landfall/decoders/ais"
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// material is what an epoch's files are made of.
+type material struct {
+	source  string // in words
+	decoder string // that made the rows, as the ledger says; empty: not known
+	groups  []*group
+	warm    [][]*group // of the epochs before, the oldest first
+	marks   []map[string]record.Micros
+	logs    []table.LogRow
+	final   bool
+}
+
+// material gathers what an epoch is made of; nil: it is not there, and why.
+func (r *run) material(ctx context.Context, t *taskState, epoch stream.Epoch, wrong []*wrongFile) (*material, string, error) {
+	m := &material{source: "record"}
+	groups, whole, err := r.groupsOf(ctx, t, epoch)
+	if err != nil {
+		return nil, "", err
+	}
+	m.groups = groups
+	if !whole {
+		m.source = "the blocks of the landing log or of the gateways"
+		why := ""
+		if m.groups, why, err = r.proved(ctx, t, epoch, groups); err != nil || why != "" {
+			return nil, why, err
+		}
+	}
+	if len(m.groups) == 0 && t.epochs[epoch] == nil {
+		return nil, "the ledger has no entry of its epoch, and record no row", nil
+	}
+	marks, err := r.watermarks(ctx, t)
+	if err != nil {
+		return nil, "", err
+	}
+	r.mark(m.groups)
+	m.logs = t.logRows(epoch, m.groups, marks[epoch])
+	if e := t.epochs[epoch]; e != nil {
+		m.decoder, m.final = e.Decoder, e.Final
+		for i := range e.Logs {
+			for _, row := range r.blocks.losses(&e.Logs[i]) {
+				m.groups = append(m.groups, &group{gateway: row.Gateway, landedAt: row.LandedAt, after: record.NoTime, loss: &row})
+			}
+		}
+	}
+	return m, "", r.warm(ctx, t, epoch, wrong, m, marks)
+}
+
+// mark gives groups the watermarks that their blocks said, where blocks are
+// there.
+func (r *run) mark(groups []*group) {
+	for _, g := range groups {
+		if len(g.records) == 0 || g.after != record.NoTime {
+			continue
+		}
+		if ref, ok := r.blocks.around(g.log.String(), g.records[len(g.records)-1].offset); ok {
+			g.after = ref.watermark
+		}
+	}
+}
+
+// proved reads the blocks of everything that an epoch took. known are the rows
+// of record that are left: they say when a block landed.
+func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, known []*group) (groups []*group, why string, err error) {
+	entry := t.epochs[epoch]
+	if entry == nil {
+		return nil, "not every file of record of its epoch is there, and the ledger does not say what the epoch took", nil
+	}
+	for _, l := range entry.Logs {
+		if l.From == l.Next {
+			continue
+		}
+		refs := r.blocks.prove(ctx, l)
+		if refs == nil {
+			return nil, fmt.Sprintf("not every file of record of its epoch is there, and no log that was named (--edge-log, --landing) holds the offsets %s to %s of log %s of %s",
+				l.From, l.Next-1, l.Log, l.Gateway), nil
+		}
+		for i := range refs {
+			g, err := refs[i].group(l.Gateway, known)
+			if err != nil {
+				return nil, "", err
+			}
+			groups = append(groups, g)
+		}
+		if why := proveDigest(t, l, groups); why != "" {
+			return nil, why, nil
+		}
+	}
+	t.sort(groups)
+	return groups, "", nil
+}
+
+// proveDigest compares what an epoch took of a log with what the ledger says
+// that it adds to the log's digest.
+func proveDigest(t *taskState, l ledger.Log, groups []*group) (why string) {
+	before, known := t.digestAt(l.Log, l.From)
+	if l.Digest == "" || !known {
+		return ""
+	}
+	want, err := record.ParseDigest(l.Digest)
+	if err != nil {
+		return err.Error()
+	}
+	have := before
+	for _, g := range groups {
+		if g.log.String() != l.Log {
+			continue
+		}
+		d := record.NewDigester(g.log)
+		for i := range g.records {
+			have += d.Record(g.records[i].offset, g.records[i].record.Raw)
+		}
+	}
+	if have != want {
+		return fmt.Sprintf("the blocks of log %s of %s have not the digest that the ledger names at offset %s", l.Log, l.Gateway, l.Next)
+	}
+	return ""
+}
+
+// digestAt returns the digest of a log at an offset at which an epoch ended.
+func (t *taskState) digestAt(log string, at record.Offset) (record.Digest, bool) {
+	if at == 0 {
+		return 0, true
+	}
+	for _, e := range t.epochs {
+		for i := range e.Logs {
+			if l := &e.Logs[i]; l.Log == log && l.Next == at && l.Digest != "" {
+				d, err := record.ParseDigest(l.Digest)
+				return d, err == nil
+			}
+		}
+	}
+	return 0, false
+}
+
+// group reads a block as the task does.
+func (ref *blockRef) group(gateway string, known []*group) (*group, error) {
+	l, err := ref.read()
+	if err != nil {
+		return nil, err
+	}
+	b, err := record.Parse(l.Block)
+	if err != nil {
+		return nil, err
+	}
+	if record.HashBlock(l.Block) != ref.hash {
+		return nil, fmt.Errorf("block at offset %s: %w", b.First, record.ErrCorrupt)
+	}
+	g := &group{gateway: gateway, log: b.Log, landedAt: l.LandedAt, after: ref.watermark}
+	for a := range b.Annotations {
+		switch a.Type {
+		case record.AnnSource:
+			if s, err := a.SourceName(); err == nil && s.Source < 1<<12 {
+				for len(g.sources) <= int(s.Source) {
+					g.sources = append(g.sources, "")
+				}
+				g.sources[s.Source] = s.Name
+			}
+		case record.AnnBoot:
+			if g.boot = hex.EncodeToString(a.Body); len(a.Body) != 16 {
+				g.boot = ""
+			}
+		}
+	}
+	g.anchor = anchorOf(&l, g.boot)
+	for offset, payload := range b.Payloads {
+		x := one{offset: offset}
+		if err := b.DecodeRecord(payload, &x.record); err != nil {
+			x.corrupt = true
+			x.record = record.Record{ReceivedAt: b.BaseTime, EventTime: record.NoTime, Raw: payload}
+		}
+		g.records = append(g.records, x)
+	}
+	if g.landedAt == record.NoTime {
+		g.landedAt = landedAt(g, known)
+	}
+	return g, nil
+}
+
+// anchorOf finds what a gateway knew of a boot's time when it sent a block.
+func anchorOf(l *landing.Landed, boot string) *record.Anchor {
+	all, err := record.DecodeAnchors(l.Clock)
+	if err != nil || len(l.Clock) == 0 || boot == "" {
+		return nil
+	}
+	i := slices.IndexFunc(all, func(a record.Anchor) bool { return hex.EncodeToString(a.Boot[:]) == boot })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+// landedAt finds when a block landed in the rows of record that are left of it.
+func landedAt(g *group, known []*group) record.Micros {
+	first, last := g.records[0].offset, g.records[len(g.records)-1].offset
+	for _, k := range known {
+		if k.log == g.log && len(k.records) > 0 && k.records[0].offset <= last && k.records[len(k.records)-1].offset >= first {
+			return k.landedAt
+		}
+	}
+	return record.NoTime
+}
+
+// logRows returns the rows of the table log that an epoch wrote.
+func (t *taskState) logRows(epoch stream.Epoch, groups []*group, marks map[string]record.Micros) []table.LogRow {
+	var rows []table.LogRow
+	for _, l := range t.ranges(epoch) {
+		opened := t.opened[l.Log]
+		row := table.LogRow{
+			Gateway: l.Gateway, Log: l.Log, NextOffset: l.Next, Previous: opened.Previous, PreviousEnd: opened.PreviousEnd, OpenedAt: opened.OpenedAt,
+			Closed: l.Closed, Watermark: record.NoTime, Epoch: uint64(epoch), LandedAt: record.NoTime,
+		}
+		if opened.OpenedAt == 0 {
+			row.OpenedAt = record.NoTime
+		}
+		if d, err := record.ParseDigest(l.Digest); err == nil {
+			row.Digest = ais.Some(d)
+		}
+		if h, err := hex.DecodeString(l.Chain); err == nil && len(h) == len(row.Chain) {
+			row.Chain = record.Hash(h)
+		}
+		if at, ok := marks[l.Gateway]; ok {
+			row.Watermark = at
+		}
+		for _, g := range groups {
+			if g.gateway != l.Gateway {
+				continue
+			}
+			row.Watermark = max(row.Watermark, g.after)
+			if closes := t.opened[g.log.String()].Previous == l.Log && g.first() == 0; g.log.String() == l.Log || closes {
+				row.LandedAt = max(row.LandedAt, g.landedAt)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// logFileRow is a row of log in a file, as far as it is needed.
+type logFileRow struct {
+	Gateway   string `parquet:"_gateway"`
+	Epoch     int64  `parquet:"epoch"`
+	Watermark *int64 `parquet:"watermark,optional"`
+}
+
+// watermarks reads where the gateways' watermarks stood at the end of each
+// epoch, as far as the table log says.
+func (r *run) watermarks(ctx context.Context, t *taskState) (map[stream.Epoch]map[string]record.Micros, error) {
+	if t.marks != nil {
+		return t.marks, nil
+	}
+	t.marks = map[stream.Epoch]map[string]record.Micros{}
+	for _, name := range sortedKeys(t.files) {
+		if t.files[name].Table != string(table.Log) {
+			continue
+		}
+		f, err := r.openRight(ctx, t, name)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			continue
+		}
+		err = readRows(f, func(row *logFileRow) error {
+			if row.Watermark == nil {
+				return nil
+			}
+			e := stream.Epoch(row.Epoch)
+			if t.marks[e] == nil {
+				t.marks[e] = map[string]record.Micros{}
+			}
+			t.marks[e][row.Gateway] = record.Micros(*row.Watermark)
+			return nil
+		})
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return t.marks, nil
+}
+
+// remembered is how far back in event time records matter for those after them:
+// a half of type 24 is remembered for a day.
+const remembered = 2 * 24 * time.Hour
+
+// warm gathers the epochs before, as far as state of theirs may be in the rows
+// that are to be made.
+func (r *run) warm(ctx context.Context, t *taskState, epoch stream.Epoch, wrong []*wrongFile, m *material, marks map[stream.Epoch]map[string]record.Micros) error {
+	oldest := dayOf(wrong[0].Name)
+	newest := map[stream.Epoch]string{} // day of record files of earlier epochs
+	for name, f := range t.files {
+		if f.Table != string(table.Record) {
+			continue
+		}
+		e := epochOf(name)
+		if e == epoch {
+			oldest = min(oldest, dayOf(name))
+		}
+		if e < epoch {
+			newest[e] = max(newest[e], dayOf(name))
+		}
+	}
+	day, err := time.Parse(time.DateOnly, oldest)
+	if err != nil {
+		day = time.Unix(0, 0) // a folder of rows without a date: everything before counts
+	}
+	limit := day.Add(-remembered).Format(time.DateOnly)
+	for e := stream.Epoch(1); e < epoch; e++ {
+		if newest[e] < limit {
+			continue
+		}
+		groups, _, err := r.groupsOf(ctx, t, e)
+		if err != nil {
+			return err
+		}
+		r.mark(groups)
+		m.warm, m.marks = append(m.warm, groups), append(m.marks, marks[e])
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"landfall/engine/ledger"
+	"landfall/engine/operator"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+)
+
+// plan finds a fix for each file of a task that is wrong.
+func (r *run) plan(ctx context.Context, t *taskState) error {
+	byEpoch := map[stream.Epoch][]*wrongFile{}
+	for i := range t.wrong {
+		w := &t.wrong[i]
+		if from, ok := r.spare[w.SHA256]; ok {
+			w.fix = &fix{kind: Restored, copyOf: from, staged: w.staged(), note: "with the bytes that the ledger names, from " + from}
+			continue
+		}
+		byEpoch[w.epoch] = append(byEpoch[w.epoch], w)
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(byEpoch)) { // later ones stand on earlier ones
+		if err := r.planEpoch(ctx, t, epoch, byEpoch[epoch]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// staged is the file as a sink's output, but for where it lies staged.
+func (w *wrongFile) staged() stream.Staged {
+	return stream.Staged{Sink: LakeSink, Table: table.Name(w.Table), Target: w.Name, Rows: w.Rows, Bytes: w.Bytes, SHA256: w.SHA256}
+}
+
+// planEpoch makes an epoch's files again in the scratch place, and takes those
+// that are right.
+func (r *run) planEpoch(ctx context.Context, t *taskState, epoch stream.Epoch, wrong []*wrongFile) error {
+	m, why, err := r.material(ctx, t, epoch, wrong)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		for _, w := range wrong {
+			r.left(t.id.String(), table.Name(w.Table), w.Name, "it is %s, and cannot be made again: %s", w.state(), why)
+		}
+		return nil
+	}
+	made, err := r.make(ctx, t, epoch, m)
+	if err != nil {
+		return fmt.Errorf("make epoch %s of %s again: %w", epoch, t.id, err)
+	}
+	for _, w := range wrong {
+		if why := r.choose(w, m, made); why != "" {
+			r.left(t.id.String(), table.Name(w.Table), w.Name, "it is %s, and cannot be made again: %s", w.state(), why)
+		}
+	}
+	return nil
+}
+
+func (w *wrongFile) state() string {
+	if w.absent {
+		return "gone"
+	}
+	return "damaged"
+}
+
+// choose takes what was made for a file when it may take the file's place, and
+// says why not.
+func (r *run) choose(w *wrongFile, m *material, made []stream.Staged) (why string) {
+	for _, s := range made {
+		if s.Target != w.Name {
+			continue
+		}
+		f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source}
+		if s.SHA256 != w.SHA256 || s.Bytes != w.Bytes {
+			note, why := replacement(w, m, &s)
+			if why != "" {
+				return why
+			}
+			f.kind, f.note = Replaced, note
+		}
+		w.fix = f
+		return ""
+	}
+	return fmt.Sprintf("%s gives no such file", m.source)
+}
+
+// replacement says what differs in a file that was made again with other bytes,
+// or why it is not taken.
+func replacement(w *wrongFile, m *material, made *stream.Staged) (note, why string) {
+	if w.Rows >= 0 && made.Rows != w.Rows {
+		return "", fmt.Sprintf("%s gives %d rows of %d", m.source, made.Rows, w.Rows)
+	}
+	decoder := ""
+	if m.decoder != "" && m.decoder != strconv.Itoa(operator.DecoderVersion) {
+		decoder = fmt.Sprintf("; decoder %d in place of %s", operator.DecoderVersion, m.decoder)
+	}
+	switch table.Name(w.Table) {
+	case table.Record:
+		return "made again from " + m.source + ", whose bytes the ledger proves; landed_at is NULL where nothing else of the block is left" + decoder, ""
+	case table.Log:
+		return "made again from the ledger; watermark and landed_at are NULL where nothing tells them", ""
+	case table.Window, table.Late, table.Loss, table.Conflict:
+		return "", "its rows are no function of the records alone, and " + m.source + " does not give the bytes that the ledger names"
+	default:
+		return "decoded again from " + m.source + "; is_duplicate, dup_log, dup_offset, is_late and what one half of type 24 takes from the other " +
+			"were computed again from the records before, without the state of that time" + decoder, ""
+	}
+}
+
+// ranges is what an epoch took of each log; nil: the ledger has no entry of it.
+func (t *taskState) ranges(epoch stream.Epoch) []ledger.Log {
+	if e := t.epochs[epoch]; e != nil {
+		return e.Logs
+	}
+	return nil
+}
