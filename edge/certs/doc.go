@@ -3,13 +3,16 @@
 //
 // In:  PEM files: an own certificate with its key, who signs the other end's,
 // and a list of what was revoked; a clock.
-// Out: TLS configurations that always use the newest good files; a verdict on a
-// chain, with its reason; when the own certificate expires.
+// Out: TLS configurations that use the newest good files; a decision on a chain,
+// with its reason; when the own certificate expires; the own certificate itself,
+// for what is signed with it.
 //
 // Invariants
 //
-//  1. Files are read anew when they have changed. Files that cannot be used
-//     change nothing: what was good before stays, and Status says what is wrong.
+//  1. Files that have changed are read again, when a certificate is needed and at
+//     most every ten seconds: so long a revocation may take to count. Files that
+//     cannot be used change nothing: what was good before stays, and Status says
+//     what is wrong.
 //  2. Certificates are judged by the clock that was given, but never by a time
 //     before the floor: the time this program was built, or the newest time at
 //     which a certificate of our own, which somebody with a clock gave us,

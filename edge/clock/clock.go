@@ -1,10 +1,12 @@
 // Package clock tells the gateway's time and how far the event time of its
 // sources has come.
 //
-// In:  the system's clocks; the event time of each record (Observe).
+// In:  the system's clocks; what sources, the ingest and the host say of the time
+// (Evidence); the event time of each record (Observe).
 // Out: the wall clock, microseconds since boot and the boot id, which stand in
-// each record and block; watermarks per source and for the gateway, which ride
-// in block annotations.
+// each record and block; an Estimate of the true time, and Anchors that let the
+// cloud correct records of a boot whose time was learned later; watermarks per
+// source and for the gateway, which ride in block annotations.
 //
 // Invariants
 //
@@ -18,8 +20,8 @@
 //
 // The wall clock is a suspect, not a reference: nothing here orders by it.
 //
-// Watermarks is pure and belongs to one goroutine; time comes in as an
-// argument. System may be used from any goroutine.
+// Watermarks and Estimator are pure and belong to one goroutine each; time comes
+// in as an argument. System may be used from any goroutine.
 package clock
 
 import (

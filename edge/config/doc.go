@@ -14,11 +14,13 @@
 //     not only the first.
 //  2. A key that is absent leaves its field alone, so the struct is filled with
 //     defaults before.
-//  3. Nothing is read but the one file; no environment, no expansion. Only the
-//     name of a secret's file may refer to a credential of the service manager.
+//  3. Load reads nothing but the one file; no environment, no expansion. Files that
+//     it names (ReadFiles, Login) are read when they are needed, and only the name
+//     of a secret's file may refer to a credential of the service manager, whose
+//     directory the environment names.
 //
-// Everything is pure but Load, Login and the checks of files and directories. No
-// goroutines.
+// Parse and what concerns addresses are pure; the rest reads files or the
+// environment. No goroutines.
 package config
 
 import (

@@ -1,6 +1,7 @@
-// Package durable is the one place where files are touched: operations that
-// survive power loss, behind the interface FS. OS is the real file system;
-// faultfs is an in-memory twin that fails and crashes on script.
+// Package durable is the one place where the daemons touch files: operations that
+// survive power loss, behind the interface FS. OS is the real file system, ReadOnly
+// one on which nothing changes; faultfs is an in-memory twin that fails and crashes
+// on script.
 //
 // Invariants
 //

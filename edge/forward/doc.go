@@ -12,16 +12,19 @@
 // Invariants
 //
 //  1. Every request starts at AckedOffset of its log, so an acknowledged byte
-//     never crosses the link again. After an end that leaves open what was
-//     landed the session asks before it sends.
+//     never crosses the link again. Where AckedOffset is not known, and after an
+//     end that leaves open what was landed, the session asks before it sends.
 //  2. Logs are sent in opening order, one at a time; a log is left before its
 //     end only when it is red.
 //  3. AckedOffset is durable before anything below it is released (C3), and
 //     never goes down: an answer below it makes the log red, and nothing of it
 //     is sent again or called lost.
-//  4. Only a range that the store itself gives as a Gap becomes a loss block.
-//  5. An answer above AckedOffset is believed only where this gateway's own log
-//     has the block it names: another hash makes the log red.
+//  4. Only a range that the store itself returns as a Gap becomes a loss block. It
+//     says the digest of the log at its end, where that is known.
+//  5. An answer above AckedOffset is compared with this gateway's own log: another
+//     hash, or no block that ends there, makes the log red. Where the answer states
+//     no hash, or the store no longer has the block, there is nothing to compare,
+//     and it is believed up to the end of the log.
 //  6. A gateway with unforwarded logs is not renamed.
 //
 // A red log stays on disk, is asked about again at intervals, and holds up no

@@ -2,7 +2,8 @@
 // a record is, how records are packed into blocks, and how blocks of one log
 // are chained.
 //
-// In:  edge/capture fills a Builder with records; edge/seglog seals it.
+// In:  edge/capture fills a Builder with records; edge/seglog seals it, and
+// engine/landing/replay for recorded files.
 // Out: a block, one []byte, which is the same bytes in the edge's segment, on
 // the link and in the landing log. engine/task walks it with Parse.
 //
@@ -16,7 +17,10 @@
 //     equal hashes mean equal history. The first block after a declared loss
 //     names a block that nobody has any more, so there the chain starts anew
 //     and Prev is not checked.
-//  4. A length is bounded before anything is allocated for it. Parsing never
+//  4. A block of captured records carries the Digest of its log at its end, a sum
+//     over the bytes of every record below; a declared loss carries it where the
+//     gateway knows it. Blocks of older gateways have none.
+//  5. A length is bounded before anything is allocated for it. Parsing never
 //     panics; ErrVersion (newer format) is not ErrCorrupt (damaged bytes).
 //
 // Everything here is pure: no I/O, no clock, no goroutines. A Builder belongs

@@ -22,7 +22,9 @@
 //  5. A file on which a write or an fsync failed is never written again.
 //  6. A range given up by the policy is on disk as given up before its segment
 //     goes.
-//  7. The newest segment of the directory is never released or shed, because
+//  7. With Config.CapturedRecords every block carries the digest of its log. What
+//     did not become durable is not in it.
+//  8. The newest segment of the directory is never released or shed, because
 //     the next Store learns from it where this log ended.
 //
 // Append is for one goroutine at a time. Everything else may be called from any

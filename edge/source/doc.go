@@ -3,16 +3,19 @@
 // sent them and when. One transport a file: File, TCPClient, TCPServer, UDP,
 // Serial, Acked, Node and those of sensors.
 //
-// In:  a file, a socket, a serial port.
+// In:  a file, a socket, a serial port, a broker, a bus.
 // Out: Sink.Deliver, called by the source's own goroutines; edge/capture is
 // behind it.
 //
 // Invariants
 //
-//  1. Nothing is dropped here. Every byte that was read is in exactly one line,
-//     but for CR, LF and the UdPbC header of IEC 61162-450. A line longer than
-//     MaxLineBytes comes in pieces, each marked Truncated. When the Sink
-//     cannot take more, Deliver blocks and the transport waits.
+//  1. Nothing is dropped here. Of a transport of lines every byte that was read is
+//     in exactly one line, but for CR, LF and the UdPbC header of IEC 61162-450. A
+//     line longer than MaxLineBytes comes in pieces, each marked Truncated. Of
+//     Acked, Node and MQTT what was taken before and is sent again is counted and
+//     not handed over again; of Node a frame that cannot be read is counted, and
+//     its sender sends it again. When the Sink cannot take more, Deliver blocks and
+//     the transport waits.
 //  2. A line is cut within one stream only: bytes of two connections, or of
 //     two UDP senders, never meet in one line.
 //  3. A source that can resend gives each batch the Position behind its last
@@ -23,7 +26,9 @@
 //     only for what trying again cannot mend.
 //
 // What is lost before this package (UART overruns, datagrams the kernel had no
-// room for) cannot be had again; UDP counts what the kernel reports as Lost.
+// room for) cannot be had again; what the kernel reports of it is counted as Lost.
+// Of a file that was replaced the rest is read where it lies beside the path under
+// a name that begins with the path's; else it is lost, which is said and counted.
 //
 // Run of each source is called once, by one goroutine, which joins every
 // goroutine it starts before it returns. Status may be called from any.

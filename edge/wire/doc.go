@@ -15,6 +15,9 @@
 //	Landfall-Offset:   offset of the first record of the request; it is always
 //	                   one that was acknowledged, or the log's first
 //	Landfall-Request:  random identity of this request, 32 hexadecimal digits
+//	Landfall-Clock:    optional: what is known of the time of the gateway's boots
+//	                   (record.EncodeAnchors), base64; it belongs to the records of
+//	                   this request and lands beside them
 //	Landfall-Behind:   optional: records that wait on the gateway, a space, and
 //	                   the age of the oldest in seconds
 //	Content-Type:      application/vnd.landfall.blocks

@@ -242,6 +242,10 @@ func annotation(a record.Annotation) string {
 			}
 			return fmt.Sprintf("watermark of %s: %s, idle %v", name, cli.Time(m.At), m.Idle)
 		}
+	case record.AnnDigest:
+		if d, err := a.Digest(); err == nil {
+			return fmt.Sprintf("digest of the log up to here: %s", d)
+		}
 	case record.AnnLoss:
 		return fmt.Sprintf("given up: %s", a.Body)
 	}

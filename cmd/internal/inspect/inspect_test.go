@@ -31,6 +31,7 @@ func block(t *testing.T, first record.Offset, raw string) []byte {
 	if err := b.Annotate(record.Watermark{Source: "roof", At: 5}.Annotation()); err != nil {
 		t.Fatal(err)
 	}
+	b.SetDigest(77)
 	return bytes.Clone(b.Seal(record.LogID{1}, first, record.Hash{}))
 }
 
@@ -43,7 +44,7 @@ func TestPrintsGoodBlocksAndCountsTheRest(t *testing.T) {
 	if err := File(durable.OS{}, name, &out, Options{Records: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"[0, 1)", `"first"`, "given up: shed", "loss log 01", "[2, 9)", `"last"`, "watermark of roof", "3 blocks, 1 places"} {
+	for _, want := range []string{"[0, 1)", `"first"`, "given up: shed", "loss log 01", "[2, 9)", `"last"`, "watermark of roof", "digest of the log up to here: 77", "3 blocks, 1 places"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
