@@ -113,6 +113,35 @@ func TestClaimRefusesDamage(t *testing.T) {
 	}
 }
 
+// TestHeadVouchesForItsManifest: one that is whole and describes itself as HEAD
+// does, but is not the one that HEAD names, is refused by everybody who reads it.
+func TestHeadVouchesForItsManifest(t *testing.T) {
+	for what, change := range map[string]func(m *Manifest){
+		"position":  func(m *Manifest) { m.Position.Offset = 0 },
+		"state":     func(m *Manifest) { m.State = nil },
+		"ledger":    func(m *Manifest) { m.Ledger.SHA256 = hashB },
+		"published": func(m *Manifest) { m.Staged, m.Unpublished = nil, nil },
+	} {
+		t.Run(what, func(t *testing.T) {
+			store := newMemory()
+			c := claim(t, config(store, &sink{}))
+			if err := commit(t, c, 1); err != nil {
+				t.Fatal(err)
+			}
+			m := c.Manifest()
+			closed(t, c)
+			change(&m)
+			store.put(manifestName(c.cfg.Task, 1, c.ClaimID()), encoded(t, m))
+			if _, err := Load(t.Context(), store, c.cfg.Task); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("loaded with %v", err)
+			}
+			if _, err := Claim(t.Context(), config(store, &sink{})); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("claimed with %v", err)
+			}
+		})
+	}
+}
+
 func TestStateIsVerified(t *testing.T) {
 	store := newMemory()
 	c := claim(t, config(store, &sink{}))

@@ -66,6 +66,11 @@ type Config struct {
 	// Committer's goroutine, beside the task's next epoch. An error that is
 	// ErrGone says that it never will. Nil: a damaged output stops the task.
 	Remake func(ctx context.Context, r Remaking) error
+	// OnDamaged is called with the number of outputs that were found damaged, and
+	// OnRemade when an epoch was made again because of that; from where Remake is.
+	// Nil disables them.
+	OnDamaged func(outputs int)
+	OnRemade  func()
 	// AdoptLogs returns how far each log is by the keyed state that state's objects
 	// restore, for the ledger of a checkpoint that a version without one wrote. It
 	// is called by Claim. Nil: the entry names no logs.
@@ -132,6 +137,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.OnDamaged == nil {
+		c.OnDamaged = func(int) {}
+	}
+	if c.OnRemade == nil {
+		c.OnRemade = func() {}
 	}
 	if c.Release == nil {
 		c.Release = func(context.Context, stream.Position) error { return nil }

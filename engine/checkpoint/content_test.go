@@ -69,7 +69,7 @@ func (s *contentSink) show(o stream.Staged) (shown bool, err error) {
 	case there:
 		return false, fmt.Errorf("%s: %w", o.Target, stream.ErrContent)
 	case !staged:
-		return false, fmt.Errorf("%s is not staged", o.Name)
+		return false, fmt.Errorf("%s is not staged: %w", o.Name, ErrNotExist)
 	case sumOf(data) != o.SHA256:
 		return false, fmt.Errorf("publish: %w", damagedOutput(o, o.Name, data))
 	default:
@@ -83,7 +83,11 @@ func (s *contentSink) Verify(_ context.Context, staged []stream.Staged) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range staged {
-		if have := s.visible[o.Target]; sumOf(have) != o.SHA256 {
+		have, there := s.visible[o.Target]
+		if !there {
+			return &stream.DamagedError{Staged: o, Where: o.Target, Detail: "it is not there"}
+		}
+		if sumOf(have) != o.SHA256 {
 			return damagedOutput(o, o.Target, have)
 		}
 	}
@@ -155,6 +159,13 @@ func (s *contentSink) damage(part string) int {
 		}
 	}
 	return n
+}
+
+// lose removes staged outputs with a part in their name.
+func (s *contentSink) lose(part string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.staged, func(name, _ string) bool { return strings.Contains(name, part) })
 }
 
 // seen returns what is visible, sorted.

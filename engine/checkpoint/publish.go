@@ -95,14 +95,14 @@ func (c *Committer) publishTo(ctx context.Context, sink stream.Sink, epoch strea
 }
 
 // show publishes outputs and reads back what is visible then, so that its error
-// names every output that is damaged.
+// names every output that is damaged, or gone from where it was staged.
 func (c *Committer) show(ctx context.Context, sink stream.Sink, mine []stream.Staged) error {
 	err := c.retry.do(ctx, func() error {
 		err := sink.Publish(ctx, mine) // Commit point C5
 		c.attempted(sink.Name(), err)
 		return err
 	})
-	if err != nil && !errors.Is(err, stream.ErrDamaged) {
+	if err != nil && !errors.Is(err, stream.ErrDamaged) && !errors.Is(err, ErrNotExist) {
 		return err
 	}
 	failpoint.Hit("c5.before-verify")

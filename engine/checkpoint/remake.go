@@ -76,6 +76,7 @@ func names(damaged []*stream.DamagedError, output stream.Staged) bool {
 // Anything else may pass.
 func (c *Committer) remake(ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged, damaged []*stream.DamagedError) ([]stream.Staged, error) {
 	c.count(func(s *Stats) { s.Damaged += uint64(len(damaged)) })
+	c.cfg.OnDamaged(len(damaged))
 	for _, d := range damaged {
 		c.cfg.Logger.Error("an output is damaged; its epoch is made again from the landing log", "task", c.cfg.Task.String(), "epoch", epoch,
 			"output", d.Where, "target", d.Staged.Target, "detail", d.Detail)
@@ -91,6 +92,7 @@ func (c *Committer) remake(ctx context.Context, sink stream.Sink, epoch stream.E
 		return nil, fmt.Errorf("make epoch %s again, of which %s is damaged: %w", epoch, damaged[0].Where, err)
 	}
 	c.count(func(s *Stats) { s.Remade++ })
+	c.cfg.OnRemade()
 	c.cfg.Logger.Warn("the epoch is made again with the same hash", "task", c.cfg.Task.String(), "epoch", epoch, "outputs", len(damaged))
 	return mine, nil
 }
@@ -150,7 +152,8 @@ func madeBy(m *Manifest) string {
 }
 
 // replace is step 4 of remake. It returns the sink's outputs as they lie staged
-// now.
+// now. A sink that publishes an epoch as a whole gets all of them from the new
+// ones: it may not have come to each that is damaged.
 func (c *Committer) replace(ctx context.Context, sink stream.Sink, mine []stream.Staged, damaged []*stream.DamagedError, remade []stream.Staged) ([]stream.Staged, error) {
 	mine = slices.Clone(mine)
 	for _, d := range damaged {
@@ -160,10 +163,20 @@ func (c *Committer) replace(ctx context.Context, sink stream.Sink, mine []stream
 			return nil, fmt.Errorf("%s is not an output of the epoch: %w", d.Staged.Target, stream.ErrDamaged)
 		}
 		mine[i].Name, mine[i].Parts = remade[r].Name, remade[r].Parts
+		failpoint.Hit("remake.before-replace")
 		if k, ok := sink.(stream.Replacer); ok {
-			failpoint.Hit("remake.before-replace")
 			if err := c.retry.do(ctx, func() error { return k.Replace(ctx, mine[i], d.SHA256) }); err != nil {
 				return nil, fmt.Errorf("replace %s: %w", d.Staged.Target, err)
+			}
+		}
+	}
+	if _, ok := sink.(stream.Replacer); ok {
+		return mine, nil
+	}
+	for i := range mine {
+		for _, r := range remade {
+			if r.Target == mine[i].Target && r.SHA256 == mine[i].SHA256 {
+				mine[i].Name, mine[i].Parts = r.Name, r.Parts
 			}
 		}
 	}

@@ -27,6 +27,13 @@ func TestDamagedOutputsAreMadeAgain(t *testing.T) {
 				}
 			}
 		},
+		"gone": func(s *contentSink) {
+			s.shows = func(target string) {
+				if target == "visible/2a" {
+					s.lose("/2b")
+				}
+			}
+		},
 		"both": func(s *contentSink) {
 			s.shows = func(target string) {
 				if target == "visible/2a" {
@@ -72,6 +79,47 @@ func TestDamagedOutputsAreMadeAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSinkThatPublishesAnEpochAsAWhole gets every output from the new ones, also
+// those whose damage it had not come to.
+func TestSinkThatPublishesAnEpochAsAWhole(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	killedBeforePublishing(t, contentConfig(store, s, r), 10)
+	if n := s.damage("/1"); n != 2 {
+		t.Fatalf("%d outputs damaged", n)
+	}
+	cfg := contentConfig(store, s, r)
+	cfg.Sinks = []stream.Sink{wholeSink{s}}
+	closed(t, claim(t, cfg))
+	if got := s.seen(); got != "a:up to 10 b:up to 10" || len(r.asked) != 1 {
+		t.Errorf("visible: %s; made again %d times", got, len(r.asked))
+	}
+}
+
+// wholeSink is no Replacer, reads nothing back and stops at the first output that
+// is damaged.
+type wholeSink struct{ sink *contentSink }
+
+func (w wholeSink) Name() string { return w.sink.Name() }
+
+func (w wholeSink) Begin(task stream.TaskID, claim stream.ClaimID, epoch stream.Epoch) (stream.Stage, error) {
+	return w.sink.Begin(task, claim, epoch)
+}
+
+func (w wholeSink) Publish(ctx context.Context, staged []stream.Staged) error {
+	for _, o := range staged {
+		if err := w.sink.Publish(ctx, []stream.Staged{o}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w wholeSink) Verify(context.Context, []stream.Staged) error { return nil }
+
+func (w wholeSink) Collect(ctx context.Context, task stream.TaskID, keep map[string]bool, alive func() error) error {
+	return w.sink.Collect(ctx, task, keep, alive)
 }
 
 // killedBeforePublishing commits epochs that nobody publishes, and ends.

@@ -35,6 +35,8 @@ type gateway struct {
 	seen      record.Micros
 	behind    wire.Behind // as the last request told
 	lastError string      // of the last request
+
+	alternatedAt record.Micros // when a log last came back after another; 0: never
 }
 
 // boundary is the end of a block that is landed.

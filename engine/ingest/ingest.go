@@ -87,6 +87,9 @@ type GatewayStatus struct {
 	SeenAt record.Micros
 	// Behind is what its last request told to wait on the gateway.
 	Behind wire.Behind
+	// AlternatedAt is when a log of the gateway last came back after another of it;
+	// 0: never, as far as this ingest remembers.
+	AlternatedAt record.Micros
 	// LastError is why its last request was refused; empty: it was not. A name
 	// that was not proved leaves nothing here.
 	LastError string
@@ -100,7 +103,7 @@ func (h *Handler) Gateways() map[string]GatewayStatus {
 	for name, g := range h.gateways {
 		g.mu.Lock()
 		if g.seen != 0 {
-			out[name] = GatewayStatus{Log: g.log, Next: g.next, SeenAt: g.seen, Behind: g.behind, LastError: g.lastError}
+			out[name] = GatewayStatus{Log: g.log, Next: g.next, SeenAt: g.seen, Behind: g.behind, LastError: g.lastError, AlternatedAt: g.alternatedAt}
 		}
 		g.mu.Unlock()
 	}

@@ -240,6 +240,9 @@ func TestTwoMachinesUnderOneName(t *testing.T) {
 	for _, log := range []byte{1, 2, 3, 2, 3, 2} {
 		post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{log}, Request: wire.RequestID{1}}, nil)
 	}
+	if at := h.Gateways()["mv-ada"].AlternatedAt; at == 0 {
+		t.Error("the gateway's status does not say when")
+	}
 	if n := h.Stats().Alternations; n != 3 {
 		t.Fatalf("%d alternations", n)
 	}

@@ -84,6 +84,9 @@ func (s *session) run() (err error) {
 func (s *session) begin() {
 	s.gw.mu.Lock()
 	alternates := s.gw.see(s.head.Log)
+	if alternates {
+		s.gw.alternatedAt = s.h.cfg.Now()
+	}
 	s.gw.mu.Unlock()
 	if alternates {
 		s.h.alternations.Add(1)

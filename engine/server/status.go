@@ -113,6 +113,57 @@ type TaskStatus struct {
 	Conflicts           uint64 `json:"conflicts"`
 	Gaps                uint64 `json:"gaps"`
 	StateBytes          int64  `json:"state_bytes"`
+	// Ledger is the number of the newest entry of the task's ledger.
+	Ledger uint64 `json:"ledger"`
+	// Damaged counts outputs that were found damaged before the landing log let go
+	// of what they were made of, and Remade the epochs made again because of that.
+	Damaged uint64 `json:"damaged"`
+	Remade  uint64 `json:"remade"`
+}
+
+// reasons says why the partition is not healthy.
+func (t *TaskStatus) reasons() []string {
+	var out []string
+	switch {
+	case t.State == TaskRed || t.State == TaskRetrying:
+		out = append(out, fmt.Sprintf("partition %d is %s: %s", t.Partition, t.State, t.Error))
+	case t.State == TaskRunning && t.Error != "": // it has not claimed the partition again yet
+		out = append(out, fmt.Sprintf("partition %d is started again after: %s", t.Partition, t.Error))
+	case t.State == TaskRunning && t.PublishError != "":
+		out = append(out, fmt.Sprintf("partition %d: what is committed is not visible: %s", t.Partition, t.PublishError))
+	}
+	if t.Conflicts > 0 {
+		out = append(out, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
+	}
+	return out
+}
+
+// alternationMemory is how long health stays red after two machines under one
+// name were last seen: they alternate, so that in between all looks well.
+const alternationMemory = time.Hour
+
+// alternationReasons says which gateways have two machines under one name, by
+// what ingest saw; where another engine's ingest saw it, by the partitions here.
+func alternationReasons(now time.Time, gateways map[string]ingest.GatewayStatus, tasks []*supervisor) []string {
+	recent := func(at record.Micros) bool {
+		return at != 0 && now.Sub(time.UnixMicro(int64(at))) < alternationMemory
+	}
+	var out []string
+	for name, g := range gateways {
+		if recent(g.AlternatedAt) {
+			out = append(out, fmt.Sprintf("gateway %s: a log came back after another one at %s: two machines under one name", name, text(g.AlternatedAt)))
+		}
+	}
+	slices.Sort(out)
+	if len(out) > 0 {
+		return out
+	}
+	for _, t := range tasks {
+		if at := record.Micros(t.counters.AlternatedAt.Load()); recent(at) {
+			out = append(out, fmt.Sprintf("partition %d: a log came back after a newer one of its gateway at %s: two machines under one name", t.partition, text(at)))
+		}
+	}
+	return out
 }
 
 // Status gives a picture of now. It may be called from any goroutine.
@@ -128,14 +179,10 @@ func (s *Server) Status() Status {
 		}
 		out.Tasks = append(out.Tasks, t.status(s.log, marks))
 	}
-	for _, t := range out.Tasks {
-		if t.State == TaskRed || t.State == TaskRetrying {
-			out.Reasons = append(out.Reasons, fmt.Sprintf("partition %d is %s: %s", t.Partition, t.State, t.Error))
-		}
-		if t.Conflicts > 0 {
-			out.Reasons = append(out.Reasons, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
-		}
+	for i := range out.Tasks {
+		out.Reasons = append(out.Reasons, out.Tasks[i].reasons()...)
 	}
+	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
 	out.Group = s.groupStatus()
@@ -208,6 +255,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Epoch: uint64(s.last.Epoch), Published: uint64(s.last.Checkpoint.Published), StateBytes: s.last.Checkpoint.StateBytes,
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
+		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
 	}
 	if s.err != nil {
 		out.Error = s.err.Error()
@@ -234,7 +282,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 // The caller holds mu.
 func (s *supervisor) publishing(out *TaskStatus) {
 	st := s.stats()
-	out.Published, out.PublishError = uint64(st.Published), st.PublishError
+	out.Published, out.PublishError, out.Ledger = uint64(st.Published), st.PublishError, st.LedgerNumber
 	if !st.OldestPending.IsZero() {
 		out.OldestUnpublishedAt = st.OldestPending.UTC().Format(time.RFC3339Nano)
 	}

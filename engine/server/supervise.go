@@ -185,11 +185,11 @@ func (s *supervisor) set(state TaskState, err error) {
 	}
 }
 
-// claimed notes where a claim begins.
+// claimed notes where a claim begins. What ended the run before is over by then.
 func (s *supervisor) claimed(st task.Status, stats func() checkpoint.Stats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.stats = st, stats
+	s.last, s.stats, s.err = st, stats, nil
 }
 
 func (s *supervisor) progress(st task.Status) {

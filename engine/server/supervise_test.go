@@ -62,7 +62,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 
 func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
 	for _, err := range []error{
-		stream.ErrFenced, landing.ErrPosition, &checkpoint.IdentityError{}, checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
+		stream.ErrFenced, stream.ErrContent, &stream.DamagedError{}, landing.ErrPosition, &checkpoint.IdentityError{}, checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
 	} {
 		s, waits := script(t, fmt.Errorf("commit: %w", err))
 		s.supervise(t.Context())

@@ -14,7 +14,12 @@ type Counters struct {
 	Alternations   atomic.Uint64 // blocks of an older log after a newer one was opened
 	BadAnnotations atomic.Uint64 // annotations that could not be read
 	Epochs         atomic.Uint64 // epochs committed
+	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them
+	Remade         atomic.Uint64 // epochs made again because of that
 	Rows           atomic.Uint64 // rows staged, all tables
+	// AlternatedAt is when the newest block that Alternations counts landed, a
+	// record.Micros; 0: there is none.
+	AlternatedAt atomic.Int64
 	// Oldest is when the oldest block that is read and not committed landed, a
 	// record.Micros; 0: there is none.
 	Oldest atomic.Int64

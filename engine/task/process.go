@@ -119,7 +119,7 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 		return nil
 	}
 	st.Gateway = l.Gateway
-	gate := p.gateway(l.Gateway, b.Log, known)
+	gate := p.gateway(l, b.Log, known)
 	var digest ais.Opt[record.Digest]
 	digest.Value, digest.Valid = b.Digest()
 	p.touch(b.Log, st.Next, l.LandedAt)
@@ -151,8 +151,8 @@ func (p *processor) conflict(l *landing.Landed, after stream.Position, h *record
 
 // gateway notes which log a gateway writes. An older log that goes on after a
 // newer one was opened means two machines under one name.
-func (p *processor) gateway(name string, log record.LogID, known bool) gatewayState {
-	g, ok := p.gateways.Get(name)
+func (p *processor) gateway(l *landing.Landed, log record.LogID, known bool) gatewayState {
+	g, ok := p.gateways.Get(l.Gateway)
 	if !ok {
 		g.Watermark = record.NoTime
 	}
@@ -164,6 +164,7 @@ func (p *processor) gateway(name string, log record.LogID, known bool) gatewaySt
 		g.Log = log
 	case g.Log != log:
 		p.counters.Alternations.Add(1)
+		p.counters.AlternatedAt.Store(int64(l.LandedAt))
 	}
 	return g
 }

@@ -77,6 +77,8 @@ func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
 		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
+		OnDamaged:      func(n int) { cfg.Counters.Damaged.Add(uint64(n)) },
+		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
 	})
 }

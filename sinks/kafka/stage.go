@@ -197,14 +197,17 @@ func (s *Stage) verify(ctx context.Context, f stream.Staged, t *stagedTable) err
 // stream.DamagedError, which is errStaged too. Nothing is allocated for a length
 // that is not the manifest's.
 func readObject(ctx context.Context, files object.Files, f stream.Staged) ([]byte, error) {
+	damaged := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %w", errStaged, &stream.DamagedError{Staged: f, Where: f.Name, Detail: fmt.Sprintf(format, args...)})
+	}
 	r, err := files.Open(ctx, f.Name)
+	if errors.Is(err, object.ErrNotExist) {
+		return nil, damaged("it is not there: %s", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reopen: %w", err)
 	}
 	defer func() { _ = r.Close() }()
-	damaged := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %w", errStaged, &stream.DamagedError{Staged: f, Where: f.Name, Detail: fmt.Sprintf(format, args...)})
-	}
 	if r.Size() != f.Bytes {
 		return nil, damaged("%d bytes, committed were %d", r.Size(), f.Bytes)
 	}
