@@ -3,13 +3,13 @@
 //
 // Way in: the armoured six-bit payload of one whole message and its fill bits,
 // as decoders/nmea hands them out. Way out: Decode fills a reusable Rows; its
-// error carries the stable reason stored in record.reject_reason. DedupeKey
-// names a message's content.
+// error carries the stable reason stored in record.reject_reason. Rows.Key names
+// the content of the message that was decoded last.
 //
-// The hot types (1, 2, 3 and 18, most of all traffic) are read by hand from the
-// bits; the others by go-ais (FastParse), whose known gaps are closed here:
-// short type 5 and 24B, six fill bits, text after the first '@', sentinels. In
-// tests go-ais is the model the hot types must agree with.
+// Types 1 to 6, 8, 9, 11, 18 to 21, 24 and 27 are read from the bits here, nearly
+// all of traffic; the rare ones, 7, 10, 12 to 17, 22, 23, 25 and 26, by go-ais,
+// after their missing spare bits were filled up. In tests go-ais is the model
+// that the types read here must agree with, and other decoders are asked too.
 //
 // Invariants:
 //
@@ -21,8 +21,8 @@
 //     all four dimensions 0, empty text. Other values are as sent, also
 //     impossible ones.
 //  3. Text ends at the first '@'; trailing spaces are cut.
-//  4. No input makes Decode panic. It allocates nothing for the hot types.
-//  5. DedupeKey does not change between versions: it is kept in state.
+//  4. No input makes Decode panic. It allocates nothing for types 1, 2, 3 and 18.
+//  5. Key does not change between versions: it is kept in state.
 //
 // Functions are pure. A Rows belongs to one goroutine at a time.
 package ais

@@ -1,7 +1,7 @@
 // Package operator turns captured records into rows, one operator a file.
 //
-//	AIS message ──► Decode ──► Dedupe ──► Static ──► table.Batch
-//	report      ──► Decode ──► Window ─────────────► table.Batch
+//	AIS message               ──► Decode ──► Dedupe ──► Static ──► table.Batch
+//	report, other sentence    ──► Decode ──► Window ─────────────► table.Batch
 //
 // In:  engine/task hands over each taken block's records in landing order,
 // with what the block says of them (Context).
@@ -11,9 +11,10 @@
 //
 //  1. Every record gives exactly one Record row, whatever it holds; the row
 //     says why it gave no typed row (RejectReason) or how many it gave (Rows).
-//  2. What comes out depends only on the records in landing order and the
-//     restored state: never on a clock, on where blocks or epochs end, or on
-//     the order of a map. An epoch done again gives the same rows.
+//  2. What comes out depends only on the blocks in landing order and the
+//     restored state: never on a clock, on where epochs end, or on the order of
+//     a map. An epoch done again gives the same rows. The watermark that counts
+//     for a record is the one before its block.
 //  3. What lies beyond an operator's horizon behind the gateway's watermark is
 //     dropped from state. Nothing else bounds it: neither the number of keys that
 //     a gateway makes, nor what is kept of one that tells no watermark.

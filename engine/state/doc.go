@@ -4,7 +4,7 @@
 //
 // In:  operators Put and Delete through a Table; Restore takes the objects that
 // a manifest names.
-// Out: operators Get and Range; Snapshot gives the next object and says how
+// Out: operators Get and range over All; Snapshot gives the next object and says how
 // many of those before it are still needed.
 //
 // Invariants
@@ -22,7 +22,7 @@
 //     needed by at most MaxChain-1 snapshots after it, and the needed objects
 //     together stay within a small multiple of the tables' own size. The work
 //     is spread: a share of the keys each time, never all at once.
-//  5. Equal histories give equal bytes and an equal order of Range, in whatever
+//  5. Equal histories give equal bytes and an equal order of All, in whatever
 //     process and across restores. No clock, no random number, no map order.
 //
 // A State with its Tables belongs to one goroutine, its task's. It does no I/O.

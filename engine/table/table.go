@@ -1,17 +1,20 @@
 // Package table is the lake's tables as Go types: one row struct a table, and
 // Batch, the rows that a run of records gave.
 //
-// In:  engine/task fills a Batch, record by record, in landing order.
+// In:  engine/task fills a Batch, record by record, in landing order, and at the
+// end of an epoch its rows of Log.
 // Out: sinks read it; sinks/parquet turns the structs into columns.
 //
 // Invariants
 //
-//  1. (Gateway, Log, Offset, Row) is unique within a table over all epochs; in
-//     log (Gateway, Log, Epoch) is, within one task.
+//  1. (Gateway, Log, Offset, Row) is unique within a table over all epochs, but
+//     for two: in Conflict the position in the landing log is unique, in Log
+//     (Gateway, Log, Epoch) within one task.
 //  2. A record gives one Record row and Rows typed rows; each typed row
 //     carries the same Rows, and Row counts them from 0. A row in Late is a
 //     copy and counts in neither.
-//  3. A value that is not available is an Opt that is not Valid: NULL.
+//  3. A value that is not available is an Opt that is not Valid, record.NoTime, or
+//     what its field says: NULL.
 //
 // No behaviour but resetting. A Batch belongs to one goroutine at a time.
 package table
