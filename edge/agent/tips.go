@@ -65,18 +65,13 @@ func openTips(c *Config, opt *Options, store *seglog.Store, was string, acked ma
 // loadTips reads the file; absent is an empty book. Errors: record.ErrCorrupt,
 // record.ErrVersion, and the file system's.
 func loadTips(fsys durable.FS, path string) (*tips.Book, error) {
-	info, err := fsys.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	p, err := durable.ReadFileUpTo(fsys, path, tips.MaxBookBytes)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return new(tips.Book), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > tips.MaxBookBytes {
-		return nil, fmt.Errorf("read %s of %d bytes: %w", path, info.Size(), record.ErrCorrupt)
-	}
-	p, err := durable.ReadFile(fsys, path)
-	if err != nil {
+	case errors.Is(err, durable.ErrTooLarge):
+		return nil, fmt.Errorf("%w: %w", err, record.ErrCorrupt)
+	case err != nil:
 		return nil, err
 	}
 	return tips.DecodeBook(p)
