@@ -28,6 +28,7 @@ package audit
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -57,6 +58,11 @@ type Config struct {
 	// no comparison. They are not changed and not locked; an edge that runs on
 	// one may remove what is being read, which is an error.
 	EdgeLogs []string
+	// Tips are documents of gateways (edge/tips): the lake has to hold exactly the
+	// logs that they name. None: no comparison.
+	Tips []TipsFile
+	// TipsCA are the roots that vouch for who signed them; nil: that is not checked.
+	TipsCA *x509.CertPool
 }
 
 // Validate names the field that is wrong.
@@ -101,6 +107,10 @@ type audit struct {
 	edge     *edgeLogs
 	result   *Result
 	found    findings
+
+	tipsOf []*gatewayTips
+	// gatewayOf says under which gateway's name a log is; nil: not needed yet.
+	gatewayOf map[string]string
 
 	topics bool // topics are audited, not a lake
 	// anchored says that checkpoints say of every log how far it came, so that
@@ -156,6 +166,7 @@ func (a *audit) run(ctx context.Context) error {
 		}
 		defer func() { _ = a.edge.Close() }()
 	}
+	a.readTips()
 	first, err := a.heads(ctx)
 	if err != nil {
 		return err

@@ -161,6 +161,11 @@ func (w *walk) claim(l *ledger.Log) claim {
 		state.claimed, state.next, state.digest, state.digestKnown, state.chain = true, c.next, c.digest, c.known, c.chain
 	}
 	state.claimedClosed = state.claimedClosed || l.Closed
+	for _, m := range state.marks {
+		if m.end == c.next && c.chain != (record.Hash{}) {
+			m.chain, m.hasChain = c.chain, true
+		}
+	}
 	return c
 }
 

@@ -221,3 +221,9 @@ func TestLossesAddToTheDigest(t *testing.T) {
 		t.Errorf("no digest: %s", listFindings(r))
 	}
 }
+
+// writeHeadAt writes entries, and a manifest that names the newest.
+func writeHeadAt(t testing.TB, store checkpoint.Store, entries []ledger.Entry) {
+	t.Helper()
+	writeHead(t, store, checkpoint.Manifest{Epoch: entries[len(entries)-1].Epoch, Ledger: writeLedger(t, store, entries)})
+}

@@ -150,6 +150,11 @@ type logState struct {
 	at          uint64 // the ledger was followed up to here, where the digest was
 	atDigest    record.Digest
 	atKnown     bool
+
+	// What the gateway's tips say.
+	marks    []*mark
+	tipped   uint64 // a tip vouches for what is below
+	untipped uint64 // offsets of which the tips tell no digest
 }
 
 func newLogState(k logKey) *logState {

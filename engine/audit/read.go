@@ -248,6 +248,13 @@ func (a *audit) loss(l *logState, row []parquetfile.Value) {
 	} else {
 		g.lost, l.lost = g.lost+record.Digest(row[4].Uint64()), l.lost+record.Digest(row[4].Uint64())
 	}
+	for _, m := range l.marks {
+		if from+n > m.end && from < m.end || from < m.end && row[4].IsNull() {
+			m.lostUnknown = true
+		} else if from < m.end {
+			m.sum += record.Digest(row[4].Uint64())
+		}
+	}
 	l.lossRows++
 	l.loss = append(l.loss, span{from, from + n})
 	if len(l.loss)%1024 == 0 {
@@ -304,6 +311,11 @@ func (a *audit) digested(l *logState, offset uint64, raw []byte) {
 	term := l.digester.Record(record.Offset(offset), raw)
 	l.sum += term
 	a.join(l).sum += term
+	for _, m := range l.marks {
+		if offset < m.end {
+			m.sum += term
+		}
+	}
 }
 
 // readRecords reads a row group of record; also the bytes of openings, and from

@@ -97,6 +97,8 @@ type Log struct {
 	// Digest is that of the log below Next, in decimal, as it was found; empty
 	// where it is not known or was not checked.
 	Digest string `json:"digest,omitempty"`
+	// Tipped is the offset up to which the gateway's tips say what the log holds.
+	Tipped uint64 `json:"tipped,omitempty"`
 }
 
 // maxWhere is how many missing ranges a Log names.
@@ -115,6 +117,7 @@ func (a *audit) conclude() {
 	for _, k := range keys {
 		a.vouch(k, a.logs[k])
 	}
+	a.compareTips()
 	r.Logs = []Log{} // in JSON an empty list, never null
 	for _, k := range keys {
 		one := a.logs[k].account(k)
@@ -225,7 +228,14 @@ func (a *audit) notChecked() {
 	if unsummed > 0 {
 		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records in %d logs, whose digests their gateways or losses do not tell", unsummed, logs))
 	}
-	if a.Checkpoints == nil || len(a.tasks) == 0 {
+	untipped := uint64(0)
+	for _, l := range a.logs {
+		untipped += l.untipped
+	}
+	if untipped > 0 {
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records against the tips, which tell no digest of them or which need level files", untipped))
+	}
+	if (a.Checkpoints == nil || len(a.tasks) == 0) && !a.tipsCover() {
 		a.find(Finding{Kind: KindNoAnchor, Detail: "there is no checkpoint: nothing says which logs and files have to be here"})
 	}
 }
@@ -238,7 +248,7 @@ func (a *audit) close() map[logKey]int {
 		if l.opening == nil || l.opening.Prev.IsZero() {
 			continue
 		}
-		prev := logKey{k.gateway, l.opening.Prev.String()}
+		prev := a.keyOf(k.gateway, l.opening.Prev.String())
 		next[prev] = append(next[prev], k)
 	}
 	for _, prev := range slices.SortedFunc(maps.Keys(next), func(a, b logKey) int {
@@ -252,7 +262,7 @@ func (a *audit) close() map[logKey]int {
 	for k := range a.logs {
 		seen := 0
 		for at := a.logs[k]; at.opening != nil && !at.opening.Prev.IsZero() && seen <= len(a.logs); seen++ {
-			p, ok := a.logs[logKey{k.gateway, at.opening.Prev.String()}]
+			p, ok := a.logs[a.keyOf(at.key.gateway, at.opening.Prev.String())]
 			if !ok {
 				break
 			}
@@ -261,6 +271,25 @@ func (a *audit) close() map[logKey]int {
 		depth[k] = seen
 	}
 	return depth
+}
+
+// keyOf finds a log that another one of a gateway follows: under the name of that
+// gateway, or, where the gateway was renamed since, under the one it had.
+func (a *audit) keyOf(gateway, log string) logKey {
+	k := logKey{gateway, log}
+	if a.logs[k] != nil {
+		return k
+	}
+	if a.gatewayOf == nil {
+		a.gatewayOf = make(map[string]string)
+		for _, known := range slices.SortedFunc(maps.Keys(a.logs), compareKeys) {
+			a.gatewayOf[known.log] = known.gateway
+		}
+	}
+	if known, ok := a.gatewayOf[log]; ok {
+		return logKey{known, log}
+	}
+	return k
 }
 
 // closeLog takes the end of one log from those that name it as the one before
@@ -300,6 +329,7 @@ func (l *logState) account(k logKey) Log {
 		one.Next, one.Anchored = l.next, true
 		one.Captured = max(one.Captured, l.next)
 	}
+	one.Tipped = l.tipped
 	if l.closedAt != nil {
 		one.Closed, one.Tail = true, TailProven
 		one.Captured = max(one.Captured, uint64(*l.closedAt))
@@ -377,7 +407,11 @@ func (r *Result) words() string {
 		}
 		switch l.Tail {
 		case TailUnproven:
-			fmt.Fprintf(&b, "%.8s of %s is open: what was captured after offset %s is not proven without --edge-log\n", l.Log, l.Gateway, last(l.Captured))
+			if l.Tipped > 0 {
+				fmt.Fprintf(&b, "%.8s of %s is open: its tips vouch for it up to offset %s; what was captured later is not proven without newer ones or --edge-log\n", l.Log, l.Gateway, last(l.Tipped))
+				break
+			}
+			fmt.Fprintf(&b, "%.8s of %s is open: what was captured after offset %s is not proven without --edge-log or --tips\n", l.Log, l.Gateway, last(l.Captured))
 		case TailPending:
 			fmt.Fprintf(&b, "%.8s of %s: %d offsets at the edge are not in the lake yet\n", l.Log, l.Gateway, l.Pending)
 		}

@@ -2,6 +2,7 @@ package enginecli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/edge/durable"
+	"landfall/edge/tips"
 	"landfall/engine/audit"
 	"landfall/engine/checkpoint"
 	"landfall/engine/server"
@@ -29,6 +31,8 @@ func auditCommand() *cobra.Command {
 	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
+	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold the logs that it names; may be given again")
+	tipsCA := c.Flags().String("tips-ca", "", "PEM `FILE` with who issued the gateways' certificates; without it signatures are checked and issuers are not")
 	level := c.Flags().String("level", "", "how much is checked: `LEVEL` offsets, files, bytes or values; default: files, offsets where a task has no ledger")
 	decode := c.Flags().Bool("decode", false, "the same as --level values")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
@@ -62,6 +66,9 @@ func auditCommand() *cobra.Command {
 			return err
 		}
 		cfg.EdgeLogs, cfg.Level, cfg.Decode = *edgeLogs, asked, NewDecoder()
+		if cfg.Tips, cfg.TipsCA, err = readTips(*tipFiles, *tipsCA); err != nil {
+			return err
+		}
 		for _, dir := range *edgeLogs {
 			if err := present(dir); err != nil {
 				return err
@@ -138,6 +145,41 @@ func auditOf(ctx context.Context, lake, checkpoints string, remote server.S3Conf
 		}
 	}
 	return cfg, cli.Fail(cli.ExitNoInput, fmt.Errorf("audit: there is nothing below %s", checkpoints))
+}
+
+// readTips reads documents of gateways, and the roots that vouch for their
+// signers; nil without a file of them.
+func readTips(names []string, ca string) ([]audit.TipsFile, *x509.CertPool, error) {
+	var all []audit.TipsFile
+	for _, name := range names {
+		info, err := durable.OS{}.Stat(name)
+		if err == nil && info.Size() > tips.MaxDocumentBytes {
+			return nil, nil, cli.Fail(cli.ExitData, fmt.Errorf("audit: %s has %d bytes, and tips have %d at most", name, info.Size(), tips.MaxDocumentBytes))
+		}
+		var data []byte
+		if err == nil {
+			data, err = durable.ReadFile(durable.OS{}, name)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("audit: --tips: %w", err)
+		}
+		all = append(all, audit.TipsFile{Name: name, Data: data})
+	}
+	if ca == "" {
+		return all, nil, nil
+	}
+	if len(names) == 0 {
+		return nil, nil, cli.Fail(cli.ExitUsage, errors.New("audit: --tips-ca is for --tips"))
+	}
+	pem, err := durable.ReadFile(durable.OS{}, ca)
+	if err != nil {
+		return nil, nil, fmt.Errorf("audit: --tips-ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, nil, cli.Fail(cli.ExitData, fmt.Errorf("audit: --tips-ca: %s holds no certificate", ca))
+	}
+	return all, pool, nil
 }
 
 // present makes sure that a directory is there.

@@ -1,0 +1,238 @@
+package audit
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/edge/tips"
+	"landfall/engine/table"
+)
+
+// madeTips is when documents of tests are made.
+const madeTips = record.Micros(1_800_000_000_000_000)
+
+// tipsOf says what a gateway of batches knows of its logs, in opening order.
+func tipsOf(gateway string, batches []*table.Batch) tips.Body {
+	body := tips.Body{Gateway: gateway, MadeAt: madeTips}
+	at := make(map[string]int)
+	for _, claims := range claimsOf(batches) {
+		for _, l := range claims {
+			if l.Gateway != gateway {
+				continue
+			}
+			i, ok := at[l.Log]
+			if !ok {
+				i = len(body.Logs)
+				at[l.Log] = i
+				body.Logs = append(body.Logs, tips.Tip{Log: l.Log})
+				if i > 0 {
+					body.Logs[i-1].Closed, body.Logs[i].Previous = true, body.Logs[i-1].Log
+				}
+			}
+			body.Logs[i].End, body.Logs[i].Digest, body.Logs[i].Acked = l.Next, l.Digest, l.Next
+		}
+	}
+	return body
+}
+
+// authority signs certificates of tests.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+}
+
+func certificate(t *testing.T, name string, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	at := time.UnixMicro(int64(madeTips))
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: by == nil, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	parent, signer := c, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	check(t, err)
+	c, err = x509.ParseCertificate(der)
+	check(t, err)
+	return c, key
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{pool: x509.NewCertPool()}
+	a.cert, a.key = certificate(t, "ca", nil)
+	a.pool.AddCert(a.cert)
+	return a
+}
+
+// document writes what a gateway says, unsigned without an authority.
+func document(t *testing.T, body tips.Body, signer string, by *authority) TipsFile {
+	t.Helper()
+	if by == nil {
+		doc, err := tips.Encode(body, nil, nil)
+		check(t, err)
+		return TipsFile{Name: body.Gateway + ".tips", Data: doc}
+	}
+	cert, key := certificate(t, signer, by)
+	doc, err := tips.Encode(body, key, [][]byte{cert.Raw})
+	check(t, err)
+	return TipsFile{Name: body.Gateway + ".tips", Data: doc}
+}
+
+// TestTipsVouch: with the tips of every gateway a lake is exact even without a
+// checkpoint, and it says who signed them.
+func TestTipsVouch(t *testing.T) {
+	by := newAuthority(t)
+	dir, _ := writeLake(t, fleet()...)
+	both := []TipsFile{document(t, tipsOf("gw", fleet()), "gw", by), document(t, tipsOf("pier", fleet()), "pier", by)}
+	r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool})
+	if !r.Exact || len(r.Notes) > 0 || r.Logs[0].Tipped != 100 || r.Logs[3].Tipped != 40 {
+		t.Fatalf("exact %v, %s%q %+v", r.Exact, listFindings(r), r.Notes, r.Logs)
+	}
+	if r := runAudit(t, Config{Lake: dir, Tips: both}); !r.Exact || !strings.Contains(strings.Join(r.Notes, "\n"), "who issued the certificate was not checked") {
+		t.Errorf("without a CA: exact %v, %q", r.Exact, r.Notes)
+	}
+	if r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, tipsOf("gw", fleet()), "", nil)}}); !r.Exact || !strings.Contains(strings.Join(r.Notes, "\n"), "not signed") {
+		t.Errorf("not signed: exact %v, %q", r.Exact, r.Notes)
+	}
+	check(t, os.RemoveAll(checkpointsOf(dir)))
+	if r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool}); !r.Exact {
+		t.Errorf("tips and no checkpoint: %s", listFindings(r))
+	}
+	if r := runAudit(t, Config{Lake: dir, Tips: both[:1], TipsCA: by.pool}); !found(r, KindNoAnchor) {
+		t.Errorf("tips of one of two gateways and no checkpoint: %s", listFindings(r))
+	}
+}
+
+// TestTipsAndALakeThatIsAhead: what came after the tips were made is no finding,
+// and below their ends everything is compared.
+func TestTipsAndALakeThatIsAhead(t *testing.T) {
+	dir, _ := writeLake(t, fleet()...)
+	r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, tipsOf("gw", fleet()[:1]), "", nil), document(t, tipsOf("pier", fleet()[:2]), "", nil)}})
+	if !r.Exact || r.Logs[0].Tipped != 40 || !strings.Contains(strings.Join(r.Notes, "\n"), "was opened after its tips were made") {
+		t.Errorf("exact %v, %s%q", r.Exact, listFindings(r), r.Notes)
+	}
+}
+
+// TestTipsTellWhatTheLakeCannot: what a lake with its ledger and its checkpoints,
+// all consistent, does not show.
+func TestTipsTellWhatTheLakeCannot(t *testing.T) {
+	first, last := logID(1).String(), logID(2).String()
+	for _, c := range []struct {
+		name  string
+		lake  func(e []*table.Batch) []*table.Batch
+		tips  func(b *tips.Body)
+		want  Finding
+		exact bool
+	}{
+		{name: "nothing", exact: true},
+		{name: "the whole lake of an hour ago", lake: func(e []*table.Batch) []*table.Batch { return e[:2] }, want: Finding{Kind: KindTips, Gateway: "gw", Log: last, Offsets: "20-59"}},
+		{name: "a gateway without a trace", lake: func(e []*table.Batch) []*table.Batch {
+			return []*table.Batch{epochOf("pier", logID(3), record.LogID{}, 0, 0, 30)}
+		}, want: Finding{Kind: KindTips, Gateway: "gw", Log: first, Offsets: "0-99"}},
+		{name: "bytes changed everywhere", lake: func(e []*table.Batch) []*table.Batch {
+			e[1].Records[7].Raw = []byte("never captured")
+			return e
+		}, want: Finding{Kind: KindTips, Gateway: "gw", Log: first, Offsets: "0-99"}},
+		{name: "a log that was made up", lake: func(e []*table.Batch) []*table.Batch {
+			return append(e, epochOf("gw", logID(9), record.LogID{}, 0, 0, 5))
+		}, want: Finding{Kind: KindTips, Gateway: "gw", Log: logID(9).String()}},
+		{name: "a fork of an older log", lake: func(e []*table.Batch) []*table.Batch {
+			return append(e, epochOf("gw", logID(9), logID(1), 100, 0, 5))
+		}, want: Finding{Kind: KindTips, Log: logID(9).String()}},
+		{name: "a newer log", lake: func(e []*table.Batch) []*table.Batch {
+			return append(e, epochOf("gw", logID(9), logID(2), 60, 0, 5))
+		}, exact: true},
+		{name: "a closed log that goes on", tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[0].Digest, b.Logs[0].Acked = 90, "", 90 }, want: Finding{Kind: KindTips, Log: first, Offsets: "90-99"}},
+		{name: "another previous log", tips: func(b *tips.Body) { b.Logs[1].Previous = logID(7).String() }, want: Finding{Kind: KindTips, Log: last}},
+		{name: "more on the gateway, not acknowledged", tips: func(b *tips.Body) { b.Logs[1].End = 80 }, exact: true},
+		{name: "acknowledged and not there", tips: func(b *tips.Body) { b.Logs[1].End, b.Logs[1].Acked = 80, 70 }, want: Finding{Kind: KindTips, Log: last, Offsets: "60-69"}},
+		{name: "another digest", tips: func(b *tips.Body) { b.Logs[1].Digest = "1" }, want: Finding{Kind: KindTips, Log: last, Offsets: "0-59"}},
+		{name: "a digest that is not known", tips: func(b *tips.Body) { b.Logs[1].Digest = "" }, exact: true},
+		{name: "the oldest merged", tips: func(b *tips.Body) { b.Merged, b.Logs = b.Merged.Merge(b.Logs[0]), b.Logs[1:] }, exact: true},
+		{name: "all merged", tips: func(b *tips.Body) { b.Merged, b.Logs = b.Merged.Merge(b.Logs[0]).Merge(b.Logs[1]), nil }, exact: true},
+		{name: "a merged log that is other", tips: func(b *tips.Body) {
+			b.Logs[0].Digest = "1"
+			b.Merged, b.Logs = b.Merged.Merge(b.Logs[0]), b.Logs[1:]
+		}, want: Finding{Kind: KindTips, Log: first}},
+		{name: "a merged log that is not there", tips: func(b *tips.Body) {
+			b.Merged = tips.Merged{}.Merge(tips.Tip{Log: logID(7).String(), End: 3}).Merge(b.Logs[0])
+			b.Logs = b.Logs[1:]
+		}, want: Finding{Kind: KindTips, Log: first}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body, e := tipsOf("gw", twoLogs()), twoLogs()
+			if c.tips != nil {
+				c.tips(&body)
+			}
+			if c.lake != nil {
+				e = c.lake(e)
+			}
+			dir, _ := writeLake(t, e...)
+			if r := runAudit(t, Config{Lake: dir}); !r.Exact && c.name != "a fork of an older log" {
+				t.Errorf("without tips: %s", listFindings(r))
+			}
+			r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, body, "", nil)}})
+			if r.Exact != c.exact || !c.exact && !slices.ContainsFunc(r.Findings, c.want.within) {
+				t.Errorf("exact %v, want %+v among\n%s", r.Exact, c.want, listFindings(r))
+			}
+		})
+	}
+}
+
+// TestTipsThatDoNotCount: what cannot be believed is a finding.
+func TestTipsThatDoNotCount(t *testing.T) {
+	by, other := newAuthority(t), newAuthority(t)
+	body := tipsOf("gw", fleet())
+	good := document(t, body, "gw", by)
+	dir, _ := writeLake(t, fleet()...)
+	for name, f := range map[string]TipsFile{
+		"damaged":            {Name: "x", Data: []byte(strings.Replace(string(good.Data), `"end":100`, `"end":101`, 1))},
+		"no document":        {Name: "x", Data: []byte("hello\n")},
+		"of another gateway": document(t, body, "pier", by),
+		"of another CA":      document(t, body, "gw", other),
+		"not signed":         document(t, body, "", nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{f}, TipsCA: by.pool}); r.Exact || len(r.Findings) != 1 || r.Findings[0].Kind != KindTips || r.Findings[0].File != f.Name {
+				t.Errorf("exact %v, %s", r.Exact, listFindings(r))
+			}
+		})
+	}
+}
+
+// TestChainOfTheLedgerAndOfTips: where both know the hash of a block they agree.
+func TestChainOfTheLedgerAndOfTips(t *testing.T) {
+	for chain, exact := range map[string]bool{strings.Repeat("c", 32): true, strings.Repeat("d", 32): false} {
+		dir, files := writeFiles(t, fleet()...)
+		claims := claimsOf(fleet())
+		claims[0][0].Chain = strings.Repeat("c", 32)
+		entries := ledgerOf(t, files, claims)
+		for i := range entries {
+			entries[i].Schema = logSchema - 1
+		}
+		store := openStore(t, filepath.Join(dir, "_checkpoint"))
+		writeHeadAt(t, store, entries)
+		body := tipsOf("gw", fleet()[:1])
+		body.Logs[0].Chain = chain
+		if r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, body, "", nil)}}); r.Exact != exact {
+			t.Errorf("chain %s: exact %v, %s", chain, r.Exact, listFindings(r))
+		}
+	}
+}
