@@ -108,7 +108,8 @@ type audit struct {
 	result   *Result
 	found    findings
 
-	tipsOf []*gatewayTips
+	tipsOf   []*gatewayTips
+	suspects map[suspectKey]*suspect // stretches that were read once more
 	// gatewayOf says under which gateway's name a log is; nil: not needed yet.
 	gatewayOf map[string]string
 
@@ -196,6 +197,9 @@ func (a *audit) run(ctx context.Context) error {
 		if err := a.compareEdge(ctx); err != nil {
 			return err
 		}
+	}
+	if err := a.narrow(ctx, files); err != nil {
+		return err
 	}
 	a.conclude()
 	return nil

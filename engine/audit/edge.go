@@ -5,16 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 )
 
+// ErrNoLog says that a directory holds no log of a gateway, so that nothing can be
+// compared with it.
+var ErrNoLog = errors.New("there is no log of a gateway")
+
+// errEnough ends a walk.
+var errEnough = errors.New("enough was read")
+
 // edgeLogs are gateways' own log directories, opened without changing them.
 type edgeLogs struct {
 	stores []*seglog.Store
 	logs   map[string]*edgeState
+	acked  []ackedLog
+	notes  []string
 }
 
 // edgeState is what an edge holds of one log.
@@ -45,6 +57,16 @@ func (e *edgeLogs) open(fsys durable.FS, dir string) error {
 		return fmt.Errorf("open edge log %s: %w", dir, err)
 	}
 	e.stores = append(e.stores, store)
+	if len(store.Logs()) == 0 {
+		hint := ""
+		if inner := filepath.Join(dir, "log"); holdsLog(fsys, inner) {
+			hint = "; did you mean " + inner + "?"
+		}
+		return fmt.Errorf("%w in %s%s", ErrNoLog, dir, hint)
+	}
+	if err := e.readAcked(fsys, filepath.Join(filepath.Dir(filepath.Clean(dir)), "forward.state")); err != nil {
+		return err
+	}
 	for _, info := range store.Logs() {
 		s := &edgeState{store: store, id: info.ID, end: info.End}
 		err := s.walk(info.First, func(b *record.Block) error {
@@ -81,7 +103,9 @@ func (s *edgeState) walk(from record.Offset, take func(*record.Block) error) (er
 		if item.IsGap() {
 			continue
 		}
-		if err := take(&item.Block); err != nil {
+		if err := take(&item.Block); errors.Is(err, errEnough) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
@@ -131,11 +155,12 @@ func (a *audit) compareEdge(ctx context.Context) error {
 			}
 		}
 	}
-	for id, s := range a.edge.logs {
-		if !seen[id] && s.end > 0 {
+	for _, id := range slices.Sorted(maps.Keys(a.edge.logs)) {
+		if s := a.edge.logs[id]; !seen[id] && s.end > 0 {
 			a.note("log %.8s is at the edge with %s offsets and not in the lake yet", id, s.end)
 		}
 	}
+	a.compareAcked()
 	return nil
 }
 

@@ -2,9 +2,13 @@ package audit
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,8 +76,9 @@ func TestEdgeLogIsComparedByteByByte(t *testing.T) {
 
 	batch.Records[300].Raw[0] ^= 1
 	lake, _ = writeLake(t, batch)
-	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); r.Exact || r.Logs[1].Differing != 1 || r.Logs[0].Differing != 0 {
-		t.Errorf("one flipped bit: %+v", r.Logs)
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{dir}}); r.Exact || r.Logs[1].Differing != 1 || r.Logs[0].Differing != 0 ||
+		!slices.ContainsFunc(r.Findings, Finding{Kind: KindEdge, Table: table.Record, Log: logs[1].String(), Offsets: batch.Records[300].Offset.String(), File: "record/dt=1970-01-01/test-0000-00000000000000000001-0.parquet"}.within) {
+		t.Errorf("one flipped bit: %+v %s", r.Logs, listFindings(r))
 	}
 	if r := runAudit(t, Config{Lake: lake}); !r.Exact {
 		t.Errorf("without the edge's log bytes are not judged: %+v", r)
@@ -106,6 +111,56 @@ func TestEdgeLogThatCannotBeRead(t *testing.T) {
 	if _, err := Run(context.Background(), Config{Lake: lake, EdgeLogs: []string{filepath.Join(lake, "none")}}); err == nil {
 		t.Error("no edge log and no error")
 	}
+}
+
+// TestEdgeLogThatIsNone: comparing with nothing proves nothing.
+func TestEdgeLogThatIsNone(t *testing.T) {
+	dir, _, batch := edgeAndLake(t, 50)
+	lake, _ := writeLake(t, batch)
+	data := t.TempDir()
+	check(t, os.Rename(dir, filepath.Join(data, "log")))
+	for name, want := range map[string]string{t.TempDir(): "there is no log of a gateway in ", data: "did you mean " + filepath.Join(data, "log") + "?"} {
+		if r, err := Run(context.Background(), Config{Lake: lake, EdgeLogs: []string{name}}); !errors.Is(err, ErrNoLog) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, error %v, want %q", name, r, err, want)
+		}
+	}
+}
+
+// TestWhatTheCloudAcknowledged: forward.state beside a gateway's log says what has
+// to be in the lake.
+func TestWhatTheCloudAcknowledged(t *testing.T) {
+	dir, logs, batch := edgeAndLake(t, 50)
+	data := t.TempDir()
+	check(t, os.Rename(dir, filepath.Join(data, "log")))
+	batch.Records = batch.Records[:len(batch.Records)-7]
+	lake, _ := writeLake(t, batch)
+	acknowledge := func(first, second int) *Result {
+		body := fmt.Sprintf("{\"gateway\":\"gw\",\"logs\":[{\"log\":%q,\"next\":%d,\"hash\":\"\"},{\"log\":%q,\"next\":%d,\"hash\":\"\"}]}\n", logs[0], first, logs[1], second)
+		head := fmt.Sprintf("landfall-forward 1 %08x\n", crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli)))
+		check(t, os.WriteFile(filepath.Join(data, "forward.state"), []byte(head+body), 0o644))
+		return runAudit(t, Config{Lake: lake, EdgeLogs: []string{filepath.Join(data, "log") + "/"}})
+	}
+	if r := acknowledge(51, 44); !r.Exact || len(r.Notes) > 0 || r.Logs[1].Pending != 7 {
+		t.Errorf("all that is acknowledged is there: %s%q%+v", listFindings(r), r.Notes, r.Logs)
+	}
+	if r := acknowledge(51, 48); r.Exact || !slices.ContainsFunc(r.Findings, Finding{Kind: KindEdge, Gateway: "gw", Log: logs[1].String(), Offsets: "44-47"}.within) {
+		t.Errorf("four that are acknowledged are not: %s", listFindings(r))
+	}
+	check(t, os.WriteFile(filepath.Join(data, "forward.state"), []byte("landfall-forward 1 00000000\n{}\n"), 0o644))
+	if r := runAudit(t, Config{Lake: lake, EdgeLogs: []string{filepath.Join(data, "log")}}); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "not known") {
+		t.Errorf("damaged: %q", r.Notes)
+	}
+}
+
+// FuzzAcked: no file takes the reader down.
+func FuzzAcked(f *testing.F) {
+	f.Add([]byte("landfall-forward 1 00000000\n{}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, err := decodeAcked("x", data)
+		if err != nil && len(all) > 0 {
+			t.Errorf("%v and %v", all, err)
+		}
+	})
 }
 
 // TestEdgeLogIsNotTouched audits beside an edge that holds the directory, and

@@ -190,18 +190,8 @@ func (a *audit) countFindings(one *Log, l *logState) {
 	if one.Conflicts > 0 {
 		count(KindConflict, "", "%d blocks contradict log %s of %s", one.Conflicts, k.log, k.gateway)
 	}
-	if one.Differing > 0 {
-		count(KindEdge, "", "the bytes of log %s of %s differ from the gateway's own log", k.log, k.gateway)
-	}
 	for _, no := range l.numbers() {
-		c, where := l.chunks[no], offsets(no<<chunkBits, (no+1)<<chunkBits)
-		if c.dups > 0 {
-			count(KindDuplicate, where, "%d rows of record are beyond the first of their offset in log %s of %s, among offsets %s", c.dups, k.log, k.gateway, where)
-		}
-		if c.expected != c.found {
-			count(KindTyped, where, "the typed rows of log %s of %s among offsets %s are not those that its records declare: %d, and %d are declared",
-				k.log, k.gateway, where, c.found.n, c.expected.n)
-		}
+		a.chunkFindings(l, no)
 	}
 }
 

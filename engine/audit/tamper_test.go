@@ -148,6 +148,15 @@ func tamperings() []tampering {
 				e[0].Records, e[1].Records = append(e[0].Records, e[1].Records[3]), slices.Delete(slices.Clone(e[1].Records), 3, 4)
 			})
 		}, LevelOffsets, Finding{Kind: KindRange, Table: table.Record, Log: logID(1).String(), Offsets: "43", Epoch: 1}},
+		{"a record doubled", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) { e[2].Records = append(e[2].Records, e[2].Records[9]) })
+		}, LevelOffsets, Finding{Kind: KindDuplicate, Table: table.Record, Log: logID(2).String(), Offsets: "29", File: "record/dt=1970-01-01/test-0000-00000000000000000003-0.parquet"}},
+		{"a typed row doubled", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) { e[1].Positions = append(e[1].Positions, e[1].Positions[5], e[1].Positions[6]) })
+		}, LevelOffsets, Finding{Kind: KindTyped, Table: table.AISPosition, Log: logID(1).String(), Offsets: "47-48"}},
+		{"a typed row gone", func(_ *testing.T, w *tamperedLake) {
+			w.rewrite(func(e []*table.Batch) { e[1].Positions = e[1].Positions[1:] })
+		}, LevelOffsets, Finding{Kind: KindTyped, Log: logID(1).String(), Offsets: "40"}},
 		{"a value", func(_ *testing.T, w *tamperedLake) {
 			w.rewrite(func(e []*table.Batch) { e[1].Positions[5].MMSI ^= 1 })
 		}, LevelFiles, Finding{Kind: KindFile, Table: table.AISPosition, Epoch: 2}},

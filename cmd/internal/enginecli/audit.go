@@ -75,6 +75,9 @@ func auditCommand() *cobra.Command {
 			}
 		}
 		result, err := audit.Run(c.Context(), cfg)
+		if errors.Is(err, audit.ErrNoLog) {
+			err = cli.Fail(cli.ExitNoInput, err)
+		}
 		if err != nil {
 			return err
 		}
