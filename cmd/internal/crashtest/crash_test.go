@@ -44,9 +44,11 @@ func killRound(t *testing.T, rng *rand.Rand, total histogram) {
 		fmt.Printf("  %-8s %s\n", v.program.name, uptimes(v))
 		total.count(v)
 	}
-	v := evidence{t: t, dir: dir, lake: c.lake}.judge()
+	e := evidence{t: t, dir: dir, lake: c.lake}
+	v := e.judge()
 	for _, g := range s.gateways {
 		c.requireAudit(t, g, v)
+		e.requireTips(g)
 	}
 }
 
