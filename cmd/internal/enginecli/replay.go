@@ -150,6 +150,9 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 		}
 	}
 	r.WasThere = err == nil && before.Final
+	if log, err = landedWhen(c.Context(), store, log); err != nil {
+		return replayed{}, err
+	}
 	made, err := sinks()
 	if err != nil {
 		return replayed{}, err

@@ -25,6 +25,10 @@ type replayNote struct {
 	Landing landing.ID        `json:"landing"` // the topic's id; empty: straight into the lake
 	Topic   string            `json:"topic"`
 	Params  map[string]string `json:"params"`
+	// LandedAt is when the first replay into the lake began: what continues it
+	// says the same of its rows, so that an epoch can be made again. 0: the note is
+	// of a program that kept none.
+	LandedAt record.Micros `json:"landed_at,omitempty"`
 }
 
 // noteReplay writes the note of a content, or compares it with the one that is
@@ -32,7 +36,7 @@ type replayNote struct {
 // where the content is.
 func noteReplay(ctx context.Context, store checkpoint.Store, log *replay.Log, id landing.ID, topic string) error {
 	name := "_replay/" + string(log.ID())
-	want := replayNote{Landing: id, Topic: topic, Params: log.Params()}
+	want := replayNote{Landing: id, Topic: topic, Params: log.Params(), LandedAt: log.LandedAt()}
 	text, err := json.Marshal(want)
 	if err != nil {
 		return err
@@ -65,6 +69,19 @@ func readNote(ctx context.Context, store checkpoint.Store, name string) (replayN
 		return replayNote{}, fmt.Errorf("read where the content was replayed, %s: %w", name, checkpoint.ErrCorrupt)
 	}
 	return have, nil
+}
+
+// landedWhen returns the Log as of the time at which the first replay of its
+// content into the lake began.
+func landedWhen(ctx context.Context, store checkpoint.Store, log *replay.Log) (*replay.Log, error) {
+	note, err := readNote(ctx, store, "_replay/"+string(log.ID()))
+	if errors.Is(err, checkpoint.ErrNotExist) || err == nil && note.LandedAt == 0 {
+		return log, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return log.At(note.LandedAt), nil
 }
 
 // open opens a file to be replayed: in the version of its blocks in which an

@@ -90,6 +90,16 @@ func (l *Log) In(version int) *Log {
 	return &other
 }
 
+// At returns the Log as if it had landed at another time.
+func (l *Log) At(landed record.Micros) *Log {
+	other := *l
+	other.opt.LandedAt = landed
+	return &other
+}
+
+// LandedAt is what stands in the column landed_at.
+func (l *Log) LandedAt() record.Micros { return l.opt.LandedAt }
+
 func (l *Log) identity() record.LogID {
 	if !l.opt.Again {
 		return record.LogID(l.sum[:16])
