@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
 	"landfall/engine/stream"
@@ -286,6 +287,27 @@ func (w *world) Revive(seed int) {
 }
 
 func (w *world) Whole() bool { return true }
+
+// Damage implements sinktest.World.
+func (w *world) Damage(t testing.TB, staged stream.Staged) bool {
+	path := "/lake/" + staged.Name
+	data, err := durable.ReadFile(w.fs, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.fs.OpenWrite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if _, err = f.WriteAt(data, 0); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
 
 func (w *world) Staged(t testing.TB) []string {
 	var all []string

@@ -64,6 +64,12 @@ func (w *faultBucket) Ops() int   { return len(w.script.Requests()) }
 func (w *faultBucket) Dead() bool { return w.script.Dead() }
 func (w *faultBucket) Revive(int) { w.script.Reset() }
 
+// Damage implements sinktest.World.
+func (w *faultBucket) Damage(t testing.TB, staged stream.Staged) bool {
+	w.server.ChangeStaged(t, staged.Name, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	return false
+}
+
 func (w *faultBucket) Staged(t testing.TB) []string {
 	var all []string
 	for p := 3; p <= 4; p++ { // the suite's tasks

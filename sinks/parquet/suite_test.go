@@ -9,6 +9,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
 	"landfall/engine/stream"
@@ -67,6 +68,27 @@ func (w *faultLake) Dead() bool { return w.fs.Crashed() }
 func (w *faultLake) Revive(seed int) {
 	losses := faultfs.Losses()
 	w.fs.Crash(losses[seed%len(losses)], uint64(seed))
+}
+
+// Damage implements sinktest.World.
+func (w *faultLake) Damage(t testing.TB, staged stream.Staged) bool {
+	path := "/lake/" + staged.Name
+	data, err := durable.ReadFile(w.fs, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.fs.OpenWrite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if _, err = f.WriteAt(data, 0); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 func (w *faultLake) Staged(t testing.TB) []string { return w.list(t, stagingRoot+"/") }

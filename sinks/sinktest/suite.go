@@ -75,6 +75,10 @@ type World interface {
 	Whole() bool
 	// Staged names what lies staged.
 	Staged(t testing.TB) []string
+	// Damage changes one bit of a staged output behind the sink's back. false:
+	// the sink cannot read what it stages, and may make it visible; then Verify
+	// has to find it, and the sink is a stream.Replacer.
+	Damage(t testing.TB, staged stream.Staged) bool
 }
 
 const (
@@ -99,6 +103,7 @@ func Run(t *testing.T, stride int, open func(t testing.TB) World) {
 	t.Run("a backlog", func(t *testing.T) { backlog(t, open(t)) })
 	t.Run("collection", func(t *testing.T) { collection(t, open(t)) })
 	t.Run("stage", func(t *testing.T) { stageKeepsItsOwn(t, open(t)) })
+	t.Run("a damaged output", func(t *testing.T) { damaged(t, open(t)) })
 	t.Run("publish nothing", func(t *testing.T) { publishNothing(t, open(t)) })
 }
 

@@ -9,9 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -33,43 +30,12 @@ func (w *inBucket) Files(t testing.TB) object.Files {
 
 func (w *inBucket) ReadsStaged() bool { return false }
 
-// ChangeStaged changes the upload's only part where the store keeps it.
 func (w *inBucket) ChangeStaged(t testing.TB, staged stream.Staged, change func([]byte) []byte) {
-	t.Helper()
-	id, err := base64.RawURLEncoding.DecodeString(strings.Split(staged.Name, "/")[2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	uploads := w.server.Uploads(t)
-	i := slices.IndexFunc(uploads, func(dir string) bool { return filepath.Base(dir) == string(id) })
-	if i < 0 {
-		t.Fatalf("no upload %s among %v", id, uploads)
-	}
-	edit(t, filepath.Join(uploads[i], "1"), change)
+	w.server.ChangeStaged(t, staged.Name, change)
 }
 
 func (w *inBucket) ChangePublished(t testing.TB, staged stream.Staged, change func([]byte) []byte) {
-	t.Helper()
-	edit(t, filepath.Join(w.server.Folder(), w.prefix, filepath.FromSlash(staged.Target)), change)
-}
-
-// edit writes over a file, whose metadata stay.
-func edit(t testing.TB, path string, change func([]byte) []byte) {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(change(data)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	w.server.Change(t, w.prefix+"/"+staged.Target, change)
 }
 
 func TestFilesSuite(t *testing.T) {

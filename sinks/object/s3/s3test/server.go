@@ -2,6 +2,8 @@ package s3test
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -198,4 +200,47 @@ func (s *Server) Uploads(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	return dirs
+}
+
+// Change changes the bytes of an object where the store keeps them; what else it
+// knows of the object stays.
+func (s *Server) Change(t testing.TB, key string, change func([]byte) []byte) {
+	t.Helper()
+	s.change(t, filepath.Join(s.Folder(), filepath.FromSlash(key)), change)
+}
+
+// ChangeStaged changes the first part of an upload, by its name in manifests.
+func (s *Server) ChangeStaged(t testing.TB, name string, change func([]byte) []byte) {
+	t.Helper()
+	id, err := base64.RawURLEncoding.DecodeString(strings.Split(name, "/")[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range s.Uploads(t) {
+		if filepath.Base(dir) == string(id) {
+			s.change(t, filepath.Join(dir, "1"), change)
+			return
+		}
+	}
+	t.Fatalf("no upload %s", id)
+}
+
+func (s *Server) change(t testing.TB, path string, change func([]byte) []byte) {
+	t.Helper()
+	fsys := durable.OS{}
+	data, err := durable.ReadFile(fsys, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fsys.OpenWrite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = change(data)
+	if err = f.Truncate(int64(len(data))); err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
