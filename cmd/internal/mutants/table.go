@@ -308,7 +308,7 @@ func topicMutants() []mutant {
 		{"markers that expire are refused", "sinks/kafka/topics.go",
 			"if n, ok := t.number(name); ok && n >= 0 {\n			return t.refuse(name, forEver)", "if n, ok := t.number(name); ok && n >= 0 && t.partitions > 1 {\n			return t.refuse(name, forEver)", fast},
 		{"what is in Kafka with other content is not tried again", "engine/checkpoint/settled.go",
-			"stream.ErrContent, ErrVersion", "ErrVersion", []string{"./engine/checkpoint"}},
+			"stream.ErrFenced, stream.ErrContent, ", "stream.ErrFenced, ", []string{"./engine/checkpoint"}},
 	}
 }
 
