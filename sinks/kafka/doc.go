@@ -29,7 +29,10 @@
 //     for another task's transaction.
 //  4. The transaction commits only under the producer id and epoch that the
 //     fence gave, and only when the broker has all rows and the marker.
-//  5. What Target says of an output (topic, marker topic, task, epoch) was
+//  5. A staged object is read and compared with the manifest's hash before a row
+//     of it is sent; another is a stream.DamagedError. What a transaction holds
+//     rests on the brokers: Verify reads nothing back.
+//  6. What Target says of an output (topic, marker topic, task, epoch) was
 //     decided when it was staged: another configuration does not change where
 //     a committed epoch goes.
 //

@@ -96,7 +96,7 @@ func (s *Stage) Abandon() { s.gather, s.tables = nil, nil }
 //
 //  1. write the stream under a name that no manifest will have, fsynced;
 //  2. give it its staged name, which is durable then;
-//  3. reopen it, compare every byte's hash and decode the lineage.
+//  3. reopen it, compare every byte's hash and decode _offset.
 //
 // A crash or error after any of them leaves objects that no manifest names,
 // which Collect removes.

@@ -3,29 +3,32 @@
 // and Lake the Files in which sinks stage and publish. s3 is both in a bucket,
 // faultobject the faulty twin for tests.
 //
-// In:  engine/checkpoint creates manifests and state and swaps HEAD;
-// sinks/parquet creates staged files and publishes them.
-// Out: the same names and bytes to whoever reads, in this process or another.
+// In:  engine/checkpoint creates manifests, state and ledger entries and swaps
+// HEAD; sinks/parquet and sinks/kafka create staged files and publish them.
+// Out: the same names and bytes to every reader, in this process or another.
 //
 // Invariants
 //
 //  1. A call that returned nil survives power loss: the bytes, the name, and
-//     every parent directory that was new.
-//  2. A name is seen with all its bytes or not at all; a published target and
-//     a created object are never overwritten.
+//     every parent directory that was new. Not so Remove, Delete and Sweep: power
+//     loss may bring back what they removed.
+//  2. A name is seen with all its bytes or not at all. A published target is
+//     never overwritten with other bytes, except by Replace where they are the
+//     manifest's and the old ones are not; an object only by Swap.
 //  3. Two swaps from one version never both succeed, whichever processes make
 //     them: they hold a lock file of their own, which is never renamed or
 //     removed, while they compare and rename.
 //  4. What a crash leaves half done has a name of its own (".tmp-…"), which
-//     List hides and Sweep removes.
+//     List hides, as it hides the lock files, and Sweep removes.
 //  5. A failed fsync is never repeated on the same handle: the bytes go to a
 //     new file or the call fails.
 //  6. A Lake makes no bytes visible that it has not just read and compared with
 //     the manifest; what is visible is read back by Verify. s3 says what takes
 //     the place of the first where staged bytes cannot be read.
 //
-// A Dir may be used from many goroutines and processes at once, a StagedFile
-// and a ReadFile from one, except ReadAt.
+// A Dir and a Lake may be used from many goroutines and processes at once, a
+// StagedFile and a ReadFile from one, except ReadAt. Where the operating system
+// has no flock, invariant 3 holds for mistakes of people only.
 package object
 
 import (

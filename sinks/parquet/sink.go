@@ -9,17 +9,21 @@
 // Invariants
 //
 //  1. A file's name comes from (task, epoch, table, date, n), a staged one's
-//     from the claim too; never from the run.
+//     from the claim too; in a bucket it names the upload.
 //  2. A Staged that Seal returned is durable, was read back byte for byte, and
 //     its columns and every _offset were found in it by another implementation
 //     than wrote it (engine/parquetfile).
 //  3. Publish does every file every time; a file that is there with the same
-//     hash is done, with another hash it is an error and stays.
+//     hash is done, with another hash it is an error and stays. Only bytes that
+//     were compared with the manifest become visible (object.Files.Publish says
+//     what that means in a bucket), and Verify reads them back.
 //  4. Rows are copied as they come; a Stage aliases no batch. Strings are kept
 //     and must be ordinary immutable Go strings.
 //  5. A file with two row groups or more has at least RowGroupRows rows in
-//     each; rows are sorted, by (mmsi, event_time) in the AIS tables and by
-//     (_gateway, _log, _offset) elsewhere, NULL first.
+//     each; rows are sorted, NULL first: by (mmsi, event_time) in the AIS tables,
+//     by (sensor, event_time or window_start) in sensor_reading, window and late,
+//     by (_gateway, _log, _offset or next_offset) elsewhere.
+//  6. Every page has a CRC-32 over its bytes as stored, dictionaries too.
 //
 // The pages are encoded here, column by column, with parquet-go's encodings
 // and metadata types. Its struct writer takes 443 ns for a position row with

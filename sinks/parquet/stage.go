@@ -142,7 +142,9 @@ func (s *Stage) Abandon() {
 //
 //  1. sort the rows and write them under the staged name, hashing the bytes;
 //  2. fsync the file, its directory and new parents;
-//  3. reopen it, compare every byte's hash and decode the lineage.
+//  3. reopen it, compare every byte's hash, and decode _offset and the names of
+//     the columns. The bytes may come from memory: the page cache, or in a
+//     bucket what was sent; Verify reads the device or the store.
 //
 // A crash or error after any of them leaves files that no manifest names,
 // which Collect removes.

@@ -3,16 +3,19 @@
 //
 // In:  a World: the sink under test on an outside world whose every operation
 // can be made to fail, to succeed with its answer lost, to be the last one
-// before the process or the machine dies, or to let another writer go first.
+// before the process or the machine dies, or to let another writer go first, and
+// whose staged bytes can be damaged.
 // Out: the test's verdict, and a table of what was tried. DuckDB and Python run
 // foreign readers.
 //
 // Invariants
 //
-//  1. Run asks nothing of a sink beyond the comments of stream.Sink.
+//  1. Run asks nothing of a sink beyond the comments of stream.Sink, and of
+//     stream.Replacer where it is one.
 //  2. The rows and the order of calls are the same in every run.
 //  3. Nothing that was not committed is ever visible, nothing twice, and after
-//     recovery everything is, whatever was tried.
+//     recovery everything is, whatever was tried. Damaged bytes are never
+//     visible, or Verify finds them.
 //
 // It is for tests only; a World belongs to one goroutine, but what it starts
 // may be used from several.

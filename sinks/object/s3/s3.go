@@ -14,9 +14,10 @@
 //     refuses a store that ignores either. A store answers success only when the
 //     object is durable and every later read sees it; S3 does, and so there is
 //     nothing for Settle to do.
-//  2. No request is repeated behind the caller's back, so a refused condition
-//     means what it says; but the answer may be lost, and then any error is
-//     ambiguous, as checkpoint.Store says.
+//  2. A conditional write is made once, and again only where the store says that
+//     it was not done, so a refused condition means what it says; but the answer
+//     may be lost, and then any error is ambiguous, as checkpoint.Store says.
+//     Reads, and what stages a file, are tried Config.Attempts times.
 //  3. Publishing completes the upload with the parts of the manifest, on
 //     condition that the target is absent, and whatever the answer reads the
 //     target, whose metadata hold the file's SHA-256: only what is seen is
@@ -29,6 +30,7 @@
 //     An upload that a newer claim began is not in a list made before that.
 //  5. A bucket whose rules abort uploads sooner than Config.Outage, or expire or
 //     archive checkpoints, is refused, and so is a store that fails SelfTest.
+//     Rules that may not be read are a note (Notes), and ReadOnly asks for none.
 //  6. A request that gets no answer within its time gives ErrNoAnswer, not
 //     context.DeadlineExceeded, which would say that the caller's time is over.
 //
