@@ -49,5 +49,8 @@ func (e evidence) requireTips(g *gateway) {
 	if len(rows) != len(said) || len(rows) == 0 {
 		e.t.Errorf("%s: %d logs in the lake, %d tips", g.name, len(rows), len(said))
 	}
+	if code, stdout, stderr := command(e.t, binaries(e.t).engine, "audit", "--lake", e.lake, "--tips", file); code != 0 {
+		e.t.Errorf("audit against the tips of %s: exit code %d\n%s%s", g.name, code, stdout, stderr)
+	}
 	fmt.Printf("  %-8s %d tips agree with SQL over the lake\n", g.name, len(said))
 }
