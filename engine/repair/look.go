@@ -31,6 +31,7 @@ type taskState struct {
 	order    map[string]int                            // in which logs were opened
 	marks    map[stream.Epoch]map[string]record.Micros // watermarks at the ends of epochs; nil: not read yet
 	wrong    []wrongFile
+	maker    *maker // nil: nothing was made yet
 }
 
 // wrongFile is a file that is not as the ledger says.

@@ -26,6 +26,7 @@ type maker struct {
 	decode     *operator.Decode
 	context    operator.Context
 	watermarks map[string]record.Micros
+	next       stream.Epoch // the first epoch that it has not seen
 }
 
 func newMaker(windows operator.WindowConfig) (*maker, error) {
@@ -47,29 +48,19 @@ func newMaker(windows operator.WindowConfig) (*maker, error) {
 
 // make makes the files of an epoch in the scratch place.
 func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *material) (staged []stream.Staged, err error) {
-	windows, err := r.windows(ctx)
+	k, err := r.warm(ctx, t, epoch, m.from)
 	if err != nil {
 		return nil, err
 	}
-	k, err := newMaker(windows)
+	sink, err := r.Scratch.Sink(t.landedDay(epoch))
+	if err != nil {
+		return nil, err
+	}
+	stage, err := sink.Begin(t.id, scratchClaim, epoch)
 	if err != nil {
 		return nil, err
 	}
 	var batch table.Batch
-	for i, groups := range m.warm {
-		for _, g := range groups {
-			batch.Reset()
-			k.feed(g, &batch)
-		}
-		for gateway, at := range m.marks[i] {
-			batch.Reset()
-			k.advance(gateway, at, &batch)
-		}
-	}
-	stage, err := r.Scratch.Sink().Begin(t.id, scratchClaim, epoch)
-	if err != nil {
-		return nil, err
-	}
 	for _, g := range m.groups {
 		batch.Reset()
 		k.feed(g, &batch)
@@ -88,6 +79,61 @@ func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *mat
 		return nil, err
 	}
 	return stage.Seal(ctx)
+}
+
+// warm returns operators that have seen the records of the epochs before one,
+// from another on. Those that made an earlier epoch go on.
+func (r *run) warm(ctx context.Context, t *taskState, epoch, from stream.Epoch) (*maker, error) {
+	marks, err := r.watermarks(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if t.maker == nil {
+		windows, err := r.windows(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if t.maker, err = newMaker(windows); err != nil {
+			return nil, err
+		}
+		t.maker.next = from
+	}
+	k := t.maker
+	var batch table.Batch
+	for ; k.next < epoch; k.next++ {
+		groups, _, err := r.groupsOf(ctx, t, k.next)
+		if err != nil {
+			return nil, err
+		}
+		r.mark(groups)
+		for _, g := range groups {
+			batch.Reset()
+			k.feed(g, &batch)
+		}
+		for gateway, at := range marks[k.next] {
+			batch.Reset()
+			k.advance(gateway, at, &batch)
+		}
+	}
+	k.next = epoch + 1 // its caller feeds it
+	return k, nil
+}
+
+// landedDay is the day on which an epoch landed, as the name of its file of log
+// says; record.NoTime: it does not.
+func (t *taskState) landedDay(epoch stream.Epoch) record.Micros {
+	at := record.NoTime
+	for name, f := range t.files {
+		if f.Table != string(table.Log) || epochOf(name) != epoch {
+			continue
+		}
+		day, err := time.Parse(time.DateOnly, dayOf(name))
+		if err != nil || at != record.NoTime {
+			return record.NoTime
+		}
+		at = record.Micros(day.UnixMicro())
+	}
+	return at
 }
 
 // feed gives the operators a group and appends its rows.
@@ -139,12 +185,10 @@ type windowFileRow struct {
 	End   *int64 `parquet:"window_end,optional"`
 }
 
-// windows says how readings were summed up, as the rows of window that are
-// there show it.
+// windows says how readings were summed up: in windows as long as the rows that
+// are there show, else as configured.
 func (r *run) windows(ctx context.Context) (operator.WindowConfig, error) {
-	if r.Windows.Size != 0 {
-		return r.Windows, nil
-	}
+	found := operator.WindowConfig{AllowedLateness: r.Windows.AllowedLateness}
 	enough := errors.New("enough")
 	for _, t := range r.tasks {
 		for _, name := range sortedKeys(t.files) {
@@ -160,7 +204,7 @@ func (r *run) windows(ctx context.Context) (operator.WindowConfig, error) {
 			}
 			err = readRows(f, func(row *windowFileRow) error {
 				if row.Start != nil && row.End != nil {
-					r.Windows.Size = time.Duration(*row.End-*row.Start) * time.Microsecond
+					found.Size = time.Duration(*row.End-*row.Start) * time.Microsecond
 					return enough
 				}
 				return nil
@@ -171,8 +215,8 @@ func (r *run) windows(ctx context.Context) (operator.WindowConfig, error) {
 			if err != nil && !errors.Is(err, enough) {
 				return r.Windows, fmt.Errorf("read %s: %w", name, err)
 			}
-			if r.Windows.Size != 0 {
-				return r.Windows, nil
+			if found.Size != 0 {
+				return found, nil
 			}
 		}
 	}

@@ -21,8 +21,7 @@ type material struct {
 	source  string // in words
 	decoder string // that made the rows, as the ledger says; empty: not known
 	groups  []*group
-	warm    [][]*group // of the epochs before, the oldest first
-	marks   []map[string]record.Micros
+	from    stream.Epoch // the first epoch whose records matter for its state
 	logs    []table.LogRow
 	final   bool
 }
@@ -59,7 +58,8 @@ func (r *run) material(ctx context.Context, t *taskState, epoch stream.Epoch, wr
 			}
 		}
 	}
-	return m, "", r.warm(ctx, t, epoch, wrong, m, marks)
+	m.from = t.warmFrom(epoch, wrong)
+	return m, "", nil
 }
 
 // mark gives groups the watermarks that their blocks said, where blocks are
@@ -299,38 +299,29 @@ func (r *run) watermarks(ctx context.Context, t *taskState) (map[stream.Epoch]ma
 // a half of type 24 is remembered for a day.
 const remembered = 2 * 24 * time.Hour
 
-// warm gathers the epochs before, as far as state of theirs may be in the rows
-// that are to be made.
-func (r *run) warm(ctx context.Context, t *taskState, epoch stream.Epoch, wrong []*wrongFile, m *material, marks map[stream.Epoch]map[string]record.Micros) error {
+// warmFrom is the first epoch of which something may be remembered in the rows
+// of an epoch.
+func (t *taskState) warmFrom(epoch stream.Epoch, wrong []*wrongFile) stream.Epoch {
 	oldest := dayOf(wrong[0].Name)
 	newest := map[stream.Epoch]string{} // day of record files of earlier epochs
 	for name, f := range t.files {
-		if f.Table != string(table.Record) {
-			continue
-		}
-		e := epochOf(name)
-		if e == epoch {
+		switch e := epochOf(name); {
+		case f.Table != string(table.Record) || e > epoch:
+		case e == epoch:
 			oldest = min(oldest, dayOf(name))
-		}
-		if e < epoch {
+		default:
 			newest[e] = max(newest[e], dayOf(name))
 		}
 	}
 	day, err := time.Parse(time.DateOnly, oldest)
 	if err != nil {
-		day = time.Unix(0, 0) // a folder of rows without a date: everything before counts
+		day = time.Unix(0, 0) // a folder without a date: everything before counts
 	}
-	limit := day.Add(-remembered).Format(time.DateOnly)
-	for e := stream.Epoch(1); e < epoch; e++ {
-		if newest[e] < limit {
-			continue
+	limit, from := day.Add(-remembered).Format(time.DateOnly), epoch
+	for e, newest := range newest {
+		if newest >= limit {
+			from = min(from, e)
 		}
-		groups, _, err := r.groupsOf(ctx, t, e)
-		if err != nil {
-			return err
-		}
-		r.mark(groups)
-		m.warm, m.marks = append(m.warm, groups), append(m.marks, marks[e])
 	}
-	return nil
+	return from
 }

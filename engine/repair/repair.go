@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"landfall/edge/durable"
+	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
@@ -46,8 +47,9 @@ type Lake interface {
 // Scratch is a place of its own in which rows become files, to see what bytes
 // they have.
 type Scratch interface {
-	// Sink stages into it.
-	Sink() stream.Sink
+	// Sink returns a sink that stages into it. Rows that nothing gives a date go
+	// under that of undated; record.NoTime: none is known.
+	Sink(undated record.Micros) (stream.Sink, error)
 	// Open opens what was staged there, by its staged name.
 	Open(ctx context.Context, name string) (File, error)
 }
@@ -63,7 +65,8 @@ type Config struct {
 	// EdgeLogs are gateways' log directories, Landing directories of embedded
 	// landing logs, and neither is changed.
 	EdgeLogs, Landing []string
-	// Windows is how readings were summed up; Size 0: as the rows of window say.
+	// Windows is how readings were summed up, where the rows of window do not show
+	// it. Zero: not at all.
 	Windows operator.WindowConfig
 	// DryRun finds and tells, and changes nothing.
 	DryRun bool

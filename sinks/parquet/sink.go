@@ -44,6 +44,7 @@ import (
 	"sync"
 
 	"landfall/edge/durable/failpoint"
+	"landfall/edge/record"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
 )
@@ -62,6 +63,9 @@ type Config struct {
 	// Writers is how many files are written at once; 0: two, or one on a
 	// single core.
 	Writers int
+	// Undated is a time whose date holds the rows that have no date at all. 0 or
+	// record.NoTime: 1970-01-01.
+	Undated record.Micros
 }
 
 // Validate names the field that is wrong.
@@ -77,6 +81,7 @@ func (c Config) Validate() error {
 
 // Sink implements stream.Sink.
 type Sink struct {
+	undated  record.Micros
 	files    object.Files
 	encoders chan *encoder // one a writer; who holds one writes
 	writers  int
@@ -100,7 +105,7 @@ func New(c Config) (*Sink, error) {
 	if n == 0 {
 		n = min(2, runtime.GOMAXPROCS(0))
 	}
-	s := &Sink{files: c.Files, encoders: make(chan *encoder, n), writers: n, live: make(map[string]bool)}
+	s := &Sink{undated: c.Undated, files: c.Files, encoders: make(chan *encoder, n), writers: n, live: make(map[string]bool)}
 	for range n {
 		e, err := newEncoder()
 		if err != nil {

@@ -45,8 +45,8 @@ func (s *Stage) Write(b *table.Batch) error {
 	if t == nil {
 		return fmt.Errorf("write rows to epoch %s: %w", s.epoch, errEnded)
 	}
-	landed := record.NoTime
-	if len(b.Records) > 0 {
+	landed := s.sink.undated
+	if len(b.Records) > 0 && b.Records[0].LandedAt != record.NoTime {
 		landed = b.Records[0].LandedAt
 	}
 	t.positions.add(b.Positions, func(r *table.PositionRow) record.Micros { return filed(&r.Times) }, landed)

@@ -32,7 +32,9 @@ func repairCommand(version string) *cobra.Command {
 	checkpoints := f.String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := f.StringArray("edge-log", nil, "`DIR` of a gateway's log; may be given again")
 	landing := f.StringArray("landing", nil, "`DIR` of a landing log on a disk; may be given again")
-	lateness := f.Duration("allowed-lateness", server.Default().Window.AllowedLateness, "window.allowed_lateness of the engine's configuration, for files of window and late")
+	window := server.Default().Window
+	size := f.Duration("window-size", window.Size, "window.size of the engine's configuration, where no row of window shows it")
+	lateness := f.Duration("allowed-lateness", window.AllowedLateness, "window.allowed_lateness of the engine's configuration, for files of window and late")
 	dryRun := f.Bool("dry-run", false, "change nothing and say what would be done")
 	asJSON := f.Bool("json", false, "print JSON")
 	remote := newS3Flags(c)
@@ -51,7 +53,7 @@ func repairCommand(version string) *cobra.Command {
 		}
 		cfg := repair.Config{
 			EdgeLogs: *edgeLogs, Landing: *landing, DryRun: *dryRun, Writer: "landfall-engine repair " + version,
-			Windows: operator.WindowConfig{AllowedLateness: *lateness},
+			Windows: operator.WindowConfig{Size: *size, AllowedLateness: *lateness},
 		}
 		result, err := at.repair(c.Context(), cfg)
 		if err != nil {

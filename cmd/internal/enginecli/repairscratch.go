@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"landfall/edge/durable"
+	"landfall/edge/record"
 	"landfall/engine/repair"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
@@ -17,7 +18,6 @@ import (
 type scratch struct {
 	dir   string
 	files *object.Lake
-	sink  *parquet.Sink
 }
 
 // newScratch makes it in a folder that remove removes.
@@ -27,10 +27,7 @@ func newScratch() (*scratch, error) {
 		return nil, fmt.Errorf("make a folder to work in: %w", err)
 	}
 	s := &scratch{dir: dir}
-	if s.files, err = object.OpenLake(durable.OS{}, dir); err == nil {
-		s.sink, err = parquet.New(parquet.Config{Files: s.files})
-	}
-	if err != nil {
+	if s.files, err = object.OpenLake(durable.OS{}, dir); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
@@ -39,7 +36,9 @@ func newScratch() (*scratch, error) {
 func (s *scratch) remove() error { return os.RemoveAll(s.dir) }
 
 // Sink implements repair.Scratch.
-func (s *scratch) Sink() stream.Sink { return s.sink }
+func (s *scratch) Sink(undated record.Micros) (stream.Sink, error) {
+	return parquet.New(parquet.Config{Files: s.files, Undated: undated})
+}
 
 // Open implements repair.Scratch.
 func (s *scratch) Open(ctx context.Context, name string) (repair.File, error) {

@@ -39,6 +39,13 @@ func TestLakeIsGood(t *testing.T) {
 		}
 	}
 	for task := range partitions {
+		for _, e := range l.Ledger(t, Task(task)) {
+			for _, log := range e.Logs {
+				if log.Digest == "" || log.Chain == "" {
+					t.Errorf("entry %d does not know the digest of %s", e.Number, log.Log)
+				}
+			}
+		}
 		if n := len(l.Ledger(t, Task(task))); n < epochsPerTask/2 {
 			t.Errorf("%d epochs of %s", n, Task(task))
 		}

@@ -57,6 +57,7 @@ type Lake struct {
 	Dir     string // of the tables; the checkpoints are in _checkpoint below it
 	Earlier string // the same lake when nine tenths of the records had come
 	Landing string // the landing log, which has let go of what is published
+	Kept    string // a landing log that has let go of nothing
 	// EdgeLogs are the gateways' own log directories, by name.
 	EdgeLogs map[string]string
 }
@@ -69,7 +70,7 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 	t.Helper()
 	l := &Lake{
 		Dir: filepath.Join(dir, "lake"), Earlier: filepath.Join(dir, "earlier"), Landing: filepath.Join(dir, "landing"),
-		EdgeLogs: map[string]string{},
+		Kept: filepath.Join(dir, "kept"), EdgeLogs: map[string]string{},
 	}
 	landed := map[string][][]byte{}
 	for i, name := range Gateways() {
@@ -99,7 +100,7 @@ func (c Config) capture(t testing.TB, dir, name string, index int) (landed [][]b
 		id := record.LogID{0x10 * byte(index+1), byte(k + 1)}
 		begin := logBegin(k)
 		store, err := seglog.Open(seglog.Config{
-			Dir: dir, SegmentBytes: 1 << 20, Now: func() record.Micros { return begin }, NewLogID: func() record.LogID { return id },
+			Dir: dir, SegmentBytes: 1 << 20, CapturedRecords: true, Now: func() record.Micros { return begin }, NewLogID: func() record.LogID { return id },
 		})
 		must(t, err)
 		captureLog(t, store, index, k, c.Records/len(Gateways())/LogsPerGateway)
@@ -140,7 +141,7 @@ func (c Config) landedBlocks(t testing.TB, blocks [][]byte, name string, index, 
 	for i, p := range blocks {
 		b, err := record.Parse(p)
 		must(t, err)
-		if c.Shed && index == 1 && log == 1 && i%8 == 5 && i < 24 {
+		if c.Shed && index == 1 && log == 1 && i%4 == 2 && i < 12 {
 			var digest *record.Digest
 			if d, ok := b.Digest(); ok {
 				digest = &d
@@ -188,6 +189,7 @@ func (c Config) changed(t testing.TB, b *record.Block, name string, log int, pre
 // world is an open lake with the parts of an engine.
 type world struct {
 	log   *embedded.Log
+	kept  *embedded.Log
 	store *object.Dir
 	lake  *object.Lake
 }
@@ -196,16 +198,19 @@ func (l *Lake) open(t testing.TB) *world {
 	t.Helper()
 	log, err := embedded.Open(embedded.Config{Dir: l.Landing, Partitions: partitions, ID: landingID, SegmentBytes: 1 << 20})
 	must(t, err)
+	kept, err := embedded.Open(embedded.Config{Dir: l.Kept, Partitions: partitions, ID: landingID, SegmentBytes: 1 << 20})
+	must(t, err)
 	store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
 	must(t, err)
 	lake, err := object.OpenLake(durable.OS{}, l.Dir)
 	must(t, err)
-	return &world{log: log, store: store, lake: lake}
+	return &world{log: log, kept: kept, store: store, lake: lake}
 }
 
 func (w *world) close(t testing.TB) {
 	t.Helper()
 	must(t, w.log.Close())
+	must(t, w.kept.Close())
 }
 
 // land appends blocks of a gateway, a second between two of them.
@@ -213,26 +218,36 @@ func (w *world) land(t testing.TB, gateway string, blocks [][]byte, from int) {
 	t.Helper()
 	for i, b := range blocks {
 		at := logBegin(LogsPerGateway) + record.Micros(from+i)*1_000_000
-		must(t, w.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: at, Block: b}))
+		landed := landing.Landed{Gateway: gateway, LandedAt: at, Block: b}
+		must(t, w.log.Append(t.Context(), landed))
+		must(t, w.kept.Append(t.Context(), landed))
 	}
 }
 
 // run works through everything that is landed in a partition.
 func (w *world) run(t testing.TB, partition, epochRecords int) {
 	t.Helper()
+	must(t, w.work(t, partition, epochRecords, func() {}))
+}
+
+// work is run that calls first before its first block.
+func (w *world) work(t testing.TB, partition, epochRecords int, first func()) error {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	sink, err := parquet.New(parquet.Config{Files: w.lake})
 	must(t, err)
-	must(t, task.Run(ctx, task.Config{
+	return task.Run(ctx, task.Config{
 		Log: w.log, Partition: partition, Store: w.store, Sinks: []stream.Sink{sink}, EpochRecords: epochRecords,
 		EpochInterval: time.Hour, Windows: Windows(), Writer: "tampertest",
 		Look: func(l *landing.Landed, _ *table.Batch) {
+			first()
+			first = func() {}
 			if w.newest(l) {
 				cancel() // what was read is committed
 			}
 		},
-	}))
+	})
 }
 
 // newest tells whether a landed block is the last one of its gateway.

@@ -136,3 +136,13 @@ func taskOf(name string) string {
 	parts := strings.Split(path.Base(name), "-")
 	return strings.Join(parts[:2], "-")
 }
+
+// neighbours returns two names of one folder.
+func neighbours(names []string) (x, y string) {
+	for i := 1; i < len(names); i++ {
+		if path.Dir(names[i]) == path.Dir(names[i-1]) {
+			return names[i-1], names[i]
+		}
+	}
+	return names[0], names[1]
+}

@@ -1,0 +1,351 @@
+package tampertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/enginecli"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+	"landfall/engine/audit"
+	"landfall/engine/ledger"
+	"landfall/engine/repair"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+	"landfall/sinks/sinktest"
+)
+
+// repaired is what landfall-engine repair printed.
+type repaired struct {
+	repair.Result
+	Audit *audit.Result `json:"audit"`
+}
+
+// kinds counts the actions of each kind.
+func (r *repaired) kinds() map[repair.Kind]int {
+	n := map[repair.Kind]int{}
+	for _, a := range r.Actions {
+		n[a.Kind]++
+	}
+	return n
+}
+
+// from are the logs that a repair is given.
+type from string
+
+const (
+	fromNothing from = ""
+	fromEdge    from = "edge"
+	fromLanding from = "landing"
+)
+
+// repairs runs the verb on a copy of a lake.
+func (b *Bench) repairs(with from, more ...string) (int, *repaired) {
+	b.Helper()
+	args := append([]string{"repair", "--lake", b.Dir, "--allowed-lateness", Windows().AllowedLateness.String(), "--json"}, more...)
+	switch with {
+	case fromEdge:
+		for _, g := range Gateways() {
+			args = append(args, "--edge-log", b.EdgeLogs[g])
+		}
+	case fromLanding:
+		args = append(args, "--landing", b.Kept)
+	}
+	code, out, errs := engine(b, args...)
+	r := new(repaired)
+	if err := json.Unmarshal([]byte(out), r); err != nil {
+		b.Fatalf("exit code %d, output %q, errors %q: %v", code, out, errs, err)
+	}
+	return code, r
+}
+
+func engine(t testing.TB, args ...string) (int, string, string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := cli.Run(t.Context(), enginecli.Command("landfall-engine", "test"), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// damage is a damage and what a repair makes of it.
+type damage struct {
+	name string
+	of   string // the lake: good, shed
+	do   func(b *Bench)
+	with from
+	want map[repair.Kind]int // exact numbers; nil: any
+	left int                 // files or objects that cannot be repaired
+	same bool                // every file has the bytes again that it had
+}
+
+func remove(t table.Name) func(b *Bench) {
+	return func(b *Bench) { b.Remove(middle(b, t)) }
+}
+
+// middle is a file in the middle of a table.
+func middle(b *Bench, t table.Name) string {
+	all := b.Table(t)
+	return all[len(all)/2]
+}
+
+// flip changes one bit in the middle of a file.
+func flip(t table.Name) func(b *Bench) {
+	return func(b *Bench) {
+		name := middle(b, t)
+		data, err := os.ReadFile(b.Path(name))
+		must(b, err)
+		data = bytes.Clone(data)
+		data[len(data)/2] ^= 8
+		Write(b, b.Path(name), data)
+	}
+}
+
+func damages() []damage {
+	type kinds = map[repair.Kind]int
+	restored, replaced := kinds{repair.Restored: 1}, kinds{repair.Replaced: 1}
+	all := []damage{{name: "none", of: "good", do: func(*Bench) {}, same: true}}
+	for _, t := range append(table.TypedNames(), table.Window, table.Late, table.Log) {
+		all = append(all, damage{string(t) + " gone", "good", remove(t), fromEdge, restored, 0, true})
+	}
+	mixed := func(names ...string) func(b *Bench) {
+		return func(b *Bench) {
+			for _, name := range names {
+				b.Remove(name)
+			}
+		}
+	}
+	return append(all, []damage{
+		{"a bit of ais_position", "good", flip(table.AISPosition), fromEdge, kinds{repair.Restored: 1, repair.Aside: 1}, 0, true},
+		{"a bit of record", "good", flip(table.Record), fromLanding, kinds{repair.Restored: 1, repair.Aside: 1}, 0, true},
+		{"typed rows without the logs", "good", mixed("ais_position"), fromNothing, nil, 0, false},
+		{"log without the logs", "good", remove(table.Log), fromNothing, replaced, 0, false},
+		{"window without the logs", "good", remove(table.Window), fromNothing, nil, 1, false},
+		{"record gone, from the gateways", "good", remove(table.Record), fromEdge, replaced, 0, false},
+		{"record gone, from the landing log", "good", remove(table.Record), fromLanding, restored, 0, true},
+		{"record gone, from nothing", "good", remove(table.Record), fromNothing, nil, 1, false},
+		{"a typed table gone", "good", mixed("ais_static"), fromEdge, nil, 0, true},
+		{"the table record gone", "good", mixed("record"), fromLanding, nil, 0, true},
+		{"everything gone", "good", func(b *Bench) {
+			for _, t := range table.Names() {
+				b.Remove(string(t))
+			}
+		}, fromLanding, nil, 0, true},
+		{"a gateway gone, from its own log", "good", func(b *Bench) {
+			for _, t := range table.Names() {
+				for _, name := range b.Table(t) {
+					if taskOf(name) == Task(1).String() {
+						b.Remove(name)
+					}
+				}
+			}
+		}, fromEdge, nil, 0, false},
+		{"loss gone, from the landing log", "shed", remove(table.Loss), fromLanding, restored, 0, true},
+		{"loss gone, from the gateways", "shed", remove(table.Loss), fromEdge, nil, 1, false},
+		{"two files exchanged", "good", func(b *Bench) {
+			x, y := neighbours(b.Table(table.AISPosition))
+			b.Move(x, "kept")
+			b.Move(y, x)
+			b.Move("kept", y)
+		}, fromNothing, kinds{repair.Restored: 2, repair.Aside: 2}, 0, true},
+		{"a file under another day", "good", func(b *Bench) {
+			name := middle(b, table.Record)
+			b.Move(name, path.Join("record", "dt=2020-01-01", path.Base(name)))
+		}, fromNothing, kinds{repair.Restored: 1, repair.Aside: 1}, 0, true},
+		{"a foreign file and a doubled one", "good", func(b *Bench) {
+			data, err := os.ReadFile(b.Path(middle(b, table.Record)))
+			must(b, err)
+			Write(b, b.Path("record/dt=2026-06-02/of somebody.parquet"), data)
+			Write(b, b.Path(strings.Replace(middle(b, table.Record), "-0.parquet", "-1.parquet", 1)), data)
+		}, fromNothing, kinds{repair.Aside: 2}, 0, true},
+		{"a foreign folder", "good", func(b *Bench) {
+			Write(b, b.Path("record/_delta_log/00000000000000000000.json"), []byte("{}"))
+		}, fromNothing, nil, 0, true},
+		{"HEAD gone", "good", mixed("_checkpoint/" + Task(0).String() + "/HEAD"), fromNothing, kinds{repair.Head: 1}, 0, true},
+		{"HEAD damaged", "good", func(b *Bench) {
+			Write(b, b.Path("_checkpoint/"+Task(0).String()+"/HEAD"), []byte("{"))
+		}, fromNothing, kinds{repair.Head: 1}, 0, true},
+		{"the manifest gone", "good", mixed("_checkpoint/" + Task(0).String() + "/manifest"), fromNothing, nil, 1, false},
+		{"state gone", "good", mixed("_checkpoint/" + Task(0).String() + "/state"), fromNothing, nil, 1, false},
+		{"a ledger entry gone", "good", func(b *Bench) {
+			b.Remove("_checkpoint/" + b.Ledger(b, Task(0))[2].Object)
+		}, fromNothing, nil, 1, false},
+	}...)
+}
+
+// TestRepair: what was damaged is right again, with the bytes that it had where
+// they can be reached; an audit at the level bytes is exact, DuckDB reads what it
+// read before, and repairing again finds nothing to do. What cannot be repaired
+// is told.
+func TestRepair(t *testing.T) {
+	dir := t.TempDir()
+	lakes := map[string]*Lake{
+		"good": Make(t, filepath.Join(dir, "good"), Config{Records: 6_000}),
+		"shed": Make(t, filepath.Join(dir, "shed"), Config{Records: 6_000, Shed: true}),
+	}
+	for _, one := range damages() {
+		t.Run(one.name, func(t *testing.T) {
+			good := lakes[one.of]
+			b := NewBench(t, good)
+			one.do(b)
+			dry := tree(t, b.Dir)
+			if code, r := b.repairs(one.with, "--dry-run"); (code == 0) != (len(r.Actions)+len(r.Left) == 0) || tree(t, b.Dir) != dry {
+				t.Errorf("a dry run: exit code %d, changed: %v", code, tree(t, b.Dir) != dry)
+			}
+			code, r := b.repairs(one.with)
+			if one.want != nil && fmt.Sprint(r.kinds()) != fmt.Sprint(one.want) || len(r.Left) != one.left {
+				t.Errorf("%v, want %v and %d left: %+v %+v", r.kinds(), one.want, one.left, r.Actions, r.Left)
+			}
+			if one.left > 0 {
+				if code != cli.ExitData {
+					t.Errorf("exit code %d", code)
+				}
+				return
+			}
+			lossy := one.of == "shed" // which is not exact, repaired or not
+			if !lossy && (code != 0 || !r.Audit.Exact) {
+				t.Errorf("exit code %d, audit %+v", code, r.Audit.Findings)
+			}
+			if missing := differing(t, good.Dir, b.Dir); one.same && len(missing) > 0 {
+				t.Errorf("other bytes than before: %v", missing)
+			}
+			if !one.same {
+				sameValues(t, good.Dir, b.Dir)
+			}
+			if _, again := b.repairs(one.with); len(again.Actions)+len(again.Left) > 0 {
+				t.Errorf("again: %+v %+v", again.Actions, again.Left)
+			}
+		})
+	}
+}
+
+// TestRepairBesideAnEngine: an engine that runs meanwhile is fenced, does its
+// epoch again under a new claim, and everything is exact.
+func TestRepairBesideAnEngine(t *testing.T) {
+	dir := t.TempDir()
+	l := Make(t, filepath.Join(dir, "good"), Config{Records: 6_000})
+	b := &Bench{TB: t, Lake: l}
+	id := record.LogID{0x10, LogsPerGateway}
+	store, err := seglog.Open(seglog.Config{Dir: l.EdgeLogs[Gateways()[0]]})
+	must(t, err)
+	blocks := blocksOf(t, store, id)
+	must(t, store.Close())
+	last, err := record.Parse(blocks[len(blocks)-1])
+	must(t, err)
+	w := l.open(t)
+	defer w.close(t)
+	more := nextBlock(t, &last)
+	w.land(t, Gateways()[0], [][]byte{more}, 1000)
+	ours := slices.DeleteFunc(b.Table(table.AISPosition), func(name string) bool { return taskOf(name) != Task(1).String() })
+	b.Remove(ours[len(ours)/2])
+	err = w.work(t, 1, 10_000, func() {
+		if code, r := b.repairs(fromEdge); len(r.Left) > 0 || r.kinds()[repair.Restored] != 1 {
+			t.Errorf("exit code %d: %+v", code, r.Result)
+		}
+	})
+	if !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("the engine ended with %v", err)
+	}
+	w.run(t, 1, 10_000)
+	if o := audited(t, l, audit.LevelBytes); !o.exact {
+		t.Errorf("not exact: %+v", o.findings)
+	}
+	if _, m := l.Head(t, Task(1)); m.Ledger == nil || l.Ledger(t, Task(1))[len(l.Ledger(t, Task(1)))-1].Kind != ledger.KindEpoch {
+		t.Error("the newest entry is not the epoch that was done again")
+	}
+}
+
+// nextBlock makes a block of one text record that follows another.
+func nextBlock(t testing.TB, b *record.Block) []byte {
+	t.Helper()
+	var next record.Builder
+	next.Reset()
+	must(t, next.Add(&record.Record{Kind: record.KindText, ReceivedAt: logBegin(LogsPerGateway), EventTime: record.NoTime, Raw: []byte("one more")}))
+	digester := record.NewDigester(b.Log)
+	digest, ok := b.Digest()
+	if !ok {
+		t.Fatal("the block has no digest")
+	}
+	next.SetDigest(digest + next.DigestAt(&digester, b.End()))
+	return bytes.Clone(next.Seal(b.Log, b.End(), record.HashBlock(b.Bytes)))
+}
+
+// tree lists every file with its size and time, to see whether anything changed.
+func tree(t testing.TB, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	must(t, filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		fmt.Fprintln(&b, name, info.Size(), info.ModTime())
+		return err
+	}))
+	return b.String()
+}
+
+// differing lists the published files that are not the same in both lakes.
+func differing(t testing.TB, a, b string) (names []string) {
+	t.Helper()
+	for _, n := range table.Names() {
+		x, y := Files(t, a, string(n)+"/*/*"), Files(t, b, string(n)+"/*/*.parquet")
+		x = slices.DeleteFunc(x, func(name string) bool { return !strings.HasSuffix(name, ".parquet") })
+		for _, name := range x {
+			if !slices.Contains(y, name) || !same(t, filepath.Join(a, name), filepath.Join(b, name)) {
+				names = append(names, name)
+			}
+		}
+		if len(x) != len(y) {
+			names = append(names, fmt.Sprintf("%d files of %s, were %d", len(y), n, len(x)))
+		}
+	}
+	return names
+}
+
+// uncertain are the columns that a replacement may hold other values in.
+func uncertain(t table.Name) string {
+	switch t {
+	case table.Record:
+		return "landed_at"
+	case table.Log:
+		return "watermark, landed_at"
+	case table.SensorReading:
+		return "is_late"
+	case table.AISStatic:
+		return "is_duplicate, dup_log, dup_offset, is_late, shipname, callsign, ship_type, epfd, to_bow, to_stern, to_port, to_starboard, mothership_mmsi, vendor_id, unit_model, unit_serial"
+	case table.Window, table.Late:
+		return ""
+	}
+	return "is_duplicate, dup_log, dup_offset, is_late"
+}
+
+// sameValues compares every row in DuckDB, but for what a replacement cannot
+// know.
+func sameValues(t testing.TB, a, b string) {
+	t.Helper()
+	var queries []string
+	for _, n := range table.Names() {
+		if len(Files(t, a, string(n)+"/*/*.parquet")) == 0 {
+			continue
+		}
+		columns := "*"
+		if u := uncertain(n); u != "" {
+			columns = "* EXCLUDE (" + u + ")"
+		}
+		rows := func(dir string) string {
+			return fmt.Sprintf("SELECT %s FROM read_parquet('%s/%s/*/*.parquet', hive_partitioning = false)", columns, dir, n)
+		}
+		queries = append(queries, fmt.Sprintf("SELECT '%[3]s' AS t, count(*) AS n FROM ((%[1]s EXCEPT ALL %[2]s) UNION ALL (%[2]s EXCEPT ALL %[1]s))", rows(a), rows(b), n))
+	}
+	if got := sinktest.DuckDB(t, "SELECT * FROM ("+strings.Join(queries, " UNION ALL ")+") WHERE n > 0"); len(got) > 0 {
+		t.Errorf("rows that differ, by table: %s", got)
+	}
+}
