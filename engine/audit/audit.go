@@ -63,6 +63,9 @@ type Config struct {
 	Tips []TipsFile
 	// TipsCA are the roots that vouch for who signed them; nil: that is not checked.
 	TipsCA *x509.CertPool
+	// Since is the result of an earlier audit: what it read is not read again, and
+	// has to be what the ledger was then. nil: everything is read.
+	Since *Result
 }
 
 // Validate names the field that is wrong.
@@ -187,6 +190,8 @@ func (a *audit) run(ctx context.Context) error {
 	if err := a.anchor(ctx, files, objects, first, second); err != nil {
 		return err
 	}
+	a.checkSince()
+	a.goOn()
 	if files, err = a.published(ctx, files); err != nil {
 		return err
 	}

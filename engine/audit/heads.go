@@ -86,6 +86,7 @@ type taskState struct {
 	entries  []entry // oldest first, up to upTo
 	tip      *ledger.Tip
 	below    stream.Epoch // epochs up to this one are not in entries; 0: all are
+	since    bool         // they are not, because an earlier audit read them
 }
 
 // anchor learns from the checkpoints how far each task is published and what

@@ -59,6 +59,7 @@ type expectedFile struct {
 func (a *audit) walk(ctx context.Context, t *taskState) error {
 	w := walk{audit: a, task: t, removed: make(map[string]int), tables: make(map[string]string)}
 	tip := *t.manifest.Ledger
+	since := a.sinceOf(t.name)
 	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(a.Checkpoints), t.name, tip) {
 		if err != nil && !isDamage(err) {
 			return err
@@ -71,13 +72,22 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 				Detail: fmt.Sprintf("the ledger of task %s cannot be read at entry %d; what it and the %d entries before it published is not known: %v", t.name, at, at-1, err)})
 			break
 		}
+		if since != nil && one.Number <= since.Ledger.Number {
+			w.reach(&one, since)
+			break
+		}
 		w.take(&one)
+	}
+	if since != nil && !t.since && !w.cut {
+		a.find(Finding{Kind: KindSince, Task: t.name, File: ledger.Folder(t.name),
+			Detail: fmt.Sprintf("the ledger of task %s ends before entry %d, which the earlier audit read", t.name, since.Ledger.Number)})
 	}
 	t.ledgered = true
 	slices.Reverse(t.entries)
 	w.check()
 	t.logless = !slices.ContainsFunc(t.entries, func(e entry) bool { return len(e.claims) > 0 })
-	t.byState = t.logless || t.entries[0].blank()
+	t.logless = t.logless && !t.since
+	t.byState = t.logless || len(t.entries) > 0 && t.entries[0].blank()
 	return nil
 }
 
@@ -116,6 +126,19 @@ func (w *walk) take(one *ledger.Walked) {
 		e.claims = append(e.claims, w.claim(&one.Logs[i]))
 	}
 	t.entries = append(t.entries, e)
+}
+
+// reach ends the walk at the entry with which an earlier audit ended.
+func (w *walk) reach(one *ledger.Walked, since *Task) {
+	t := w.task
+	t.since, t.below = true, stream.Epoch(since.Epoch)
+	if t.tip == nil {
+		t.tip = since.Ledger
+	}
+	if one.Number != since.Ledger.Number || one.SHA256 != since.Ledger.SHA256 {
+		w.find(Finding{Kind: KindSince, Task: t.name, Epoch: since.Epoch, File: one.Object,
+			Detail: fmt.Sprintf("entry %d of the ledger of task %s is not the one that the earlier audit read: the history before it is another", since.Ledger.Number, t.name)})
+	}
 }
 
 func (w *walk) shared(s string) string {
@@ -157,6 +180,7 @@ func (w *walk) claim(l *ledger.Log) claim {
 	if l.Chain != "" {
 		_, _ = hex.Decode(c.chain[:], []byte(l.Chain))
 	}
+	state.task = w.task.name
 	if !state.claimed { // the newest entry that names it comes first
 		state.claimed, state.next, state.digest, state.digestKnown, state.chain = true, c.next, c.digest, c.known, c.chain
 	}
@@ -178,7 +202,9 @@ func (w *walk) check() {
 			Detail: fmt.Sprintf("entry %d of the ledger of %s: ", e.number, t.name) + fmt.Sprintf(format, args...)})
 	}
 	last := stream.Epoch(0)
-	if len(t.entries) > 0 && (w.cut || w.walked == 0) {
+	if t.since {
+		last = t.below
+	} else if len(t.entries) > 0 && w.cut {
 		t.below = t.entries[0].epoch - 1
 		if t.entries[0].kind != ledger.KindEpoch {
 			t.below = t.entries[0].epoch
@@ -186,6 +212,12 @@ func (w *walk) check() {
 		last = t.below
 	}
 	at := make(map[*logState]uint64)
+	if t.since {
+		for i := range w.Since.Logs {
+			l := &w.Since.Logs[i]
+			at[w.log(logKey{l.Gateway, l.Log})] = l.Next
+		}
+	}
 	for i := range t.entries {
 		e := &t.entries[i]
 		want := last

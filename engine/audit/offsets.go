@@ -133,6 +133,7 @@ type logState struct {
 
 	// What the checkpoints say: claimed of everything below next.
 	claimed       bool
+	task          string // whose checkpoints say so
 	next          uint64
 	digest        record.Digest // at next
 	digestKnown   bool
@@ -150,6 +151,8 @@ type logState struct {
 	at          uint64 // the ledger was followed up to here, where the digest was
 	atDigest    record.Digest
 	atKnown     bool
+
+	base uint64 // an earlier audit read what is below
 
 	// What the gateway's tips say.
 	marks    []*mark
@@ -279,7 +282,7 @@ func (l *logState) missing(end uint64, lost []span, limit int) (first []span, to
 			first = append(first, s)
 		}
 	}
-	at, numbers := uint64(0), l.numbers()
+	at, numbers := l.base, l.numbers()
 	for _, g := range append(slices.Clone(lost), span{end, end}) {
 		for at < min(g.from, end) {
 			at = l.holes(at, min(g.from, end), numbers, take)

@@ -218,6 +218,9 @@ func (a *audit) checkPages(p *parquetfile.File, g parquetfile.Group) error {
 func (a *audit) typed(l *logState, row []parquetfile.Value) {
 	offset := row[2].Uint64()
 	a.inRange(l, a.join(l), offset, offset+1)
+	if offset < l.base {
+		return
+	}
 	l.chunk(offset).found.add(a.key.row(offset, row[4].Int32(), row[3].Int32()))
 }
 
@@ -225,6 +228,9 @@ func (a *audit) typed(l *logState, row []parquetfile.Value) {
 // record's, but names one that has to be there.
 func (a *audit) derived(l *logState, row []parquetfile.Value) {
 	offset := row[2].Uint64()
+	if offset < l.base {
+		return
+	}
 	l.chunk(offset).derive(offset % chunkSize)
 }
 
@@ -243,6 +249,9 @@ func (a *audit) loss(l *logState, row []parquetfile.Value) {
 	}
 	g := a.join(l)
 	a.inRange(l, g, from, from+n)
+	if from < l.base {
+		return
+	}
 	if row[4].IsNull() {
 		g.lostUnknown, l.lostUnknown = true, true
 	} else {
@@ -287,6 +296,9 @@ const maxRows = 4096
 func (a *audit) record(l *logState, row []parquetfile.Value) {
 	offset, rows := row[2].Uint64(), row[3].Int32()
 	a.inRange(l, a.join(l), offset, offset+1)
+	if offset < l.base {
+		return
+	}
 	c := l.chunk(offset)
 	c.record(offset % chunkSize)
 	l.recorded++
@@ -305,7 +317,7 @@ func (a *audit) record(l *logState, row []parquetfile.Value) {
 
 // digested adds the bytes of one row of record to the digest of its log.
 func (a *audit) digested(l *logState, offset uint64, raw []byte) {
-	if !l.isLog {
+	if !l.isLog || offset < l.base {
 		return
 	}
 	term := l.digester.Record(record.Offset(offset), raw)

@@ -93,10 +93,17 @@ type Log struct {
 	// Next is the offset up to which the checkpoints say that the log is there;
 	// Anchored is false where none says so.
 	Next     uint64 `json:"next"`
+	Task     string `json:"task,omitempty"` // whose checkpoints say so
 	Anchored bool   `json:"anchored"`
 	// Digest is that of the log below Next, in decimal, as it was found; empty
 	// where it is not known or was not checked.
 	Digest string `json:"digest,omitempty"`
+	// Since is the offset up to which an earlier audit read the log; the counts are
+	// of what is beyond it.
+	Since uint64 `json:"since,omitempty"`
+	// Previous is the log before this one, which ended at PreviousEnd; empty: none.
+	Previous    string `json:"previous,omitempty"`
+	PreviousEnd uint64 `json:"previous_end,omitempty"`
 	// Tipped is the offset up to which the gateway's tips say what the log holds.
 	Tipped uint64 `json:"tipped,omitempty"`
 }
@@ -181,7 +188,8 @@ func (a *audit) countFindings(one *Log, l *logState) {
 		a.found.add(f)
 	}
 	if one.Missing > 0 {
-		where := strings.Join(one.Where, ", ")
+		spans, _ := l.missing(one.Captured, merge(l.loss), maxWhere)
+		where := rangeList(spans)
 		count(KindMissing, where, "%d offsets of log %s of %s are neither in record nor in loss: %s", one.Missing, k.log, k.gateway, where)
 	}
 	if one.InLoss > 0 {
@@ -206,6 +214,9 @@ func (a *audit) notChecked() {
 	}
 	r.Level = a.level
 	r.NotChecked = append(r.NotChecked, a.level.unchecked()...)
+	if a.Since != nil {
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the files of the earlier audit, which it read at level %s", a.Since.Level))
+	}
 	if a.level.reaches(LevelValues) {
 		r.NotChecked = append(r.NotChecked, append(a.undecodedWords(), a.Decode.Underived())...)
 	}
@@ -316,10 +327,13 @@ func (l *logState) account(k logKey) Log {
 		one.Tail = TailProven
 	}
 	if l.claimed {
-		one.Next, one.Anchored = l.next, true
+		one.Next, one.Anchored, one.Task = l.next, true, l.task
 		one.Captured = max(one.Captured, l.next)
 	}
-	one.Tipped = l.tipped
+	one.Tipped, one.Since = l.tipped, l.base
+	if l.opening != nil && !l.opening.Prev.IsZero() {
+		one.Previous, one.PreviousEnd = l.opening.Prev.String(), uint64(l.opening.PrevEnd)
+	}
 	if l.closedAt != nil {
 		one.Closed, one.Tail = true, TailProven
 		one.Captured = max(one.Captured, uint64(*l.closedAt))

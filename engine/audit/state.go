@@ -100,7 +100,7 @@ func (a *audit) anchorByState(t *taskState, logs map[record.LogID]stateLog) {
 	}
 	for id, s := range logs {
 		if l := a.log(logKey{s.gateway, id.String()}); !l.claimed {
-			l.claimed, l.next = true, s.next
+			l.claimed, l.next, l.task = true, s.next, t.name
 		}
 	}
 }

@@ -3,6 +3,7 @@ package enginecli
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,6 +34,7 @@ func auditCommand() *cobra.Command {
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
 	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold the logs that it names; may be given again")
 	tipsCA := c.Flags().String("tips-ca", "", "PEM `FILE` with who issued the gateways' certificates; without it signatures are checked and issuers are not")
+	since := c.Flags().String("since", "", "`FILE` with the JSON of an earlier audit: what it read is not read again, and the ledger has to go on from there")
 	level := c.Flags().String("level", "", "how much is checked: `LEVEL` offsets, files, bytes or values; default: files, offsets where a task has no ledger")
 	decode := c.Flags().Bool("decode", false, "the same as --level values")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
@@ -67,6 +69,9 @@ func auditCommand() *cobra.Command {
 		}
 		cfg.EdgeLogs, cfg.Level, cfg.Decode = *edgeLogs, asked, NewDecoder()
 		if cfg.Tips, cfg.TipsCA, err = readTips(*tipFiles, *tipsCA); err != nil {
+			return err
+		}
+		if cfg.Since, err = readSince(*since); err != nil {
 			return err
 		}
 		for _, dir := range *edgeLogs {
@@ -148,6 +153,22 @@ func auditOf(ctx context.Context, lake, checkpoints string, remote server.S3Conf
 		}
 	}
 	return cfg, cli.Fail(cli.ExitNoInput, fmt.Errorf("audit: there is nothing below %s", checkpoints))
+}
+
+// readSince reads the result of an earlier audit; nil without a name.
+func readSince(name string) (*audit.Result, error) {
+	if name == "" {
+		return nil, nil
+	}
+	data, err := durable.ReadFile(durable.OS{}, name)
+	if err != nil {
+		return nil, fmt.Errorf("audit: --since: %w", err)
+	}
+	var r audit.Result
+	if err := json.Unmarshal(data, &r); err != nil || r.Level == "" {
+		return nil, cli.Fail(cli.ExitData, fmt.Errorf("audit: --since: %s is not what audit --json of a lake printed", name))
+	}
+	return &r, nil
 }
 
 // readTips reads documents of gateways, and the roots that vouch for their
