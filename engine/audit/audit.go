@@ -31,6 +31,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
@@ -66,6 +67,15 @@ type Config struct {
 	// Since is the result of an earlier audit: what it read is not read again, and
 	// has to be what the ledger was then. nil: everything is read.
 	Since *Result
+	// Progress is told how far the audit is; nil: nothing is.
+	Progress *Progress
+}
+
+// Progress is how far an audit is. It may be read from any goroutine.
+type Progress struct {
+	Files atomic.Int64  // read
+	Of    atomic.Int64  // files to read; 0: not known yet
+	Rows  atomic.Uint64 // read, in all tables; some more than once
 }
 
 // Validate names the field that is wrong.
@@ -92,6 +102,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		c.FS = durable.OS{}
 	}
 	a := newAudit(c)
+	a.ended = ctx.Err
 	if err := a.run(ctx); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", c.Lake, err)
 	}
@@ -101,6 +112,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 // audit is one run.
 type audit struct {
 	Config
+	ended    func() error // whether the run is to end: Err of its context
 	key      hashKey
 	level    Level // that is checked
 	logs     map[logKey]*logState
@@ -130,8 +142,11 @@ type audit struct {
 
 func newAudit(c Config) *audit {
 	a := &audit{
-		Config: c, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
+		Config: c, ended: context.Background().Err, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
 		expected: make(map[string]*expectedFile), gone: make(map[string]bool), undecoded: make(map[string]int), group: &group{}, result: &Result{Lake: c.Lake},
+	}
+	if a.Progress == nil {
+		a.Progress = new(Progress)
 	}
 	if a.level == "" {
 		a.level = LevelFiles
@@ -195,6 +210,7 @@ func (a *audit) run(ctx context.Context) error {
 	if files, err = a.published(ctx, files); err != nil {
 		return err
 	}
+	a.Progress.Of.Store(int64(len(files)))
 	if err := a.readAll(ctx, files); err != nil {
 		return err
 	}

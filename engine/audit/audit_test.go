@@ -1,13 +1,16 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -188,4 +191,34 @@ func TestEmptyLakeProvesNothing(t *testing.T) {
 // found tells whether there is a finding of a kind.
 func found(r *Result, kind Kind) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == kind })
+}
+
+// TestAuditEndsWhenItIsTold, and says how far it is.
+func TestAuditEndsWhenItIsTold(t *testing.T) {
+	dir, files := writeLake(t, fleet()...)
+	var p Progress
+	r := runAudit(t, Config{Lake: dir, Progress: &p})
+	all := 0
+	for _, staged := range files {
+		all += len(staged)
+	}
+	if p.Files.Load() != int64(all) || p.Of.Load() != int64(all) || p.Rows.Load() == 0 || !r.Exact {
+		t.Errorf("%d of %d files, %d rows", p.Files.Load(), p.Of.Load(), p.Rows.Load())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	files0 := cancelling{directory{durable.OS{}, dir}, cancel}
+	if r, err := Run(ctx, Config{Lake: dir, Files: files0, Checkpoints: openStore(t, checkpointsOf(dir))}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%+v, error %v", r, err)
+	}
+}
+
+// cancelling ends the audit with the first file that is opened.
+type cancelling struct {
+	directory
+	cancel func()
+}
+
+func (c cancelling) Open(ctx context.Context, name string) (File, error) {
+	c.cancel()
+	return c.directory.Open(context.WithoutCancel(ctx), name)
 }

@@ -110,6 +110,7 @@ func (a *audit) readGroup(ctx context.Context, files []lakeFile) error {
 		if err := a.unreadable(ctx, a.read(ctx, f)); err != nil {
 			return err
 		}
+		a.Progress.Files.Add(1)
 	}
 	return a.unreadable(ctx, a.endValues(ctx, files))
 }
@@ -442,6 +443,10 @@ func (a *audit) readRows(g parquetfile.Group, columns []string, take func(*logSt
 			if err := a.values.flush(); err != nil {
 				return err
 			}
+		}
+		a.Progress.Rows.Add(uint64(n))
+		if err := a.ended(); err != nil {
+			return err
 		}
 		left -= n
 	}

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"path"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +40,7 @@ func auditCommand() *cobra.Command {
 	since := c.Flags().String("since", "", "`FILE` with the JSON of an earlier audit: what it read is not read again, and the ledger has to go on from there")
 	level := c.Flags().String("level", "", "how much is checked: `LEVEL` offsets, files, bytes or values; default: files, offsets where a task has no ledger")
 	decode := c.Flags().Bool("decode", false, "the same as --level values")
+	quiet := c.Flags().Bool("quiet", false, "no progress bar")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	remote, kafka := newS3Flags(c), newKafkaFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -79,7 +83,9 @@ func auditCommand() *cobra.Command {
 				return err
 			}
 		}
+		stop := auditBar(c.ErrOrStderr(), *lake, &cfg, *quiet)
 		result, err := audit.Run(c.Context(), cfg)
+		stop()
 		if errors.Is(err, audit.ErrNoLog) {
 			err = cli.Fail(cli.ExitNoInput, err)
 		}
@@ -93,6 +99,23 @@ func auditCommand() *cobra.Command {
 		return auditSaid(c, result, *asJSON)
 	}
 	return c
+}
+
+// auditBar draws an audit's progress on a terminal until the function it returns
+// is called.
+func auditBar(w io.Writer, lake string, cfg *audit.Config, quiet bool) (stop func()) {
+	if quiet || !cli.IsTerminal(w) {
+		return func() {}
+	}
+	p := new(audit.Progress)
+	cfg.Progress = p
+	started := time.Now()
+	return drawBar(w, func() string {
+		if p.Of.Load() == 0 {
+			return ""
+		}
+		return barLine(path.Base(lake), p.Files.Load(), p.Of.Load(), "rows", p.Rows.Load(), time.Since(started))
+	})
 }
 
 // auditSaid prints a result and decides about the exit code.

@@ -226,8 +226,21 @@ func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, records *at
 	if f.quiet || !cli.IsTerminal(w) {
 		return func() {}
 	}
-	end, ended := make(chan struct{}), make(chan struct{})
 	started := time.Now()
+	return drawBar(w, func() string {
+		r := log.reader.Load()
+		if r == nil {
+			return ""
+		}
+		read, size := r.Progress()
+		return barLine(filepath.Base(name), read, size, "records", records.Load(), time.Since(started))
+	})
+}
+
+// drawBar draws what line returns, where that is anything, again and again until
+// the function it returns is called.
+func drawBar(w io.Writer, line func() string) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(barEvery)
@@ -238,12 +251,7 @@ func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, records *at
 				_, _ = fmt.Fprintf(w, "\r%80s\r", "")
 				return
 			case <-tick.C:
-				r := log.reader.Load()
-				if r == nil {
-					continue
-				}
-				read, size := r.Progress()
-				_, _ = fmt.Fprint(w, barLine(filepath.Base(name), read, size, records.Load(), time.Since(started)))
+				_, _ = fmt.Fprint(w, line())
 			}
 		}
 	}()
@@ -254,10 +262,10 @@ func (f *replayFlags) bar(w io.Writer, name string, log *watchedLog, records *at
 }
 
 // barLine is one drawing: the share read, and the pace.
-func barLine(name string, read, size int64, records uint64, elapsed time.Duration) string {
+func barLine(name string, read, size int64, what string, count uint64, elapsed time.Duration) string {
 	const width = 30
 	share := float64(read) / float64(max(size, 1))
 	full := int(min(max(share, 0), 1) * width)
-	return fmt.Sprintf("\r%-20.20s [%s%s] %3.0f%% %d records, %.0f/s ", name, strings.Repeat("#", full), strings.Repeat("-", width-full),
-		100*share, records, float64(records)/max(elapsed.Seconds(), 1e-3))
+	return fmt.Sprintf("\r%-20.20s [%s%s] %3.0f%% %d %s, %.0f/s ", name, strings.Repeat("#", full), strings.Repeat("-", width-full),
+		100*share, count, what, float64(count)/max(elapsed.Seconds(), 1e-3))
 }
