@@ -3,6 +3,7 @@ package parquet
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"landfall/engine/parquetfile"
+	"landfall/engine/stream"
 	"landfall/engine/table"
 	"landfall/sinks/sinktest"
 )
@@ -330,5 +332,49 @@ func TestPageChecksums(t *testing.T) {
 	}
 	if got := sinktest.Python(t, checksumScript, args...); got != fmt.Sprint(len(args)) || len(args) < 300 {
 		t.Errorf("pyarrow does not see: %s", got)
+	}
+}
+
+// TestDamageIsNotAnotherHistory: a published file that is not the manifest's, and
+// of which nothing is staged any more, is damaged where it is not whole in
+// itself; a whole one may be another history, and stays.
+func TestDamageIsNotAnotherHistory(t *testing.T) {
+	dir, s := lake(t)
+	staged := land(t, s, 1, slice(harbour(1, 100), 0, 100))
+	path := filepath.Join(dir, staged[0].Target)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherDir, other := lake(t)
+	second := land(t, other, 1, slice(harbour(2, 100), 0, 100))
+	otherRows, err := os.ReadFile(filepath.Join(otherDir, second[0].Target))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped, zeroed := bytes.Clone(good), bytes.Clone(good)
+	flipped[len(good)/10] ^= 1
+	clear(zeroed[64:512])
+	for _, c := range []struct {
+		name string
+		data []byte
+		want error
+	}{
+		{"one bit", flipped, stream.ErrDamaged}, {"zeroed", zeroed, stream.ErrDamaged}, {"cut", good[:len(good)-100], stream.ErrDamaged},
+		{"empty", nil, stream.ErrDamaged}, {"other rows", otherRows, stream.ErrContent}, {"as it was", good, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := os.WriteFile(path, c.data, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Publish(t.Context(), staged)
+			if !errors.Is(err, c.want) || errors.Is(err, stream.ErrDamaged) && errors.Is(err, stream.ErrContent) {
+				t.Fatalf("got %v", err)
+			}
+			var damaged *stream.DamagedError
+			if errors.As(err, &damaged) && (damaged.SHA256 != fmt.Sprintf("%x", sha256.Sum256(c.data)) || damaged.Where != staged[0].Target) {
+				t.Errorf("it names %s with %s", damaged.Where, damaged.SHA256)
+			}
+		})
 	}
 }

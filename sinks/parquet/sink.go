@@ -141,7 +141,11 @@ func (s *Sink) Publish(ctx context.Context, staged []stream.Staged) error {
 		if f.Sink != Name {
 			continue
 		}
-		if err := s.files.Publish(ctx, f); err != nil {
+		err := s.files.Publish(ctx, f)
+		if errors.Is(err, object.ErrContent) {
+			err = s.damage(ctx, f, err)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("publish %s: %w", f.Target, err))
 		}
 	}

@@ -47,6 +47,47 @@ func verify(ctx context.Context, staged object.StagedFile, f *stream.Staged, b *
 	return verifyOffsets(file, b)
 }
 
+// damage tells a published file that is damaged from one of another history,
+// where nothing is staged any more: a file that is not whole in itself, by its
+// lengths and the CRCs of its pages, is a stream.DamagedError. Any other stays
+// what it was, content, also one whose footer alone has changed.
+func (s *Sink) damage(ctx context.Context, f stream.Staged, content error) error {
+	var found *stream.DamagedError
+	if !errors.As(s.files.Verify(ctx, f), &found) {
+		return content
+	}
+	r, err := s.files.Open(ctx, f.Target)
+	if err != nil {
+		return errors.Join(content, err)
+	}
+	defer func() { _ = r.Close() }()
+	if err := checkPages(r); errors.Is(err, parquetfile.ErrDamaged) {
+		found.Detail += "; it is not whole in itself: " + err.Error()
+		return found
+	}
+	return content
+}
+
+// checkPages compares every page of a file with its CRC.
+func checkPages(r object.ReadFile) error {
+	file, err := parquetfile.Open(r, r.Size())
+	if err != nil {
+		return err
+	}
+	for _, g := range file.Groups() {
+		for i := range file.Columns() {
+			c, err := g.Column(i)
+			if err == nil {
+				err = c.Check()
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func verifyHash(r object.ReadFile, f *stream.Staged) error {
 	h := sha256.New()
 	n, err := io.CopyBuffer(h, io.NewSectionReader(r, 0, r.Size()), make([]byte, 256<<10))
