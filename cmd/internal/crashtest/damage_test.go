@@ -5,6 +5,7 @@ package crashtest
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,71 @@ func deleteNewest(t *testing.T, dir string) {
 		t.Fatalf("segments %q, %v", names, err)
 	}
 	if err := os.Remove(slices.Max(names)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamageBetweenCommitAndReading kills a replay at a step after the commit,
+// changes a byte in the middle of every file of that epoch, and starts it again:
+// the epoch is made again from the recording by itself, and no reader ever sees
+// the other bytes afterwards.
+func TestDamageBetweenCommitAndReading(t *testing.T) {
+	for _, c := range []struct {
+		point string
+		files string // below the lake
+	}{
+		{"c5.before-publish", "_staging/*/*/*.staged"},
+		{"c5.before-verify", "[^_]*/dt=*/*.parquet"},
+	} {
+		t.Run(c.point, func(t *testing.T) {
+			dir := workdir(t)
+			lake := filepath.Join(dir, "lake")
+			file := recording(t, dir, seed(t))
+			p := program{name: "replay", path: binaries(t).engine, args: replayArgs(file, lake, recordedGateway), dir: dir}
+			v := newSupervisor(p, roleEngine, nil, func() bool { return true })
+			if done, err := v.bounded(life{point: c.point, count: 3}, 0); err != nil || done {
+				t.Fatalf("it was not killed: %v", err)
+			}
+			damaged := lastEpoch(t, filepath.Join(lake, c.files))
+			for _, name := range damaged {
+				flipByte(t, name)
+			}
+			if code, stdout, stderr := command(t, p.path, p.args...); code != 0 {
+				t.Fatalf("replay again: exit code %d\n%s%s", code, stdout, stderr)
+			}
+			evidence{t: t, dir: dir, lake: lake}.judge()
+			if code, stdout, stderr := command(t, p.path, "audit", "--lake", lake, "--level", "bytes"); code != 0 {
+				t.Errorf("audit: exit code %d, want 0\n%s%s", code, stdout, stderr)
+			}
+		})
+	}
+}
+
+// lastEpoch lists the files of a pattern that belong to the newest epoch among
+// them, which stands in their names.
+func lastEpoch(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no files %s: %v", pattern, err)
+	}
+	epoch := regexp.MustCompile(`[0-9]{20}`)
+	newest := ""
+	for _, name := range names {
+		newest = max(newest, epoch.FindString(filepath.Base(name)))
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return epoch.FindString(filepath.Base(name)) != newest })
+}
+
+// flipByte changes one byte in the first quarter of a file, which pages fill.
+func flipByte(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/5] ^= 0x10
+	if err := os.WriteFile(name, data, 0o640); err != nil {
 		t.Fatal(err)
 	}
 }
