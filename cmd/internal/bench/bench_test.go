@@ -13,10 +13,13 @@ import (
 // each: the benchmark must not rot unseen.
 func TestFiguresOfTheLogAndState(t *testing.T) {
 	rows, err := capturing(t.Context(), Config{Dir: t.TempDir(), Rounds: 1})
-	if err != nil || len(rows) != 4 {
+	if err != nil || len(rows) != 5 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	for _, r := range rows {
+	if !strings.HasSuffix(rows[4].ours, " µs") {
+		t.Errorf("the digest's cost: %+v", rows[4])
+	}
+	for _, r := range rows[:4] {
 		if !strings.HasSuffix(r.ratio, "%") || strings.HasPrefix(r.ours, "0") {
 			t.Errorf("row %+v", r)
 		}

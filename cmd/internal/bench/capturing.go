@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"landfall/edge/durable"
@@ -34,10 +35,11 @@ func capturing(ctx context.Context, cfg Config) ([]row, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			a, err := appendRate(filepath.Join(cfg.Dir, "log"), c.group, c.growing)
+			n, elapsed, err := appendRecords(filepath.Join(cfg.Dir, "log"), c.group, c.growing, true)
 			if err != nil {
 				return nil, err
 			}
+			a := float64(n) / elapsed.Seconds()
 			b, err := bareRate(filepath.Join(cfg.Dir, "bare"), c.group)
 			if err != nil {
 				return nil, err
@@ -50,16 +52,63 @@ func capturing(ctx context.Context, cfg Config) ([]row, error) {
 			ratio: fmt.Sprintf("%.0f%%", 100*median(ratio)), aim: c.aim,
 		})
 	}
-	return rows, nil
+	digest, err := digestCost(ctx, cfg)
+	return append(rows, digest), err
+}
+
+// digestCost measures what the digest of the log adds to a record, in CPU time:
+// the same groups appended with and without it, in turn.
+func digestCost(ctx context.Context, cfg Config) (row, error) {
+	const group = 1000
+	var with, without, more []float64
+	for range cfg.Rounds {
+		if err := ctx.Err(); err != nil {
+			return row{}, err
+		}
+		a, err := appendCPU(filepath.Join(cfg.Dir, "log"), group, true)
+		if err != nil {
+			return row{}, err
+		}
+		b, err := appendCPU(filepath.Join(cfg.Dir, "log"), group, false)
+		if err != nil {
+			return row{}, err
+		}
+		with, without, more = append(with, a), append(without, b), append(more, a-b)
+	}
+	return row{
+		what: fmt.Sprintf("the digest of the log, CPU time a record of %d bytes", recordBytes), ours: fmt.Sprintf("%.2f µs", 1e6*median(more)),
+		limit: fmt.Sprintf("%.2f µs a record to C1 without", 1e6*median(without)), ratio: fmt.Sprintf("%.2f x", median(with)/median(without)), aim: "0.3 µs",
+	}, nil
+}
+
+// appendCPU returns the CPU time of this process a record appended, in seconds.
+func appendCPU(dir string, group int, digest bool) (float64, error) {
+	before := ownCPU()
+	n, _, err := appendRecords(dir, group, false, digest)
+	if err != nil {
+		return 0, err
+	}
+	return (ownCPU() - before).Seconds() / float64(n), nil
+}
+
+// ownCPU is the CPU time that this process has used.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // roundTime is how long one measurement of one side lasts.
 const roundTime = 600 * time.Millisecond
 
-func appendRate(dir string, group int, growing bool) (float64, error) {
-	s, err := seglog.Open(seglog.Config{FS: durable.OS{}, Dir: dir, CapturedRecords: true})
+// appendRecords appends groups of records for about roundTime and returns how
+// many, and how long it took.
+func appendRecords(dir string, group int, growing, digest bool) (n int, elapsed time.Duration, err error) {
+	s, err := seglog.Open(seglog.Config{FS: durable.OS{}, Dir: dir, CapturedRecords: digest})
 	if err != nil {
-		return 0, fmt.Errorf("measure capture: %w", err)
+		return 0, 0, fmt.Errorf("measure capture: %w", err)
 	}
 	raw := bytes.Repeat([]byte{'x'}, recordBytes)
 	var b record.Builder
@@ -80,7 +129,7 @@ func appendRate(dir string, group int, growing bool) (float64, error) {
 		}
 		return err
 	}
-	n, elapsed, err := repeat(one)
+	n, elapsed, err = repeat(one)
 	if err == nil {
 		err = s.Close()
 	}
@@ -88,9 +137,9 @@ func appendRate(dir string, group int, growing bool) (float64, error) {
 		err = os.RemoveAll(dir)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("measure capture: %w", err)
+		return 0, 0, fmt.Errorf("measure capture: %w", err)
 	}
-	return float64(n*group) / elapsed.Seconds(), nil
+	return n * group, elapsed, nil
 }
 
 func bareRate(path string, group int) (float64, error) {
