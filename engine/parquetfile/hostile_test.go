@@ -119,7 +119,9 @@ func deltas(block, minis, total uint64) []byte {
 	return binary.AppendVarint(b, 5)
 }
 
-func chunkOf(m *format.FileMetaData) *format.ColumnMetaData { return &m.RowGroups[0].Columns[0].MetaData }
+func chunkOf(m *format.FileMetaData) *format.ColumnMetaData {
+	return &m.RowGroups[0].Columns[0].MetaData
+}
 
 // resized says that a page is of other lengths.
 func resized(p page, uncompressed, compressed int32) page {

@@ -20,7 +20,7 @@ func TestARowOfEachKind(t *testing.T) {
 		Positions: []table.PositionRow{{Lineage: lineage, Times: table.Times{EventTime: 1, ReceivedAt: record.NoTime},
 			Position: ais.Position{Header: ais.Header{MMSI: 211000003, MsgType: 1}, Lat: ais.Opt[float64]{Value: 53.5, Valid: true}}}},
 		Records: []table.RecordRow{{Lineage: lineage, Kind: record.KindAIS, Source: "udp", Raw: []byte{0xff}, RejectReason: "a \"b\""}},
-		Losses: []table.LossRow{{Gateway: "g", Log: "00", Offset: 3, Count: 2, Reason: "shed", Digest: ais.Some(^record.Digest(0))}},
+		Losses:  []table.LossRow{{Gateway: "g", Log: "00", Offset: 3, Count: 2, Reason: "shed", Digest: ais.Some(^record.Digest(0))}},
 	})
 	tables := g.Tables()
 	for i, want := range []string{
