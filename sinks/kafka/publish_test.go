@@ -108,6 +108,31 @@ func TestCheckMakesNothing(t *testing.T) {
 	}
 }
 
+// TestATableWithoutATopic: where an engine that was upgraded brings a table more and
+// may not make its topic, publishing waits and says which topic to make; once it is
+// there, everything is published.
+func TestATableWithoutATopic(t *testing.T) {
+	cluster, brokers := fake(t)
+	makeTopic(t, brokers, "p.markers", 1, "cleanup.policy", "compact")
+	makeTopic(t, brokers, "p.record", 1)
+	makeTopic(t, brokers, "p.ais_position", 1)
+	s, outputs := staged(t, Config{Brokers: brokers, Prefix: "p.", Tables: append([]table.Name{table.Log}, some...)}, 1, rowsOf(0, 2), logsOf(2))
+	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	for range 2 {
+		if err := s.Publish(t.Context(), outputs); !errors.Is(err, kerr.TopicAuthorizationFailed) || !strings.Contains(err.Error(), "make topic p.log:") || !strings.Contains(err.Error(), "make it") {
+			t.Fatalf("published without a topic: %v", err)
+		}
+	}
+	denied.Remove()
+	makeTopic(t, brokers, "p.log", 1)
+	if err := s.Publish(t.Context(), outputs); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(committed(t, brokers, "p.log")); n != 2 {
+		t.Errorf("%d messages of log", n)
+	}
+}
+
 func lakeInMemory(t testing.TB) object.Files {
 	t.Helper()
 	files, err := object.OpenLake(faultfs.New(), "/lake")
