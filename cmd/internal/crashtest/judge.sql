@@ -53,6 +53,17 @@ logs AS MATERIALIZED (SELECT gateway, log, count(*) AS n, count(DISTINCT off) AS
 given_up AS MATERIALIZED (SELECT DISTINCT gateway, log, unnest(range(off, off + n)) AS off FROM (SELECT _gateway AS gateway, _log AS log, _offset AS off, count AS n FROM {{.Loss}})),
 ends AS (SELECT gateway, log, max(off) + 1 AS n FROM (SELECT gateway, log, off FROM rec UNION ALL SELECT * FROM given_up) GROUP BY ALL),
 accounted AS (SELECT gateway, log, count(*) AS n FROM (SELECT gateway, log, off FROM rec UNION SELECT * FROM given_up) GROUP BY ALL),
+-- What the gateways summed up when they captured, and what record and loss sum up to.
+said AS MATERIALIZED (SELECT _gateway AS gateway, _log AS log, last(digest ORDER BY next_offset, epoch) AS digest FROM {{.Log}} GROUP BY ALL),
+held AS (
+  SELECT gateway, log, sum(digest) AS digest, bool_or(digest IS NULL) AS unknown FROM (
+    SELECT gateway, log, ('0x' || left(sha256(encode(log || ':' || off || ':') || unhex(raw)), 16))::UBIGINT AS digest FROM rec
+    UNION ALL SELECT _gateway, _log, digest FROM {{.Loss}}) GROUP BY ALL
+),
+sums AS MATERIALIZED (
+  SELECT gateway, log, CASE WHEN NOT coalesce(unknown, false) THEN coalesce(h.digest, 0) % 18446744073709551616 = s.digest END AS same
+  FROM said s LEFT JOIN held h USING (gateway, log)
+),
 -- Messages of resendable sources of which every fragment was sent, with whatever noise among them.
 complete AS (
   SELECT station, sent_at, max(message) AS message FROM sent WHERE resends AND message > 0
@@ -85,6 +96,8 @@ violations(name, n, example) AS (
   UNION ALL SELECT 'two logs after one', count(*), any_value(prev) FROM (SELECT gateway, prev FROM openings WHERE prev <> repeat('0', 32) GROUP BY ALL HAVING count(*) > 1)
   UNION ALL SELECT 'two first logs of a gateway', count(*), any_value(gateway) FROM (SELECT gateway FROM openings WHERE prev = repeat('0', 32) GROUP BY ALL HAVING count(*) > 1)
   UNION ALL SELECT 'log without an opening', count(*), any_value(log) FROM logs ANTI JOIN openings USING (gateway, log)
+  UNION ALL SELECT 'log that record and loss do not add up to', count(*), any_value(gateway || ' ' || log) FROM sums WHERE NOT same
+  UNION ALL SELECT 'log without a row of log', count(*), any_value(log) FROM logs ANTI JOIN said USING (gateway, log)
   UNION ALL SELECT 'range in loss', count(*), NULL FROM {{.Loss}}
   UNION ALL SELECT 'block in conflict', count(*), NULL FROM {{.Conflict}}
   UNION ALL SELECT '# lines sent, resendable', count(*), NULL FROM sent WHERE resends
@@ -97,6 +110,7 @@ violations(name, n, example) AS (
   UNION ALL SELECT '# offsets both in record and in loss', count(*), NULL FROM given_up SEMI JOIN rec USING (gateway, log, off)
   UNION ALL SELECT '# offsets neither in record nor in loss', coalesce(sum(e.n - a.n), 0), NULL FROM ends e JOIN accounted a USING (gateway, log)
   UNION ALL SELECT '# logs', count(*), NULL FROM logs
+  UNION ALL SELECT '# of them with a digest that adds up', count(*), NULL FROM sums WHERE same
   UNION ALL SELECT '# records', count(*), NULL FROM rec
   UNION ALL SELECT '# records rejected', count(*), NULL FROM rec WHERE reject_reason IS NOT NULL
   UNION ALL SELECT '# typed rows', count(*), NULL FROM typed

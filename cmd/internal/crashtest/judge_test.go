@@ -128,7 +128,7 @@ func (e evidence) ask() [][]string {
 	err := template.Must(template.New("judge").Parse(judgeSQL)).Execute(&sql, map[string]any{
 		"Sent": filepath.Join(e.dir, "sent-*.csv"), "Openings": e.openings(), "Tolerance": tolerance.Microseconds(),
 		"Record": e.record(), "Typed": e.typed(),
-		"Loss": e.source(table.Loss, noLoss), "Conflict": e.source(table.Conflict, "SELECT 1"),
+		"Loss": e.source(table.Loss, noLoss), "Log": e.source(table.Log, noLog), "Conflict": e.source(table.Conflict, "SELECT 1"),
 	})
 	if err != nil {
 		e.t.Fatal(err)
@@ -141,7 +141,8 @@ func (e evidence) ask() [][]string {
 const (
 	noRecord = "SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows, '' AS kind, '' AS source, ''::BLOB AS raw, 0 AS rows, '' AS reject_reason"
 	noTyped  = "SELECT '' AS _gateway, '' AS _log, 0 AS _offset, 0 AS _row, 0 AS _rows, 0 AS mmsi"
-	noLoss   = "SELECT '' AS _gateway, '' AS _log, 0::BIGINT AS _offset, 0::BIGINT AS count"
+	noLoss   = "SELECT '' AS _gateway, '' AS _log, 0::BIGINT AS _offset, 0::BIGINT AS count, 0::UBIGINT AS digest"
+	noLog    = "SELECT '' AS _gateway, '' AS _log, 0::BIGINT AS next_offset, 0::BIGINT AS epoch, 0::UBIGINT AS digest"
 )
 
 // newestVisible gives the time of the newest file that became visible in the

@@ -14,7 +14,7 @@ import (
 )
 
 // lakeScript makes lakes whose record table holds the lines that were sent,
-// argv[1]; argv[2] is the opening's bytes in hexadecimal, and then come pairs of
+// argv[1], and whose table log sums them up; argv[2] is the opening's bytes in hexadecimal, and then come pairs of
 // a lake and of SQL that spoils its table r.
 const lakeScript = `
 import duckdb, os, sys
@@ -25,6 +25,9 @@ for lake, spoil in zip(pairs[::2], pairs[1::2]):
     con.execute("CREATE TABLE r AS SELECT gateway AS _gateway, repeat('a', 32) AS _log, row_number() OVER () AS _offset, 0 AS _row, 0 AS _rows, "
       "'text' AS kind, source, from_hex(line) AS raw, 0 AS rows, NULL::VARCHAR AS reject_reason FROM read_csv('" + sent + "', header = true, all_varchar = true)")
     con.execute("INSERT INTO r VALUES ('alpha', repeat('a', 32), 0, 0, 0, 'log_open', NULL, from_hex('" + opening + "'), 0, NULL)")
+    os.makedirs(lake + "/log/dt=2026-01-01")
+    con.execute("COPY (SELECT _gateway, _log, max(_offset) + 1 AS next_offset, 1::BIGINT AS epoch, (sum(('0x' || left(sha256(encode(_log || ':' || _offset || ':') || raw), 16))::UBIGINT) % 18446744073709551616)::UBIGINT "
+      "AS digest FROM r GROUP BY ALL) TO '" + lake + "/log/dt=2026-01-01/1.parquet' (FORMAT parquet)")
     con.execute(spoil or "SELECT 1")
     con.execute("COPY r TO '" + lake + "/record/dt=2026-01-01/1.parquet' (FORMAT parquet)")
 `
@@ -32,25 +35,25 @@ for lake, spoil in zip(pairs[::2], pairs[1::2]):
 // TestJudgeSeesWhatIsWrong spoils a good table in every way and wants the judge
 // to say so, and nothing else.
 func TestJudgeSeesWhatIsWrong(t *testing.T) {
-	const last = "(SELECT max(_offset) FROM r)"
+	const last, sums = "(SELECT max(_offset) FROM r)", "log that record and loss do not add up to"
 	cases := map[string]spoiled{
 		"nothing": {"", nil},
 		"a line of a file is missing": {"DELETE FROM r WHERE _offset = (SELECT max(_offset) FROM r WHERE source = 'file')",
-			map[string]int64{"missing although its sender resends": 1, "offsets not 0 to n-1": 1}},
+			map[string]int64{sums: 1, "missing although its sender resends": 1, "offsets not 0 to n-1": 1}},
 		"a line is there twice": {"INSERT INTO r SELECT * REPLACE (" + last + " + 1 AS _offset) FROM r WHERE _offset = 5",
-			map[string]int64{"captured twice": 1}},
+			map[string]int64{sums: 1, "captured twice": 1}},
 		"an offset is there twice": {"INSERT INTO r SELECT * FROM r WHERE _offset = 5",
-			map[string]int64{"captured twice": 1, "offset twice in record": 1, "offsets not 0 to n-1": 1}},
+			map[string]int64{sums: 1, "captured twice": 1, "offset twice in record": 1, "offsets not 0 to n-1": 1}},
 		"a line was never sent": {"INSERT INTO r SELECT * REPLACE (" + last + " + 1 AS _offset, 'x'::BLOB AS raw) FROM r WHERE _offset = 5",
-			map[string]int64{"captured but never sent": 1}},
+			map[string]int64{sums: 1, "captured but never sent": 1}},
 		"a byte is wrong": {"UPDATE r SET raw = 'x'::BLOB WHERE _offset = (SELECT max(_offset) FROM r WHERE source = 'file')",
-			map[string]int64{"captured but never sent": 1, "missing although its sender resends": 1}},
+			map[string]int64{sums: 1, "captured but never sent": 1, "missing although its sender resends": 1}},
 		"a datagram is missing in calm": {"DELETE FROM r WHERE source = 'udp' AND _offset > " + last + " - 3",
-			map[string]int64{"missing outside the declared intervals": 3}},
+			map[string]int64{sums: 1, "missing outside the declared intervals": 3}},
 		"a record claims rows": {"UPDATE r SET rows = 1, _rows = 1 WHERE _offset = 5",
 			map[string]int64{"record whose typed rows are not complete": 1}},
 		"an opening is missing": {"DELETE FROM r WHERE kind = 'log_open'",
-			map[string]int64{"log without an opening": 1, "offsets not 0 to n-1": 1}},
+			map[string]int64{sums: 1, "log without an opening": 1, "offsets not 0 to n-1": 1}},
 	}
 	dir := spoiledLakes(t, cases)
 	for name, c := range cases {
