@@ -172,7 +172,7 @@ func (a *audit) vouch(k logKey, l *logState) {
 		f.Table, f.File = table.Log, r.file
 		a.find(f)
 	}
-	if r := l.newestRow; r != nil && r.known && !l.claimed && !l.lostUnknown && l.sum+l.lost != r.digest && a.digests() {
+	if r := l.newestRow; r != nil && r.known && r.next == l.found() && !l.lostUnknown && !l.differs && l.unsummed == 0 && l.sum+l.lost != r.digest && a.digests() {
 		f := k.of(KindDigest, "the records of log %s of %s are not those that the gateway captured: their digest is %s, and table log says %s", k.log, k.gateway, l.sum+l.lost, r.digest)
 		f.Table, f.File, f.Offsets = table.Log, r.file, offsets(0, r.next)
 		a.find(f)

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"landfall/edge/record"
+	"landfall/engine/table"
 )
 
 // headers are what a message's headers say.
@@ -54,7 +55,11 @@ func parseHeaders(r *kgo.Record) (headers, error) {
 		}
 		found++
 	}
-	if found != 6 {
+	want := 6
+	if h.table == string(table.Log) {
+		want-- // its rows are of no offset
+	}
+	if found != want {
 		return h, fmt.Errorf("%d of the headers _table, _gateway, _log, _offset, _task and _epoch", found)
 	}
 	return h, nil
@@ -64,12 +69,16 @@ func parseHeaders(r *kgo.Record) (headers, error) {
 func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 	var v struct {
 		Kind         string  `json:"kind"`
-		Raw          []byte  `json:"raw"`
+		Raw          *[]byte `json:"raw"` // nil: left out
 		RejectReason *string `json:"reject_reason"`
 	}
 	if err := json.Unmarshal(r.Value, &v); err != nil {
 		a.wrong("offset %d of log %s of %s is no JSON: %v", h.offset, h.log, h.gateway, err)
 	}
+	if v.Raw == nil {
+		v.Raw, l.lostUnknown = new([]byte), true
+	}
+	a.digested(l, h.offset, *v.Raw)
 	c := l.chunk(h.offset)
 	c.record(h.offset % chunkSize)
 	l.recorded++
@@ -87,7 +96,7 @@ func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 	if h.offset != 0 || v.Kind != record.KindLogOpen.String() {
 		return
 	}
-	o, err := record.DecodeOpening(v.Raw)
+	o, err := record.DecodeOpening(*v.Raw)
 	if err != nil {
 		a.wrong("the opening of log %s of %s cannot be read: %v", h.log, h.gateway, err)
 		return
@@ -98,11 +107,19 @@ func (a *topicAudit) recordRow(l *logState, h headers, r *kgo.Record) {
 // lossRow takes one message of loss.
 func (a *topicAudit) lossRow(l *logState, h headers, r *kgo.Record) {
 	var v struct {
-		Count uint64 `json:"count"`
+		Count  uint64  `json:"count"`
+		Digest *string `json:"digest"`
 	}
 	if err := json.Unmarshal(r.Value, &v); err != nil || h.offset+v.Count < h.offset {
 		a.wrong("a loss at offset %d of log %s of %s cannot be read: %v", h.offset, h.log, h.gateway, err)
 		return
+	}
+	if v.Digest == nil {
+		l.lostUnknown = true
+	} else if d, err := record.ParseDigest(*v.Digest); err != nil {
+		a.wrong("the digest of a loss at offset %d of log %s of %s cannot be read: %v", h.offset, h.log, h.gateway, err)
+	} else {
+		l.lost += d
 	}
 	l.lossRows++
 	l.loss = append(l.loss, span{h.offset, h.offset + v.Count})
@@ -110,4 +127,41 @@ func (a *topicAudit) lossRow(l *logState, h headers, r *kgo.Record) {
 		l.loss = merge(l.loss)
 	}
 	l.end = max(l.end, h.offset+v.Count)
+}
+
+// logRow takes one message of log.
+func (a *topicAudit) logRow(l *logState, h headers, r *kgo.Record) {
+	var v struct {
+		Next        uint64  `json:"next_offset"`
+		Digest      *string `json:"digest"`
+		Previous    string  `json:"previous_log"`
+		PreviousEnd uint64  `json:"previous_end"`
+	}
+	err := json.Unmarshal(r.Value, &v)
+	row := logRow{next: v.Next, epoch: h.epoch, previous: v.Previous, previousEnd: v.PreviousEnd}
+	if err == nil && v.Digest != nil {
+		row.known = true
+		row.digest, err = record.ParseDigest(*v.Digest)
+	}
+	if err != nil {
+		a.wrong("the end of log %s of %s in epoch %d cannot be read: %v", h.log, h.gateway, h.epoch, err)
+		return
+	}
+	if l.newestRow == nil || row.next >= l.newestRow.next {
+		l.newestRow = &row
+	}
+}
+
+// anchorByRows takes what the topic log says for what has to be there.
+func (a *topicAudit) anchorByRows() {
+	for _, l := range a.logs {
+		r := l.newestRow
+		if r == nil {
+			continue
+		}
+		l.claimed, l.next = true, r.next
+		if r.known && !l.lostUnknown && l.sum+l.lost == r.digest {
+			l.at, l.atDigest, l.atKnown = r.next, r.digest, true
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ type topicWorld struct {
 
 func newTopicWorld(t *testing.T) *topicWorld {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "record", "ais_position", "loss", "conflict"), kfake.SeedTopics(1, "markers"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "record", "ais_position", "loss", "conflict", "log"), kfake.SeedTopics(1, "markers"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +189,70 @@ func TestTopicsFaultsAreFound(t *testing.T) {
 			}
 			if r.Exact || !strings.Contains(said, tc.want) {
 				t.Errorf("exact %t, said %q, want %q", r.Exact, said, tc.want)
+			}
+		})
+	}
+}
+
+// topicLog is the message of one row of log.
+func topicLog(epoch, next int, digest record.Digest) *kgo.Record {
+	r := topicRow("log", epoch, 0, fmt.Sprintf(`{"next_offset":%d,"digest":"%s","closed":false,"epoch":%d}`, next, digest, epoch), "")
+	r.Headers = slices.DeleteFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == "_offset" })
+	return r
+}
+
+// TestTopicsAreComparedWithTheDigest of the topic log.
+func TestTopicsAreComparedWithTheDigest(t *testing.T) {
+	id, err := record.ParseLogID(strings.Repeat("a", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, sum := record.NewDigester(id), record.Digest(0)
+	for i := range 10 {
+		sum += d.Record(record.Offset(i), fmt.Appendf(nil, "line %d", i))
+	}
+	good := func() (all []*kgo.Record) {
+		for i := range 10 {
+			raw := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "line %d", i))
+			all = append(all, topicRow("record", 1, i, fmt.Sprintf(`{"kind":"text","raw":%q}`, raw), "0"))
+		}
+		return all
+	}
+	loss := func(digest string) *kgo.Record {
+		return topicRow("loss", 1, 10, fmt.Sprintf(`{"count":2,"digest":%s}`, digest), "")
+	}
+	for _, c := range []struct {
+		name string
+		more []*kgo.Record
+		at   func(all []*kgo.Record)
+		want Kind // empty: exact
+	}{
+		{"as captured", []*kgo.Record{topicLog(1, 10, sum)}, nil, ""},
+		{"other bytes", []*kgo.Record{topicLog(1, 10, sum)}, func(all []*kgo.Record) { all[3].Value = []byte(`{"kind":"text","raw":"eA=="}`) }, KindDigest},
+		{"another digest", []*kgo.Record{topicLog(1, 10, sum+1)}, nil, KindDigest},
+		{"a tail that is not there", []*kgo.Record{topicLog(1, 12, sum)}, nil, KindMissing},
+		{"a loss with its digest", []*kgo.Record{topicLog(1, 12, sum+5), loss(`"5"`)}, nil, KindLoss},
+		{"a loss with another digest", []*kgo.Record{topicLog(1, 12, sum+5), loss(`"6"`)}, nil, KindDigest},
+		{"no number", []*kgo.Record{topicRow("log", 1, 0, `{"next_offset":"x"}`, "")}, nil, KindTopic},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newTopicWorld(t)
+			all := append(good(), c.more...)
+			if c.at != nil {
+				c.at(all)
+			}
+			w.write(kgo.TryCommit, append(all, topicMarker(1))...)
+			r := w.audit()
+			if r.Exact != (c.want == "") || c.want != "" && !found(r, c.want) {
+				t.Errorf("exact %v, want %q among %s", r.Exact, c.want, listFindings(r))
+			}
+			if digest := r.Logs[0].Digest; r.Exact && digest != sum.String() {
+				t.Errorf("digest %q", digest)
+			}
+			lake := &Result{Tasks: r.Tasks, Logs: []Log{r.Logs[0]}}
+			lake.Logs[0].Digest = "1"
+			if CompareTopics(lake, r); c.want == "" && !found(r, KindTopic) {
+				t.Error("another digest in the lake is not found")
 			}
 		})
 	}
