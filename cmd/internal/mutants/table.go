@@ -6,7 +6,7 @@ import "slices"
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
-		commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants())
+		commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(), auditMutants())
 }
 
 func nodeMutants() []mutant {
