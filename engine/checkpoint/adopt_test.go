@@ -72,6 +72,7 @@ func TestLakeWithoutALedgerIsTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.visible["visible/9a"] = "of an epoch that did not happen"
+	s.visible["visible/3a"] = s.staged[before.Staged[0].Name] // half published
 	c := claim(t, adopting(store, s, r))
 	history := []Manifest{before, c.Manifest()}
 	m := c.Manifest()

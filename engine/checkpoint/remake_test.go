@@ -71,6 +71,9 @@ func TestDamagedOutputsAreMadeAgain(t *testing.T) {
 			if st := c.Stats(); st.Remade != 1 || st.Damaged == 0 || st.PublishError != "" || st.Published != 3 {
 				t.Errorf("stats %+v", st)
 			}
+			if n := c.Stats().Retries; what != "gone" && n != 0 {
+				t.Errorf("damage was tried again %d times", n)
+			}
 			requireLedger(t, store, history)
 			s.shows = nil
 			closed(t, claim(t, cfg))
@@ -162,8 +165,9 @@ func TestClaimMakesDamagedEpochsAgain(t *testing.T) {
 	cfg := contentConfig(store, s, r)
 	killedBeforePublishing(t, cfg, 10, 20)
 	stray := manifestAt(t, store, 1)
-	stray.Claim, stray.Position.Offset, stray.State, stray.Staged = claimA, 15, nil, nil
-	store.put(manifestName(cfg.Task, 1, claimA), encoded(t, stray))
+	stray.Claim = stream.ClaimID(strings.Repeat("0", 32)) // it is listed first
+	stray.Position.Offset, stray.State, stray.Staged = 15, nil, nil
+	store.put(manifestName(cfg.Task, 1, stray.Claim), encoded(t, stray))
 	if n := s.damage("/1a") + s.damage("/2b"); n != 2 {
 		t.Fatalf("%d outputs damaged", n)
 	}
@@ -242,6 +246,23 @@ func TestWhatCannotBeMadeAgainStopsTheTask(t *testing.T) {
 				t.Errorf("released below %d", released)
 			}
 		})
+	}
+}
+
+// TestMakingAgainLeavesWhatTheManifestNames: what is staged again lies beside it,
+// so that whatever comes of it the next claim finds the rest as it was.
+func TestMakingAgainLeavesWhatTheManifestNames(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{other: true}
+	s.shows = func(string) { s.damage("/1b") }
+	c := claim(t, contentConfig(store, s, r))
+	if err := commitContent(t, c, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); !errors.Is(err, ErrGone) {
+		t.Fatalf("closed with %v", err)
+	}
+	if got := s.staged["staged/"+string(c.ClaimID())+"/1b"]; got != "?:up to 10" {
+		t.Errorf("staged is %q", got)
 	}
 }
 

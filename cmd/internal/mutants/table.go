@@ -6,7 +6,8 @@ import "slices"
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
-		commitMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(), auditMutants())
+		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
+		auditMutants())
 }
 
 func nodeMutants() []mutant {
@@ -230,6 +231,69 @@ func commitMutants() []mutant {
 		{"the landing log is released after publishing", "engine/checkpoint/publish.go",
 			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tif err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}",
 			"	if err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}", checkpoint},
+	}
+}
+
+func ledgerMutants() []mutant {
+	checkpoint := []string{"./engine/checkpoint"}
+	return []mutant{
+		{"HEAD vouches for its manifest", "engine/checkpoint/head.go",
+			"if at.hash != head.SHA256 {", "if at.hash != head.SHA256 && false {", checkpoint},
+		{"a manifest names the entry of its epoch", "engine/checkpoint/commit.go",
+			"if next.Ledger, err = c.putEntry(ctx, epochEntry(&next, cut.Logs), from.manifest.Ledger); err != nil {",
+			"if next.Ledger = from.manifest.Ledger; next.Ledger == nil {\n\t\tnext.Ledger, err = c.putEntry(ctx, epochEntry(&next, cut.Logs), from.manifest.Ledger)\n\t}\n\tif err != nil {", checkpoint},
+		{"an entry holds the hash of the one before", "engine/checkpoint/ledger.go",
+			"e.Number, e.Previous = tip.Number+1, tip.SHA256", "e.Number, e.Previous = tip.Number+1, hash(nil)", checkpoint},
+		{"an entry has the logs that the epoch took", "engine/checkpoint/ledger.go",
+			"	e.Logs = sortedLogs(logs)\n", "", checkpoint},
+		{"entries of attempts that lost go", "engine/checkpoint/ledgernames.go",
+			"if s.number > tip.Number {", "if s.number > tip.Number+1<<40 {", checkpoint},
+		{"entries of the chain stay", "engine/checkpoint/ledgernames.go",
+			"case holds[s.number] == s.name:", "case holds[s.number] == \"\":", checkpoint},
+		{"an entry that nothing doubts is not touched", "engine/checkpoint/ledgernames.go",
+			"if names.count[s.number] > 1 || names.folds[first] {", "if names.count[s.number] > 0 {\n\t\t\tlost = append(lost, s.name)", checkpoint},
+		{"a fold is read back before its entries go", "engine/checkpoint/fold.go",
+			"return names, c.compare(ctx, name, data)", "return names, nil", checkpoint},
+		{"another object in the place of a fold stops the task", "engine/checkpoint/fold.go",
+			"if errors.Is(err, errFoldDiffers) {\n\t\t\treturn err\n\t\t}\n", "", checkpoint},
+		{"what is pending is adopted as the manifest has it", "engine/checkpoint/adopt.go",
+			"if a.pending[[2]string{s.Sink, s.Target}] {", "if len(a.pending) < 0 {", checkpoint},
+		{"a file that is adopted is hashed", "sinks/parquet/inventory.go",
+			"f.SHA256 = hex.EncodeToString(h.Sum(nil))", "f.SHA256 = hex.EncodeToString(sha256.New().Sum(nil))", []string{"-run", "VersionBefore", "./cmd/internal/enginecli"}},
+		{"files of later epochs are not adopted", "sinks/parquet/inventory.go",
+			"!ok || epoch > upTo {", "!ok || epoch == 0 {", []string{"-run", "Inventory", "./sinks/parquet"}},
+	}
+}
+
+func remakeMutants() []mutant {
+	checkpoint, task := []string{"./engine/checkpoint"}, []string{"-run", "Idle|Damage|Unreadable", "./engine/task"}
+	return []mutant{
+		{"what is published is read back", "engine/checkpoint/publish.go",
+			"err := sink.Verify(ctx, []stream.Staged{one})", "err := ctx.Err()", checkpoint},
+		{"damage is no answer to try again", "engine/checkpoint/settled.go",
+			"stream.ErrContent, stream.ErrDamaged, ErrVersion,", "stream.ErrContent, ErrVersion,", checkpoint},
+		{"what is made again has the hash of the manifest", "engine/checkpoint/remake.go",
+			"have.SHA256 != want.SHA256 || have.Bytes != want.Bytes {", "have.Bytes < 0 {", checkpoint},
+		{"an epoch is made again from the state before it", "engine/checkpoint/remake.go",
+			"return hash(data) == at.Previous", "return len(data) > 0", checkpoint},
+		{"an epoch is made again from its own beginning", "engine/checkpoint/remake.go",
+			"From: before.Position, To: at.Position,", "From: stream.Position{}, To: at.Position,", checkpoint},
+		{"what is staged again does not touch what the manifest names", "engine/checkpoint/remake.go",
+			"sink.Begin(c.cfg.Task, c.cfg.NewClaim(), epoch)", "sink.Begin(c.cfg.Task, c.claim, epoch)", checkpoint},
+		{"a damaged file that is visible is replaced", "engine/checkpoint/remake.go",
+			"func() error { return k.Replace(ctx, mine[i], d.SHA256) }", "func() error { _ = k; return ctx.Err() }", checkpoint},
+		{"an epoch that is made again ends like the first time", "engine/task/remake.go",
+			"	p.end(r.Epoch, r.Final, &batch)\n", "	p.end(r.Epoch, false, &batch)\n", task},
+		{"publishing that fails ends an idle task", "engine/task/task.go",
+			"func() { cancel(errOver) }", "func() {}", task},
+		{"an idle task looks at HEAD", "engine/checkpoint/claim.go",
+			"	case bytes.Equal(now.data, c.at.data):\n", "	case bytes.Equal(now.data, c.at.data) || now.data != nil:\n", task},
+		{"damage needs an operator", "engine/server/supervise.go",
+			"stream.ErrContent, stream.ErrDamaged, landing.ErrPosition,", "stream.ErrContent, landing.ErrPosition,", []string{"-timeout", "20s", "-run", "Person", "./engine/server"}},
+		{"what is committed and not visible turns health red", "engine/server/status.go",
+			"case t.State == TaskRunning && t.PublishError != \"\":", "case t.State == TaskStopped && t.PublishError != \"\":", []string{"-run", "PartitionRed", "./engine/server"}},
+		{"two machines under one name turn health red", "engine/server/status.go",
+			"now.Sub(time.UnixMicro(int64(at))) < alternationMemory", "now.Sub(time.UnixMicro(int64(at))) < 0", []string{"-run", "TwoMachines", "./engine/server"}},
 	}
 }
 
