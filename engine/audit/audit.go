@@ -1,29 +1,51 @@
 // Package audit is the proof: it reads a lake and says, log by log, whether
-// every captured offset is there exactly once and every record has its rows.
+// every captured record is there exactly once with all that was made of it.
 //
-// In:  the Parquet files of a lake, of which it reads the lineage columns
-// only; the tasks' checkpoints, which say how far the lake is published; if
-// given, the edge's own log, which it compares byte by byte.
+// In:  the Parquet files of a lake; the checkpoints of its tasks with their
+// ledgers, which say what has to be there; if given, the gateways' own logs and
+// what gateways say of their logs (edge/tips), and the result of an earlier audit.
 // RunTopics does the same with Kafka topics, as a reader of committed messages
 // sees them.
-// Out: a Result: Exact, and what stands against it.
+// Out: a Result: Exact at its Level, what stands against it, and what was not
+// checked.
+//
+// Levels
+//
+//	offsets  lineage columns: each offset below where the checkpoints say that its
+//	         log was taken has one row of record or stands in loss, and its typed rows
+//	files    the ledger: every file, none besides, sizes, rows, footers, checksums of
+//	         pages; the digest of the raw bytes of each log in each epoch; table log
+//	bytes    the SHA-256 of every file
+//	values   every record decoded again; each typed column that is a function of the
+//	         record alone
 //
 // Invariants
 //
 //  1. The order in which files are found does not matter, nor how rows are
-//     spread over them.
+//     spread over the files of an epoch.
 //  2. Memory does not grow with rows: a log takes a hundred bytes for each
-//     16,384 offsets, and a bitmap of 2 KiB for those of which some are
-//     missing so far, and another for those that rows of window and late name.
-//     These are made of other rows: they count for none, and each has to name a
-//     record that is there.
+//     16,384 offsets, a bitmap of 2 KiB for those of which some are missing so
+//     far, and another for those that rows of window and late name; a ledger takes
+//     a hundred bytes an epoch and a log that it advanced, and three hundred a file.
+//     At level values a row of one epoch takes a hundred bytes more. What is wrong
+//     is named one by one up to a bound for each kind.
 //  3. Counts of offsets are exact. Typed rows are compared as multisets by
 //     128-bit sums of keyed hashes, so a wrong row passes with a chance of
-//     2^-128 for each run's random key.
-//  4. What cannot be read is an error or a Problem, never passed over.
+//     2^-128 for each run's random key. Raw bytes are compared by record.Digest,
+//     a sum of 64-bit hashes: no accident passes, and somebody who sets out to
+//     forge it is found at level bytes.
+//  4. What cannot be read is an error or a Finding, never passed over. Damage of
+//     what is audited, checkpoints included, is a Finding.
+//  5. Nothing is exact by itself: without checkpoints, or tips of every gateway,
+//     nothing says what has to be there.
 //
-// It shares no code with the writers of what it reads. Run may be called from
-// many goroutines.
+// It uses the code of formats, and none that makes rows or writes files: edge/record
+// (Opening, Digest), edge/seglog for reading a gateway's log, edge/tips, engine/ledger,
+// engine/checkpoint for HEAD and manifests, engine/state for the entries of a state
+// object, engine/table for names and types, engine/parquetfile, which shares no code
+// with what writes the files. At level values the caller passes in a Decoder, which is
+// the code that made the rows: it finds what changed since, not what was decoded
+// wrongly from the start. Run may be called from many goroutines.
 package audit
 
 import (

@@ -64,6 +64,11 @@ func freeAddress(t *testing.T) string {
 // traffic gives simulated lines.
 func traffic(t *testing.T, n int) string {
 	t.Helper()
+	return simulate(t, n)
+}
+
+func simulate(t testing.TB, n int) string {
+	t.Helper()
 	h, err := aissim.New(aissim.Config{Seed: 3, Start: 1_767_225_600_000_000, Ships: 200, Tag: aissim.TagMillis, Noise: 0.01, LostFragments: 0.05, Unique: true})
 	if err != nil {
 		t.Fatal(err)
