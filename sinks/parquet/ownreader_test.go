@@ -92,17 +92,16 @@ func ownDigests(t *testing.T, name table.Name, files []string) map[string]string
 		sorted = "next_offset"
 	}
 	order := make([]int, len(all[sorted]))
+	offsets, rows := make([]int64, len(order)), make([]int64, len(order))
 	for i := range order {
 		order[i] = i
-	}
-	number := func(c string, i int) (n int64) {
-		if len(all[c]) > 0 {
-			_, _ = fmt.Sscan(all[c][i], &n)
+		offsets[i], _ = strconv.ParseInt(all[sorted][i], 10, 64)
+		if of := all["_row"]; len(of) > 0 { // a table without it has one row a record
+			rows[i], _ = strconv.ParseInt(of[i], 10, 64)
 		}
-		return n
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(number(sorted, a), number(sorted, b)), cmp.Compare(number("_row", a), number("_row", b)))
+		return cmp.Or(cmp.Compare(offsets[a], offsets[b]), cmp.Compare(rows[a], rows[b]))
 	})
 	digests := make(map[string]string)
 	for _, c := range Schema(name) {
