@@ -128,7 +128,7 @@ func (s *contentSink) Published(_ context.Context, _ stream.TaskID, upTo stream.
 	all := maps.Clone(s.visible)
 	s.mu.Unlock()
 	for _, target := range slices.Sorted(maps.Keys(all)) {
-		epoch, err := strconv.Atoi(strings.Trim(target, "visible/ab"))
+		epoch, err := strconv.Atoi(strings.Trim(target, "visble/a"))
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ var (
 	ErrDamaged = errors.New("damaged Parquet file")
 	// ErrUnsupported says that a file may be in order and is beyond what this
 	// package reads.
-	ErrUnsupported = errors.New("Parquet file that cannot be read here")
+	ErrUnsupported = errors.New("unsupported Parquet file")
 )
 
 func damaged(format string, args ...any) error {

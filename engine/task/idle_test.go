@@ -17,7 +17,7 @@ import (
 
 // idle runs a task over one block and then nothing, and calls then once the
 // epoch is committed; it returns why the task ended, and how long after that.
-func idle(t *testing.T, cfg Config, then func()) (error, time.Duration) {
+func idle(t *testing.T, cfg Config, then func()) (time.Duration, error) {
 	t.Helper()
 	committed := make(chan struct{})
 	cfg.EpochInterval = time.Second
@@ -30,7 +30,8 @@ func idle(t *testing.T, cfg Config, then func()) (error, time.Duration) {
 	synctest.Wait() // published too, or waiting to be tried again
 	then()
 	since := time.Now()
-	return <-ended, time.Since(since)
+	err := <-ended
+	return time.Since(since), err
 }
 
 // TestPublishingThatFailsEndsAnIdleTask: at once, not with the next block.
@@ -39,7 +40,7 @@ func TestPublishingThatFailsEndsAnIdleTask(t *testing.T) {
 		r := newRig(t)
 		r.land(t, "g", capturedLog(t, 1, 1, 3).blocks...)
 		r.sink.failing = errors.New("no space left")
-		err, took := idle(t, r.config(new(Counters)), func() {})
+		took, err := idle(t, r.config(new(Counters)), func() {})
 		if err == nil || !strings.Contains(err.Error(), "no space left") {
 			t.Errorf("ended with %v", err)
 		}
@@ -95,7 +96,7 @@ func TestIdleTaskLooksAtHead(t *testing.T) {
 				var first []byte
 				cfg := r.config(new(Counters))
 				cfg.Claimed = func(Status, func() checkpoint.Stats) { first, _ = headOf(t, r.store) }
-				err, took := idle(t, cfg, func() { test.then(t, r, first) })
+				took, err := idle(t, cfg, func() { test.then(t, r, first) })
 				if !errors.Is(err, test.want) {
 					t.Errorf("ended with %v, want %v", err, test.want)
 				}
@@ -118,7 +119,7 @@ func TestUnreadableHeadStopsNothing(t *testing.T) {
 		unreadable := &unreadableStore{Store: store}
 		r.store = unreadable
 		r.land(t, "g", capturedLog(t, 1, 1, 3).blocks...)
-		err, took := idle(t, r.config(new(Counters)), func() { unreadable.refuse.Store(true) })
+		took, err := idle(t, r.config(new(Counters)), func() { unreadable.refuse.Store(true) })
 		if err != nil || took < 59*time.Minute { // idle's own end
 			t.Errorf("ended with %v after %v", err, took)
 		}
