@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/pulse"
 	"landfall/engine/ledger"
 	"landfall/engine/stream"
@@ -124,7 +125,7 @@ func (c Config) withDefaults() Config {
 		c.PublishBacklog = 2
 	}
 	if c.FoldEntries == 0 {
-		c.FoldEntries = ledger.FoldEntries
+		c.FoldEntries = uint64(failpoint.Often(ledger.FoldEntries, 8))
 	}
 	if c.Attempts == 0 {
 		c.Attempts = 5

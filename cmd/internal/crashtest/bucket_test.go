@@ -128,7 +128,9 @@ func bucketPlan(rng *rand.Rand) []life {
 	own, _ := points(roleEngine)
 	var plan []life
 	for _, name := range own {
-		plan = append(plan, life{point: name, count: 1 + rng.IntN(2)})
+		if !needsDamage(name) { // what lies in an upload cannot be changed
+			plan = append(plan, life{point: name, count: 1 + rng.IntN(2)})
+		}
 	}
 	for range 4 {
 		plan = append(plan, life{after: between(rng, 100*time.Millisecond, 2*time.Second)})

@@ -47,6 +47,7 @@ func points(role string) (own, also []string) {
 			if role == roleEdge {
 				own = append(own, name)
 			}
+		case "repair": // of a command of its own
 		default:
 			if role == roleEngine {
 				own = append(own, name)
@@ -94,9 +95,15 @@ func maxCount(name string) int {
 		return 6
 	case "claim", "collect":
 		return 2
+	case "remake", "ledger":
+		return 1
 	}
 	return 4
 }
+
+// needsDamage tells whether a failpoint is reached only over a staged file that
+// changed after its epoch was committed.
+func needsDamage(point string) bool { return strings.HasPrefix(point, "remake.") }
 
 // pair is a kill at a failpoint and one of the recovery after it.
 func pair(rng *rand.Rand, name string, all []string) []life {

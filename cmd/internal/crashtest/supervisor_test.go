@@ -42,6 +42,7 @@ type supervisor struct {
 	toppedUp int
 	missed   int         // failpoints not reached, in a row
 	inFlight func() bool // something sent is not visible yet
+	damage   func()      // changes every staged file; nil: there are none
 
 	stop     chan struct{} // closed by the test: SIGTERM the last life
 	planDone chan struct{} // closed when the plan is carried out
@@ -109,6 +110,17 @@ func (s *supervisor) topUp() bool {
 
 // live carries out one life and tells whether its failpoint was missed.
 func (s *supervisor) live(l life, number int) (again bool, err error) {
+	if needsDamage(l.point) && s.damage != nil {
+		before := life{point: "c4.after-swap", count: 1, second: l.second} // an epoch is committed, and nothing of it visible
+		p, err := s.armed(before, number)
+		if err == nil && p.killed() {
+			_, err = s.died(p, before, number)
+		}
+		if err != nil {
+			return false, err
+		}
+		s.damage()
+	}
 	p, err := s.armed(l, number)
 	if err != nil {
 		return false, err
