@@ -28,7 +28,7 @@ var errInexact = errors.New("the lake is not exact; see the result")
 func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Proves that a lake holds every captured record exactly once", Args: cli.NoArgs,
 		Long: "Counts, for each log, the offsets recorded, rejected, given up, missing and doubled, up to where the checkpoints say that it was taken.\n" +
-			"Levels, each with all of the one before: offsets counts; files holds the lake against the ledger (every file, none besides, and the digest of\n" +
+			"Levels, each with all of the one before: offsets counts; files compares the lake with the ledger (every file, none besides, and the digest of\n" +
 			"the records that each gateway captured); bytes compares the SHA-256 of every file; values decodes every record again and compares the typed rows.\n" +
 			"With --kafka the topics of the Kafka sink are counted too, as readers of committed messages see them, and compared with the lake.\n" +
 			"Exit 0: exact at the level that is printed, with the tables loss and conflict empty. Exit 65: not exact."}
