@@ -122,3 +122,19 @@ func TestUnfinishedInputIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// TestStrayInAnEpochThatIsNotPublishedYet is found all the same, and the epoch is
+// said not to be checked.
+func TestStrayInAnEpochThatIsNotPublishedYet(t *testing.T) {
+	dir, staged := writeLake(t, twoLogs()...)
+	hidden := staged[2][0]
+	move(t, filepath.Join(dir, hidden.Target), filepath.Join(dir, hidden.Name))
+	store := head(t, 3, staged, false)
+	r := runAudit(t, Config{Lake: dir, Checkpoints: store})
+	if !r.Exact || !strings.Contains(strings.Join(r.NotChecked, "\n"), "1 epochs of task test-0000 that are not wholly published yet") {
+		t.Errorf("exact %v, %s%q", r.Exact, listFindings(r), r.NotChecked)
+	}
+	name := filepath.Join(dir, staged[2][1].Target)
+	copyFile(t, name, strings.Replace(name, "-0.parquet", "-7.parquet", 1))
+	wantFinding(t, runAudit(t, Config{Lake: dir, Checkpoints: store}), Finding{Kind: KindFileStray, Epoch: 3})
+}

@@ -23,6 +23,7 @@ type groupLog struct {
 	claim       *claim
 	from, to    uint64 // offsets that rows may name
 	sum         record.Digest
+	records     uint64 // that are in sum
 	lost        record.Digest
 	lostUnknown bool // a row of loss has no digest
 	outside     uint64
@@ -95,6 +96,8 @@ func (a *audit) end() {
 		g := l.inGroup
 		if a.group.entry != nil {
 			a.endLog(l, g)
+		} else {
+			l.unsummed += g.records // nothing says what their digest is
 		}
 		l.inGroup = nil
 	}

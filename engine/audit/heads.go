@@ -78,7 +78,6 @@ type taskState struct {
 	pending  int                  // epochs beyond it
 	final    bool                 // its landing log has ended and is wholly published
 	read     bool                 // its files were
-	logless  bool                 // its ledger names no log
 	byState  bool                 // the state says how far logs came of which the ledger does not
 	// ledgered says that entries are what the task published, from the first
 	// epoch of entries on; without it nothing says which files those are.

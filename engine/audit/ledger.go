@@ -85,9 +85,7 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 	t.ledgered = true
 	slices.Reverse(t.entries)
 	w.check()
-	t.logless = !slices.ContainsFunc(t.entries, func(e entry) bool { return len(e.claims) > 0 })
-	t.logless = t.logless && !t.since
-	t.byState = t.logless || len(t.entries) > 0 && t.entries[0].blank()
+	t.byState = len(t.entries) > 0 && t.entries[0].blank()
 	return nil
 }
 
@@ -109,7 +107,10 @@ func (w *walk) take(one *ledger.Walked) {
 			Detail: fmt.Sprintf("the newest entry of the ledger of %s is of epoch %s, the manifest of epoch %s", t.name, one.Epoch, t.manifest.Epoch)})
 	}
 	if one.Kind == ledger.KindEpoch && one.Epoch > t.upTo {
-		return // not wholly published yet
+		for i := range one.Files { // not wholly published yet
+			w.unjudged[one.Files[i].Name] = true
+		}
+		return
 	}
 	e := entry{number: one.Number, kind: one.Kind, epoch: one.Epoch, schema: one.Schema, decoder: w.shared(one.Decoder)}
 	_, _ = hex.Decode(e.sha256[:], []byte(one.SHA256))
@@ -254,6 +255,9 @@ func (t *taskState) entryOf(epoch stream.Epoch) (int, bool) {
 	})
 	if !found {
 		return 0, false
+	}
+	if t.entries[i].kind == ledger.KindAdopted {
+		return i, true
 	}
 	for i > 0 && t.entries[i-1].epoch == epoch {
 		i--

@@ -77,7 +77,7 @@ func (a *audit) readTask(ctx context.Context, t *taskState, files []lakeFile) er
 				break
 			}
 		}
-		if ok && !t.logless {
+		if ok {
 			through(i)
 			a.begin(t, &t.entries[i])
 			at = i + 1
@@ -90,9 +90,7 @@ func (a *audit) readTask(ctx context.Context, t *taskState, files []lakeFile) er
 		a.end()
 		files = files[n:]
 	}
-	if !t.logless {
-		through(len(t.entries))
-	}
+	through(len(t.entries))
 	return nil
 }
 
@@ -325,7 +323,9 @@ func (a *audit) digested(l *logState, offset uint64, raw []byte) {
 	}
 	term := l.digester.Record(record.Offset(offset), raw)
 	l.sum += term
-	a.join(l).sum += term
+	g := a.join(l)
+	g.sum += term
+	g.records++
 	for _, m := range l.marks {
 		if offset < m.end {
 			m.sum += term

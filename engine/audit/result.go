@@ -220,6 +220,11 @@ func (a *audit) notChecked() {
 	if a.level.reaches(LevelValues) {
 		r.NotChecked = append(r.NotChecked, append(a.undecodedWords(), a.Decode.Underived())...)
 	}
+	for _, t := range r.Tasks {
+		if t.Pending > 0 {
+			r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d epochs of task %s that are not wholly published yet", t.Pending, t.Task))
+		}
+	}
 	unsummed, logs := uint64(0), 0
 	for _, l := range a.logs {
 		if l.unsummed > 0 {
