@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
@@ -47,42 +49,85 @@ func soak() bool { return os.Getenv("LANDFALL_SOAK") == "1" }
 
 // beginnings are the worlds in which the faulty run starts.
 var beginnings = map[string]func(t *testing.T) *world{
-	"fresh": func(t *testing.T) *world { return newWorld(t) },
-	// Committed once and not published, with an epoch begun beside it.
-	"interrupted": func(t *testing.T) *world {
-		w, script := newWorld(t), &faultobject.Script{}
-		script.After = func(c faultobject.Call) {
-			if c.Op == "Swap" && c.N > 10 {
-				script.Fail(c.N+1, faultobject.CrashBefore)
+	"fresh":       func(t *testing.T) *world { return newWorld(t) },
+	"interrupted": interrupted,
+	// The same, and a byte of one of its staged files changed meanwhile.
+	"damaged": func(t *testing.T) *world {
+		w := interrupted(t)
+		staged, err := w.files.List(t.Context(), "_staging/"+toyTask.String()+"/")
+		if err != nil || len(staged) == 0 {
+			t.Fatal(staged, err)
+		}
+		for _, name := range staged {
+			if strings.HasSuffix(name, "-1") {
+				w.damage(t, "/lake/"+name)
 			}
 		}
-		err := w.run(faultobject.Store(w.store, script), faultobject.Files(w.files, script))
-		if err == nil || !script.Crashed() {
-			t.Fatalf("was not interrupted: %v", err)
-		}
-		w.restart(t)
 		return w
 	},
-	// Committed twice while publishing of the first hung.
-	"lagging": func(t *testing.T) *world {
-		w := newWorld(t)
-		hung := hangingFiles{w.files, make(chan struct{})}
-		toy, err := w.claim(w.store, hung)
-		for range 2 {
-			if err == nil {
-				_, err = toy.epoch()
-			}
+	"lagging": lagging,
+}
+
+// interrupted is a world in which an epoch is committed and not published, with
+// another one begun beside it.
+func interrupted(t *testing.T) *world {
+	w, script := newWorld(t), &faultobject.Script{}
+	script.After = func(c faultobject.Call) {
+		if c.Op == "Swap" && c.N > 10 {
+			script.Fail(c.N+1, faultobject.CrashBefore)
 		}
-		if err != nil {
-			t.Fatal(err)
+	}
+	err := w.run(faultobject.Store(w.store, script), faultobject.Files(w.files, script))
+	if err == nil || !script.Crashed() {
+		t.Fatalf("was not interrupted: %v", err)
+	}
+	w.restart(t)
+	return w
+}
+
+// damage changes a byte of a file, durably, as a disk would.
+func (w *world) damage(t *testing.T, path string) {
+	t.Helper()
+	data, err := durable.ReadFile(w.fsys, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := w.fsys.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.fsys.Create(path)
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close(), w.fsys.SyncDir(filepath.Dir(path)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lagging is a world in which two epochs were committed while publishing of the
+// first hung.
+func lagging(t *testing.T) *world {
+	w := newWorld(t)
+	hung := hangingFiles{w.files, make(chan struct{})}
+	toy, err := w.claim(w.store, hung)
+	for range 2 {
+		if err == nil {
+			_, err = toy.epoch()
 		}
-		close(hung.release)
-		if err := toy.close(); !errors.Is(err, stream.ErrFenced) {
-			t.Fatalf("closed with %v", err)
-		}
-		w.restart(t)
-		return w
-	},
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(hung.release)
+	if err := toy.close(); !errors.Is(err, stream.ErrFenced) {
+		t.Fatalf("closed with %v", err)
+	}
+	w.restart(t)
+	return w
 }
 
 // hangingFiles publish nothing: they wait, then say that all is over.

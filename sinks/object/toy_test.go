@@ -61,6 +61,11 @@ func (s *toySink) Verify(ctx context.Context, staged []stream.Staged) error {
 	return nil
 }
 
+// Replace implements stream.Replacer.
+func (s *toySink) Replace(ctx context.Context, staged stream.Staged, damaged string) error {
+	return s.files.Replace(ctx, staged, damaged)
+}
+
 func (s *toySink) Collect(ctx context.Context, task stream.TaskID, keep map[string]bool, alive func() error) error {
 	folder := "_staging/" + task.String() + "/"
 	names, err := s.files.List(ctx, folder)
@@ -231,7 +236,7 @@ func (w *world) claim(store checkpoint.Store, files object.Files) (*toy, error) 
 	c, err := checkpoint.Claim(context.Background(), checkpoint.Config{
 		Store: store, Sinks: []stream.Sink{&toySink{files}}, Task: toyTask, Partitions: 1, Schema: 1,
 		Params: map[string]string{"gateway": "toy"}, Release: w.release,
-		PublishBacklog: w.backlog, FoldEntries: toyFold, Attempts: 3, Backoff: time.Nanosecond,
+		Remake: toyRemake, PublishBacklog: w.backlog, FoldEntries: toyFold, Attempts: 3, Backoff: time.Nanosecond,
 	})
 	if err != nil {
 		return nil, err
@@ -260,6 +265,33 @@ func (w *world) release(_ context.Context, below stream.Position) error {
 
 func (t *toy) close() error { return t.c.Close(context.Background()) }
 
+// toyRows takes records: rows out of the records and of the state, which goes on.
+func toyRows(count *state.Table[int, int], from, to int64) table.Batch {
+	var batch table.Batch
+	for i := from; i < to; i++ {
+		n, _ := count.Get(int(i % toyKeys))
+		count.Put(int(i%toyKeys), n+1)
+		row := table.RecordRow{Raw: fmt.Appendf(nil, "record %d, %d of its key before", i, n)}
+		row.Offset = record.Offset(i)
+		batch.Records = append(batch.Records, row)
+	}
+	return batch
+}
+
+// toyRemake makes an epoch again.
+func toyRemake(_ context.Context, r checkpoint.Remaking) error {
+	st := state.New()
+	count, err := state.Register(st, "count", counts{})
+	if err == nil {
+		err = st.Restore(r.State)
+	}
+	if err != nil {
+		return err
+	}
+	batch := toyRows(count, r.From.Offset, r.To.Offset)
+	return r.Stage.Write(&batch)
+}
+
 // epoch does one epoch; false at the end of the landing log.
 func (t *toy) epoch() (bool, error) {
 	if t.next >= toyRecords {
@@ -269,15 +301,8 @@ func (t *toy) epoch() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var batch table.Batch
-	for range toyEpoch {
-		n, _ := t.count.Get(int(t.next % toyKeys))
-		t.count.Put(int(t.next%toyKeys), n+1)
-		row := table.RecordRow{Raw: fmt.Appendf(nil, "record %d, %d of its key before", t.next, n)}
-		row.Offset = record.Offset(t.next)
-		batch.Records = append(batch.Records, row)
-		t.next++
-	}
+	batch := toyRows(t.count, t.next, t.next+toyEpoch)
+	t.next += toyEpoch
 	if err := stages[0].Write(&batch); err != nil {
 		return false, err
 	}
