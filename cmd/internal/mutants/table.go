@@ -268,7 +268,7 @@ func ledgerMutants() []mutant {
 func remakeMutants() []mutant {
 	checkpoint, task := []string{"./engine/checkpoint"}, []string{"-run", "Idle|Damage|Unreadable", "./engine/task"}
 	return []mutant{
-		{"what is published is read back", "engine/checkpoint/publish.go",
+		{"an epoch is read back before it is released", "engine/checkpoint/publish.go",
 			"err := sink.Verify(ctx, []stream.Staged{one})", "err := ctx.Err()", checkpoint},
 		{"damage is no answer to try again", "engine/checkpoint/settled.go",
 			"stream.ErrContent, stream.ErrDamaged, ErrVersion,", "stream.ErrContent, ErrVersion,", checkpoint},
