@@ -13,7 +13,7 @@
 //     moves by compare-and-swap alone, and its bytes never recur: they hold a
 //     random claim id and a claim never uses an epoch twice.
 //  2. What a manifest names is durable before HEAD names the manifest: staged
-//     files, state objects, the manifest itself.
+//     files, state objects, the ledger entry, the manifest itself.
 //  3. Bytes once sent are frozen. A call whose answer was lost is resolved by
 //     reading: mine is success, unchanged is the same bytes again, anything
 //     else is ErrFenced.
@@ -36,6 +36,7 @@
 //     again from the landing log, or the task stops. History never changes.
 //
 // A Committer belongs to one goroutine, its task's; it owns one more, which
-// publishes and releases beside the next epoch and is joined by Close. Stats,
-// Failed and Err may be called from any goroutine.
+// publishes, reads back, makes damaged epochs again, releases and folds beside the
+// next epoch, and is joined by Close. Stats, Context, Failed and Err may be called
+// from any goroutine.
 package checkpoint

@@ -21,6 +21,9 @@ import (
 	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/task"
+	"landfall/sinks/object/s3"
+	"landfall/sinks/object/s3/s3test"
+	"landfall/sinks/parquet"
 )
 
 // recording is a file with traffic of every kind: AIS from two receivers, and
@@ -186,5 +189,73 @@ func TestDamageWithoutALandingLogStopsTheTask(t *testing.T) {
 		if strings.Contains(name, "-"+stream.Epoch(2).Padded()+"-") {
 			t.Errorf("%s is visible", name)
 		}
+	}
+}
+
+// TestDamageInABucketIsMadeAgain: what lies staged there cannot be read, so the
+// damage is found when the published object is read back, and its place is taken.
+func TestDamageInABucketIsMadeAgain(t *testing.T) {
+	path := recording(t)
+	good := newLake(t)
+	if err := good.take(t, path, good.sink, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	server := s3test.Start(t)
+	store, err := s3.OpenStore(t.Context(), s3test.Config(server.URL), s3test.At("remade/_checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := s3.OpenLake(t.Context(), s3test.Config(server.URL), s3test.At("remade"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := parquet.New(parquet.Config{Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lake{dir: t.TempDir(), store: store, sink: sink}
+	if err := l.take(t, path, stopping{sink, 2}, io.Discard); !errors.Is(err, stream.ErrFenced) {
+		t.Fatalf("was not stopped: %v", err)
+	}
+	tasks, err := checkpoint.Tasks(t.Context(), store)
+	if err != nil || len(tasks) != 1 {
+		t.Fatal(tasks, err)
+	}
+	m, err := checkpoint.Load(t.Context(), store, tasks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for _, p := range m.Pending() {
+		for _, s := range p.Staged {
+			if there, err := files.Exists(t.Context(), s.Name); err != nil {
+				t.Fatal(err)
+			} else if there {
+				server.ChangeStaged(t, s.Name, func(b []byte) []byte { b[len(b)/3] ^= 4; return b })
+				changed++
+			}
+		}
+	}
+	var said strings.Builder
+	if err := l.take(t, path, sink, &said); err != nil || changed < 3 || !strings.Contains(said.String(), "made again with the same hash") {
+		t.Errorf("%d files changed, %v\n%s", changed, err, said.String())
+	}
+	var got []string
+	for _, name := range good.files(t) {
+		f, err := files.Open(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := sha256.New()
+		if _, err := io.Copy(h, io.NewSectionReader(f, 0, f.Size())); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %x", name, h.Sum(nil)))
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := good.hashes(t); !slices.Equal(got, want) {
+		t.Errorf("the lake is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

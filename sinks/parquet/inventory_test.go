@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
+	"landfall/sinks/object/s3/s3test"
 )
 
 // TestInventory: the files of one task up to an epoch, each hashed as it is, and
@@ -80,5 +82,45 @@ func TestInventory(t *testing.T) {
 	cancel()
 	if err := sink.Published(ended, task, 2, func(stream.Staged) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+// TestInventoryOfABucket: the same where published files are objects.
+func TestInventoryOfABucket(t *testing.T) {
+	w := &faultBucket{server: s3test.Start(t), prefix: "inventory"}
+	files := w.direct(t)
+	task := stream.TaskID{Landing: "land"}
+	want := map[string]string{}
+	for epoch := range stream.Epoch(3) {
+		data := fmt.Sprint("epoch ", epoch+1)
+		sum := sha256.Sum256([]byte(data))
+		staged := stream.Staged{
+			Sink: Name, Table: "record", Name: fmt.Sprintf("_staging/%s/c/%s", task, (epoch + 1).Padded()), SHA256: hex.EncodeToString(sum[:]),
+			Target: fmt.Sprintf("record/dt=2026-01-01/%s-%s-0.parquet", task, (epoch + 1).Padded()), Bytes: int64(len(data)),
+		}
+		f, err := files.Create(t.Context(), staged.Name, staged.Target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write([]byte(data))
+		if err = errors.Join(err, f.Sync()); err != nil {
+			t.Fatal(err)
+		}
+		f.Place(&staged)
+		if err := errors.Join(f.Close(), files.Publish(t.Context(), staged)); err != nil {
+			t.Fatal(err)
+		}
+		if epoch+1 <= 2 {
+			want[staged.Target] = staged.SHA256
+		}
+	}
+	sink, err := New(Config{Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	err = sink.Published(t.Context(), task, 2, func(s stream.Staged) error { got[s.Target] = s.SHA256; return nil })
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v\n%v\nwant\n%v", err, got, want)
 	}
 }
