@@ -21,7 +21,7 @@ type Remaking struct {
 	From  stream.Position // where it began
 	To    stream.Position // where it ended
 	Final bool            // the landing log ended with it
-	// State gives the objects that restore keyed state at From, as
+	// State returns the objects that restore keyed state at From, as
 	// Committer.State does.
 	State iter.Seq2[[]byte, error]
 	// Stage takes the rows. It is sealed, or abandoned, by the caller.
