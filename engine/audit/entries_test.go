@@ -90,6 +90,31 @@ func TestAFileIsAsItWasPublished(t *testing.T) {
 	}
 }
 
+// TestFooterOfAnotherEpoch is found where size, rows and hash are those of the
+// ledger.
+func TestFooterOfAnotherEpoch(t *testing.T) {
+	w, _ := ledgered(t, nil, nil)
+	entries := ledgerOf(t, w.files, claimsOf(fleet()))
+	of := func(e int) *ledger.File {
+		i := slices.IndexFunc(entries[e].Files, func(f ledger.File) bool { return f.Table == string(table.Window) })
+		return &entries[e].Files[i]
+	}
+	a, b := of(0), of(1)
+	a.Name, b.Name = b.Name, a.Name
+	*a, *b = *b, *a
+	one, other := w.path(a.Name), w.path(b.Name)
+	move(t, one, one+".x")
+	move(t, other, one)
+	move(t, one+".x", other)
+	store := openStore(t, t.TempDir())
+	writeHeadAt(t, store, entries)
+	r := runAudit(t, Config{Lake: w.dir, Checkpoints: store, Level: LevelBytes})
+	wantFinding(t, r, Finding{Kind: KindFile, Table: table.Window, Epoch: 1})
+	if !strings.Contains(listFindings(r), "says in its footer that its landfall.epoch is") || len(r.Findings) != 2 {
+		t.Errorf("%s", listFindings(r))
+	}
+}
+
 // TestRowsOfTableLog agree with the ledger in every column that it has.
 func TestRowsOfTableLog(t *testing.T) {
 	for name, change := range map[string]func(r *table.LogRow){

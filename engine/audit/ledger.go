@@ -78,10 +78,6 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 		}
 		w.take(&one)
 	}
-	if since != nil && !t.since && !w.cut {
-		a.find(Finding{Kind: KindSince, Task: t.name, File: ledger.Folder(t.name),
-			Detail: fmt.Sprintf("the ledger of task %s ends before entry %d, which the earlier audit read", t.name, since.Ledger.Number)})
-	}
 	t.ledgered = true
 	slices.Reverse(t.entries)
 	w.check()

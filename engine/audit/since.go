@@ -31,8 +31,12 @@ func (a *audit) checkSince() {
 	for i := range a.Since.Tasks {
 		t := &a.Since.Tasks[i]
 		any = any || t.Ledger != nil
-		if a.tasks[t.Task] == nil {
+		switch now := a.tasks[t.Task]; {
+		case now == nil:
 			a.find(Finding{Kind: KindSince, Task: t.Task, Detail: fmt.Sprintf("the earlier audit read task %s, and there is none of this name", t.Task)})
+		case t.Ledger != nil && !now.since:
+			a.find(Finding{Kind: KindSince, Task: t.Task,
+				Detail: fmt.Sprintf("the ledger of task %s does not lead back to entry %d, which the earlier audit read", t.Task, t.Ledger.Number)})
 		}
 	}
 	if !any {

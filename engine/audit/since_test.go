@@ -105,6 +105,10 @@ func TestSinceFinds(t *testing.T) {
 			g.publish(5)
 		}, Finding{Kind: KindSince, Task: "test-0000"}},
 		{"an earlier time of the lake", func(g *growing) { g.publish(2) }, Finding{Kind: KindSince, Task: "test-0000"}},
+		{"a task that begins again", func(g *growing) {
+			g.store = openStore(g.t, g.t.TempDir())
+			writeHead(g.t, g.store, checkpoint.Manifest{})
+		}, Finding{Kind: KindSince, Task: "test-0000"}},
 		{"another task", func(g *growing) { g.early.Tasks[0].Task = "test-0001" }, Finding{Kind: KindSince, Task: "test-0001"}},
 		{"an audit that was not exact", func(g *growing) { g.early.Exact = false }, Finding{Kind: KindSince}},
 		{"an audit without a ledger", func(g *growing) { g.early.Tasks[0].Ledger = nil }, Finding{Kind: KindSince}},

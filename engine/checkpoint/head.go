@@ -57,6 +57,13 @@ func stateName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) str
 	return fmt.Sprintf("%s/state/%s-%s-0.state", task, epoch.Padded(), claim)
 }
 
+// isManifestName tells a name that may be that of a manifest of a task from what a
+// damaged HEAD says, which a store may not even look for.
+func isManifestName(task stream.TaskID, name string) bool {
+	rest, ok := strings.CutPrefix(name, task.String()+"/manifest/")
+	return ok && strings.Trim(rest, "0123456789abcdefghijklmnopqrstuvwxyz.-") == ""
+}
+
 // cursor is what HEAD said when it was read: absent when data is nil.
 type cursor struct {
 	data     []byte // HEAD's bytes
@@ -95,6 +102,9 @@ func load(ctx context.Context, store Store, task stream.TaskID, settle bool) (cu
 		head, err := DecodeHead(at.data)
 		if err != nil {
 			return cursor{}, fmt.Errorf("task %s: %w", task, err)
+		}
+		if !isManifestName(task, head.Manifest) {
+			return cursor{}, fmt.Errorf("%w: HEAD of %s names %q", ErrCorrupt, task, head.Manifest)
 		}
 		data, _, err := store.Read(ctx, head.Manifest)
 		if errors.Is(err, ErrNotExist) && !bytes.Equal(before.data, at.data) {
