@@ -67,8 +67,9 @@ func names(damaged []*stream.DamagedError, output stream.Staged) bool {
 //     that no manifest names, collected by the next claim; what the manifest
 //     names lies beside them as it was.
 //  3. compare: an output with another hash than the manifest's is never used.
-//  4. put each in the place of the damaged one, where that is visible already:
-//     it is there or not; the next claim publishes and reads back again.
+//  4. while HEAD is this claim's, put each in the place of the damaged one, where
+//     that is visible already: it is there or not; the next claim publishes and
+//     reads back again.
 //
 // Nothing in the manifests or the ledger changes: they named the right bytes
 // from the beginning. Errors: stream.ErrDamaged when the output cannot be made
@@ -163,6 +164,11 @@ func (c *Committer) replace(ctx context.Context, sink stream.Sink, mine []stream
 			return nil, fmt.Errorf("%s is not an output of the epoch: %w", d.Staged.Target, stream.ErrDamaged)
 		}
 		mine[i].Name, mine[i].Parts = remade[r].Name, remade[r].Parts
+		// What another claim has found and put there meanwhile is not this one's to
+		// change.
+		if err := c.retry.do(ctx, func() error { return c.alive(ctx) }); err != nil {
+			return nil, err
+		}
 		failpoint.Hit("remake.before-replace")
 		if k, ok := sink.(stream.Replacer); ok {
 			if err := c.retry.do(ctx, func() error { return k.Replace(ctx, mine[i], d.SHA256) }); err != nil {

@@ -303,6 +303,39 @@ func TestRemakingIsFenced(t *testing.T) {
 	}
 }
 
+// TestFencedClaimReplacesNothing: it has made the right bytes, and another claim
+// has come meanwhile, which may have put something else there on purpose.
+func TestFencedClaimReplacesNothing(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	s.shows = func(target string) {
+		if target == "visible/1b" {
+			s.damage("visible/1b")
+		}
+	}
+	s.replaced = func() { t.Error("replaced") }
+	cfg := contentConfig(store, s, r)
+	cfg.Remake = func(ctx context.Context, again Remaking) error {
+		moved := manifestAt(t, store, 1)
+		moved.Claim = claimA
+		data := encoded(t, moved)
+		name := manifestName(cfg.Task, 1, claimA)
+		store.replace(name, data)
+		head, err := Head{Format: Format, Manifest: name, SHA256: hash(data), Claim: claimA, Epoch: 1}.Encode()
+		if err != nil {
+			return err
+		}
+		store.replace("l-0000/HEAD", head)
+		return r.remake(ctx, again)
+	}
+	c := claim(t, cfg)
+	if err := commitContent(t, c, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("closed with %v", err)
+	}
+}
+
 // TestNothingIsReleasedBeforeItIsReadBack: nor when reading back does not work.
 func TestNothingIsReleasedBeforeItIsReadBack(t *testing.T) {
 	store, s := newMemory(), newContentSink()

@@ -282,6 +282,8 @@ func remakeMutants() []mutant {
 			"sink.Begin(c.cfg.Task, c.cfg.NewClaim(), epoch)", "sink.Begin(c.cfg.Task, c.claim, epoch)", checkpoint},
 		{"a damaged file that is visible is replaced", "engine/checkpoint/remake.go",
 			"func() error { return k.Replace(ctx, mine[i], d.SHA256) }", "func() error { _ = k; return ctx.Err() }", checkpoint},
+		{"a claim that is over replaces nothing", "engine/checkpoint/remake.go",
+			"func() error { return c.alive(ctx) }", "func() error { return ctx.Err() }", checkpoint},
 		{"an epoch that is made again ends like the first time", "engine/task/remake.go",
 			"	p.end(r.Epoch, r.Final, &batch)\n", "	p.end(r.Epoch, false, &batch)\n", task},
 		{"publishing that fails ends an idle task", "engine/task/task.go",
