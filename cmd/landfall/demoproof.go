@@ -36,13 +36,14 @@ func (d *demo) prove(ctx context.Context) error {
 	if err := cli.Table(d.out, rows); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprint(d.out, "\nThe audit of the lake, compared byte by byte with the logs on both gateways:\n\n")
+	_, _ = fmt.Fprint(d.out, "\nThe audit of the lake, each record decoded again and compared byte by byte with the logs on both gateways:\n\n")
 	store, err := object.OpenDir(durable.OS{}, d.path("lake", "_checkpoint"))
 	if err != nil {
 		return err
 	}
 	result, err := audit.Run(ctx, audit.Config{
 		Lake: d.path("lake"), Checkpoints: store, EdgeLogs: []string{d.path("north", "log"), d.path("pilot", "log")},
+		Level: audit.LevelValues, Decode: enginecli.NewDecoder(),
 	})
 	if err != nil {
 		return err

@@ -403,15 +403,7 @@ func (r *Result) WriteText(w io.Writer) error {
 func (r *Result) words() string {
 	var b strings.Builder
 	for _, l := range r.Logs {
-		if len(l.Where) > 0 {
-			fmt.Fprintf(&b, "missing in %.8s of %s: %s\n", l.Log, l.Gateway, strings.Join(l.Where, ", "))
-		}
-		if l.TypedWrong > 0 {
-			fmt.Fprintf(&b, "typed rows of %.8s of %s are not those that its records declare\n", l.Log, l.Gateway)
-		}
-		if l.Differing > 0 {
-			fmt.Fprintf(&b, "bytes of %.8s of %s differ from the edge's log\n", l.Log, l.Gateway)
-		} else if l.Compared > 0 {
+		if l.Compared > 0 && l.Differing == 0 {
 			fmt.Fprintf(&b, "bytes of %.8s of %s equal the edge's log at %d offsets\n", l.Log, l.Gateway, l.Compared)
 		}
 		switch l.Tail {
@@ -435,8 +427,12 @@ func (r *Result) words() string {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}
-	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "problem: %s\n", p)
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "problem: %s", f.Detail)
+		if f.File != "" && !strings.Contains(f.Detail, f.File) {
+			fmt.Fprintf(&b, " (%s)", f.File)
+		}
+		b.WriteString("\n")
 	}
 	if len(r.NotChecked) > 0 {
 		fmt.Fprintf(&b, "not checked: %s\n", strings.Join(r.NotChecked, "; "))
