@@ -441,9 +441,13 @@ func (r *Result) words() string {
 	if r.Level != "" {
 		at = fmt.Sprintf(" at level %s", r.Level)
 	}
-	if r.Exact {
+	since := slices.ContainsFunc(r.Logs, func(l Log) bool { return l.Since > 0 })
+	switch {
+	case r.Exact && since:
+		fmt.Fprintf(&b, "EXACT%s, since the earlier audit: every offset that came after it is there exactly once, with all its rows\n", at)
+	case r.Exact:
 		fmt.Fprintf(&b, "EXACT%s: every offset is there exactly once, with all its rows\n", at)
-	} else {
+	default:
 		fmt.Fprintf(&b, "NOT EXACT%s\n", at)
 	}
 	return b.String()

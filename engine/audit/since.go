@@ -56,7 +56,7 @@ func (a *audit) goOn() {
 			continue // it is read from its beginning
 		}
 		l := a.log(logKey{was.Gateway, was.Log})
-		l.base, l.end = was.Next, max(l.end, was.Next)
+		l.base, l.end, l.bounded = was.Next, max(l.end, was.Next), t.final
 		d, err := record.ParseDigest(was.Digest)
 		l.at, l.atDigest, l.atKnown = was.Next, d, was.Digest != "" && err == nil
 		l.sum = l.atDigest

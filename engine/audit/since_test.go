@@ -67,6 +67,11 @@ func TestSinceReadsWhatIsNew(t *testing.T) {
 	if !r.Exact || r.Files != len(g.files[3])+len(g.files[4]) || !strings.Contains(strings.Join(r.NotChecked, "\n"), "the earlier audit, which it read at level files") {
 		t.Fatalf("exact %v, %d files, %s%q", r.Exact, r.Files, listFindings(r), r.NotChecked)
 	}
+	var text strings.Builder
+	check(t, r.WriteText(&text))
+	if !strings.Contains(text.String(), "EXACT at level files, since the earlier audit: every offset that came after it") {
+		t.Errorf("%s", &text)
+	}
 	for i, l := range r.Logs {
 		w := whole.Logs[i]
 		if l.Log != w.Log || l.Captured != w.Captured || l.Next != w.Next || l.Digest != w.Digest || l.Closed != w.Closed || l.Previous != w.Previous || l.Recorded != w.Recorded-l.Since {
