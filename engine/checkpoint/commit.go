@@ -120,7 +120,10 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-swap")
 	c.moved(to)
-	c.enqueue(batch{epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest), before: from.manifest.Ledger, at: time.Now()})
+	c.enqueue(batch{
+		epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest),
+		before: from.manifest.Ledger, at: time.Now(),
+	})
 	return nil
 }
 

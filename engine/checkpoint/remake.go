@@ -75,7 +75,9 @@ func names(damaged []*stream.DamagedError, output stream.Staged) bool {
 // from the beginning. Errors: stream.ErrDamaged when the output cannot be made
 // again, ever, by this program; the landing log still holds what it was made of.
 // Anything else may pass.
-func (c *Committer) remake(ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged, damaged []*stream.DamagedError) ([]stream.Staged, error) {
+func (c *Committer) remake(
+	ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged, damaged []*stream.DamagedError,
+) ([]stream.Staged, error) {
 	c.count(func(s *Stats) { s.Damaged += uint64(len(damaged)) })
 	c.cfg.OnDamaged(len(damaged))
 	for _, d := range damaged {
@@ -99,7 +101,9 @@ func (c *Committer) remake(ctx context.Context, sink stream.Sink, epoch stream.E
 }
 
 // again is steps 1 to 3 of remake.
-func (c *Committer) again(ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged, damaged []*stream.DamagedError) ([]stream.Staged, error) {
+func (c *Committer) again(
+	ctx context.Context, sink stream.Sink, epoch stream.Epoch, mine []stream.Staged, damaged []*stream.DamagedError,
+) ([]stream.Staged, error) {
 	if c.cfg.Remake == nil {
 		return nil, fmt.Errorf("%w: nothing here makes rows", ErrGone)
 	}
@@ -155,7 +159,9 @@ func madeBy(m *Manifest) string {
 // replace is step 4 of remake. It returns the sink's outputs as they lie staged
 // now. A sink that publishes an epoch as a whole gets all of them from the new
 // ones: it may not have come to each that is damaged.
-func (c *Committer) replace(ctx context.Context, sink stream.Sink, mine []stream.Staged, damaged []*stream.DamagedError, remade []stream.Staged) ([]stream.Staged, error) {
+func (c *Committer) replace(
+	ctx context.Context, sink stream.Sink, mine []stream.Staged, damaged []*stream.DamagedError, remade []stream.Staged,
+) ([]stream.Staged, error) {
 	mine = slices.Clone(mine)
 	for _, d := range damaged {
 		i := slices.IndexFunc(mine, func(s stream.Staged) bool { return s.Target == d.Staged.Target })
