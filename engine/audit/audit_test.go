@@ -222,3 +222,15 @@ func (c cancelling) Open(ctx context.Context, name string) (File, error) {
 	c.cancel()
 	return c.directory.Open(context.WithoutCancel(ctx), name)
 }
+
+// TestRenamedGateway: the log before the first one under the new name is under the
+// old one.
+func TestRenamedGateway(t *testing.T) {
+	dir, _ := writeLake(t, epochOf("old", logID(1), record.LogID{}, 0, 0, 40), epochOf("new", logID(2), logID(1), 40, 0, 20))
+	r := runAudit(t, Config{Lake: dir})
+	if !r.Exact || len(r.Logs) != 2 || r.Logs[1].Gateway != "old" || !r.Logs[1].Closed {
+		t.Errorf("exact %v, %s%+v", r.Exact, listFindings(r), r.Logs)
+	}
+	dir, _ = writeLake(t, epochOf("old", logID(1), record.LogID{}, 0, 0, 30), epochOf("new", logID(2), logID(1), 40, 0, 20))
+	wantFinding(t, runAudit(t, Config{Lake: dir}), Finding{Kind: KindMissing, Gateway: "old", Log: logID(1).String(), Offsets: "30-39"})
+}

@@ -158,6 +158,10 @@ func (a *audit) beginValues(files []lakeFile) {
 	if !a.level.reaches(LevelValues) || len(files) == 0 {
 		return
 	}
+	if a.group.entry == nil {
+		a.undecoded["that is not known"]++ // or their records are not read
+		return
+	}
 	version := a.Decode.Version()
 	for i := range files {
 		x := files[i].expected

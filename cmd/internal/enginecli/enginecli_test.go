@@ -176,6 +176,19 @@ func TestFromAFileToAnExactLakeThroughBothDaemons(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &result); err != nil || code != 0 || !result.Exact || result.Logs[0].Tail != audit.TailProven {
 		t.Errorf("audit: exit %d, %v\n%s%s", code, err, out, errs)
 	}
+	code, said, errs := edge(t, "tips", "-c", edgeFile)
+	if code != 0 {
+		t.Errorf("tips: exit %d\n%s%s", code, said, errs)
+	}
+	tips := write(t, filepath.Join(dir, "g.tips"), said)
+	result = audit.Result{}
+	code, out, errs = engine(t, "audit", "--lake", dir+"/lake", "--tips", tips, "--json")
+	if err := json.Unmarshal([]byte(out), &result); err != nil || code != 0 || !result.Exact || result.Logs[0].Tipped != result.Logs[0].Captured {
+		t.Errorf("audit with tips: exit %d, %v\n%s%s", code, err, out, errs)
+	}
+	if code, out, _ := engine(t, "audit", "--lake", dir+"/lake", "--edge-log", dir+"/edge"); code != cli.ExitNoInput || out != "" {
+		t.Errorf("audit with a directory that is no log: exit %d\n%s", code, out)
+	}
 	inspectAll(t, dir)
 	if shown, there := rows(), lakeRows(t, dir+"/lake/ais_static"); shown == 0 || shown != there {
 		t.Errorf("tap showed %d rows of ais_static, the lake has %d", shown, there)
