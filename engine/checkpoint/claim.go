@@ -35,7 +35,8 @@ import (
 // that nothing HEAD may ever name is removed, however late 7 runs.
 //
 // Errors: ErrFenced when another claim came between 2 and 4 (claim again, if
-// the partition is still yours); ErrIdentity, ErrVersion, ErrCorrupt (a person
+// the partition is still yours), ErrRepaired when it was that of a repair (claim
+// again); ErrIdentity, ErrVersion, ErrCorrupt (a person
 // must look); anything else may pass.
 func Claim(ctx context.Context, cfg Config) (*Committer, error) {
 	if err := cfg.Validate(); err != nil {
@@ -93,6 +94,7 @@ func (c *Committer) moveHead(ctx context.Context) error {
 		return err
 	}
 	next := from.manifest
+	c.from = next.Claim
 	if next.Ledger != nil {
 		c.found = *next.Ledger
 	}
@@ -173,7 +175,8 @@ func (c *Committer) alive(ctx context.Context) error {
 }
 
 // CheckHead reads HEAD and compares it with what this claim wrote last: nil when
-// it is the same. ErrFenced when another claim holds the task; ErrCorrupt when
+// it is the same. ErrFenced when another claim holds the task, which may be
+// ErrRepaired; ErrCorrupt when
 // HEAD is gone, or is one that this claim has moved on from, so that somebody put
 // an older checkpoint back; ErrVersion. Any other error says nothing about HEAD.
 // From the task's goroutine.
@@ -192,7 +195,7 @@ func (c *Committer) CheckHead(ctx context.Context) error {
 		return fmt.Errorf("task %s: %w", c.cfg.Task, err)
 	}
 	if head.Claim != c.claim {
-		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
+		return c.byRepair(ctx, fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task))
 	}
 	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older checkpoint put back?",
 		ErrCorrupt, c.cfg.Task, head.Epoch, c.at.manifest.Epoch)
@@ -200,13 +203,18 @@ func (c *Committer) CheckHead(ctx context.Context) error {
 
 // whyOver adds ErrFenced to an error that another claim may have caused: a new
 // claim collects what this one has staged, so that its calls end in whatever
-// error they like. Before this claim moved HEAD nobody else's claim matters.
+// error they like. Before this claim moved HEAD nobody else's claim matters. The
+// ErrFenced of a repair becomes ErrRepaired.
 func (c *Committer) whyOver(ctx context.Context, err error) error {
-	if err == nil || errors.Is(err, stream.ErrFenced) || !c.holds.Load() {
+	if err == nil || !errors.Is(err, stream.ErrFenced) && !c.holds.Load() {
 		return err
 	}
-	if why := c.alive(ctx); errors.Is(why, stream.ErrFenced) {
-		return fmt.Errorf("%w: %w", why, err)
+	if !errors.Is(err, stream.ErrFenced) {
+		why := c.alive(ctx)
+		if !errors.Is(why, stream.ErrFenced) {
+			return err
+		}
+		err = fmt.Errorf("%w: %w", why, err)
 	}
-	return err
+	return c.byRepair(ctx, err)
 }

@@ -26,7 +26,8 @@ type Committer struct {
 	// Of the task's goroutine.
 	at     cursor // HEAD, as this claim moved it last
 	closed bool
-	found  ledger.Tip // of the ledger, as this claim found it; number 0: none
+	found  ledger.Tip     // of the ledger, as this claim found it; number 0: none
+	from   stream.ClaimID // of the manifest that this claim found; empty: none
 
 	holds   atomic.Bool // this claim has moved HEAD
 	folding folding     // of the publishing goroutine; Claim fills it before that is started

@@ -43,7 +43,8 @@ type Repairing struct {
 //  4. swap HEAD to it: the repair happened, every other writer of the task is
 //     fenced, and an engine that runs claims again by itself.
 //  5. publish the outputs and read them back: the next claim, or the next
-//     repair, does the rest, for the manifest names them.
+//     repair, does the rest, for the manifest names them. An engine that runs
+//     may claim before 5 has ended and do it in this one's place.
 //
 // Errors: ErrNotExist when the task has no HEAD; ErrNoLedger; stream.ErrFenced
 // when a claim came between 1 and 4: nothing was repaired, try again; those of
@@ -97,7 +98,10 @@ func (c *Committer) repair(ctx context.Context, prepare func(context.Context, st
 	}
 	failpoint.Hit("repair.after-swap")
 	c.moved(to)
-	return c.showRepaired(ctx, r.Staged)
+	if err = c.showRepaired(ctx, r.Staged); err != nil && errors.Is(c.alive(ctx), stream.ErrFenced) {
+		return nil // a claim has the task: it publishes what the manifest names
+	}
+	return err
 }
 
 // repaired writes the entry and returns the manifest that names it.

@@ -46,7 +46,8 @@ type supervisor struct {
 	wait      func(context.Context, time.Duration) bool // tells whether ctx is alive
 	// fenced is how long to wait after another claim took the partition, before it
 	// is claimed again: by then the group has told whose it is. 0: nobody else may
-	// have it, so a person must look.
+	// have it, so a person must look, unless a repair took it and nobody since
+	// (checkpoint.ErrRepaired).
 	fenced    time.Duration
 	committed func(stream.Position) // told of each commit; nil: nobody
 
@@ -124,7 +125,7 @@ func (s *supervisor) supervise(ctx context.Context) {
 		s.set(TaskRunning, nil)
 		epochs := s.counters.Epochs.Load()
 		err := s.once(ctx)
-		taken := s.fenced > 0 && errors.Is(err, stream.ErrFenced)
+		taken, repaired := s.fenced > 0 && errors.Is(err, stream.ErrFenced), errors.Is(err, checkpoint.ErrRepaired)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			s.set(TaskStopped, err)
@@ -132,7 +133,7 @@ func (s *supervisor) supervise(ctx context.Context) {
 				s.logger.Warn("task did not finish; the next start does", "partition", s.partition, "error", err)
 			}
 			return
-		case permanent(err) && !taken:
+		case permanent(err) && !taken && !repaired:
 			s.set(TaskRed, err)
 			s.logger.Error("task stopped: a person must look", "partition", s.partition, "error", err)
 			return
@@ -141,11 +142,15 @@ func (s *supervisor) supervise(ctx context.Context) {
 			backoff = 0 // it got somewhere
 		}
 		backoff = min(max(2*backoff, minBackoff), maxBackoff)
-		if taken {
+		if taken && !repaired {
 			backoff = 2 * s.fenced
 		}
 		s.set(TaskRetrying, err)
-		s.logger.Warn("task failed and is tried again", "partition", s.partition, "after", backoff, "error", err)
+		if repaired {
+			s.logger.Warn("a repair put files of the lake right; the task claims its partition again", "partition", s.partition, "after", backoff, "error", err)
+		} else {
+			s.logger.Warn("task failed and is tried again", "partition", s.partition, "after", backoff, "error", err)
+		}
 		if !s.wait(ctx, backoff-time.Duration(rand.Int64N(int64(backoff/2)))) {
 			s.set(TaskStopped, err)
 			return

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +70,23 @@ func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
 		s.supervise(t.Context())
 		if s.state != TaskRed || !errors.Is(s.err, err) || len(*waits) != 0 {
 			t.Errorf("%v: %s, %v, %d waits", err, s.state, s.err, len(*waits))
+		}
+	}
+}
+
+// TestARepairIsNoReasonToStop: a task that a repair has fenced claims again soon,
+// in a group too, and the log says why. A later fence keeps its meaning.
+func TestARepairIsNoReasonToStop(t *testing.T) {
+	for _, fenced := range []time.Duration{0, time.Minute} {
+		var said bytes.Buffer
+		s, waits := script(t, fmt.Errorf("commit: %w", checkpoint.ErrRepaired), fmt.Errorf("commit: %w", checkpoint.ErrRepaired), checkpoint.ErrCorrupt)
+		s.fenced, s.logger = fenced, slog.New(slog.NewTextHandler(&said, nil))
+		s.supervise(t.Context())
+		if s.state != TaskRed || !errors.Is(s.err, checkpoint.ErrCorrupt) || s.restarts != 2 || len(*waits) != 2 || (*waits)[0] > minBackoff {
+			t.Errorf("%s: %s, %v, %d restarts, waits %v", fenced, s.state, s.err, s.restarts, *waits)
+		}
+		if strings.Count(said.String(), "a repair put files of the lake right; the task claims its partition again") != 2 {
+			t.Errorf("log: %s", said.String())
 		}
 	}
 }

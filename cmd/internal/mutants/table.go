@@ -7,7 +7,7 @@ import "slices"
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
-		auditMutants())
+		auditMutants(), repairMutants())
 }
 
 func nodeMutants() []mutant {

@@ -2,25 +2,33 @@ package tampertest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"landfall/cmd/internal/cli"
 	"landfall/cmd/internal/enginecli"
+	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/engine/audit"
 	"landfall/engine/ledger"
 	"landfall/engine/repair"
+	"landfall/engine/server"
 	"landfall/engine/stream"
 	"landfall/engine/table"
+	"landfall/sinks/object"
+	"landfall/sinks/parquet"
 	"landfall/sinks/sinktest"
 )
 
@@ -260,6 +268,92 @@ func TestRepairBesideAnEngine(t *testing.T) {
 	if _, m := l.Head(t, Task(1)); m.Ledger == nil || l.Ledger(t, Task(1))[len(l.Ledger(t, Task(1)))-1].Kind != ledger.KindEpoch {
 		t.Error("the newest entry is not the epoch that was done again")
 	}
+}
+
+// TestRepairBesideARunningEngine: the whole engine, idle, is fenced by a repair
+// and goes on by itself, without an operator; its log says why. A second repair
+// finds nothing to do.
+func TestRepairBesideARunningEngine(t *testing.T) {
+	l := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	b := &Bench{TB: t, Lake: l}
+	var said safeBuffer
+	c := server.Default()
+	c.Listen, c.Identity.Unauthenticated, c.Landing.Dir, c.Landing.Partitions, c.Lake.Dir = "127.0.0.1:0", true, l.Landing, partitions, l.Dir
+	c.Landing.Reserve = 0
+	c.Window.Size, c.Window.AllowedLateness = Windows().Size, Windows().AllowedLateness
+	store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
+	must(t, err)
+	files, err := object.OpenLake(durable.OS{}, l.Dir)
+	must(t, err)
+	ready := make(chan struct{})
+	s, err := server.New(t.Context(), c, server.Options{
+		Store: store, Logger: slog.New(slog.NewTextHandler(&said, nil)), Ready: func() { close(ready) },
+		Sinks: func() ([]stream.Sink, error) {
+			k, err := parquet.New(parquet.Config{Files: files})
+			return []stream.Sink{k}, err
+		},
+	})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		must(t, <-ended)
+	})
+	<-ready
+	tasks := func() []server.TaskStatus { return s.Status().Tasks }
+	until := func(what string, good func(server.TaskStatus) bool) {
+		t.Helper()
+		for tick, over := time.Tick(20*time.Millisecond), time.After(time.Minute); ; {
+			if one := tasks()[1]; good(one) {
+				return
+			}
+			select {
+			case <-tick:
+			case <-over:
+				t.Fatalf("not %s: %+v\n%s", what, tasks(), said.String())
+			}
+		}
+	}
+	until("claimed", func(k server.TaskStatus) bool { return k.State == server.TaskRunning && k.Ledger > 0 })
+	ours := slices.DeleteFunc(b.Table(table.AISPosition), func(name string) bool { return taskOf(name) != Task(1).String() })
+	b.Remove(ours[len(ours)/2])
+	if code, r := b.repairs(fromEdge); code != 0 || r.kinds()[repair.Restored] != 1 {
+		t.Fatalf("exit code %d: %+v", code, r.Result)
+	}
+	_, repaired := l.Head(t, Task(1))
+	until("claimed again", func(k server.TaskStatus) bool {
+		if k.State == server.TaskRed {
+			t.Fatalf("it needs an operator: %s", k.Error)
+		}
+		_, m := l.Head(t, Task(1))
+		return k.State == server.TaskRunning && k.Error == "" && k.Restarts == 1 && m.Claim != repaired.Claim
+	})
+	if st := s.Status(); !st.Healthy || st.Tasks[0].Restarts != 0 || !strings.Contains(said.String(), "a repair put files of the lake right") {
+		t.Errorf("%+v\n%s", st.Reasons, said.String())
+	}
+	if code, r := b.repairs(fromEdge); code != 0 || len(r.Actions) > 0 {
+		t.Errorf("again: exit code %d: %+v", code, r.Result)
+	}
+}
+
+// safeBuffer is a buffer for several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // nextBlock makes a block of one text record that follows another.
