@@ -134,17 +134,17 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 // audit is one run.
 type audit struct {
 	Config
-	ended    func() error // whether the run is to end: Err of its context
-	key      hashKey
-	level    Level // that is checked
-	logs     map[logKey]*logState
-	tasks    map[string]*taskState
-	expected map[string]*expectedFile // files that ledgers name, by name
-	gone     map[string]bool          // files that are found missing already
-	unjudged map[string]bool          // files of epochs that are not wholly published
-	edge     *edgeLogs
-	result   *Result
-	found    findings
+	ended       func() error // whether the run is to end: Err of its context
+	key         hashKey
+	level       Level // that is checked
+	logs        map[logKey]*logState
+	tasks       map[string]*taskState
+	expected    map[string]*expectedFile // files that ledgers name, by name
+	gone        map[string]bool          // files that are found missing already
+	unpublished map[string]bool          // files of epochs that are not wholly published
+	edge        *edgeLogs
+	result      *Result
+	found       findings
 
 	tipsOf   []*gatewayTips
 	suspects map[suspectKey]*suspect // stretches that were read once more
@@ -166,7 +166,7 @@ type audit struct {
 func newAudit(c Config) *audit {
 	a := &audit{
 		Config: c, ended: context.Background().Err, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
-		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unjudged: make(map[string]bool), undecoded: make(map[string]int), group: &group{}, result: &Result{Lake: c.Lake},
+		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unpublished: make(map[string]bool), undecoded: make(map[string]int), group: &group{}, result: &Result{Lake: c.Lake},
 	}
 	if a.Progress == nil {
 		a.Progress = new(Progress)

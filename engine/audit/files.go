@@ -124,7 +124,7 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", f.name, t.last)
 			a.find(stray)
 			continue
-		case f.epoch > t.upTo && t.ledgered && f.epoch <= t.manifest.Epoch && !a.unjudged[f.name]:
+		case f.epoch > t.upTo && t.ledgered && f.epoch <= t.manifest.Epoch && !a.unpublished[f.name]:
 			stray.Detail = fmt.Sprintf("%s is not one of the files of epoch %s of task %s, which is not wholly published yet: readers of the table read it", f.name, f.epoch, f.task)
 			a.find(stray)
 			continue

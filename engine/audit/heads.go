@@ -111,7 +111,7 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 		if again := second[name]; again.err != nil {
 			a.find(Finding{Kind: KindHead, Task: name, File: name + "/HEAD", Detail: fmt.Sprintf("the checkpoint of task %s cannot be used any more: %v", name, again.err)})
 		}
-		a.judge(ctx, t, there)
+		a.checkPublished(ctx, t, there)
 		if err := a.anchorTask(ctx, t, objects[name], second[name]); err != nil {
 			return err
 		}
@@ -133,10 +133,10 @@ func isTaskName(s string) bool {
 	return cut > 0 && len(s)-cut == 5 && strings.Trim(s[cut+1:], "0123456789") == ""
 }
 
-// judge says how far a task is published: up to its first epoch of which a
+// checkPublished says how far a task is published: up to its first epoch of which a
 // file is not visible. A committed file that is neither visible nor staged is
 // lost.
-func (a *audit) judge(ctx context.Context, t *taskState, there map[string]bool) {
+func (a *audit) checkPublished(ctx context.Context, t *taskState, there map[string]bool) {
 	m := t.manifest
 	t.upTo = m.Epoch
 	for _, p := range m.Pending() {

@@ -104,7 +104,7 @@ func (w *walk) take(one *ledger.Walked) {
 	}
 	if one.Kind == ledger.KindEpoch && one.Epoch > t.upTo {
 		for i := range one.Files { // not wholly published yet
-			w.unjudged[one.Files[i].Name] = true
+			w.unpublished[one.Files[i].Name] = true
 		}
 		return
 	}
