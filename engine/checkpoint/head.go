@@ -42,6 +42,10 @@ func DecodeHead(data []byte) (Head, error) {
 	if h.Manifest == "" || !isHex(h.SHA256, 64) || !isHex(string(h.Claim), 32) {
 		return Head{}, fmt.Errorf("decode HEAD: %w: incomplete", ErrCorrupt)
 	}
+	// Nothing holds a hash of HEAD, and names in JSON match in any case.
+	if again, err := h.Encode(); err != nil || !bytes.Equal(again, data) {
+		return Head{}, fmt.Errorf("decode HEAD: %w: it is not as it was written", ErrCorrupt)
+	}
 	return h, nil
 }
 
@@ -125,7 +129,7 @@ func load(ctx context.Context, store Store, task stream.TaskID, settle bool) (cu
 		if err != nil {
 			return cursor{}, fmt.Errorf("%s: %w", head.Manifest, err)
 		}
-		if m := &at.manifest; m.TaskID() != task || m.Claim != head.Claim || m.Epoch != head.Epoch {
+		if m := &at.manifest; m.TaskID() != task || m.Claim != head.Claim || m.Epoch != head.Epoch || m.Format != head.Format {
 			return cursor{}, fmt.Errorf("%w: %s is not the manifest that HEAD describes", ErrCorrupt, head.Manifest)
 		}
 		return at, nil

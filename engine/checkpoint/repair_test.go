@@ -238,7 +238,7 @@ func writeHead(t *testing.T, store *memory, m Manifest) {
 	data := encoded(t, m)
 	name := manifestName(m.TaskID(), m.Epoch, m.Claim)
 	store.replace(name, data)
-	head, err := Head{Format: Format, Manifest: name, SHA256: hash(data), Claim: m.Claim, Epoch: m.Epoch}.Encode()
+	head, err := Head{Format: m.Format, Manifest: name, SHA256: hash(data), Claim: m.Claim, Epoch: m.Epoch}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +305,24 @@ func TestHeadIsFoundAgain(t *testing.T) {
 				t.Errorf("restored over another: %v", err)
 			}
 		})
+	}
+}
+
+// TestEveryBitOfHeadCounts: nothing holds a hash of HEAD, so each single bit has
+// to be seen by itself.
+func TestEveryBitOfHeadCounts(t *testing.T) {
+	store := newMemory()
+	c := claim(t, config(store, &sink{}))
+	must(t, commit(t, c, 1))
+	closed(t, c)
+	good := slices.Clone(store.content(headName(c.cfg.Task)))
+	for bit := range 8 * len(good) {
+		data := slices.Clone(good)
+		data[bit/8] ^= 1 << (bit % 8)
+		store.replace(headName(c.cfg.Task), data)
+		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil {
+			t.Errorf("read as HEAD: %s", data)
+		}
 	}
 }
 
