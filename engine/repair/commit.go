@@ -14,6 +14,28 @@ import (
 	"landfall/engine/table"
 )
 
+// finish publishes what an earlier repair committed and did not come to publish.
+// Other outputs that wait are the engine's.
+func (r *run) finish(ctx context.Context, t *taskState) error {
+	for _, p := range t.manifest.Pending() {
+		for _, s := range p.Staged {
+			if s.Sink != LakeSink || !t.waiting[s.Target] || !t.repaired[s.Target] {
+				continue
+			}
+			if !r.DryRun {
+				if err := r.Sink.Publish(ctx, []stream.Staged{s}); err != nil {
+					return fmt.Errorf("publish %s: %w", s.Target, err)
+				}
+				if err := r.Sink.Verify(ctx, []stream.Staged{s}); err != nil {
+					return fmt.Errorf("publish %s: %w", s.Target, err)
+				}
+			}
+			r.did(Restored, t.id.String(), s.Table, s.Target, "an earlier repair had committed it")
+		}
+	}
+	return nil
+}
+
 // carryOut stages what was found for a task, sets aside what is damaged, and
 // commits both.
 func (r *run) carryOut(ctx context.Context, t *taskState) error {

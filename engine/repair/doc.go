@@ -14,7 +14,8 @@
 //     and the entry's note says which of its columns were computed again without
 //     the state of that time.
 //  2. Nothing is deleted: what is damaged or stray is moved to _quarantine,
-//     under the path that it had.
+//     under the path that it had. What lies in another program's own folder
+//     (_delta_log) is told and stays.
 //  3. A dry run changes nothing.
 //  4. Whatever it is ended at, the next run ends with the same files. HEAD moves
 //     by compare-and-swap: a running engine is fenced, and claims again by

@@ -25,7 +25,8 @@ type taskState struct {
 	manifest checkpoint.Manifest
 	readable bool                   // HEAD, manifest and ledger are whole
 	files    map[string]ledger.File // that have to be there, by name
-	waiting  map[string]bool        // committed, not visible yet, and staged: the engine's to publish
+	waiting  map[string]bool        // committed, not visible yet, and staged
+	repaired map[string]bool        // files of which the newest entry is that of a repair
 	epochs   map[stream.Epoch]*ledger.Entry
 	opened   map[string]ledger.Log                     // the entry that opened a log, by its id
 	order    map[string]int                            // in which logs were opened
@@ -75,7 +76,7 @@ func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, err
 
 // look reads what a task's checkpoint and ledger say, and hashes its files.
 func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
-	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, epochs: map[stream.Epoch]*ledger.Entry{},
+	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, repaired: map[string]bool{}, epochs: map[stream.Epoch]*ledger.Entry{},
 		opened: map[string]ledger.Log{}, order: map[string]int{}}
 	m, err := r.head(ctx, id)
 	if err != nil || m == nil {
@@ -129,6 +130,7 @@ func (r *run) readLedger(ctx context.Context, t *taskState) error {
 		for _, f := range one.Files {
 			if f.Sink == LakeSink && !seen[f.Name] {
 				seen[f.Name], t.files[f.Name] = true, f
+				t.repaired[f.Name] = one.Kind == ledger.KindRepair
 			}
 		}
 		for _, f := range one.Removed {
@@ -213,7 +215,12 @@ func (r *run) strays(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			if r.isStray(name) {
+			switch {
+			case !r.isStray(name):
+			case inHiddenFolder(name):
+				r.left("", t, name, "it belongs to another program, whose folder this is; readers that look for Parquet files in every folder of the table read it: "+
+					"move it, or have them look in dt=* only")
+			default:
 				all = append(all, name)
 			}
 		}
@@ -225,11 +232,6 @@ func (r *run) isStray(name string) bool {
 	if !strings.HasSuffix(name, ".parquet") {
 		return false
 	}
-	for _, part := range strings.Split(path.Dir(name), "/") {
-		if strings.HasPrefix(part, "_") || strings.HasPrefix(part, ".") { // readers of tables pass over these
-			return false
-		}
-	}
 	owner := taskName(name)
 	for _, t := range r.tasks {
 		if _, named := t.files[name]; named || t.id.String() == owner && !t.readable {
@@ -237,6 +239,14 @@ func (r *run) isStray(name string) bool {
 		}
 	}
 	return true
+}
+
+// inHiddenFolder tells whether a name lies in a folder that other programs keep
+// for themselves, such as _delta_log.
+func inHiddenFolder(name string) bool {
+	return slices.ContainsFunc(strings.Split(path.Dir(name), "/"), func(part string) bool {
+		return strings.HasPrefix(part, "_") || strings.HasPrefix(part, ".")
+	})
 }
 
 // findSpares notes which bytes lie where they do not belong.

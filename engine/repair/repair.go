@@ -194,7 +194,7 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	for _, t := range r.tasks {
-		if err := r.carryOut(ctx, t); err != nil {
+		if err := errors.Join(r.finish(ctx, t), r.carryOut(ctx, t)); err != nil {
 			return err
 		}
 	}
