@@ -13,6 +13,8 @@ import (
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
+	"landfall/edge/tips"
+	"landfall/engine/audit"
 	"landfall/engine/landing"
 	"landfall/engine/landing/embedded"
 	"landfall/engine/operator"
@@ -60,6 +62,10 @@ type Lake struct {
 	Kept    string // a landing log that has let go of nothing
 	// EdgeLogs are the gateways' own log directories, by name.
 	EdgeLogs map[string]string
+	// Others are log directories of another history, where a test needs them.
+	Others map[string]string
+	// Tips are the gateways' documents about where their logs end.
+	Tips []audit.TipsFile
 }
 
 // Checkpoints is the directory of manifests, state and ledger.
@@ -75,7 +81,11 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 	landed := map[string][][]byte{}
 	for i, name := range Gateways() {
 		l.EdgeLogs[name] = filepath.Join(dir, "edge-"+name)
-		landed[name] = c.capture(t, l.EdgeLogs[name], name, i)
+		var body tips.Body
+		landed[name], body = c.capture(t, l.EdgeLogs[name], name, i)
+		doc, err := tips.Encode(body, nil, nil)
+		must(t, err)
+		l.Tips = append(l.Tips, audit.TipsFile{Name: name + ".tips", Data: doc})
 	}
 	w := l.open(t)
 	defer w.close(t)
@@ -93,9 +103,11 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 	return l
 }
 
-// capture makes one gateway's logs and returns the blocks that land of them.
-func (c Config) capture(t testing.TB, dir, name string, index int) (landed [][]byte) {
+// capture makes one gateway's logs and returns the blocks that land of them, and
+// what the gateway says of their ends.
+func (c Config) capture(t testing.TB, dir, name string, index int) (landed [][]byte, body tips.Body) {
 	t.Helper()
+	body = tips.Body{Gateway: name, MadeAt: logBegin(LogsPerGateway)}
 	for k := range LogsPerGateway {
 		id := record.LogID{0x10 * byte(index+1), byte(k + 1)}
 		begin := logBegin(k)
@@ -105,10 +117,19 @@ func (c Config) capture(t testing.TB, dir, name string, index int) (landed [][]b
 		must(t, err)
 		captureLog(t, store, index, k, c.Records/len(Gateways())/LogsPerGateway)
 		blocks := blocksOf(t, store, id)
+		end, err := store.Tip(id)
+		must(t, err)
+		tip := tips.Tip{
+			Log: id.String(), End: end.End, Digest: end.Digest.String(), Chain: end.Chain.String(), Closed: k < LogsPerGateway-1, Acked: end.End,
+		}
+		if k > 0 {
+			tip.Previous = body.Logs[k-1].Log
+		}
+		body.Logs = append(body.Logs, tip)
 		must(t, store.Close())
 		landed = append(landed, c.landedBlocks(t, blocks, name, index, k)...)
 	}
-	return landed
+	return landed, body
 }
 
 // logBegin is when the k-th log of a gateway is opened: ten minutes before

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/cmd/internal/enginecli"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/audit"
@@ -39,21 +40,55 @@ func change(gateway string, log int, offset record.Offset, r *record.Record) {
 	r.Raw = []byte(raw[:at] + sentence("!", strings.Join(fields, ",")))
 }
 
-// levels are the levels of the audit in order.
-func levels() []audit.Level {
-	return []audit.Level{audit.LevelOffsets, audit.LevelFiles, audit.LevelBytes}
+// check is one way to ask the audit.
+type check struct {
+	name  string
+	level audit.Level
+	tips  bool // with the gateways' documents
+	since bool // with the result of an audit of the lake before it was tampered with
+}
+
+// checks are asked in order until one finds something.
+func checks() []check {
+	return []check{
+		{atOffsets, audit.LevelOffsets, false, false}, {atFiles, audit.LevelFiles, false, false},
+		{atBytes, audit.LevelBytes, false, false}, {atValues, audit.LevelValues, false, false},
+		{atTips, audit.LevelFiles, true, false}, {atSince, audit.LevelFiles, false, true},
+	}
+}
+
+// checkNamed returns the check with a name.
+func checkNamed(name string) check {
+	all := checks()
+	return all[slices.IndexFunc(all, func(c check) bool { return c.name == name })]
 }
 
 // outcome is what an audit found.
 type outcome struct {
 	exact    bool
 	findings []audit.Finding
+	result   *audit.Result
 }
 
 // audited runs the audit at one level.
 func audited(t testing.TB, l *Lake, level audit.Level) outcome {
 	t.Helper()
-	c := audit.Config{Lake: l.Dir, Level: level}
+	return l.asked(t, check{level: level}, nil)
+}
+
+// asked runs one check; before is what an audit said of the lake earlier.
+func (l *Lake) asked(t testing.TB, how check, before *audit.Result) outcome {
+	t.Helper()
+	c := audit.Config{Lake: l.Dir, Level: how.level}
+	if how.level == audit.LevelValues {
+		c.Decode = enginecli.NewDecoder()
+	}
+	if how.tips {
+		c.Tips = l.Tips
+	}
+	if how.since {
+		c.Since = before
+	}
 	if _, err := os.Stat(l.Checkpoints()); err == nil {
 		store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
 		must(t, err)
@@ -61,7 +96,7 @@ func audited(t testing.TB, l *Lake, level audit.Level) outcome {
 	}
 	r, err := audit.Run(t.Context(), c)
 	must(t, err)
-	return outcome{r.Exact, r.Findings}
+	return outcome{r.Exact, r.Findings, r}
 }
 
 // beside returns the findings that another outcome has not.
@@ -69,10 +104,10 @@ func (o outcome) beside(other outcome) []audit.Finding {
 	return slices.DeleteFunc(slices.Clone(o.findings), func(f audit.Finding) bool { return slices.Contains(other.findings, f) })
 }
 
-// unnamed lists what of a victim no single finding names; empty: there is one
-// that names all of it.
-func (v Victim) unnamed(all []audit.Finding) string {
-	best, lacks := len(v.names())+1, "everything"
+// named returns the finding that names most of a victim, and what it lacks; that
+// is empty where it names all of it.
+func (v Victim) named(all []audit.Finding) (best audit.Finding, lacks string) {
+	fewest := len(v.names()) + 1
 	for _, f := range all {
 		var missing []string
 		for _, n := range v.names() {
@@ -80,11 +115,14 @@ func (v Victim) unnamed(all []audit.Finding) string {
 				missing = append(missing, n.what+" "+n.value)
 			}
 		}
-		if len(missing) < best {
-			best, lacks = len(missing), strings.Join(missing, ", ")
+		if len(missing) < fewest {
+			best, fewest, lacks = f, len(missing), strings.Join(missing, ", ")
 		}
 	}
-	return lacks
+	if len(all) == 0 {
+		lacks = "everything"
+	}
+	return best, lacks
 }
 
 // name is one thing that a finding has to name.
@@ -102,9 +140,12 @@ func (v Victim) names() (all []name) {
 	add("table", v.Table, func(f audit.Finding) bool {
 		return string(f.Table) == v.Table || strings.HasPrefix(f.File, v.Table+"/")
 	})
-	add("file", v.File, func(f audit.Finding) bool { return strings.Contains(f.File, v.File) })
+	add("file", v.File, func(f audit.Finding) bool {
+		return strings.Contains(f.File, v.File) || v.Table == "" && strings.Contains(f.Detail, v.File) // an object of a checkpoint
+	})
 	add("gateway", v.Gateway, func(f audit.Finding) bool { return f.Gateway == v.Gateway })
 	add("log", v.Log, func(f audit.Finding) bool { return f.Log == v.Log })
+	add("column", v.Column, func(f audit.Finding) bool { return f.Column == v.Column })
 	add("offset", v.Offset, func(f audit.Finding) bool { return covers(f.Offsets, v.Offset) })
 	return all
 }

@@ -54,6 +54,7 @@ const (
 	fromNothing from = ""
 	fromEdge    from = "edge"
 	fromLanding from = "landing"
+	fromOther   from = "other" // gateways' logs with the same ids and other records
 )
 
 // repairs runs the verb on a copy of a lake.
@@ -64,6 +65,10 @@ func (b *Bench) repairs(with from, more ...string) (int, *repaired) {
 	case fromEdge:
 		for _, g := range Gateways() {
 			args = append(args, "--edge-log", b.EdgeLogs[g])
+		}
+	case fromOther:
+		for _, g := range Gateways() {
+			args = append(args, "--edge-log", b.Others[g])
 		}
 	case fromLanding:
 		args = append(args, "--landing", b.Kept)
@@ -138,6 +143,7 @@ func damages() []damage {
 		{"window without the logs", "good", remove(table.Window), fromNothing, nil, 1, false},
 		{"record gone, from the gateways", "good", remove(table.Record), fromEdge, replaced, 0, false},
 		{"record gone, from the landing log", "good", remove(table.Record), fromLanding, restored, 0, true},
+		{"record gone, from the logs of another history", "good", remove(table.Record), fromOther, nil, 1, false},
 		{"record gone, from nothing", "good", remove(table.Record), fromNothing, nil, 1, false},
 		{"a typed table gone", "good", mixed("ais_static"), fromEdge, nil, 0, true},
 		{"the table record gone", "good", mixed("record"), fromLanding, nil, 0, true},
@@ -176,6 +182,9 @@ func damages() []damage {
 		{"a foreign folder", "good", func(b *Bench) {
 			Write(b, b.Path("record/_delta_log/00000000000000000000.json"), []byte("{}"))
 		}, fromNothing, nil, 0, true},
+		{"a Parquet file in a foreign folder", "good", func(b *Bench) {
+			Write(b, b.Path("record/_delta_log/00000000000000000000.checkpoint.parquet"), []byte("of another program"))
+		}, fromNothing, map[repair.Kind]int{}, 1, false},
 		{"HEAD gone", "good", mixed("_checkpoint/" + Task(0).String() + "/HEAD"), fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"HEAD damaged", "good", func(b *Bench) {
 			Write(b, b.Path("_checkpoint/"+Task(0).String()+"/HEAD"), []byte("{"))
@@ -198,6 +207,7 @@ func TestRepair(t *testing.T) {
 		"good": Make(t, filepath.Join(dir, "good"), Config{Records: 6_000}),
 		"shed": Make(t, filepath.Join(dir, "shed"), Config{Records: 6_000, Shed: true}),
 	}
+	lakes["good"].Others = Make(t, filepath.Join(dir, "other"), Config{Records: 9_000}).EdgeLogs
 	for _, one := range damages() {
 		t.Run(one.name, func(t *testing.T) {
 			good := lakes[one.of]

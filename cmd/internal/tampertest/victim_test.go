@@ -22,6 +22,7 @@ type Victim struct {
 	Gateway string
 	Log     string
 	Offset  string
+	Column  string
 }
 
 // Bench is a copy of a lake that may be damaged.

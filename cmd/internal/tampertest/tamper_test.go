@@ -1,0 +1,215 @@
+package tampertest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/engine/audit"
+)
+
+// soak says that the full number of records and of flips is wanted.
+func soak() bool { return os.Getenv("LANDFALL_SOAK") == "1" }
+
+// records is how large the lakes are.
+func records() int {
+	if soak() {
+		return 100_000
+	}
+	return 18_000
+}
+
+// page holds what TestTampering printed.
+const page = "../../../docs/evidence/tampering.md"
+
+// TestTampering asks the audit of a lake that was tampered with, level after
+// level, and holds it to the first level that has to find it and to what a
+// finding has to name. LANDFALL_WRITE=1 writes the table to docs/evidence.
+func TestTampering(t *testing.T) {
+	dir := t.TempDir()
+	n := records()
+	lakes := map[string]*Lake{
+		"good": Make(t, filepath.Join(dir, "good"), Config{Records: n}),
+		"shed": Make(t, filepath.Join(dir, "shed"), Config{Records: n, Shed: true}),
+	}
+	other := Make(t, filepath.Join(dir, "other"), Config{Records: n, Change: change})
+	forged := Make(t, filepath.Join(dir, "forged"), Config{Records: n, Change: change, Forge: true})
+	before := map[string]*untouched{}
+	for name, l := range lakes {
+		before[name] = l.untouched(t)
+		for _, c := range checks() {
+			if o := before[name].said[c.name]; name == "good" && !o.exact {
+				t.Errorf("the good lake at level %s: %+v", c.name, o.findings)
+			}
+		}
+	}
+	var rows []row
+	for _, one := range tamperings(other, forged) {
+		t.Run(one.name, func(t *testing.T) {
+			b := NewBench(t, lakes[one.of])
+			v := one.do(b)
+			level, found := b.first(before[one.of])
+			if level != one.level {
+				t.Errorf("found at level %q, want %q: %+v", level, one.level, found)
+			}
+			best, lacks := v.named(found)
+			if lacks != "" && level != never {
+				t.Errorf("no finding names %s: %+v", lacks, found)
+			}
+			rows = append(rows, row{one, level, best})
+		})
+	}
+	hold(t, rows)
+}
+
+// untouched is what the audit says of a lake before it is tampered with.
+type untouched struct {
+	said    map[string]outcome
+	earlier *audit.Result // that --since is given
+}
+
+func (l *Lake) untouched(t testing.TB) *untouched {
+	t.Helper()
+	u := &untouched{said: map[string]outcome{}}
+	for _, c := range checks() {
+		u.said[c.name] = l.asked(t, c, u.earlier)
+		if c.name == atBytes {
+			u.earlier = u.said[c.name].result
+		}
+	}
+	return u
+}
+
+// first returns the first check that finds what was not there before, and what
+// it finds; of the least level what the standard one finds, which knows the
+// ledger.
+func (b *Bench) first(u *untouched) (string, []audit.Finding) {
+	b.Helper()
+	for _, c := range checks() {
+		o, was := b.asked(b, c, u.earlier), u.said[c.name]
+		found := o.beside(was)
+		if len(found) == 0 && o.exact == was.exact {
+			continue
+		}
+		if c.name == atOffsets {
+			found = b.asked(b, checkNamed(atFiles), nil).beside(u.said[atFiles])
+		}
+		return c.name, found
+	}
+	return never, nil
+}
+
+// row is a line of the table.
+type row struct {
+	tampering
+	found string
+	best  audit.Finding
+}
+
+// names lists what a finding names, in words that do not depend on the lake.
+func names(f audit.Finding) string {
+	var all []string
+	add := func(there bool, what string) {
+		if there {
+			all = append(all, what)
+		}
+	}
+	add(f.Task != "", "task")
+	add(f.Epoch != 0, "epoch")
+	add(f.Table != "", "table")
+	add(f.File != "", "file")
+	add(f.Gateway != "", "gateway")
+	add(f.Log != "", "log")
+	add(f.Offsets != "", "offsets")
+	add(f.Column != "", "column")
+	if len(all) == 0 {
+		return "`" + string(f.Kind) + "`"
+	}
+	return "`" + string(f.Kind) + "`: " + strings.Join(all, ", ")
+}
+
+// hold compares the page with the table.
+func hold(t *testing.T, rows []row) {
+	t.Helper()
+	text := render(rows)
+	if os.Getenv("LANDFALL_WRITE") == "1" {
+		must(t, os.MkdirAll(filepath.Dir(page), 0o755))
+		must(t, os.WriteFile(page, []byte(text), 0o644))
+		return
+	}
+	want, err := os.ReadFile(page)
+	must(t, err)
+	if soak() && string(want) != text || levelsOf(string(want)) != levelsOf(text) {
+		t.Errorf("docs/evidence/tampering.md is not what was found; LANDFALL_WRITE=1 go test -run TestTampering ./cmd/internal/tampertest writes it:\n%s", text)
+	}
+}
+
+// levelsOf leaves out of a page what its findings name: which of several findings
+// names most depends on how large the lake is.
+func levelsOf(page string) string {
+	var b strings.Builder
+	for line := range strings.Lines(page) {
+		if cells := strings.Split(line, " | "); len(cells) == 3 {
+			line = cells[0] + " | " + cells[1] + "\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+func render(rows []row) string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, r := range rows {
+		found, what := "`"+r.found+"`", names(r.best)
+		if r.found == never {
+			found, what = "it is none: exact at every level", ""
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.name, found, what)
+	}
+	list := func(title, level string) {
+		fmt.Fprintf(&b, "\n## %s\n\n", title)
+		for _, r := range rows {
+			if r.found == level {
+				fmt.Fprintf(&b, "- %s\n", r.name)
+			}
+		}
+	}
+	list("What nobody could know without the gateways' tips", atTips)
+	list("What tips cannot tell either", atSince)
+	b.WriteString(tail)
+	return b.String()
+}
+
+const head = `# What the audit finds
+
+A good lake of 100,000 records: two gateways with three logs each, every table, some twenty epochs, several days, made with
+the real parts. Each line is one copy of it that was tampered with, the first level of ` + "`landfall-engine audit`" + ` that finds
+it, and what the finding names: its kind, then the place. Somebody who rewrites a file keeps its number of bytes, its footer
+and its page checksums right; "forged up to HEAD" means that the ledger, the manifest and HEAD were written again so that every
+hash fits. What is found at the level offsets is named as the standard level, files, names it.
+
+The table is the output of
+
+    LANDFALL_SOAK=1 LANDFALL_WRITE=1 go test -run TestTampering ./cmd/internal/tampertest
+
+and the test fails when a line changes, or a level on the smaller lake in ` + "`make test`" + `. The levels: ` + "`offsets`, `files` (the standard one), `bytes`,\n`values`" + `;
+` + "`tips`" + ` is files with ` + "`--tips`" + `, the gateways' own documents; ` + "`since`" + ` is files with ` + "`--since`" + `, the result of an audit that was made before.
+
+| tampering | first level that finds it | what it names |
+|---|---|---|
+`
+
+const tail = `
+Tips speak of what was captured: how far each log goes, and the digest of its raw bytes. Values that are not made of those bytes
+alone (what another record had said before, times and clocks of the gateway, sums of window), and files that hold only such
+values, have no witness outside the cloud, once somebody has written the whole ledger again. Keep the result of each audit
+somewhere else: the next one with ` + "`--since`" + ` finds that the history before it is another.
+
+## Single bits
+
+` + "`TestBitFlips`" + ` changes one bit of one file, of tables and of checkpoints, 2,000 times (` + "`LANDFALL_SOAK=1`" + `; 60 in ` + "`make test`" + `). The level
+bytes finds each of them, and names the file.
+`
