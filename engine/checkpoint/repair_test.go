@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -322,6 +323,38 @@ func TestEveryBitOfHeadCounts(t *testing.T) {
 		store.replace(headName(c.cfg.Task), data)
 		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil {
 			t.Errorf("read as HEAD: %s", data)
+		}
+	}
+}
+
+// TestEveryBitOfTheNameInHead: whichever bit of the name, the epoch or the claim
+// of the manifest in HEAD is damaged, HEAD is put back as it was. A bit of the hash
+// may as well be one of the manifest: nothing is guessed.
+func TestEveryBitOfTheNameInHead(t *testing.T) {
+	store := newMemory()
+	c := claim(t, config(store, &sink{}))
+	must(t, commit(t, c, 1))
+	closed(t, c)
+	good := slices.Clone(store.content(headName(c.cfg.Task)))
+	hashAt, hashEnd := bytes.Index(good, []byte(`"sha256":"`)), bytes.Index(good, []byte(`","claim"`))
+	version := bytes.IndexByte(good, byte('0'+Format))
+	for bit := range 8 * len(good) {
+		data := slices.Clone(good)
+		data[bit/8] ^= 1 << (bit % 8)
+		store.replace(headName(c.cfg.Task), data)
+		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil {
+			t.Errorf("read as HEAD: %s", data)
+		}
+		found, err := FindHead(t.Context(), store, c.cfg.Task)
+		if err == nil {
+			err = RestoreHead(t.Context(), store, c.cfg.Task, found)
+		}
+		inHash := bit/8 > hashAt+9 && bit/8 < hashEnd
+		switch mended := err == nil && bytes.Equal(store.content(headName(c.cfg.Task)), good); {
+		case !mended && !inHash && !(bit/8 == version && errors.Is(err, ErrVersion)):
+			t.Errorf("%q: %v, HEAD %s", data, err, store.content(headName(c.cfg.Task)))
+		case inHash && err == nil && !mended:
+			t.Errorf("%q: guessed %s", data, store.content(headName(c.cfg.Task)))
 		}
 	}
 }

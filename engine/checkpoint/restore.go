@@ -21,7 +21,8 @@ type Found struct {
 // FindHead looks for the manifest that HEAD named before it was lost or
 // damaged: the newest one that is whole, with its state and its ledger. It
 // changes nothing. Where HEAD names one that is not, an older one is never
-// taken: the task would do again what its landing log may hold no more.
+// taken: the task would do again what its landing log may hold no more. Where HEAD
+// can be read, the hash in it tells which one it was, however the name is damaged.
 //
 // A manifest whose swap did not happen any more may be found too. Its outputs
 // and state were durable before it was written, and it follows the one before,
@@ -35,7 +36,7 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID) (Found, erro
 		return Found{}, err
 	}
 	if h, err := DecodeHead(data); err == nil {
-		return Found{}, fmt.Errorf("%w: HEAD of %s names %s, and an older manifest would set the task back", ErrCorrupt, task, h.Manifest)
+		return named(ctx, store, task, h, version)
 	} else if errors.Is(err, ErrVersion) {
 		return Found{}, err
 	}
@@ -54,6 +55,22 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID) (Found, erro
 	}
 	newest[0].version = version
 	return newest[0], nil
+}
+
+// named finds the manifest with the hash that HEAD names, whatever else HEAD says
+// of it.
+func named(ctx context.Context, store Store, task stream.TaskID, h Head, version Version) (Found, error) {
+	all, err := wholeManifests(ctx, store, task)
+	if err != nil {
+		return Found{}, err
+	}
+	for _, f := range all {
+		if f.SHA256 == h.SHA256 {
+			f.version = version
+			return f, nil
+		}
+	}
+	return Found{}, fmt.Errorf("%w: HEAD of %s names %q, nothing that is whole has the hash beside that name, and an older manifest would set the task back", ErrCorrupt, task, h.Manifest)
 }
 
 // wholeManifests reads the manifests whose state and ledger are whole.

@@ -52,6 +52,8 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 		if err := r.commit(ctx, t, fixed); err != nil {
 			return err
 		}
+	} else if err := r.asideOf(ctx, t, fixed); err != nil {
+		return err
 	}
 	for _, w := range fixed {
 		r.did(w.fix.kind, t.id.String(), table.Name(w.Table), w.Name, "%s", w.fix.note)
@@ -80,17 +82,35 @@ func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error
 				notes = append(notes, note)
 			}
 		}
-		for _, w := range fixed {
-			if !w.absent {
-				if err := r.setAside(ctx, t.id.String(), w.Name, "its bytes are not those that the ledger names"); err != nil {
-					return out, err
-				}
-			}
+		if err := r.asideOf(ctx, t, fixed); err != nil {
+			return out, err
 		}
 		failpoint.Hit("repair.after-aside")
 		out.Note = strings.Join(notes, "; ")
 		return out, nil
 	})
+}
+
+// asideOf sets aside what is in the place of what was found.
+func (r *run) asideOf(ctx context.Context, t *taskState, fixed []wrongFile) error {
+	for i := range fixed {
+		w := &fixed[i]
+		if w.absent {
+			continue
+		}
+		if err := r.setAside(ctx, t.id.String(), w.Name, w.why()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// why says why a file is set aside.
+func (w *wrongFile) why() string {
+	if w.odd != "" {
+		return "it is no file but " + w.odd
+	}
+	return "its bytes are not those that the ledger names"
 }
 
 // stage copies the right bytes of a file to where the sink publishes from.

@@ -16,12 +16,16 @@ func (r *run) head(ctx context.Context, id stream.TaskID) (*checkpoint.Manifest,
 	if err == nil {
 		return &m, nil
 	}
+	name := id.String() + "/HEAD"
+	if errors.Is(err, checkpoint.ErrVersion) {
+		r.left(id.String(), "", name, "%v, or it is damaged: run the repair of that version, or put HEAD and its manifest back from a backup of the checkpoints", err)
+		return nil, nil
+	}
 	if !errors.Is(err, checkpoint.ErrCorrupt) && !errors.Is(err, checkpoint.ErrNotExist) {
 		return nil, err
 	}
-	name := id.String() + "/HEAD"
 	found, err2 := checkpoint.FindHead(ctx, r.Store, id)
-	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrNotExist) {
+	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrVersion) || errors.Is(err2, checkpoint.ErrNotExist) {
 		r.left(id.String(), "", name, "%v; %v", err, err2)
 		return nil, nil
 	}
@@ -33,6 +37,6 @@ func (r *run) head(ctx context.Context, id stream.TaskID) (*checkpoint.Manifest,
 			return nil, fmt.Errorf("restore HEAD of %s: %w", id, err)
 		}
 	}
-	r.did(Head, id.String(), "", name, "it names %s again, the newest manifest that is whole, with its state and its ledger", found.Name)
+	r.did(Head, id.String(), "", name, "it names %s again, which is whole, with its state and its ledger", found.Name)
 	return &found.Manifest, nil
 }

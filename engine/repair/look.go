@@ -40,7 +40,8 @@ type wrongFile struct {
 	ledger.File
 	epoch  stream.Epoch
 	absent bool
-	fix    *fix // nil: none was found
+	odd    string // what is there in its place and is no file; empty: a file
+	fix    *fix   // nil: none was found
 }
 
 // fix is how a file is put right.
@@ -167,7 +168,9 @@ func (r *run) compare(ctx context.Context, t *taskState) error {
 				if err != nil {
 					return err
 				}
-				t.waiting[s.Target] = staged == s.SHA256
+				if t.waiting[s.Target] = staged == s.SHA256; !t.waiting[s.Target] {
+					delete(r.hashes, s.Target) // published meanwhile, perhaps
+				}
 			}
 		}
 	}
@@ -177,18 +180,23 @@ func (r *run) compare(ctx context.Context, t *taskState) error {
 			return err
 		}
 		if f := t.files[name]; have != f.SHA256 && !t.waiting[name] {
-			t.wrong = append(t.wrong, wrongFile{File: f, epoch: epochOf(name), absent: have == ""})
+			t.wrong = append(t.wrong, wrongFile{File: f, epoch: epochOf(name), absent: have == "" && r.odd[name] == "", odd: r.odd[name]})
 		}
 	}
 	return nil
 }
 
-// hash returns the SHA-256 of a file; empty: it is not there.
+// hash returns the SHA-256 of a file; empty: it is not there, or odd says what is
+// there in its place.
 func (r *run) hash(ctx context.Context, name string) (string, error) {
 	if sum, ok := r.hashes[name]; ok {
 		return sum, nil
 	}
 	f, err := r.Lake.Open(ctx, name)
+	if none := new(NotAFileError); errors.As(err, &none) {
+		r.hashes[name], r.odd[name] = "", none.What
+		return "", nil
+	}
 	if errors.Is(err, checkpoint.ErrNotExist) {
 		r.hashes[name] = ""
 		return "", nil
@@ -203,42 +211,6 @@ func (r *run) hash(ctx context.Context, name string) (string, error) {
 	}
 	r.hashes[name] = hex.EncodeToString(h.Sum(nil))
 	return r.hashes[name], nil
-}
-
-// strays lists the Parquet files in the tables that nothing published. What a
-// task published whose ledger cannot be read is none.
-func (r *run) strays(ctx context.Context) ([]string, error) {
-	var all []string
-	for _, t := range table.Names() {
-		names, err := r.Lake.List(ctx, string(t)+"/")
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			switch {
-			case !r.isStray(name):
-			case inHiddenFolder(name):
-				r.left("", t, name, "it belongs to another program, whose folder this is; readers that look for Parquet files in every folder of the table read it: "+
-					"move it, or have them look in dt=* only")
-			default:
-				all = append(all, name)
-			}
-		}
-	}
-	return all, nil
-}
-
-func (r *run) isStray(name string) bool {
-	if !strings.HasSuffix(name, ".parquet") {
-		return false
-	}
-	owner := taskName(name)
-	for _, t := range r.tasks {
-		if _, named := t.files[name]; named || t.id.String() == owner && !t.readable {
-			return false
-		}
-	}
-	return true
 }
 
 // inHiddenFolder tells whether a name lies in a folder that other programs keep

@@ -63,8 +63,11 @@ func (r *run) planEpoch(ctx context.Context, t *taskState, epoch stream.Epoch, w
 }
 
 func (w *wrongFile) state() string {
-	if w.absent {
+	switch {
+	case w.absent:
 		return "gone"
+	case w.odd != "":
+		return "no file but " + w.odd
 	}
 	return "damaged"
 }

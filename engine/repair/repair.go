@@ -27,20 +27,33 @@ type File interface {
 	Size() int64
 }
 
+// NotAFileError says that something else than a file has a name.
+type NotAFileError struct {
+	What string // Folder, "a pipe", …
+}
+
+// Folder is what a folder is to NotAFileError, and a link to one.
+const Folder = "a folder"
+
+// Error says what it is.
+func (e *NotAFileError) Error() string { return "it is no file but " + e.What }
+
 // Lake is how the files of a lake are read and changed: names with '/' between
 // their parts, relative to it.
 type Lake interface {
-	// List returns the names that start with a prefix which ends with '/'. None
-	// is no error.
+	// List returns the names that start with a prefix which ends with '/': of
+	// whatever is no folder, and of folders, without what is in them, that are
+	// called like files of a table. None is no error.
 	List(ctx context.Context, prefix string) ([]string, error)
-	// Open opens a file; checkpoint.ErrNotExist when it is not there.
+	// Open opens a file; checkpoint.ErrNotExist when it is not there, a
+	// NotAFileError, at once, when what is there is none.
 	Open(ctx context.Context, name string) (File, error)
 	// Stage copies content into a staged file of the task that is to be published
 	// as Target, durable on return, and fills in where it lies staged. Bytes with
 	// another length or SHA-256 than s names are a stream.DamagedError.
 	Stage(ctx context.Context, content io.Reader, task stream.TaskID, claim stream.ClaimID, s *stream.Staged) error
-	// SetAside moves a file to _quarantine, durable on return, and returns its
-	// name there. A file that is not there is no error.
+	// SetAside moves a file, or what is none, to _quarantine, durable on return,
+	// and returns its name there. What is not there is no error.
 	SetAside(ctx context.Context, task, name string) (string, error)
 }
 
@@ -132,7 +145,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}}
+	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}, odd: map[string]string{}}
 	if err := r.run(ctx); err != nil {
 		return nil, fmt.Errorf("repair: %w", errors.Join(err, r.close()))
 	}
@@ -146,6 +159,7 @@ type run struct {
 	blocks *blocks
 	tasks  []*taskState
 	hashes map[string]string // SHA-256 of the files of the lake, as far as they were read
+	odd    map[string]string // what has a name and is no file
 	spare  map[string]string // name of a file that nothing names, or that is in another's place, by SHA-256
 }
 
@@ -188,6 +202,9 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.findSpares(ctx, strays); err != nil {
 		return err
 	}
+	if err := r.clearFolders(ctx, &strays); err != nil {
+		return err
+	}
 	for _, t := range r.tasks {
 		if err := r.plan(ctx, t); err != nil {
 			return err
@@ -198,12 +215,7 @@ func (r *run) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range strays {
-		if err := r.setAside(ctx, taskName(name), name, "nothing published it"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.setStraysAside(ctx, strays)
 }
 
 // setAside moves a file to _quarantine, or says that it would be.

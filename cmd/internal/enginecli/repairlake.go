@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
@@ -74,16 +76,15 @@ type dirLake struct {
 
 func (l dirLake) at(name string) string { return filepath.Join(l.dir, filepath.FromSlash(name)) }
 
-// List implements repair.Lake: files of any name, also of those that no sink
-// makes.
+// List implements repair.Lake: whatever has a name, also what no sink makes.
 func (l dirLake) List(ctx context.Context, prefix string) (names []string, err error) {
 	entries, err := l.fs.ReadDir(l.at(strings.TrimSuffix(prefix, "/")))
-	if errors.Is(err, fs.ErrNotExist) {
+	if nothingThere(err) {
 		return nil, nil
 	}
 	for _, e := range entries {
 		name := prefix + e.Name()
-		if !e.IsDir() {
+		if !e.IsDir() || strings.HasSuffix(name, ".parquet") {
 			names = append(names, name)
 			continue
 		}
@@ -96,12 +97,27 @@ func (l dirLake) List(ctx context.Context, prefix string) (names []string, err e
 	return names, err
 }
 
-// Open implements repair.Lake.
+// nothingThere tells the error for a name under which there is nothing, or the
+// folder of which is no folder.
+func nothingThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// Open implements repair.Lake. Only regular files are opened: a pipe would wait
+// for its other end.
 func (l dirLake) Open(_ context.Context, name string) (repair.File, error) {
-	f, err := l.fs.Open(l.at(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
+	info, err := l.fs.Stat(l.at(name))
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return nil, &repair.NotAFileError{What: kindOf(info.Mode())}
+	case err != nil && l.named(name):
+		return nil, &repair.NotAFileError{What: "a link that leads nowhere"}
+	case nothingThere(err):
+		return nil, fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
+	case err != nil:
+		return nil, err
 	}
+	f, err := l.fs.Open(l.at(name))
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +126,27 @@ func (l dirLake) Open(_ context.Context, name string) (repair.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return sizedFile{f, size}, nil
+}
+
+// kindOf says what is no regular file.
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return repair.Folder
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "no regular file"
+}
+
+// named tells whether a folder holds a name, wherever that leads.
+func (l dirLake) named(name string) bool {
+	entries, err := l.fs.ReadDir(l.at(path.Dir(name)))
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == path.Base(name) })
 }
 
 type sizedFile struct {
@@ -121,33 +158,26 @@ type sizedFile struct {
 func (f sizedFile) Size() int64 { return f.size }
 
 // SetAside implements repair.Lake. It is one rename: a crash leaves the file
-// under the one name or the other.
+// under the one name or the other. Where a link leads stays where it is.
 func (l dirLake) SetAside(_ context.Context, _, name string) (string, error) {
-	if _, err := l.fs.Stat(l.at(name)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", nil
-		}
+	if !l.named(name) {
+		return "", nil
+	}
+	to := quarantine + name
+	if info, err := l.fs.Stat(l.at(name)); err != nil || !info.Mode().IsRegular() {
+		to += ".no-file" // the folder of other names, perhaps
+	}
+	for free, n := to, 1; l.named(to); n++ {
+		to = fmt.Sprintf("%s.%d", free, n) // of an earlier repair
+	}
+	folder := filepath.Dir(l.at(to))
+	if err := durable.MkdirAllSync(l.fs, folder); err != nil {
 		return "", err
 	}
-	for n := 0; ; n++ {
-		to := quarantine + name
-		if n > 0 {
-			to = fmt.Sprintf("%s.%d", to, n)
-		}
-		if _, err := l.fs.Stat(l.at(to)); err == nil {
-			continue // of an earlier repair
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		folder := filepath.Dir(l.at(to))
-		if err := durable.MkdirAllSync(l.fs, folder); err != nil {
-			return "", err
-		}
-		if err := l.fs.Rename(l.at(name), l.at(to)); err != nil {
-			return "", err
-		}
-		return to, errors.Join(l.fs.SyncDir(folder), l.fs.SyncDir(filepath.Dir(l.at(name))))
+	if err := l.fs.Rename(l.at(name), l.at(to)); err != nil {
+		return "", err
 	}
+	return to, errors.Join(l.fs.SyncDir(folder), l.fs.SyncDir(filepath.Dir(l.at(name))))
 }
 
 // bucketLake is a lake in a bucket.

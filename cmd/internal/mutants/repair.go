@@ -5,6 +5,7 @@ package main
 func repairMutants() []mutant {
 	repair := []string{"-run", "TestRepair$", "./cmd/internal/tampertest"}
 	checkpoint, server := []string{"-run", "Repair|Head", "./engine/checkpoint"}, []string{"-timeout", "20s", "-run", "Repair", "./engine/server"}
+	strays := []string{"-timeout", "120s", "-run", "TestRepairMoves|TestRepairFollows", "./cmd/internal/tampertest"}
 	return []mutant{
 		{"a task that a repair fenced claims again", "engine/server/supervise.go",
 			"case permanent(err) && !taken && !repaired:", "case permanent(err) && !taken:", server},
@@ -42,5 +43,15 @@ func repairMutants() []mutant {
 			"err != nil || !bytes.Equal(again, data) {", "err != nil {", checkpoint},
 		{"HEAD and its manifest are of one format", "engine/checkpoint/head.go",
 			" || m.Format != head.Format {", " {", checkpoint},
+		{"a name in HEAD that is damaged is found again by its hash", "engine/checkpoint/restore.go",
+			"		if f.SHA256 == h.SHA256 {\n", "		if f.Name == h.Manifest {\n", []string{"-run", "EveryBitOfTheName", "./engine/checkpoint"}},
+		{"what some reader reads is a stray whatever it is called", "engine/repair/strays.go",
+			"return !hidden || strings.HasSuffix(name, \".parquet\") && len(parts) <= 3", "return strings.HasSuffix(name, \".parquet\") && !hidden", strays},
+		{"what no reader reads stays where it is", "engine/repair/strays.go",
+			"return !hidden || strings.HasSuffix(name, \".parquet\") && len(parts) <= 3", "return strings.HasSuffix(name, \".parquet\") || !hidden", strays},
+		{"a pipe is not opened", "cmd/internal/enginecli/repairlake.go",
+			"	case err == nil && !info.Mode().IsRegular():\n", "	case err == nil && info.Mode().IsDir():\n", []string{"-timeout", "20s", "-run", "TestRepairMoves", "./cmd/internal/tampertest"}},
+		{"a link to a day that lies elsewhere is no stray", "engine/repair/strays.go",
+			"if folders[name] && r.odd[name] == Folder {", "if folders[name] && r.odd[name] == \"\" {", strays},
 	}
 }

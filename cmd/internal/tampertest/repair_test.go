@@ -121,6 +121,21 @@ func flip(t table.Name) func(b *Bench) {
 	}
 }
 
+// headBit changes the first byte after some text in HEAD.
+func headBit(after string, bit byte) func(b *Bench) {
+	return func(b *Bench) {
+		name := b.Path("_checkpoint/" + Task(0).String() + "/HEAD")
+		data, err := os.ReadFile(name)
+		must(b, err)
+		at := bytes.Index(data, []byte(after))
+		if at < 0 {
+			b.Fatalf("no %s in %s", after, data)
+		}
+		data[at+len(after)] ^= bit
+		Write(b, name, data)
+	}
+}
+
 func damages() []damage {
 	type kinds = map[repair.Kind]int
 	restored, replaced := kinds{repair.Restored: 1}, kinds{repair.Replaced: 1}
@@ -189,6 +204,9 @@ func damages() []damage {
 		{"HEAD damaged", "good", func(b *Bench) {
 			Write(b, b.Path("_checkpoint/"+Task(0).String()+"/HEAD"), []byte("{"))
 		}, fromNothing, kinds{repair.Head: 1}, 0, true},
+		{"a bit of the name in HEAD", "good", headBit(`"manifest":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
+		{"a bit of the claim in HEAD", "good", headBit(`"claim":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
+		{"a bit of the format in HEAD", "good", headBit(`"format":`, 4), fromNothing, nil, 1, false},
 		{"the manifest gone", "good", mixed("_checkpoint/" + Task(0).String() + "/manifest"), fromNothing, nil, 1, false},
 		{"state gone", "good", mixed("_checkpoint/" + Task(0).String() + "/state"), fromNothing, nil, 1, false},
 		{"a ledger entry gone", "good", func(b *Bench) {
