@@ -41,14 +41,18 @@ func (a *audit) listFiles(ctx context.Context, tables []table.Name) ([]lakeFile,
 		}
 		var foreign []string
 		for _, name := range names {
-			if !readByGlob(name) {
+			switch {
+			case readByGlob(name):
+				files = append(files, nameFile(t, name))
+			case hidden(name):
 				foreign = append(foreign, name)
-				continue
+			default:
+				a.find(Finding{Kind: KindFileStray, Table: t, File: name,
+					Detail: fmt.Sprintf("%s is no file of the table: some readers of the table read it all the same, and nothing published it", shown(name))})
 			}
-			files = append(files, nameFile(t, name))
 		}
 		if len(foreign) > 0 {
-			a.note("the table %s holds what is no file of it and what readers do not read: %s", t, several(foreign))
+			a.note("the table %s holds what is no file of it and what readers pass over, because a name in its path begins with _ or .: %s", t, several(foreign))
 		}
 	}
 	last := func(f lakeFile) int {
@@ -70,16 +74,14 @@ func readByGlob(name string) bool {
 	if !strings.HasSuffix(name, ".parquet") {
 		return false
 	}
+	return strings.Count(name, "/") <= 2 || !hidden(name)
+}
+
+// hidden tells a file that pyarrow, Spark and Hive pass over, whatever its name
+// ends with: its name, or that of a folder below the table, begins with '_' or '.'.
+func hidden(name string) bool {
 	parts := strings.Split(name, "/")
-	if len(parts) <= 3 {
-		return true
-	}
-	for _, p := range parts[1:] {
-		if strings.HasPrefix(p, "_") || strings.HasPrefix(p, ".") {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(parts[1:], func(p string) bool { return p == "" || strings.HasPrefix(p, "_") || strings.HasPrefix(p, ".") })
 }
 
 // nameFile reads "<table>/dt=…/<task>-<epoch, 20 digits>-<n>.parquet". A file of
@@ -114,18 +116,18 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 		stray := Finding{Kind: KindFileStray, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name}
 		switch {
 		case f.task == "":
-			stray.Detail = fmt.Sprintf("%s is not named by a task: readers of the table read it, and nothing published it", f.name)
+			stray.Detail = fmt.Sprintf("%s is not named by a task: readers of the table read it, and nothing published it", shown(f.name))
 			a.find(stray)
 		case a.Checkpoints == nil:
 		case t == nil:
 			orphans[f.task] = append(orphans[f.task], f.name)
 		case t.manifest == nil: // its checkpoint is a finding already
 		case f.epoch > max(t.last, t.manifest.Epoch):
-			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", f.name, t.last)
+			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", shown(f.name), t.last)
 			a.find(stray)
 			continue
 		case f.epoch > t.upTo && t.ledgered && f.epoch <= t.manifest.Epoch && !a.unpublished[f.name]:
-			stray.Detail = fmt.Sprintf("%s is not one of the files of epoch %s of task %s, which is not wholly published yet: readers of the table read it", f.name, f.epoch, f.task)
+			stray.Detail = fmt.Sprintf("%s is not one of the files of epoch %s of task %s, which is not wholly published yet: readers of the table read it", shown(f.name), f.epoch, f.task)
 			a.find(stray)
 			continue
 		case f.epoch > t.upTo:
@@ -133,7 +135,7 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 		case t.since && f.epoch <= t.below && f.expected == nil:
 			continue // the earlier audit read it
 		case a.level.reaches(LevelFiles) && t.ledgered && f.expected == nil && f.epoch > t.below:
-			stray.Detail = fmt.Sprintf("%s was published by no epoch of task %s: readers of the table read it", f.name, f.task)
+			stray.Detail = fmt.Sprintf("%s was published by no epoch of task %s: readers of the table read it", shown(f.name), f.task)
 			a.find(stray)
 		}
 		kept = append(kept, f)

@@ -2,7 +2,9 @@ package audit
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"landfall/engine/table"
 )
@@ -74,6 +76,7 @@ type findings struct {
 
 // add takes a finding, and tells whether it is kept one by one.
 func (f *findings) add(one Finding) bool {
+	one.Detail = oneLine(one.Detail)
 	if f.counts == nil {
 		f.counts = make(map[Kind]int)
 	}
@@ -100,23 +103,57 @@ func (k logKey) of(kind Kind, format string, args ...any) Finding {
 	return Finding{Kind: kind, Gateway: k.gateway, Log: k.log, Detail: fmt.Sprintf(format, args...)}
 }
 
+// shown writes a name as it stands in sentences: with quotes unless it is a plain
+// one, so that none ends a sentence or a line.
+func shown(name string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=-:+@~"
+	if name != "" && strings.Trim(name, plain) == "" {
+		return name
+	}
+	return strconv.Quote(name)
+}
+
+// oneLine writes what cannot be printed as Go does in a string: no text from a
+// lake ends a line or steers a terminal.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(s[:n])
+		} else {
+			quoted := strconv.Quote(s[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
 // find takes a finding that is a sentence of its own.
 func (a *audit) find(f Finding) {
 	if a.found.add(f) {
-		a.result.Problems = append(a.result.Problems, f.Detail)
+		a.result.Problems = append(a.result.Problems, oneLine(f.Detail))
 	}
 }
 
 // note takes what the reader should know and does not make the lake inexact.
 func (a *audit) note(format string, args ...any) {
-	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+	a.result.Notes = append(a.result.Notes, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// several joins the first few of a list.
+// several joins the first few of a list of names.
 func several(names []string) string {
 	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
+	var all []string
+	for _, n := range names[:min(len(names), most)] {
+		all = append(all, shown(n))
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	if len(names) <= most {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all, ", "), len(names)-most)
 }

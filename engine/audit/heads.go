@@ -119,12 +119,35 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 			a.note("task %s has not come to the end of its input", name)
 		}
 	}
+	a.everyPartition(objects, first, second)
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if _, known := first[name]; !known && isTaskName(name) && second[name].err == nil && second[name].manifest.Format == 0 {
 			a.find(Finding{Kind: KindHead, Task: name, File: name + "/HEAD", Detail: fmt.Sprintf("task %s has %d objects and no HEAD", name, len(objects[name]))})
 		}
 	}
 	return nil
+}
+
+// everyPartition finds the tasks that are not there, though the manifests of
+// others say that their landing log has a partition for them: engines make a HEAD
+// for each when they start.
+func (a *audit) everyPartition(objects map[string][]string, first, second map[string]taskHead) {
+	partitions := make(map[string]int) // of each landing log
+	for _, h := range first {
+		partitions[h.id.Landing] = max(partitions[h.id.Landing], h.manifest.Partitions)
+	}
+	for _, landing := range slices.Sorted(maps.Keys(partitions)) {
+		for p := range partitions[landing] {
+			name := stream.TaskID{Landing: landing, Partition: p}.String()
+			_, known := first[name]
+			if _, made := second[name]; known || made || len(objects[name]) > 0 { // with objects and no HEAD it is found elsewhere
+				continue
+			}
+			a.find(Finding{Kind: KindHead, Task: name, File: name + "/HEAD",
+				Detail: fmt.Sprintf("task %s has no HEAD, and its landing log has %d partitions: no engine has taken this one on yet, or the checkpoints of this one, and with them its files, were removed",
+					name, partitions[landing])})
+		}
+	}
 }
 
 // isTaskName tells whether a folder is named as that of a task.

@@ -3,10 +3,12 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"landfall/edge/durable"
@@ -19,7 +21,8 @@ type Files interface {
 	// List gives the names below one table's folder, "<table>/". A table that is
 	// absent has none.
 	List(ctx context.Context, folder string) ([]string, error)
-	// Open opens a file; fs.ErrNotExist or checkpoint.ErrNotExist.
+	// Open opens a file; fs.ErrNotExist or checkpoint.ErrNotExist. What cannot be
+	// read like a file, such as a pipe, is an error at once.
 	Open(ctx context.Context, name string) (File, error)
 	// Holds tells whether a committed file is there, published or staged, also
 	// when it is published meanwhile.
@@ -55,7 +58,14 @@ func (d directory) list(ctx context.Context, folder string, names []string, dept
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	entries, err := d.fs.ReadDir(d.at(folder))
+	info, err := d.fs.Stat(d.at(folder))
+	if err == nil && !info.IsDir() {
+		return append(names, folder), nil // in the place of a folder
+	}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = d.fs.ReadDir(d.at(folder))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return names, nil
 	}
@@ -85,6 +95,16 @@ func (d directory) list(ctx context.Context, folder string, names []string, dept
 
 // Open implements Files.
 func (d directory) Open(_ context.Context, name string) (File, error) {
+	info, err := d.fs.Stat(d.at(name))
+	if errors.Is(err, fs.ErrNotExist) && d.named(name) {
+		return nil, fmt.Errorf("%w: a link that leads nowhere", errNoFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w (%s)", errNoFile, info.Mode().Type())
+	}
 	f, err := d.fs.Open(d.at(name))
 	if err != nil {
 		return nil, err
@@ -94,6 +114,15 @@ func (d directory) Open(_ context.Context, name string) (File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return sized{f, size}, nil
+}
+
+// errNoFile says that a name leads to something else than a file.
+var errNoFile = errors.New("it is no regular file")
+
+// named tells whether a folder holds a name, wherever that leads.
+func (d directory) named(name string) bool {
+	entries, err := d.fs.ReadDir(d.at(path.Dir(name)))
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == path.Base(name) })
 }
 
 type sized struct {
@@ -107,8 +136,8 @@ func (s sized) Size() int64 { return s.size }
 // Holds implements Files.
 func (d directory) Holds(_ context.Context, committed stream.Staged) (bool, error) {
 	for _, name := range []string{committed.Target, committed.Name, committed.Target} {
-		_, err := d.fs.Stat(d.at(name))
-		if !errors.Is(err, fs.ErrNotExist) {
+		info, err := d.fs.Stat(d.at(name))
+		if !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Mode().IsRegular()) {
 			return err == nil, err
 		}
 	}

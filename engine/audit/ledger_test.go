@@ -139,7 +139,14 @@ func writeLedger(t testing.TB, store checkpoint.Store, entries []ledger.Entry) *
 // writeHead makes a manifest the current one.
 func writeHead(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	t.Helper()
-	m.Format, m.Landing, m.Partition, m.Partitions, m.Claim = checkpoint.Format, testTask.Landing, testTask.Partition, 1, testClaim
+	m.Landing, m.Partition, m.Partitions = testTask.Landing, testTask.Partition, 1
+	writeHeadOf(t, store, m)
+}
+
+// writeHeadOf makes a manifest the current one of the task that it names.
+func writeHeadOf(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
+	t.Helper()
+	m.Format, m.Claim = checkpoint.Format, testClaim
 	if m.Ledger == nil {
 		m.Format = ledgerFormat - 1
 	}
@@ -149,12 +156,12 @@ func writeHead(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	}
 	sum := sha256.Sum256(data)
 	h := checkpoint.Head{Format: m.Format, SHA256: hex.EncodeToString(sum[:]), Claim: testClaim, Epoch: m.Epoch}
-	h.Manifest = testTask.String() + "/manifest/" + h.SHA256[:8] + ".json"
+	h.Manifest = m.TaskID().String() + "/manifest/" + h.SHA256[:8] + ".json"
 	head, err := h.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := testTask.String() + "/HEAD"
+	name := m.TaskID().String() + "/HEAD"
 	_, version, err := store.Read(context.Background(), name)
 	if err != nil {
 		version = ""

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (g *growing) publish(epoch int) {
 	writeHead(g.t, g.store, checkpoint.Manifest{Epoch: stream.Epoch(epoch), Ledger: writeLedger(g.t, g.store, g.entries[:epoch])})
 	for i, staged := range g.files {
 		for _, s := range staged {
-			from, to := g.path(s.Target)+".hidden", g.path(s.Target)
+			from, to := g.path(path.Join(path.Dir(s.Target), "_"+path.Base(s.Target)+".hidden")), g.path(s.Target)
 			if i >= epoch {
 				from, to = to, from
 			}

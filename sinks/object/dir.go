@@ -59,8 +59,11 @@ func (d *Dir) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() { // a pipe would never answer
+		return nil, fmt.Errorf("read %s: %w: it is no regular file (%s)", path, checkpoint.ErrCorrupt, info.Mode().Type())
+	}
 	if info.Size() > maxObject {
-		return nil, fmt.Errorf("read %s: %d bytes are more than an object may have", path, info.Size())
+		return nil, fmt.Errorf("read %s: %w: %d bytes are more than an object may have", path, checkpoint.ErrCorrupt, info.Size())
 	}
 	return durable.ReadFile(d.root.fsys, path)
 }
