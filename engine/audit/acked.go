@@ -11,6 +11,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/tips"
 )
 
 // ackedLog is how far the cloud has acknowledged a log to its gateway.
@@ -81,6 +82,65 @@ func (e *edgeLogs) readAcked(fsys durable.FS, name string) error {
 	return nil
 }
 
+// bookLog is what a gateway's own book of tips says of a log.
+type bookLog struct {
+	gateway string
+	tips.Tip
+}
+
+// readBook reads the book of tips of a gateway, which lies beside its log.
+func (e *edgeLogs) readBook(name string) error {
+	data, err := durable.ReadFileUpTo(e.fs, name, tips.MaxBookBytes)
+	var book *tips.Book
+	if err == nil {
+		book, err = tips.DecodeBook(data)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // gateways of earlier versions have none
+	case errors.Is(err, durable.ErrTooLarge), errors.Is(err, record.ErrCorrupt), errors.Is(err, record.ErrVersion):
+		e.notes = append(e.notes, fmt.Sprintf("where the gateway's logs ended is not known: %s: %v", name, err))
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, gateway := range book.Names() {
+		for _, t := range book.Body(gateway, 0).Logs {
+			e.books = append(e.books, bookLog{gateway, t})
+		}
+	}
+	return nil
+}
+
+// compareBook finds logs that end elsewhere than the gateway noted, at the edge and
+// in the lake.
+func (a *audit) compareBook() {
+	for i := range a.edge.books {
+		t := &a.edge.books[i]
+		k := a.keyOf(t.gateway, t.Log)
+		if s := a.edge.logs[t.Log]; s != nil && s.end < t.End && (s.segments || s.newest) {
+			a.edgeShort(k, uint64(s.end), uint64(t.End), fmt.Sprintf("the gateway noted its end at offset %s", t.End))
+		}
+		have := uint64(0)
+		if l := a.logs[k]; l != nil {
+			have = l.found()
+		}
+		var f Finding
+		switch end, acked := uint64(t.End), uint64(t.Acked); {
+		case t.Closed && have > end:
+			f = k.of(KindEdge, "log %s of %s ended at offset %d, as the gateway noted, and the lake has it up to %d", k.log, k.gateway, end, have)
+			f.Offsets = offsets(end, have)
+		case acked > have:
+			f = k.of(KindEdge, "the cloud acknowledged log %s of %s up to offset %d, as the gateway noted, and the lake has it up to %d: not published yet, or lost; audit again after the engine's next epoch",
+				k.log, k.gateway, acked, have)
+			f.Offsets = offsets(have, acked)
+		default:
+			continue
+		}
+		a.find(f)
+	}
+}
+
 // holdsLog tells whether a directory has segments of a gateway's log.
 func holdsLog(fsys durable.FS, dir string) bool {
 	entries, err := fsys.ReadDir(dir)
@@ -99,6 +159,9 @@ func (a *audit) compareAcked() {
 		a.note("%s", n)
 	}
 	for _, k := range a.edge.acked {
+		if s := a.edge.logs[k.log]; s != nil && uint64(s.end) < k.next && (s.segments || s.newest) {
+			a.edgeShort(a.keyOf(k.gateway, k.log), uint64(s.end), k.next, fmt.Sprintf("the cloud acknowledged it up to offset %d", k.next))
+		}
 		l, have := a.logs[a.keyOf(k.gateway, k.log)], uint64(0)
 		if l != nil {
 			have = l.found()

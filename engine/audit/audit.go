@@ -78,8 +78,8 @@ type Config struct {
 	// Decode makes typed rows of records again. Required at LevelValues.
 	Decode Decoder
 	// EdgeLogs are gateways' log directories, to be compared byte by byte; none:
-	// no comparison. They are not changed and not locked; an edge that runs on
-	// one may remove what is being read, which is an error.
+	// no comparison. They are not changed and not locked; where an edge runs on one
+	// and removes what is being read, it is read again.
 	EdgeLogs []string
 	// Tips are documents of gateways (edge/tips): the lake has to hold exactly the
 	// logs that they name. None: no comparison.
@@ -142,6 +142,7 @@ type audit struct {
 	expected    map[string]*expectedFile // files that ledgers name, by name
 	gone        map[string]bool          // files that are found missing already
 	unpublished map[string]bool          // files of epochs that are not wholly published
+	unproven    []string                 // what gateways have and the lake has not yet
 	edge        *edgeLogs
 	result      *Result
 	found       findings
@@ -203,7 +204,7 @@ func (a *audit) run(ctx context.Context) error {
 	}
 	if len(a.EdgeLogs) > 0 {
 		var err error
-		if a.edge, err = openEdgeLogs(a.Config); err != nil {
+		if a.edge, err = openEdgeLogs(ctx, a.Config); err != nil {
 			return err
 		}
 		defer func() { _ = a.edge.Close() }()

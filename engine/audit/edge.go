@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
@@ -23,9 +25,12 @@ var errEnough = errors.New("enough was read")
 
 // edgeLogs are gateways' own log directories, opened without changing them.
 type edgeLogs struct {
+	fs     durable.FS
+	dirs   []string
 	stores []*seglog.Store
 	logs   map[string]*edgeState
 	acked  []ackedLog
+	books  []bookLog
 	notes  []string
 }
 
@@ -34,41 +39,105 @@ type edgeState struct {
 	store     *seglog.Store
 	id        record.LogID
 	end       record.Offset
+	segments  bool   // some of its segments are there
+	newest    bool   // no log of the directory is newer
+	shown     bool   // its last block can be read: it is there up to end
 	held      []span // offsets that can be read there
 	at        int    // the span of held that was looked at last
+	gaps      []span // offsets that cannot be read there, though older ones may be
 	compared  uint64
 	differing uint64
 }
 
+// An edge that runs on its directory may remove what is being read: then it is
+// read again.
+const (
+	edgeTries = 10
+	edgeAgain = 50 * time.Millisecond
+)
+
 // openEdgeLogs opens the directories and learns which offsets they hold.
-func openEdgeLogs(c Config) (*edgeLogs, error) {
-	e := &edgeLogs{logs: make(map[string]*edgeState)}
+func openEdgeLogs(ctx context.Context, c Config) (*edgeLogs, error) {
+	e := &edgeLogs{fs: durable.ReadOnly(c.FS), logs: make(map[string]*edgeState)}
 	for _, dir := range c.EdgeLogs {
-		if err := e.open(c.FS, dir); err != nil {
+		if err := e.open(ctx, dir); err != nil {
 			return nil, errors.Join(err, e.Close())
 		}
 	}
 	return e, nil
 }
 
-func (e *edgeLogs) open(fsys durable.FS, dir string) error {
-	store, err := seglog.Open(seglog.Config{FS: readOnly{fsys}, Dir: dir})
-	if err != nil {
-		return fmt.Errorf("open edge log %s: %w", dir, err)
+// noSegmentBytes is the size of no segment, so that seglog reuses no file.
+const noSegmentBytes = seglog.MinSegmentBytes + 1
+
+// look opens a directory and finds where its logs end, until that is whole or the
+// tries are used up.
+func (e *edgeLogs) look(ctx context.Context, dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, err error) {
+	for try := 1; ; try++ {
+		whole := false
+		store, ends, whole, err = e.lookOnce(dir)
+		if err == nil && (whole || try == edgeTries) {
+			return store, ends, nil
+		}
+		if err != nil && (try == edgeTries || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, nil, fmt.Errorf("open edge log %s: %w", dir, err)
+		}
+		if store != nil {
+			if err := store.Close(); err != nil {
+				return nil, nil, err
+			}
+		}
+		select {
+		case <-time.After(edgeAgain):
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 	}
-	e.stores = append(e.stores, store)
+}
+
+func (e *edgeLogs) lookOnce(dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, whole bool, err error) {
+	if _, err := e.fs.Stat(dir); err != nil {
+		return nil, nil, false, err
+	}
+	store, err = seglog.Open(seglog.Config{FS: e.fs, Dir: dir, SegmentBytes: noSegmentBytes})
+	if err != nil {
+		return nil, nil, false, err
+	}
+	ends, whole = make(map[record.LogID]seglog.Tip), store.Stats().Beheaded == 0
+	for _, info := range store.Logs() {
+		if ends[info.ID], err = store.Tip(info.ID); err != nil {
+			return nil, nil, false, errors.Join(err, store.Close())
+		}
+		whole = whole && (info.Bytes == 0 || info.End == 0 || shows(ends[info.ID]))
+	}
+	return store, ends, whole, nil
+}
+
+// shows tells whether the last block below an end was read.
+func shows(t seglog.Tip) bool { return t.Chain != record.Hash{} }
+
+func (e *edgeLogs) open(ctx context.Context, dir string) error {
+	store, ends, err := e.look(ctx, dir)
+	if err != nil {
+		return err
+	}
+	e.stores, e.dirs = append(e.stores, store), append(e.dirs, dir)
 	if len(store.Logs()) == 0 {
 		hint := ""
-		if inner := filepath.Join(dir, "log"); holdsLog(fsys, inner) {
+		if inner := filepath.Join(dir, "log"); holdsLog(e.fs, inner) {
 			hint = "; did you mean " + inner + "?"
 		}
 		return fmt.Errorf("%w in %s%s", ErrNoLog, dir, hint)
 	}
-	if err := e.readAcked(fsys, filepath.Join(filepath.Dir(filepath.Clean(dir)), "forward.state")); err != nil {
+	data := filepath.Dir(filepath.Clean(dir))
+	if err := e.readAcked(e.fs, filepath.Join(data, "forward.state")); err != nil {
 		return err
 	}
-	for _, info := range store.Logs() {
-		s := &edgeState{store: store, id: info.ID, end: info.End}
+	if err := e.readBook(filepath.Join(data, "tips")); err != nil {
+		return err
+	}
+	for i, info := range store.Logs() {
+		s := &edgeState{store: store, id: info.ID, end: info.End, segments: info.Bytes > 0, newest: i == len(store.Logs())-1, shown: shows(ends[info.ID])}
 		err := s.walk(info.First, func(b *record.Block) error {
 			s.held = append(s.held, span{uint64(b.First), uint64(b.End())})
 			if len(s.held) >= 2 && s.held[len(s.held)-2].to == uint64(b.First) {
@@ -85,7 +154,28 @@ func (e *edgeLogs) open(fsys durable.FS, dir string) error {
 	return nil
 }
 
-// walk gives every block that a log still has, from an offset on.
+// lookAgain learns where the logs end now: an edge that runs has gone on.
+func (e *edgeLogs) lookAgain(ctx context.Context) error {
+	for _, dir := range e.dirs {
+		store, ends, err := e.look(ctx, dir)
+		if err != nil {
+			return err
+		}
+		for id, tip := range ends {
+			if s := e.logs[id.String()]; s != nil && tip.End > s.end {
+				s.gaps = append(s.gaps, span{uint64(s.end), uint64(tip.End)})
+				s.end, s.shown = tip.End, shows(tip)
+			}
+		}
+		if err := store.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk gives every block that a log still has, from an offset on, and notes the
+// offsets that cannot be read.
 func (s *edgeState) walk(from record.Offset, take func(*record.Block) error) (err error) {
 	r, err := s.store.Reader(s.id, from)
 	if err != nil {
@@ -101,6 +191,7 @@ func (s *edgeState) walk(from record.Offset, take func(*record.Block) error) (er
 			return err
 		}
 		if item.IsGap() {
+			s.gaps = append(s.gaps, span{uint64(item.Gap.From), uint64(item.Gap.To)})
 			continue
 		}
 		if err := take(&item.Block); errors.Is(err, errEnough) {
@@ -135,22 +226,24 @@ func (e *edgeLogs) Close() error {
 }
 
 // compareEdge sums up the bytes that the edge holds of what the lake records,
-// and compares the sums.
+// and compares the sums; then where the logs end.
 func (a *audit) compareEdge(ctx context.Context) error {
-	seen := make(map[string]bool)
+	seen, short := make(map[string]bool), false
 	for k, l := range a.logs {
 		if l.edge == nil {
 			continue
 		}
 		seen[k.log] = true
+		short = short || uint64(l.edge.end) < l.found()
 		if len(l.edge.held) == 0 {
 			continue
 		}
 		if err := a.sumEdge(ctx, l); err != nil {
 			return fmt.Errorf("read edge log %s: %w", k.log, err)
 		}
-		for _, c := range l.chunks {
-			if c.edge != c.lake {
+		l.edge.gaps = merge(l.edge.gaps)
+		for no, c := range l.chunks {
+			if l.differsFromEdge(no, c) {
 				l.edge.differing++
 			}
 		}
@@ -158,10 +251,59 @@ func (a *audit) compareEdge(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(a.edge.logs)) {
 		if s := a.edge.logs[id]; !seen[id] && s.end > 0 {
 			a.note("log %.8s is at the edge with %s offsets and not in the lake yet", id, s.end)
+			a.unproven = append(a.unproven, fmt.Sprintf("%s offsets of log %s, which is at the edge and not in the lake yet", s.end, id))
 		}
 	}
+	if short { // or the edge captured more since it was read
+		if err := a.edge.lookAgain(ctx); err != nil {
+			return err
+		}
+	}
+	a.compareEnds()
 	a.compareAcked()
+	a.compareBook()
 	return nil
+}
+
+// compareEnds finds logs that end at the edge before they do in the lake: what is
+// acknowledged is in the edge's log as long as any of its segments is.
+func (a *audit) compareEnds() {
+	for _, k := range slices.SortedFunc(maps.Keys(a.logs), compareKeys) {
+		l := a.logs[k]
+		if l.edge == nil {
+			continue
+		}
+		l.edge.gaps = merge(l.edge.gaps)
+		if have, end := l.found(), uint64(l.edge.end); end < have && (l.edge.segments || l.edge.newest) {
+			a.edgeShort(k, end, have, fmt.Sprintf("the lake has it up to offset %d", have))
+		} else if end > 0 && !l.edge.shown && l.closedAt == nil {
+			a.note("log %.8s of %s: its last block cannot be read at the gateway, so that does not show where the log ends", k.log, k.gateway)
+		}
+	}
+}
+
+// edgeShort finds that a log ends too early at the edge.
+func (a *audit) edgeShort(k logKey, end, want uint64, why string) {
+	f := k.of(KindEdge, "log %s of %s ends at offset %d in the gateway's own log, and %s: the gateway's log was cut or damaged, or is a copy of an earlier time", k.log, k.gateway, end, why)
+	f.Offsets = offsets(end, want)
+	a.find(f)
+}
+
+// differsFromEdge tells whether a chunk has other bytes at the edge. One of which
+// the edge lost something since it was read cannot be compared.
+func (l *logState) differsFromEdge(no uint64, c *chunk) bool {
+	if l.edge == nil || c.edge == c.lake {
+		return false
+	}
+	from, to := no<<chunkBits, (no+1)<<chunkBits
+	for _, h := range l.edge.held {
+		for _, g := range l.edge.gaps {
+			if max(from, h.from, g.from) < min(to, h.to, g.to) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (a *audit) sumEdge(ctx context.Context, l *logState) error {
@@ -184,36 +326,3 @@ func (a *audit) sumEdge(ctx context.Context, l *logState) error {
 		return nil
 	})
 }
-
-// errReadOnly answers whatever would change the edge's directory.
-var errReadOnly = errors.New("opened for reading only")
-
-// readOnly is a file system on which nothing changes: what removes or syncs
-// is passed over, what writes is refused, and no lock is taken, so that a copy
-// or a read-only mount can be audited.
-type readOnly struct{ durable.FS }
-
-// OpenWrite opens for reading; only fsync is asked of it while recovering.
-func (r readOnly) OpenWrite(name string) (durable.File, error) {
-	f, err := r.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	return readOnlyFile{f}, nil
-}
-
-func (readOnly) Create(string) (durable.File, error) { return nil, errReadOnly }
-func (readOnly) Rename(string, string) error         { return errReadOnly }
-func (readOnly) Link(string, string) error           { return errReadOnly }
-func (readOnly) Mkdir(string) error                  { return errReadOnly }
-func (readOnly) Remove(string) error                 { return nil }
-func (readOnly) SyncDir(string) error                { return nil }
-func (readOnly) Lock(string) (io.Closer, error)      { return io.NopCloser(nil), nil }
-
-type readOnlyFile struct{ durable.File }
-
-func (readOnlyFile) Write([]byte) (int, error)          { return 0, errReadOnly }
-func (readOnlyFile) WriteAt([]byte, int64) (int, error) { return 0, errReadOnly }
-func (readOnlyFile) Truncate(int64) error               { return errReadOnly }
-func (readOnlyFile) Sync() error                        { return nil }
-func (readOnlyFile) SyncData() error                    { return nil }

@@ -174,7 +174,7 @@ func TestEdgeLogIsNotTouched(t *testing.T) {
 		t.Errorf("beside a running edge: %+v", r)
 	}
 	check(t, s.Close())
-	ro, name := readOnly{durable.OS{}}, filepath.Join(dir, "lock")
+	ro, name := durable.ReadOnly(durable.OS{}), filepath.Join(dir, "lock")
 	f, err := ro.OpenWrite(name)
 	check(t, err)
 	defer func() { _ = f.Close() }()

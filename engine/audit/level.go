@@ -46,6 +46,21 @@ func (l Level) number() int {
 // reaches tells whether a level checks what another one does.
 func (l Level) reaches(other Level) bool { return l.number() >= other.number() }
 
+// proven says in words what holds at a level; of topics it is empty.
+func (l Level) proven() string {
+	switch l {
+	case LevelOffsets:
+		return "with as many typed rows as its record declares; no bytes were compared"
+	case LevelFiles:
+		return "with the bytes that were captured and as many typed rows as its record declares, in the files that were published"
+	case LevelBytes:
+		return "with the bytes that were captured and as many typed rows as its record declares, in the files that were published, byte for byte"
+	case LevelValues:
+		return "with the bytes that were captured and with typed rows that say what its record says, in the files that were published, byte for byte"
+	}
+	return "as far as the topics tell"
+}
+
 // unchecked lists what a level leaves out.
 func (l Level) unchecked() []string {
 	var all []string

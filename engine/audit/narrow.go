@@ -36,7 +36,7 @@ func (a *audit) narrow(ctx context.Context, files []lakeFile) error {
 		l := a.logs[k]
 		for _, no := range l.numbers() {
 			c := l.chunks[no]
-			byEdge := l.edge != nil && c.edge != c.lake
+			byEdge := l.differsFromEdge(no, c)
 			if len(a.suspects) < maxSuspects && (c.dups > 0 || c.expected != c.found || byEdge) {
 				s := &suspect{log: l, no: no, files: make(map[uint64]map[string]bool), differs: make(map[uint64]bool)}
 				a.suspects[suspectKey{l, no}] = s
@@ -232,7 +232,7 @@ func (a *audit) chunkFindings(l *logState, no uint64) {
 		add(KindTyped, tableOf(files), where, files, "the typed rows of log %s of %s at offsets %s are not those that its records declare: %d, and %d are declared in this stretch",
 			k.log, k.gateway, where, c.found.n, c.expected.n)
 	}
-	if l.edge != nil && c.edge != c.lake {
+	if l.differsFromEdge(no, c) {
 		where, files := s.where(no, false, func(i uint64) bool { return s.differs[no<<chunkBits+i] })
 		add(KindEdge, table.Record, where, files, "the bytes of log %s of %s at offsets %s differ from the gateway's own log", k.log, k.gateway, where)
 	}

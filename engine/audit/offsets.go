@@ -158,6 +158,8 @@ type logState struct {
 	marks    []*mark
 	tipped   uint64 // a tip vouches for what is below
 	untipped uint64 // offsets of which the tips tell no digest
+	// tipClosed: its gateway closed the log where it ends in the lake.
+	tipClosed bool
 }
 
 func newLogState(k logKey) *logState {

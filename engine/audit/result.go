@@ -85,6 +85,8 @@ type Log struct {
 	// is by stretches of 16,384.
 	Compared  uint64 `json:"compared,omitempty"`
 	Differing uint64 `json:"differing,omitempty"`
+	// Uncompared counts offsets whose bytes the edge cannot read any more.
+	Uncompared uint64 `json:"uncompared,omitempty"`
 	// Pending is how many offsets the edge holds beyond the lake's last.
 	Pending uint64 `json:"pending,omitempty"`
 	// Where are the first few ranges that are missing, "from-to", both
@@ -106,6 +108,9 @@ type Log struct {
 	PreviousEnd uint64 `json:"previous_end,omitempty"`
 	// Tipped is the offset up to which the gateway's tips say what the log holds.
 	Tipped uint64 `json:"tipped,omitempty"`
+	// Untipped counts offsets below it of which they tell no digest, or which the
+	// level does not compare with it.
+	Untipped uint64 `json:"untipped,omitempty"`
 }
 
 // maxWhere is how many missing ranges a Log names.
@@ -239,7 +244,25 @@ func (a *audit) notChecked() {
 		untipped += l.untipped
 	}
 	if untipped > 0 {
-		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records against the tips, which tell no digest of them or which need level files", untipped))
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records against the tips, which tell no digest of them or which need level files: only that their offsets are there", untipped))
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(a.logs), compareKeys) {
+		l := a.logs[k]
+		if l.edge == nil {
+			continue
+		}
+		uncompared := uint64(0)
+		gaps := merge(l.edge.gaps)
+		for _, g := range gaps {
+			uncompared += l.count(g)
+		}
+		if uncompared > 0 {
+			r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records of log %s of %s against the gateway's log, which cannot be read at offsets %s", uncompared, k.log, k.gateway, rangeList(gaps)))
+		}
+	}
+	r.NotChecked = append(r.NotChecked, a.unproven...)
+	if a.digests() {
+		r.NotChecked = append(r.NotChecked, "that nobody set out to forge it: digests are sums of 64 bits, for which other records can be computed")
 	}
 	if (a.Checkpoints == nil || len(a.tasks) == 0) && !a.tipsCover() {
 		a.find(Finding{Kind: KindNoAnchor, Detail: "there is no checkpoint: nothing says which logs and files have to be here"})
@@ -335,7 +358,7 @@ func (l *logState) account(k logKey) Log {
 		one.Next, one.Anchored, one.Task = l.next, true, l.task
 		one.Captured = max(one.Captured, l.next)
 	}
-	one.Tipped, one.Since = l.tipped, l.base
+	one.Tipped, one.Untipped, one.Since = l.tipped, l.untipped, l.base
 	if l.opening != nil && !l.opening.Prev.IsZero() {
 		one.Previous, one.PreviousEnd = l.opening.Prev.String(), uint64(l.opening.PrevEnd)
 	}
@@ -343,16 +366,21 @@ func (l *logState) account(k logKey) Log {
 		one.Closed, one.Tail = true, TailProven
 		one.Captured = max(one.Captured, uint64(*l.closedAt))
 	}
+	if l.tipClosed {
+		one.Tail = TailProven
+	}
 	if l.claimed && l.atKnown && l.at == l.next && l.unsummed == 0 && !l.differs {
 		one.Digest = l.atDigest.String()
 	}
 	if e := l.edge; e != nil {
 		one.Compared, one.Differing = e.compared, e.differing
-		if !one.Closed {
+		for _, g := range merge(e.gaps) {
+			one.Uncompared += l.count(g)
+		}
+		if end := uint64(e.end); !one.Closed && end > l.end {
+			one.Tail, one.Pending = TailPending, end-l.end
+		} else if !one.Closed && end == l.end && e.shown {
 			one.Tail = TailProven
-			if end := uint64(e.end); end > l.end {
-				one.Tail, one.Pending = TailPending, end-l.end
-			}
 		}
 	}
 	lost := merge(l.loss)
@@ -384,7 +412,7 @@ func (r *Result) WriteText(w io.Writer) error {
 		if l.Closed {
 			tail = "closed"
 		}
-		fmt.Fprintf(t, "%s\t%.8s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", l.Gateway, l.Log, tail, l.Captured, l.Recorded,
+		fmt.Fprintf(t, "%s\t%.8s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", oneLine(l.Gateway), oneLine(l.Log), tail, l.Captured, l.Recorded,
 			l.Rejected, l.InLoss, l.Missing, l.Duplicated, l.TypedFound, l.TypedExpected, l.Conflicts)
 	}
 	if err := t.Flush(); err != nil {
@@ -393,49 +421,44 @@ func (r *Result) WriteText(w io.Writer) error {
 	if _, err := io.WriteString(w, r.words()); err != nil || r.Topics == nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "\n%s\n", r.Topics.Lake); err != nil {
+	if _, err := fmt.Fprintf(w, "\n%s\n", oneLine(r.Topics.Lake)); err != nil {
 		return err
 	}
 	return r.Topics.WriteText(w)
 }
 
+// lines are text, one line for each call of add.
+type lines struct{ strings.Builder }
+
+func (b *lines) add(format string, args ...any) {
+	b.WriteString(oneLine(fmt.Sprintf(format, args...)) + "\n")
+}
+
 // words are the lines below the table.
 func (r *Result) words() string {
-	var b strings.Builder
-	for _, l := range r.Logs {
-		if l.Compared > 0 && l.Differing == 0 {
-			fmt.Fprintf(&b, "bytes of %.8s of %s equal the edge's log at %d offsets\n", l.Log, l.Gateway, l.Compared)
-		}
-		switch l.Tail {
-		case TailUnproven:
-			if l.Tipped > 0 {
-				fmt.Fprintf(&b, "%.8s of %s is open: its tips vouch for it up to offset %s; what was captured later is not proven without newer ones or --edge-log\n", l.Log, l.Gateway, last(l.Tipped))
-				break
-			}
-			fmt.Fprintf(&b, "%.8s of %s is open: what was captured after offset %s is not proven without --edge-log or --tips\n", l.Log, l.Gateway, last(l.Captured))
-		case TailPending:
-			fmt.Fprintf(&b, "%.8s of %s: %d offsets at the edge are not in the lake yet\n", l.Log, l.Gateway, l.Pending)
-		}
+	var b lines
+	for i := range r.Logs {
+		r.Logs[i].words(&b)
 	}
 	for _, t := range r.Tasks {
-		fmt.Fprintf(&b, "task %s judged up to epoch %d", t.Task, t.Epoch)
+		later := ""
 		if t.Pending > 0 {
-			fmt.Fprintf(&b, "; %d later epochs are not wholly published", t.Pending)
+			later = fmt.Sprintf("; %d later epochs are not wholly published", t.Pending)
 		}
-		b.WriteString("\n")
+		b.add("task %s judged up to epoch %d%s", t.Task, t.Epoch, later)
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "note: %s\n", n)
+		b.add("note: %s", n)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "problem: %s", f.Detail)
-		if f.File != "" && !strings.Contains(f.Detail, f.File) {
-			fmt.Fprintf(&b, " (%s)", f.File)
+		where := ""
+		if f.File != "" && !strings.Contains(f.Detail, f.File) && !strings.Contains(f.Detail, shown(f.File)) {
+			where = fmt.Sprintf(" (%s)", f.File)
 		}
-		b.WriteString("\n")
+		b.add("problem: %s%s", f.Detail, where)
 	}
 	if len(r.NotChecked) > 0 {
-		fmt.Fprintf(&b, "not checked: %s\n", strings.Join(r.NotChecked, "; "))
+		b.add("not checked: %s", strings.Join(r.NotChecked, "; "))
 	}
 	at := ""
 	if r.Level != "" {
@@ -444,13 +467,36 @@ func (r *Result) words() string {
 	since := slices.ContainsFunc(r.Logs, func(l Log) bool { return l.Since > 0 })
 	switch {
 	case r.Exact && since:
-		fmt.Fprintf(&b, "EXACT%s, since the earlier audit: every offset that came after it is there exactly once, with all its rows\n", at)
+		b.add("EXACT%s, since the earlier audit: every offset that came after it is there exactly once, %s", at, r.Level.proven())
 	case r.Exact:
-		fmt.Fprintf(&b, "EXACT%s: every offset is there exactly once, with all its rows\n", at)
+		b.add("EXACT%s: every offset is there exactly once, %s", at, r.Level.proven())
 	default:
-		fmt.Fprintf(&b, "NOT EXACT%s\n", at)
+		b.add("NOT EXACT%s", at)
 	}
 	return b.String()
+}
+
+// words are the lines about one log.
+func (l *Log) words(b *lines) {
+	switch {
+	case l.Differing > 0: // a finding
+	case l.Compared > 0 && l.Compared < l.Recorded:
+		b.add("bytes of %.8s of %s equal the edge's log at %d of %d offsets", l.Log, l.Gateway, l.Compared, l.Recorded)
+	case l.Compared > 0:
+		b.add("bytes of %.8s of %s equal the edge's log at %d offsets", l.Log, l.Gateway, l.Compared)
+	case l.Uncompared > 0:
+		b.add("no byte of %.8s of %s could be compared with the edge's log", l.Log, l.Gateway)
+	}
+	switch {
+	case l.Tail == TailPending:
+		b.add("%.8s of %s: %d offsets at the edge are not in the lake yet", l.Log, l.Gateway, l.Pending)
+	case l.Tail == TailUnproven && l.Tipped > 0 && l.Untipped > 0:
+		b.add("%.8s of %s is open: its tips say that it came to offset %s, and not with which bytes; what was captured later is not proven without newer ones or --edge-log", l.Log, l.Gateway, last(l.Tipped))
+	case l.Tail == TailUnproven && l.Tipped > 0:
+		b.add("%.8s of %s is open: its tips vouch for it up to offset %s; what was captured later is not proven without newer ones or --edge-log", l.Log, l.Gateway, last(l.Tipped))
+	case l.Tail == TailUnproven:
+		b.add("%.8s of %s is open: what was captured after offset %s is not proven without --edge-log or --tips", l.Log, l.Gateway, last(l.Captured))
+	}
 }
 
 func last(captured uint64) record.Offset {

@@ -104,8 +104,11 @@ func (a *audit) compareTip(t *tipOf, l *logState, wrong func(log, where, format 
 	switch {
 	case acked > have:
 		wrong(k.log, offsets(have, acked), "the cloud acknowledged log %s of %s up to offset %d, and the lake has it up to %d: not published yet, or lost; audit again after the engine's next epoch", k.log, k.gateway, acked, have)
+	case l.closedAt != nil && end != uint64(*l.closedAt) && (t.Closed || end > uint64(*l.closedAt)):
+		wrong(k.log, offsets(min(end, uint64(*l.closedAt)), max(end, uint64(*l.closedAt))), "log %s of %s ended at offset %d on the gateway, and the log after it says that it ended at %s", k.log, k.gateway, end, *l.closedAt)
 	case end > have:
 		a.note("log %.8s of %s: %d offsets were on the gateway when its tips were made, and not acknowledged yet", k.log, k.gateway, end-have)
+		a.unproven = append(a.unproven, fmt.Sprintf("offsets %s of log %s of %s, which were on the gateway when its tips were made and are not in the lake", offsets(have, end), k.log, k.gateway))
 	case t.Closed && have > end:
 		wrong(k.log, offsets(end, have), "log %s of %s ended at offset %d, and the lake has it up to %d", k.log, k.gateway, end, have)
 	}
@@ -117,7 +120,7 @@ func (a *audit) compareTip(t *tipOf, l *logState, wrong func(log, where, format 
 	if end > have {
 		return
 	}
-	l.tipped = max(l.tipped, end)
+	l.tipped, l.tipClosed = max(l.tipped, end), l.tipClosed || t.Closed && end == have
 	switch m := t.mark; {
 	case t.Digest == "" || m.lostUnknown || !a.digests():
 		l.untipped += end
@@ -189,9 +192,16 @@ func (a *audit) compareMerged(g *gatewayTips, wrong func(log, where, format stri
 			t.Chain = l.chain.String()
 		}
 		got = got.Merge(t)
-		l.tipped = max(l.tipped, l.found())
 	}
-	if got != want {
+	if got == want {
+		for _, k := range keys {
+			l := a.logs[k]
+			l.tipped = max(l.tipped, l.found())
+			if !l.digestKnown || !a.digests() {
+				l.untipped += l.found()
+			}
+		}
+	} else {
 		wrong(want.Last, "", "the %d older logs of %s up to %s are not as the gateway knew them: the hash over their ends is %s, and it says %s", want.Count, g.body.Gateway, want.Last, got.Hash, want.Hash)
 	}
 }

@@ -160,6 +160,11 @@ func TestTipsTellWhatTheLakeCannot(t *testing.T) {
 			return append(e, epochOf("gw", logID(9), logID(2), 60, 0, 5))
 		}, exact: true},
 		{name: "a closed log that goes on", tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[0].Digest, b.Logs[0].Acked = 90, "", 90 }, want: Finding{Kind: KindTips, Log: first, Offsets: "90-99"}},
+		{name: "a closed log one offset longer", tips: func(b *tips.Body) { b.Logs[0].End++ }, want: Finding{Kind: KindTips, Log: first, Offsets: "100"}},
+		{name: "a log closed in the lake that is longer", tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[0].Closed = 103, false }, want: Finding{Kind: KindTips, Log: first, Offsets: "100-102"}},
+		{name: "a log as it was before it was closed", tips: func(b *tips.Body) {
+			b.Logs[0].End, b.Logs[0].Closed, b.Logs[0].Digest, b.Logs[0].Acked, b.Logs = 90, false, "", 90, b.Logs[:1]
+		}, exact: true},
 		{name: "another previous log", tips: func(b *tips.Body) { b.Logs[1].Previous = logID(7).String() }, want: Finding{Kind: KindTips, Log: last}},
 		{name: "more on the gateway, not acknowledged", tips: func(b *tips.Body) { b.Logs[1].End = 80 }, exact: true},
 		{name: "acknowledged and not there", tips: func(b *tips.Body) { b.Logs[1].End, b.Logs[1].Acked = 80, 70 }, want: Finding{Kind: KindTips, Log: last, Offsets: "60-69"}},
@@ -233,6 +238,57 @@ func TestChainOfTheLedgerAndOfTips(t *testing.T) {
 		body.Logs[0].Chain = chain
 		if r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, body, "", nil)}}); r.Exact != exact {
 			t.Errorf("chain %s: exact %v, %s", chain, r.Exact, listFindings(r))
+		}
+	}
+}
+
+// TestTipsOfALogThatWasClosed prove its end, also where no log follows it.
+func TestTipsOfALogThatWasClosed(t *testing.T) {
+	dir, _ := writeLake(t, twoLogs()...)
+	for _, closed := range []bool{false, true} {
+		body := tipsOf("gw", twoLogs())
+		body.Logs[1].Closed = closed
+		r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, body, "", nil)}})
+		if want := map[bool]string{false: TailUnproven, true: TailProven}[closed]; !r.Exact || r.Logs[1].Tail != want {
+			t.Errorf("closed %v: %s%+v", closed, listFindings(r), r.Logs[1])
+		}
+	}
+}
+
+// TestWhatTipsNameAndTheLakeLacks stands where an open tail does.
+func TestWhatTipsNameAndTheLakeLacks(t *testing.T) {
+	dir, _ := writeLake(t, twoLogs()...)
+	body := tipsOf("gw", twoLogs())
+	body.Logs[1].End = 75
+	body.Logs = append(body.Logs, tips.Tip{Log: logID(8).String(), Previous: logID(2).String(), End: 5})
+	r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{document(t, body, "", nil)}})
+	said := strings.Join(r.NotChecked, "\n")
+	for _, want := range []string{"offsets 60-74 of log " + logID(2).String(), "offsets 0-4 of log " + logID(8).String()} {
+		if !r.Exact || !strings.Contains(said, want) {
+			t.Errorf("%q is not in %q, %s", want, said, listFindings(r))
+		}
+	}
+}
+
+// TestTipsWithoutADigest vouch for offsets alone, and the text says so.
+func TestTipsWithoutADigest(t *testing.T) {
+	dir, _ := writeLake(t, twoLogs()...)
+	for _, merged := range []bool{false, true} {
+		body := tipsOf("gw", twoLogs())
+		for i := range body.Logs {
+			body.Logs[i].Digest = ""
+		}
+		level := LevelFiles
+		if merged { // the hash over merged logs has digests in it, which level offsets takes from the ledger
+			body = tipsOf("gw", twoLogs())
+			body.Merged, body.Logs = body.Merged.Merge(body.Logs[0]), body.Logs[1:]
+			level = LevelOffsets
+		}
+		r := runAudit(t, Config{Lake: dir, Level: level, Tips: []TipsFile{document(t, body, "", nil)}})
+		var text strings.Builder
+		check(t, r.WriteText(&text))
+		if !r.Exact || r.Logs[0].Untipped != 100 || r.Logs[1].Untipped != 60 || strings.Contains(text.String(), "vouch") || !strings.Contains(text.String(), "only that their offsets are there") {
+			t.Errorf("merged %v: %s%+v", merged, &text, r.Logs)
 		}
 	}
 }
