@@ -86,6 +86,9 @@ type Config struct {
 	Tips []TipsFile
 	// TipsCA are the roots that vouch for who signed them; nil: that is not checked.
 	TipsCA *x509.CertPool
+	// TipsCRL are the revocation lists of those roots, whose signatures the caller has
+	// checked; none: revocation is not checked, which a note says.
+	TipsCRL []*x509.RevocationList
 	// Since is the result of an earlier audit: what it read is not read again, and
 	// has to be what the ledger was then. nil: everything is read.
 	Since *Result

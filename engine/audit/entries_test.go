@@ -123,6 +123,10 @@ func TestRowsOfTableLog(t *testing.T) {
 		"closed": func(r *table.LogRow) { r.Closed = !r.Closed },
 		"epoch":  func(r *table.LogRow) { r.Epoch++ },
 		"digest": func(r *table.LogRow) { r.Digest.Valid = false },
+
+		"previous_log": func(r *table.LogRow) { r.Previous = logID(7).String() },
+		"opened_at":    func(r *table.LogRow) { r.OpenedAt++ },
+		"opened never": func(r *table.LogRow) { r.OpenedAt = record.NoTime },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, r := ledgered(t, func(e []*table.Batch) { change(&e[1].Logs[0]) }, nil)
@@ -131,22 +135,36 @@ func TestRowsOfTableLog(t *testing.T) {
 	}
 }
 
-// TestTableLogSaysWhatRecordSays of the log before.
+// TestTableLogSaysWhatRecordSays of the log before, in each of its rows.
 func TestTableLogSaysWhatRecordSays(t *testing.T) {
-	for previous, exact := range map[record.LogID]bool{logID(1): true, logID(3): false} {
-		_, r := ledgered(t, func(e []*table.Batch) {
-			for _, b := range e {
-				for i := range b.Logs {
-					if l := &b.Logs[i]; l.Log == logID(2).String() {
-						l.Previous, l.PreviousEnd = previous.String(), 100
+	for name, c := range map[string]struct {
+		change func(l *table.LogRow)
+		exact  bool
+	}{
+		"as it is":             {func(*table.LogRow) {}, true},
+		"another previous log": {func(l *table.LogRow) { l.Previous = logID(3).String() }, false},
+		"no previous log":      {func(l *table.LogRow) { l.Previous, l.PreviousEnd = "", 0 }, false},
+		"another end of it":    {func(l *table.LogRow) { l.PreviousEnd-- }, false},
+	} {
+		for _, epoch := range []int{2, 3} {
+			_, r := ledgered(t, func(e []*table.Batch) {
+				for i := range e[epoch-1].Logs {
+					if l := &e[epoch-1].Logs[i]; l.Log == logID(2).String() {
+						c.change(l)
 					}
 				}
+			}, nil)
+			if r.Exact != c.exact || !c.exact && !slices.ContainsFunc(r.Findings, Finding{Kind: KindLogRow, Epoch: uint64(epoch), Log: logID(2).String()}.within) {
+				t.Errorf("%s in epoch %d: exact %v, %s", name, epoch, r.Exact, listFindings(r))
 			}
-		}, nil)
-		if r.Exact != exact || !exact && !found(r, KindLogRow) {
-			t.Errorf("previous log %s: exact %v, %s", previous, r.Exact, listFindings(r))
 		}
 	}
+}
+
+// TestRowsOfRecordHaveTheNumberZero within their record.
+func TestRowsOfRecordHaveTheNumberZero(t *testing.T) {
+	w, r := ledgered(t, func(e []*table.Batch) { e[1].Records[5].Row = 3 }, nil)
+	wantFinding(t, r, Finding{Kind: KindRow, Table: table.Record, File: w.name(2, table.Record)})
 }
 
 // TestRepairedFiles: a repair says which file is in whose place.

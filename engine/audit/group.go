@@ -41,6 +41,7 @@ type logRow struct {
 	closed      bool
 	previous    string // empty: NULL
 	previousEnd uint64
+	openedAt    record.Micros
 }
 
 // begin opens a group.
@@ -166,6 +167,7 @@ func (a *audit) compareLogRows(l *logState, g *groupLog) {
 		f.Task, f.Epoch, f.Table, f.File = a.group.task.name, uint64(e.epoch), table.Log, file
 		a.find(f)
 	}
+	l.tabled = l.tabled || c.from == 0 && e.schema >= logSchema && e.kind == ledger.KindEpoch
 	if len(g.rows) != 1 {
 		if len(g.rows) > 1 || e.schema >= logSchema && e.kind == ledger.KindEpoch {
 			wrong("", "%d rows, and the epoch has one", len(g.rows))
@@ -188,6 +190,22 @@ func (a *audit) compareLogRows(l *logState, g *groupLog) {
 		wrong(r.file, "chain is %q, and the ledger says %q", r.chain, chain)
 	case r.closed != c.closed:
 		wrong(r.file, "closed is %t, and the ledger says %t", r.closed, c.closed)
+	}
+	if !l.first || !l.tabled {
+		return
+	}
+	l.lineage = true
+	o := record.Opening{OpenedAt: record.NoTime}
+	if l.opening != nil {
+		o = *l.opening
+	}
+	switch previous := idText(o.Prev); {
+	case r.previous != previous:
+		wrong(r.file, "previous_log is %q, and its first record says %q", r.previous, previous)
+	case previous != "" && r.previousEnd != uint64(o.PrevEnd):
+		wrong(r.file, "previous_end is %d, and its first record says %s", r.previousEnd, o.PrevEnd)
+	case r.openedAt != o.OpenedAt:
+		wrong(r.file, "opened_at is %d us, and its first record says %d us", r.openedAt, o.OpenedAt)
 	}
 }
 

@@ -88,10 +88,21 @@ func claimsOf(batches []*table.Batch) [][]ledger.Log {
 
 // addLogs adds the rows of table log to batches, one an epoch.
 func addLogs(batches []*table.Batch) {
+	openings := make(map[string]record.Opening)
+	for _, b := range batches {
+		for _, r := range b.Records {
+			if o, err := record.DecodeOpening(r.Raw); r.Offset == 0 && r.Kind == record.KindLogOpen && err == nil {
+				openings[r.Log] = o
+			}
+		}
+	}
 	for i, claims := range claimsOf(batches) {
 		batches[i].Logs = nil
 		for _, l := range claims {
 			row := table.LogRow{Gateway: l.Gateway, Log: l.Log, NextOffset: l.Next, OpenedAt: record.NoTime, Closed: l.Closed, Watermark: record.NoTime, Epoch: uint64(i + 1)}
+			if o, ok := openings[l.Log]; ok {
+				row.Previous, row.PreviousEnd, row.OpenedAt = idText(o.Prev), o.PrevEnd, o.OpenedAt
+			}
 			d, err := record.ParseDigest(l.Digest)
 			row.Digest = ais.Opt[record.Digest]{Value: d, Valid: err == nil}
 			batches[i].Logs = append(batches[i].Logs, row)

@@ -127,9 +127,13 @@ type logState struct {
 	lossRows  uint64
 	conflicts uint64
 	opening   *record.Opening
-	bounded   bool           // its landing log has ended: nothing more will come
-	closedAt  *record.Offset // the end that the next log's opening declares
-	edge      *edgeState
+	first     bool // its first record was read, so that opening is all that it says
+	// tabled says that table log has it from its first record on, and lineage that
+	// each row of it was compared with that record.
+	tabled, lineage bool
+	bounded         bool           // its landing log has ended: nothing more will come
+	closedAt        *record.Offset // the end that the next log's opening declares
+	edge            *edgeState
 
 	// What the checkpoints say: claimed of everything below next.
 	claimed       bool

@@ -24,7 +24,7 @@ var (
 	conflictColumns = []string{"_gateway", "_log"}
 	derivedColumns  = []string{"_gateway", "_log", "_offset"}
 	openColumns     = []string{"kind", "raw"}
-	logColumns      = []string{"_gateway", "_log", "next_offset", "digest", "chain", "closed", "epoch", "previous_log", "previous_end"}
+	logColumns      = []string{"_gateway", "_log", "next_offset", "digest", "chain", "closed", "epoch", "previous_log", "previous_end", "opened_at"}
 )
 
 // batchRows is how many rows are read at a time.
@@ -277,7 +277,7 @@ func (a *audit) loss(l *logState, row []parquetfile.Value) {
 func (a *audit) logRow(l *logState, row []parquetfile.Value) {
 	r := logRow{
 		file: a.file.name, next: row[2].Uint64(), known: !row[3].IsNull(), chain: string(row[4].ByteArray()), closed: row[5].Boolean(), epoch: row[6].Uint64(),
-		previous: string(row[7].ByteArray()), previousEnd: row[8].Uint64(),
+		previous: string(row[7].ByteArray()), previousEnd: row[8].Uint64(), openedAt: micros(row[9]),
 	}
 	if r.known {
 		r.digest = record.Digest(row[3].Uint64())
@@ -306,6 +306,9 @@ func (a *audit) record(l *logState, row []parquetfile.Value) {
 	l.end = max(l.end, offset+1)
 	if !row[5].IsNull() {
 		l.rejected++
+	}
+	if no := row[4].Int32(); no != 0 {
+		a.wrongFile(KindRow, "says of the record at offset %d of log %s of %s that its row is number %d of its record: rows of record are number 0", offset, l.key.log, l.key.gateway, no)
 	}
 	if rows < 0 || rows > maxRows {
 		a.wrongFile(KindRow, "declares %d typed rows of the record at offset %d", rows, offset)
@@ -352,6 +355,7 @@ func (a *audit) readRecords(g parquetfile.Group, bounded bool) error {
 		l.bounded = l.bounded || bounded
 		offset := row[2].Uint64()
 		if offset == 0 {
+			l.first = true
 			openings, logs = append(openings, at), append(logs, l)
 		}
 		at++
@@ -396,6 +400,7 @@ func (a *audit) opening(g parquetfile.Group, row int64, l *logState) error {
 	}
 	o, err := record.DecodeOpening(vals[1].ByteArray())
 	if err != nil {
+		l.first = false // what it says is not known
 		a.wrongFile(KindRow, "has an opening of log %s of %s that cannot be read: %v", l.key.log, l.key.gateway, err)
 		return nil
 	}

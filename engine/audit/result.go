@@ -172,7 +172,7 @@ func (a *audit) vouch(k logKey, l *logState) {
 		f.Offsets = offsets(0, l.end)
 		a.find(f)
 	}
-	if r, o := l.newestRow, l.opening; r != nil && o != nil && r.previous != "" && (r.previous != o.Prev.String() || r.previousEnd != uint64(o.PrevEnd)) {
+	if r, o := l.newestRow, l.opening; r != nil && o != nil && !l.lineage && r.previous != "" && (r.previous != o.Prev.String() || r.previousEnd != uint64(o.PrevEnd)) {
 		f := k.of(KindLogRow, "table log says that log %s of %s follows log %s, which ended at %d; its first record says log %s and %s", k.log, k.gateway, r.previous, r.previousEnd, o.Prev, o.PrevEnd)
 		f.Table, f.File = table.Log, r.file
 		a.find(f)

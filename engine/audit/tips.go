@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -46,12 +48,18 @@ func (a *audit) readTips() {
 		body, signer, err := tips.Verify(f.Data, a.TipsCA, madeAt(f.Data))
 		switch {
 		case err == nil && !signer.Trusted:
-			a.note("%s: signed under the name of %s; who issued the certificate was not checked", f.Name, body.Gateway)
+			a.note("%s: signed under the name of %s; who issued the certificate was not checked", shown(f.Name), body.Gateway)
+		case err == nil && revoked(signer.Leaf, a.TipsCRL):
+			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name,
+				Detail: fmt.Sprintf("the tips in %s do not count: the certificate of %s that signed them was revoked, so whoever has its key could have made them up", shown(f.Name), body.Gateway)})
+			continue
+		case err == nil && len(a.TipsCRL) == 0:
+			a.note("%s: whether the certificate of %s was revoked was not checked", shown(f.Name), body.Gateway)
 		case err == nil:
 		case errors.Is(err, tips.ErrUnsigned) && a.TipsCA == nil:
-			a.note("%s: not signed: whoever wrote the file could have made it up", f.Name)
+			a.note("%s: not signed: whoever wrote the file could have made it up", shown(f.Name))
 		default:
-			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name, Detail: fmt.Sprintf("the tips in %s do not count: %v", f.Name, err)})
+			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name, Detail: fmt.Sprintf("the tips in %s do not count: %v", shown(f.Name), err)})
 			continue
 		}
 		g := &gatewayTips{file: f.Name, body: body, tips: make(map[string]*tipOf)}
@@ -63,6 +71,19 @@ func (a *audit) readTips() {
 		}
 		a.tipsOf = append(a.tipsOf, g)
 	}
+}
+
+// revoked tells whether a list names a certificate. When that was does not matter:
+// who has a stolen key dates a document as he likes.
+func revoked(leaf *x509.Certificate, lists []*x509.RevocationList) bool {
+	for _, list := range lists {
+		if bytes.Equal(list.RawIssuer, leaf.RawIssuer) && slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+			return e.SerialNumber.Cmp(leaf.SerialNumber) == 0
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // madeAt returns when a document says that it was made: its certificate had to be

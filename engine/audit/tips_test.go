@@ -60,7 +60,7 @@ func certificate(t *testing.T, name string, by *authority) (*x509.Certificate, *
 	at := time.UnixMicro(int64(madeTips))
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: by == nil, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: by == nil, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte(name),
 	}
 	parent, signer := c, key
 	if by != nil {
@@ -79,6 +79,43 @@ func newAuthority(t *testing.T) *authority {
 	a.cert, a.key = certificate(t, "ca", nil)
 	a.pool.AddCert(a.cert)
 	return a
+}
+
+// revoke lists certificates as revoked.
+func (a *authority) revoke(t *testing.T, serials ...int64) []*x509.RevocationList {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	check(t, err)
+	list, err = x509.ParseRevocationList(der)
+	check(t, err)
+	return []*x509.RevocationList{list}
+}
+
+// TestRevokedTips do not count, whenever they say that they were made; without a
+// list that is said not to be checked.
+func TestRevokedTips(t *testing.T) {
+	by := newAuthority(t)
+	dir, _ := writeLake(t, fleet()...)
+	doc := document(t, tipsOf("gw", fleet()), "gw", by)
+	for name, c := range map[string]struct {
+		lists []*x509.RevocationList
+		exact bool
+		note  bool
+	}{
+		"no list":        {nil, true, true},
+		"an empty list":  {by.revoke(t), true, false},
+		"another serial": {by.revoke(t, 77), true, false},
+		"revoked":        {by.revoke(t, 5, 1), false, false},
+	} {
+		r := runAudit(t, Config{Lake: dir, Tips: []TipsFile{doc}, TipsCA: by.pool, TipsCRL: c.lists})
+		if note := strings.Contains(strings.Join(r.Notes, "\n"), "was revoked was not checked"); r.Exact != c.exact || note != c.note || !c.exact && !slices.ContainsFunc(r.Findings, Finding{Kind: KindTips, Gateway: "gw", File: "gw.tips"}.within) {
+			t.Errorf("%s: exact %v, notes %q, %s", name, r.Exact, r.Notes, listFindings(r))
+		}
+	}
 }
 
 // document writes what a gateway says, unsigned without an authority.
@@ -101,7 +138,7 @@ func TestTipsVouch(t *testing.T) {
 	by := newAuthority(t)
 	dir, _ := writeLake(t, fleet()...)
 	both := []TipsFile{document(t, tipsOf("gw", fleet()), "gw", by), document(t, tipsOf("pier", fleet()), "pier", by)}
-	r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool})
+	r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool, TipsCRL: by.revoke(t)})
 	if !r.Exact || len(r.Notes) > 0 || r.Logs[0].Tipped != 100 || r.Logs[3].Tipped != 40 {
 		t.Fatalf("exact %v, %s%q %+v", r.Exact, listFindings(r), r.Notes, r.Logs)
 	}

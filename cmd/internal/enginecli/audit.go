@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +37,9 @@ func auditCommand() *cobra.Command {
 	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
-	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold the logs that it names; may be given again")
+	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold what it says is acknowledged, with its bytes; what more it names is said to be not proven; may be given again")
 	tipsCA := c.Flags().String("tips-ca", "", "PEM `FILE` with who issued the gateways' certificates; without it signatures are checked and issuers are not")
+	tipsCRL := c.Flags().String("tips-crl", "", "PEM `FILE` with revocation lists of --tips-ca, such as crl.pem of landfall cert; without it nobody's certificate counts as revoked, which a note says")
 	since := c.Flags().String("since", "", "`FILE` with the JSON of an earlier audit: what it read is not read again, and the ledger has to go on from there")
 	level := c.Flags().String("level", "", "how much is checked: `LEVEL` offsets, files, bytes or values; default: files, offsets where a task has no ledger")
 	decode := c.Flags().Bool("decode", false, "the same as --level values")
@@ -72,7 +75,7 @@ func auditCommand() *cobra.Command {
 			return err
 		}
 		cfg.EdgeLogs, cfg.Level, cfg.Decode = *edgeLogs, asked, NewDecoder()
-		if cfg.Tips, cfg.TipsCA, err = readTips(*tipFiles, *tipsCA); err != nil {
+		if cfg.Tips, cfg.TipsCA, cfg.TipsCRL, err = readTips(*tipFiles, *tipsCA, *tipsCRL); err != nil {
 			return err
 		}
 		if cfg.Since, err = readSince(*since); err != nil {
@@ -194,39 +197,78 @@ func readSince(name string) (*audit.Result, error) {
 	return &r, nil
 }
 
-// readTips reads documents of gateways, and the roots that vouch for their
-// signers; nil without a file of them.
-func readTips(names []string, ca string) ([]audit.TipsFile, *x509.CertPool, error) {
+// readTips reads documents of gateways, the roots that vouch for their signers, and
+// lists of those that these revoked; nil without a file of them.
+func readTips(names []string, ca, crl string) ([]audit.TipsFile, *x509.CertPool, []*x509.RevocationList, error) {
+	fail := func(err error) ([]audit.TipsFile, *x509.CertPool, []*x509.RevocationList, error) {
+		return nil, nil, nil, err
+	}
 	var all []audit.TipsFile
 	for _, name := range names {
-		info, err := durable.OS{}.Stat(name)
-		if err == nil && info.Size() > tips.MaxDocumentBytes {
-			return nil, nil, cli.Fail(cli.ExitData, fmt.Errorf("audit: %s has %d bytes, and tips have %d at most", name, info.Size(), tips.MaxDocumentBytes))
-		}
-		var data []byte
-		if err == nil {
-			data, err = durable.ReadFile(durable.OS{}, name)
+		data, err := durable.ReadFileUpTo(durable.OS{}, name, tips.MaxDocumentBytes)
+		if errors.Is(err, durable.ErrTooLarge) {
+			return fail(cli.Fail(cli.ExitData, fmt.Errorf("audit: --tips: %w; tips have %d bytes at most", err, tips.MaxDocumentBytes)))
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("audit: --tips: %w", err)
+			return fail(fmt.Errorf("audit: --tips: %w", err))
 		}
 		all = append(all, audit.TipsFile{Name: name, Data: data})
 	}
-	if ca == "" {
-		return all, nil, nil
+	switch {
+	case ca == "" && crl != "":
+		return fail(cli.Fail(cli.ExitUsage, errors.New("audit: --tips-crl needs --tips-ca")))
+	case ca == "":
+		return all, nil, nil, nil
+	case len(names) == 0:
+		return fail(cli.Fail(cli.ExitUsage, errors.New("audit: --tips-ca is for --tips")))
 	}
-	if len(names) == 0 {
-		return nil, nil, cli.Fail(cli.ExitUsage, errors.New("audit: --tips-ca is for --tips"))
-	}
-	pem, err := durable.ReadFile(durable.OS{}, ca)
+	data, err := durable.ReadFile(durable.OS{}, ca)
 	if err != nil {
-		return nil, nil, fmt.Errorf("audit: --tips-ca: %w", err)
+		return fail(fmt.Errorf("audit: --tips-ca: %w", err))
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, nil, cli.Fail(cli.ExitData, fmt.Errorf("audit: --tips-ca: %s holds no certificate", ca))
+	if !pool.AppendCertsFromPEM(data) {
+		return fail(cli.Fail(cli.ExitData, fmt.Errorf("audit: --tips-ca: %s holds no certificate", ca)))
 	}
-	return all, pool, nil
+	if crl == "" {
+		return all, pool, nil, nil
+	}
+	lists, err := readLists(crl, data)
+	if err != nil {
+		return fail(fmt.Errorf("audit: --tips-crl: %w", err))
+	}
+	return all, pool, lists, nil
+}
+
+// readLists reads revocation lists, each signed by one of the certificates in ca.
+func readLists(name string, ca []byte) (lists []*x509.RevocationList, err error) {
+	data, err := durable.ReadFile(durable.OS{}, name)
+	if err != nil {
+		return nil, err
+	}
+	var signers []*x509.Certificate
+	for block, rest := pem.Decode(ca); block != nil; block, rest = pem.Decode(rest) {
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			signers = append(signers, c)
+		}
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err == nil && !slices.ContainsFunc(signers, func(c *x509.Certificate) bool { return list.CheckSignatureFrom(c) == nil }) {
+			err = errors.New("nobody in --tips-ca signed it")
+		}
+		if err != nil {
+			return nil, cli.Fail(cli.ExitData, fmt.Errorf("%s: %w", name, err))
+		}
+		lists = append(lists, list)
+	}
+	if len(lists) == 0 {
+		return nil, cli.Fail(cli.ExitData, fmt.Errorf("%s holds no revocation list", name))
+	}
+	return lists, nil
 }
 
 // present makes sure that a directory is there.

@@ -36,7 +36,8 @@ func (*decoder) Version() string { return strconv.Itoa(operator.DecoderVersion) 
 // Underived implements audit.Decoder.
 func (*decoder) Underived() string {
 	return "of the typed rows what depends on other records (is_duplicate, dup_log, dup_offset, is_late, and in type 24 what the other part said), " +
-		"the tables window and late, and of record what only the gateway knew (kind, flags, source and the times)"
+		"the tables window, late, conflict and loss beside the offsets and digests of loss, of record what only the gateway knew (kind, flags, source, boot_id, monotonic and the times) " +
+		"and what landed_at says, and watermark and landed_at of log"
 }
 
 // Decode implements audit.Decoder.
