@@ -41,7 +41,7 @@ type edgeState struct {
 	end       record.Offset
 	segments  bool   // some of its segments are there
 	newest    bool   // no log of the directory is newer
-	shown     bool   // its last block can be read: it is there up to end
+	whole     bool   // its last block can be read: it is there up to end
 	held      []span // offsets that can be read there
 	at        int    // the span of held that was looked at last
 	gaps      []span // offsets that cannot be read there, though older ones may be
@@ -70,12 +70,12 @@ func openEdgeLogs(ctx context.Context, c Config) (*edgeLogs, error) {
 // noSegmentBytes is the size of no segment, so that seglog reuses no file.
 const noSegmentBytes = seglog.MinSegmentBytes + 1
 
-// look opens a directory and finds where its logs end, until that is whole or the
+// openDir opens a directory and finds where its logs end, until that is whole or the
 // tries are used up.
-func (e *edgeLogs) look(ctx context.Context, dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, err error) {
+func (e *edgeLogs) openDir(ctx context.Context, dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, err error) {
 	for try := 1; ; try++ {
 		whole := false
-		store, ends, whole, err = e.lookOnce(dir)
+		store, ends, whole, err = e.openOnce(dir)
 		if err == nil && (whole || try == edgeTries) {
 			return store, ends, nil
 		}
@@ -95,7 +95,7 @@ func (e *edgeLogs) look(ctx context.Context, dir string) (store *seglog.Store, e
 	}
 }
 
-func (e *edgeLogs) lookOnce(dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, whole bool, err error) {
+func (e *edgeLogs) openOnce(dir string) (store *seglog.Store, ends map[record.LogID]seglog.Tip, whole bool, err error) {
 	if _, err := e.fs.Stat(dir); err != nil {
 		return nil, nil, false, err
 	}
@@ -108,16 +108,16 @@ func (e *edgeLogs) lookOnce(dir string) (store *seglog.Store, ends map[record.Lo
 		if ends[info.ID], err = store.Tip(info.ID); err != nil {
 			return nil, nil, false, errors.Join(err, store.Close())
 		}
-		whole = whole && (info.Bytes == 0 || info.End == 0 || shows(ends[info.ID]))
+		whole = whole && (info.Bytes == 0 || info.End == 0 || hasTip(ends[info.ID]))
 	}
 	return store, ends, whole, nil
 }
 
-// shows tells whether the last block below an end was read.
-func shows(t seglog.Tip) bool { return t.Chain != record.Hash{} }
+// hasTip tells whether the last block below an end was read.
+func hasTip(t seglog.Tip) bool { return t.Chain != record.Hash{} }
 
 func (e *edgeLogs) open(ctx context.Context, dir string) error {
-	store, ends, err := e.look(ctx, dir)
+	store, ends, err := e.openDir(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (e *edgeLogs) open(ctx context.Context, dir string) error {
 		return err
 	}
 	for i, info := range store.Logs() {
-		s := &edgeState{store: store, id: info.ID, end: info.End, segments: info.Bytes > 0, newest: i == len(store.Logs())-1, shown: shows(ends[info.ID])}
+		s := &edgeState{store: store, id: info.ID, end: info.End, segments: info.Bytes > 0, newest: i == len(store.Logs())-1, whole: hasTip(ends[info.ID])}
 		err := s.walk(info.First, func(b *record.Block) error {
 			s.held = append(s.held, span{uint64(b.First), uint64(b.End())})
 			if len(s.held) >= 2 && s.held[len(s.held)-2].to == uint64(b.First) {
@@ -154,17 +154,17 @@ func (e *edgeLogs) open(ctx context.Context, dir string) error {
 	return nil
 }
 
-// lookAgain learns where the logs end now: an edge that runs has gone on.
-func (e *edgeLogs) lookAgain(ctx context.Context) error {
+// reopen learns where the logs end now: an edge that runs has gone on.
+func (e *edgeLogs) reopen(ctx context.Context) error {
 	for _, dir := range e.dirs {
-		store, ends, err := e.look(ctx, dir)
+		store, ends, err := e.openDir(ctx, dir)
 		if err != nil {
 			return err
 		}
 		for id, tip := range ends {
 			if s := e.logs[id.String()]; s != nil && tip.End > s.end {
 				s.gaps = append(s.gaps, span{uint64(s.end), uint64(tip.End)})
-				s.end, s.shown = tip.End, shows(tip)
+				s.end, s.whole = tip.End, hasTip(tip)
 			}
 		}
 		if err := store.Close(); err != nil {
@@ -255,7 +255,7 @@ func (a *audit) compareEdge(ctx context.Context) error {
 		}
 	}
 	if short { // or the edge captured more since it was read
-		if err := a.edge.lookAgain(ctx); err != nil {
+		if err := a.edge.reopen(ctx); err != nil {
 			return err
 		}
 	}
@@ -276,7 +276,7 @@ func (a *audit) compareEnds() {
 		l.edge.gaps = merge(l.edge.gaps)
 		if have, end := l.found(), uint64(l.edge.end); end < have && (l.edge.segments || l.edge.newest) {
 			a.edgeShort(k, end, have, fmt.Sprintf("the lake has it up to offset %d", have))
-		} else if end > 0 && !l.edge.shown && l.closedAt == nil {
+		} else if end > 0 && !l.edge.whole && l.closedAt == nil {
 			a.note("log %.8s of %s: its last block cannot be read at the gateway, so that does not show where the log ends", k.log, k.gateway)
 		}
 	}

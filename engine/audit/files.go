@@ -48,7 +48,7 @@ func (a *audit) listFiles(ctx context.Context, tables []table.Name) ([]lakeFile,
 				foreign = append(foreign, name)
 			default:
 				a.find(Finding{Kind: KindFileStray, Table: t, File: name,
-					Detail: fmt.Sprintf("%s is no file of the table: some readers of the table read it all the same, and nothing published it", shown(name))})
+					Detail: fmt.Sprintf("%s is no file of the table: some readers of the table read it all the same, and nothing published it", quoteName(name))})
 			}
 		}
 		if len(foreign) > 0 {
@@ -116,18 +116,18 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 		stray := Finding{Kind: KindFileStray, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name}
 		switch {
 		case f.task == "":
-			stray.Detail = fmt.Sprintf("%s is not named by a task: readers of the table read it, and nothing published it", shown(f.name))
+			stray.Detail = fmt.Sprintf("%s is not named by a task: readers of the table read it, and nothing published it", quoteName(f.name))
 			a.find(stray)
 		case a.Checkpoints == nil:
 		case t == nil:
 			orphans[f.task] = append(orphans[f.task], f.name)
 		case t.manifest == nil: // its checkpoint is a finding already
 		case f.epoch > max(t.last, t.manifest.Epoch):
-			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", shown(f.name), t.last)
+			stray.Detail = fmt.Sprintf("%s is of an epoch that was never committed; the last is %s", quoteName(f.name), t.last)
 			a.find(stray)
 			continue
 		case f.epoch > t.upTo && t.ledgered && f.epoch <= t.manifest.Epoch && !a.unpublished[f.name]:
-			stray.Detail = fmt.Sprintf("%s is not one of the files of epoch %s of task %s, which is not wholly published yet: readers of the table read it", shown(f.name), f.epoch, f.task)
+			stray.Detail = fmt.Sprintf("%s is not one of the files of epoch %s of task %s, which is not wholly published yet: readers of the table read it", quoteName(f.name), f.epoch, f.task)
 			a.find(stray)
 			continue
 		case f.epoch > t.upTo:
@@ -135,7 +135,7 @@ func (a *audit) published(ctx context.Context, files []lakeFile) ([]lakeFile, er
 		case t.since && f.epoch <= t.below && f.expected == nil:
 			continue // the earlier audit read it
 		case a.level.reaches(LevelFiles) && t.ledgered && f.expected == nil && f.epoch > t.below:
-			stray.Detail = fmt.Sprintf("%s was published by no epoch of task %s: readers of the table read it", shown(f.name), f.task)
+			stray.Detail = fmt.Sprintf("%s was published by no epoch of task %s: readers of the table read it", quoteName(f.name), f.task)
 			a.find(stray)
 		}
 		kept = append(kept, f)

@@ -103,9 +103,9 @@ func (k logKey) of(kind Kind, format string, args ...any) Finding {
 	return Finding{Kind: kind, Gateway: k.gateway, Log: k.log, Detail: fmt.Sprintf(format, args...)}
 }
 
-// shown writes a name as it stands in sentences: with quotes unless it is a plain
+// quoteName writes a name as it stands in sentences: with quotes unless it is a plain
 // one, so that none ends a sentence or a line.
-func shown(name string) string {
+func quoteName(name string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=-:+@~"
 	if name != "" && strings.Trim(name, plain) == "" {
 		return name
@@ -150,7 +150,7 @@ func several(names []string) string {
 	const most = 5
 	var all []string
 	for _, n := range names[:min(len(names), most)] {
-		all = append(all, shown(n))
+		all = append(all, quoteName(n))
 	}
 	if len(names) <= most {
 		return strings.Join(all, ", ")

@@ -83,9 +83,9 @@ func (a *audit) inRange(l *logState, g *groupLog, from, to uint64) {
 		return
 	}
 	e := a.group.entry
-	f := l.key.of(KindRange, "%s holds a row of offset %d of log %s of %s, and its epoch took none of it", shown(a.file.name), from, l.key.log, l.key.gateway)
+	f := l.key.of(KindRange, "%s holds a row of offset %d of log %s of %s, and its epoch took none of it", quoteName(a.file.name), from, l.key.log, l.key.gateway)
 	if g.claim != nil {
-		f = l.key.of(KindRange, "%s holds a row of offset %d of log %s of %s, and its epoch took offsets %s", shown(a.file.name), from, l.key.log, l.key.gateway, offsets(g.from, g.to))
+		f = l.key.of(KindRange, "%s holds a row of offset %d of log %s of %s, and its epoch took offsets %s", quoteName(a.file.name), from, l.key.log, l.key.gateway, offsets(g.from, g.to))
 	}
 	f.Task, f.Epoch, f.Table, f.File, f.Offsets = a.group.task.name, uint64(e.epoch), a.file.table, a.file.name, offsets(from, to)
 	g.where = f

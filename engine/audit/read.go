@@ -122,7 +122,7 @@ func (a *audit) unreadable(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, checkpoint.ErrNotExist):
-		return fmt.Errorf("%s was removed meanwhile: %w", shown(a.file.name), err)
+		return fmt.Errorf("%s was removed meanwhile: %w", quoteName(a.file.name), err)
 	}
 	a.wrongFile(KindFile, "cannot be read: %v", err)
 	return nil
@@ -131,7 +131,7 @@ func (a *audit) unreadable(ctx context.Context, err error) error {
 // wrongFile takes a finding about the file that is being read.
 func (a *audit) wrongFile(kind Kind, format string, args ...any) {
 	f := &a.file
-	a.find(Finding{Kind: kind, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name, Detail: shown(f.name) + " " + fmt.Sprintf(format, args...)})
+	a.find(Finding{Kind: kind, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name, Detail: quoteName(f.name) + " " + fmt.Sprintf(format, args...)})
 }
 
 // read takes one file into account. Nobody vouches for it: engine/parquetfile

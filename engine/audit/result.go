@@ -379,7 +379,7 @@ func (l *logState) account(k logKey) Log {
 		}
 		if end := uint64(e.end); !one.Closed && end > l.end {
 			one.Tail, one.Pending = TailPending, end-l.end
-		} else if !one.Closed && end == l.end && e.shown {
+		} else if !one.Closed && end == l.end && e.whole {
 			one.Tail = TailProven
 		}
 	}
@@ -452,7 +452,7 @@ func (r *Result) words() string {
 	}
 	for _, f := range r.Findings {
 		where := ""
-		if f.File != "" && !strings.Contains(f.Detail, f.File) && !strings.Contains(f.Detail, shown(f.File)) {
+		if f.File != "" && !strings.Contains(f.Detail, f.File) && !strings.Contains(f.Detail, quoteName(f.File)) {
 			where = fmt.Sprintf(" (%s)", f.File)
 		}
 		b.add("problem: %s%s", f.Detail, where)

@@ -48,18 +48,18 @@ func (a *audit) readTips() {
 		body, signer, err := tips.Verify(f.Data, a.TipsCA, madeAt(f.Data))
 		switch {
 		case err == nil && !signer.Trusted:
-			a.note("%s: signed under the name of %s; who issued the certificate was not checked", shown(f.Name), body.Gateway)
+			a.note("%s: signed under the name of %s; who issued the certificate was not checked", quoteName(f.Name), body.Gateway)
 		case err == nil && revoked(signer.Leaf, a.TipsCRL):
 			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name,
-				Detail: fmt.Sprintf("the tips in %s do not count: the certificate of %s that signed them was revoked, so whoever has its key could have made them up", shown(f.Name), body.Gateway)})
+				Detail: fmt.Sprintf("the tips in %s do not count: the certificate of %s that signed them was revoked, so whoever has its key could have made them up", quoteName(f.Name), body.Gateway)})
 			continue
 		case err == nil && len(a.TipsCRL) == 0:
-			a.note("%s: whether the certificate of %s was revoked was not checked", shown(f.Name), body.Gateway)
+			a.note("%s: whether the certificate of %s was revoked was not checked", quoteName(f.Name), body.Gateway)
 		case err == nil:
 		case errors.Is(err, tips.ErrUnsigned) && a.TipsCA == nil:
-			a.note("%s: not signed: whoever wrote the file could have made it up", shown(f.Name))
+			a.note("%s: not signed: whoever wrote the file could have made it up", quoteName(f.Name))
 		default:
-			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name, Detail: fmt.Sprintf("the tips in %s do not count: %v", shown(f.Name), err)})
+			a.find(Finding{Kind: KindTips, Gateway: body.Gateway, File: f.Name, Detail: fmt.Sprintf("the tips in %s do not count: %v", quoteName(f.Name), err)})
 			continue
 		}
 		g := &gatewayTips{file: f.Name, body: body, tips: make(map[string]*tipOf)}

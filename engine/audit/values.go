@@ -401,7 +401,7 @@ func (v *values) findValue(l *logState, offset uint64, column, format string, ar
 }
 
 func (v *values) findIn(file lakeFile, l *logState, offset uint64, column, what string) {
-	f := l.key.of(KindValue, "%s, offset %d of log %s of %s: %s", shown(file.name), offset, l.key.log, l.key.gateway, what)
+	f := l.key.of(KindValue, "%s, offset %d of log %s of %s: %s", quoteName(file.name), offset, l.key.log, l.key.gateway, what)
 	f.Task, f.Epoch, f.Table, f.File, f.Offsets, f.Column = file.task, uint64(file.epoch), file.table, file.name, offsets(offset, offset+1), column
 	v.find(f)
 }
