@@ -90,14 +90,14 @@ func (r *run) choose(w *wrongFile, m *material, made []stream.Staged) (why strin
 		w.fix = f
 		return ""
 	}
-	return fmt.Sprintf("%s gives no such file", m.source)
+	return fmt.Sprintf("no such file comes out of %s", m.source)
 }
 
 // replacement says what differs in a file that was made again with other bytes,
 // or why it is not taken.
 func replacement(w *wrongFile, m *material, made *stream.Staged) (note, why string) {
 	if w.Rows >= 0 && made.Rows != w.Rows {
-		return "", fmt.Sprintf("%s gives %d rows of %d", m.source, made.Rows, w.Rows)
+		return "", fmt.Sprintf("%d rows of %d come out of %s", made.Rows, w.Rows, m.source)
 	}
 	decoder := ""
 	if m.decoder != "" && m.decoder != strconv.Itoa(operator.DecoderVersion) {
@@ -109,7 +109,7 @@ func replacement(w *wrongFile, m *material, made *stream.Staged) (note, why stri
 	case table.Log:
 		return "made again from the ledger; watermark and landed_at are NULL where nothing tells them", ""
 	case table.Window, table.Late, table.Loss, table.Conflict:
-		return "", "its rows are no function of the records alone, and " + m.source + " does not give the bytes that the ledger names"
+		return "", "its rows are no function of the records alone, and other bytes than the ledger names come out of " + m.source
 	default:
 		return "decoded again from " + m.source + "; is_duplicate, dup_log, dup_offset, is_late and what one half of type 24 takes from the other " +
 			"were computed again from the records before, without the state of that time" + decoder, ""
