@@ -61,7 +61,7 @@ func bucketRound(t *testing.T, rng *rand.Rand, total histogram) {
 	s := scenario{t: t, cloud: c, gateways: []*gateway{g}}
 	path, args := store.Command()
 	s.supervise(program{name: "store", path: path, args: args, dir: dir}, roleStore, storePlan(rng, script.Completions()), func() bool { return s.inFlight(g) })
-	s.supervise(c.program, roleEngine, bucketPlan(rng), s.anyInFlight)
+	s.supervise(c.program, roleEngine, bucketPlan(rng), s.anyInFlight).armedFor = armedInABucket
 	s.supervise(g.program, roleEdge, makePlan(rng, roleEdge, 0, 4, 0), func() bool { return s.inFlight(g) })
 	s.run()
 	for _, v := range s.supervisors {

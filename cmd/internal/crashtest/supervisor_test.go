@@ -16,6 +16,10 @@ import (
 // armed with, before it is killed where it stands.
 const armedFor = 4 * time.Second
 
+// armedInABucket is armedFor where each step is some ten requests to a store that
+// fails, is slow, and is killed itself: a claim alone can take seconds there.
+const armedInABucket = 3 * armedFor
+
 // maxTries is how often a failpoint that was not reached is armed again.
 const maxTries = 4
 
@@ -43,6 +47,7 @@ type supervisor struct {
 	missed   int         // failpoints not reached, in a row
 	inFlight func() bool // something sent is not visible yet
 	damage   func()      // changes every staged file; nil: there are none
+	armedFor time.Duration
 
 	stop     chan struct{} // closed by the test: SIGTERM the last life
 	planDone chan struct{} // closed when the plan is carried out
@@ -53,7 +58,7 @@ type supervisor struct {
 
 func newSupervisor(p program, role string, plan []life, inFlight func() bool) *supervisor {
 	return &supervisor{
-		program: p, role: role, plan: plan, inFlight: inFlight,
+		program: p, role: role, plan: plan, inFlight: inFlight, armedFor: armedFor,
 		stop: make(chan struct{}), planDone: make(chan struct{}), finished: make(chan struct{}),
 	}
 }
@@ -170,7 +175,7 @@ func (s *supervisor) armed(l life, number int) (*process, error) {
 	limit := l.after
 	if l.point != "" {
 		env = []string{fmt.Sprintf("LANDFALL_FAILPOINT=%s=%d", l.point, l.count), "LANDFALL_FAILPOINT_LOG=" + s.note(number)}
-		limit = armedFor
+		limit = s.armedFor
 	}
 	p, err := s.program.start(env...)
 	if err != nil {
@@ -183,7 +188,7 @@ func (s *supervisor) armed(l life, number int) (*process, error) {
 	}
 	if pause(p.done, limit) {
 		if l.moment != nil {
-			await(l.moment, p.done, armedFor)
+			await(l.moment, p.done, s.armedFor)
 			pause(p.done, l.later)
 		}
 		p.ours = true
