@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
@@ -281,6 +282,55 @@ func TestTipsOfARenamedGateway(t *testing.T) {
 		}
 		if got := b.Body("other", 0).Logs; len(got) != 0 {
 			t.Errorf("under the new name: %+v", got)
+		}
+	}
+}
+
+// TestTipsOfAnUpgradedGateway: a gateway that kept no book for some time knows the
+// logs that are on its disk and all that come after; its document names the log
+// before the first one that it knows, so that an audit can tell which are older.
+func TestTipsOfAnUpgradedGateway(t *testing.T) {
+	c := fileGateway(t, 100, cloud(t))
+	var opened []string
+	run := func() {
+		t.Helper()
+		f, err := os.OpenFile(c.Sources[0].File.Path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("one more line\r\n"); err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+		a, err := New(c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		logs := a.store.Logs()
+		opened = append(opened, logs[len(logs)-1].ID.String())
+	}
+	for range 4 {
+		run()
+		if err := os.Remove(c.TipsFile()); err != nil { // of a program that kept no book
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		run()
+	}
+	body, err := c.Tips(t.Context(), durable.OS{}, "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := len(opened) - len(body.Logs)
+	if older < 1 || len(body.Logs) < 2 || body.Merged.Count != 0 {
+		t.Fatalf("%d logs opened, the document: %+v", len(opened), body)
+	}
+	for i, l := range body.Logs {
+		if l.Log != opened[older+i] || l.Previous != opened[older+i-1] {
+			t.Errorf("log %d of the document is %s after %s, opened were %q", i, l.Log, l.Previous, opened)
 		}
 	}
 }

@@ -46,7 +46,7 @@ const (
 // one is never lowered: an end before the one that is known is kept out, because
 // the known one is evidence that there was more.
 func (b *Book) Learn(gateway string, found []Tip) (news bool) {
-	merged := 0 // of found: what comes before a known log and is not known is among the merged
+	merged := 0 // index in found: unknown logs before it were merged earlier; skip them
 	for i := range found {
 		if b.find(found[i].Log) != nil || b.isLastMerged(found[i].Log) {
 			merged = i + 1

@@ -1,7 +1,6 @@
-// Package tips is what a gateway remembers of every log it ever opened: where
-// each one ended, with its digest and its chain hash. With it a person who has
-// one small file from the ship can check the cloud, without the ship's disk and
-// without trusting the cloud.
+// Package tips is what a gateway remembers of its logs: where each one ended, with
+// its digest and its chain hash. With it a person who has one small file from the
+// ship can check the cloud, without the ship's disk and without trusting the cloud.
 //
 // In:  edge/agent adds the end of each log that is closed; landfall-edge tips
 // adds that of the running one.
@@ -10,8 +9,11 @@
 //
 // Invariants
 //
-//  1. A log is never forgotten: its tip stands in Logs, or it is counted in
-//     Merged, whose hash vouches for the tips that went into it.
+//  1. From the first log that the book knows on, no log is forgotten: its tip
+//     stands in Logs, or it is counted in Merged, whose hash vouches for the tips
+//     that went into it. The book says nothing of the logs before: those of a
+//     version that kept no book, or of a book that was damaged, which were not on
+//     the disk any more when the book began.
 //  2. Room is bounded: the oldest tips, of logs that the cloud holds whole, are
 //     merged once there are more than MaxLogs. Behind a log that it does not hold
 //     whole all are kept, up to eight times as many.
@@ -47,7 +49,7 @@ const MaxLogs = 512
 // Tip is the end of one log.
 type Tip struct {
 	Log      string        `json:"log"`      // record.LogID.String
-	Previous string        `json:"previous"` // the log before it; empty for the first
+	Previous string        `json:"previous"` // the log before it, also where the book does not know that one; empty: none
 	End      record.Offset `json:"end"`      // after its last record
 	Digest   string        `json:"digest"`   // of the whole log, in decimal; empty: not known
 	Chain    string        `json:"chain"`    // hash of its last block, 32 hexadecimal digits; empty: not known

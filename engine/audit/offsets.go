@@ -164,6 +164,8 @@ type logState struct {
 	untipped uint64 // offsets of which the tips tell no digest
 	// tipClosed: its gateway closed the log where it ends in the lake.
 	tipClosed bool
+	// beforeTips: it comes before the first log that the tips know, which say nothing of it.
+	beforeTips bool
 }
 
 func newLogState(k logKey) *logState {

@@ -239,9 +239,15 @@ func (a *audit) notChecked() {
 	if unsummed > 0 {
 		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records in %d logs, whose digests their gateways or losses do not tell", unsummed, logs))
 	}
-	untipped := uint64(0)
+	untipped, older := uint64(0), 0
 	for _, l := range a.logs {
 		untipped += l.untipped
+		if l.beforeTips {
+			older++
+		}
+	}
+	if older > 0 {
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d logs against the tips: they come before the first log that their gateway's tips know", older))
 	}
 	if untipped > 0 {
 		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records against the tips, which tell no digest of them or which need level files: only that their offsets are there", untipped))

@@ -227,22 +227,54 @@ func (a *audit) compareMerged(g *gatewayTips, wrong func(log, where, format stri
 	}
 }
 
+// olderLogs returns the logs that the lake shows to come before the first log that
+// a document knows. A gateway kept no tips before it was upgraded, and begins again
+// after its book was damaged: of these logs the document says nothing. merged are
+// the logs that it only counts.
+func (a *audit) olderLogs(g *gatewayTips, merged []logKey) map[logKey]bool {
+	previous := ""
+	switch {
+	case len(merged) > 0:
+		previous = a.previousOf(a.logs[merged[0]])
+	case g.body.Merged.Count == 0 && len(g.body.Logs) > 0:
+		previous = g.body.Logs[0].Previous
+	}
+	older := make(map[logKey]bool)
+	for previous != "" {
+		k := a.keyOf(g.body.Gateway, previous)
+		l, ok := a.logs[k]
+		if !ok || older[k] {
+			break
+		}
+		older[k] = true
+		previous = a.previousOf(l)
+	}
+	return older
+}
+
 // unknownLogs finds logs of a gateway that its tips do not know, but for those that
-// it opened since.
+// it opened since, and for those before the first one that the tips know.
 func (a *audit) unknownLogs(g *gatewayTips, wrong func(log, where, format string, args ...any)) {
 	known := make(map[string]bool)
 	newest := g.body.Merged.Last
-	if keys, err := a.merged(g); err == nil {
-		for _, k := range keys {
-			known[k.log] = true
-		}
+	merged, err := a.merged(g)
+	if err != nil {
+		merged = nil // compareMerged has said so
+	}
+	for _, k := range merged {
+		known[k.log] = true
 	}
 	for _, t := range g.body.Logs {
 		known[t.Log], newest = true, t.Log
 	}
+	older := a.olderLogs(g, merged)
 	for _, k := range slices.SortedFunc(maps.Keys(a.logs), compareKeys) {
 		l := a.logs[k]
 		if k.gateway != g.body.Gateway || known[k.log] || l.found() == 0 {
+			continue
+		}
+		if older[k] {
+			l.beforeTips = true
 			continue
 		}
 		at := l
@@ -269,13 +301,13 @@ func compareKeys(a, b logKey) int {
 }
 
 // tipsCover tells whether every log in the lake belongs to a gateway whose tips
-// are given.
+// are given, and none comes before the first log that they know.
 func (a *audit) tipsCover() bool {
 	if len(a.tipsOf) == 0 || !a.digests() {
 		return false
 	}
-	for k := range a.logs {
-		if !slices.ContainsFunc(a.tipsOf, func(g *gatewayTips) bool { return g.body.Gateway == k.gateway }) {
+	for k, l := range a.logs {
+		if l.beforeTips || !slices.ContainsFunc(a.tipsOf, func(g *gatewayTips) bool { return g.body.Gateway == k.gateway }) {
 			return false
 		}
 	}

@@ -238,6 +238,56 @@ func TestTipsTellWhatTheLakeCannot(t *testing.T) {
 	}
 }
 
+// TestTipsOfAnUpgradedGateway: of logs before the first one that the tips know they
+// say nothing, which the audit says. Any other log that they do not know is a
+// finding.
+func TestTipsOfAnUpgradedGateway(t *testing.T) {
+	chain := func() []*table.Batch {
+		return []*table.Batch{
+			epochOf("gw", logID(1), record.LogID{}, 0, 0, 100), epochOf("gw", logID(2), logID(1), 100, 0, 60),
+			epochOf("gw", logID(3), logID(2), 60, 0, 30), epochOf("gw", logID(4), logID(3), 30, 0, 20),
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		tips  func(b *tips.Body)
+		more  []*table.Batch
+		older string
+		want  Finding // none: exact
+	}{
+		{name: "it knows all", tips: func(*tips.Body) {}},
+		{name: "one", tips: func(b *tips.Body) { b.Logs = b.Logs[1:] }, older: "1 logs against the tips"},
+		{name: "three", tips: func(b *tips.Body) { b.Logs = b.Logs[3:] }, older: "3 logs against the tips"},
+		{name: "the first that it knows are merged", tips: func(b *tips.Body) {
+			b.Merged, b.Logs = b.Merged.Merge(b.Logs[1]).Merge(b.Logs[2]), b.Logs[3:]
+		}, older: "1 logs against the tips"},
+		{name: "a log that was made up", tips: func(b *tips.Body) { b.Logs = b.Logs[2:] },
+			more: []*table.Batch{epochOf("gw", logID(9), record.LogID{}, 0, 0, 5)}, want: Finding{Kind: KindTips, Log: logID(9).String()}},
+		{name: "a fork of an older log", tips: func(b *tips.Body) { b.Logs = b.Logs[2:] },
+			more: []*table.Batch{epochOf("gw", logID(9), logID(1), 100, 0, 5)}, want: Finding{Kind: KindTips, Log: logID(9).String()}},
+		{name: "it names another log before the first", tips: func(b *tips.Body) { b.Logs = b.Logs[2:]; b.Logs[0].Previous = logID(7).String() },
+			want: Finding{Kind: KindTips, Log: logID(2).String()}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body := tipsOf("gw", chain())
+			c.tips(&body)
+			dir, _ := writeLake(t, append(chain(), c.more...)...)
+			doc := []TipsFile{document(t, body, "", nil)}
+			r := runAudit(t, Config{Lake: dir, Tips: doc})
+			if exact := c.want.Kind == ""; r.Exact != exact || !exact && !slices.ContainsFunc(r.Findings, c.want.within) {
+				t.Errorf("exact %v, want %+v among\n%s", r.Exact, c.want, listFindings(r))
+			}
+			if said := strings.Join(r.NotChecked, "\n"); !strings.Contains(said, c.older) || c.older == "" && strings.Contains(said, "against the tips") && c.want.Kind == "" {
+				t.Errorf("not checked: %q", said)
+			}
+			check(t, os.RemoveAll(checkpointsOf(dir)))
+			if r := runAudit(t, Config{Lake: dir, Tips: doc}); c.want.Kind == "" && found(r, KindNoAnchor) != (c.older != "") {
+				t.Errorf("without a checkpoint: %s", listFindings(r))
+			}
+		})
+	}
+}
+
 // TestTipsThatDoNotCount: what cannot be believed is a finding.
 func TestTipsThatDoNotCount(t *testing.T) {
 	by, other := newAuthority(t), newAuthority(t)
