@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"landfall/edge/durable/failpoint"
 	"landfall/engine/stream"
@@ -95,11 +96,16 @@ func (c *Committer) publishTo(ctx context.Context, sink stream.Sink, epoch strea
 }
 
 // show publishes outputs and reads back what is visible then, so that its error
-// names every output that is damaged, or gone from where it was staged.
+// names every output that is damaged, or gone from where it was staged. While
+// something else is wrong that may pass, that is its error: an output that could not
+// be published for another reason is not missing.
 func (c *Committer) show(ctx context.Context, sink stream.Sink, mine []stream.Staged) error {
 	err := c.retry.do(ctx, func() error {
 		err := sink.Publish(ctx, mine) // Commit point C5
 		c.attempted(sink.Name(), err)
+		if passing := besideDamage(err); passing != nil && !definite(passing) {
+			return passing
+		}
 		return err
 	})
 	if err != nil && !errors.Is(err, stream.ErrDamaged) && !errors.Is(err, ErrNotExist) {
@@ -109,13 +115,13 @@ func (c *Committer) show(ctx context.Context, sink stream.Sink, mine []stream.St
 	known := damages(err)
 	errs := []error{err}
 	for _, one := range mine { // one at a time: each is a beat
-		if names(known, one) {
+		if isDamaged(known, one) {
 			continue
 		}
 		err := c.retry.do(ctx, func() error {
 			c.cfg.Pulse.Beat()
 			err := sink.Verify(ctx, []stream.Staged{one})
-			c.attempted(sink.Name(), err)
+			c.attempted(sink.Name(), errors.Join(errors.Join(errs...), err))
 			return err
 		})
 		errs = append(errs, err)
@@ -124,6 +130,29 @@ func (c *Committer) show(ctx context.Context, sink stream.Sink, mine []stream.St
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// besideDamage returns the errors among those of Publish that do not say that an
+// output is damaged or gone; nil: there is none.
+func besideDamage(err error) error {
+	if !errors.Is(err, stream.ErrDamaged) && !errors.Is(err, ErrNotExist) {
+		return err
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return besideDamage(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		parts := e.Unwrap()
+		if slices.Contains(parts, stream.ErrDamaged) || slices.Contains(parts, ErrNotExist) {
+			return nil // one error with its class
+		}
+		var others []error
+		for _, one := range parts {
+			others = append(others, besideDamage(one))
+		}
+		return errors.Join(others...)
+	}
+	return nil
 }
 
 // attempted notes how an attempt to publish ended, for who looks.

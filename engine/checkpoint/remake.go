@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"landfall/edge/durable/failpoint"
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
 
@@ -34,7 +35,7 @@ func damages(err error) []*stream.DamagedError {
 	var walk func(error)
 	walk = func(err error) {
 		if d, ok := err.(*stream.DamagedError); ok { // walked by hand: errors.As finds one of many
-			if !names(all, d.Staged) {
+			if !isDamaged(all, d.Staged) {
 				all = append(all, d)
 			}
 			return
@@ -52,8 +53,8 @@ func damages(err error) []*stream.DamagedError {
 	return all
 }
 
-// names tells whether an output is among the damaged ones.
-func names(damaged []*stream.DamagedError, output stream.Staged) bool {
+// isDamaged tells whether an output is among the damaged ones.
+func isDamaged(damaged []*stream.DamagedError, output stream.Staged) bool {
 	return slices.ContainsFunc(damaged, func(d *stream.DamagedError) bool { return d.Staged.Target == output.Target })
 }
 
@@ -233,7 +234,22 @@ func (c *Committer) manifestsOf(ctx context.Context, epoch stream.Epoch, mine []
 		return nil, nil, err
 	}
 	before, err = find(epoch-1, func(data []byte, _ *Manifest) bool { return hash(data) == at.Previous })
+	if errors.Is(err, ErrGone) && c.byRepairMade(ctx, at) {
+		err = fmt.Errorf("%w: a repair made the output of what is in the lake, not of the landing log; repair once more", ErrGone)
+	}
 	return before, at, err
+}
+
+// byRepairMade tells whether a repair committed a manifest. What cannot be read was
+// not.
+func (c *Committer) byRepairMade(ctx context.Context, m *Manifest) bool {
+	if m.Ledger == nil {
+		return false
+	}
+	for one, err := range ledger.Walk(ctx, LedgerOf(c.cfg.Store), c.cfg.Task.String(), *m.Ledger) {
+		return err == nil && one.Kind == ledger.KindRepair
+	}
+	return false
 }
 
 func (c *Committer) manifestNames(ctx context.Context) (names []string, err error) {

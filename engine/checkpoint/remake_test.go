@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -81,6 +82,115 @@ func TestDamagedOutputsAreMadeAgain(t *testing.T) {
 				t.Errorf("left staged: %v", left)
 			}
 		})
+	}
+}
+
+// troubledSink cannot show one of its outputs for some attempts, for a reason that
+// passes.
+type troubledSink struct {
+	*contentSink
+	target   string
+	attempts int
+}
+
+func (s *troubledSink) Publish(ctx context.Context, staged []stream.Staged) error {
+	var errs []error
+	for _, o := range staged {
+		if o.Target == s.target && s.attempts > 0 {
+			s.attempts--
+			errs = append(errs, fmt.Errorf("publish %s: %w", o.Target, errLost))
+			continue
+		}
+		errs = append(errs, s.contentSink.Publish(ctx, []stream.Staged{o}))
+	}
+	return errors.Join(errs...)
+}
+
+// TestTroubleBesideDamageIsNoDamage: an output that cannot be made visible at the
+// moment is not missing; it is tried again, and only the other one is made again.
+func TestTroubleBesideDamageIsNoDamage(t *testing.T) {
+	for what, spoil := range map[string]func(s *contentSink){
+		"damaged": func(s *contentSink) { s.damage("/1a") },
+		"gone":    func(s *contentSink) { s.lose("/1a") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			store, s, r := newMemory(), newContentSink(), &remaker{}
+			cfg := contentConfig(store, s, r)
+			killedBeforePublishing(t, cfg, 10)
+			spoil(s)
+			cfg.Sinks = []stream.Sink{&troubledSink{s, "visible/1b", 1000}}
+			if _, err := Claim(t.Context(), cfg); !errors.Is(err, errLost) || errors.Is(err, stream.ErrDamaged) {
+				t.Errorf("while it lasts: %v", err)
+			}
+			if len(r.asked) != 0 {
+				t.Errorf("made again %d times while it lasts", len(r.asked))
+			}
+			cfg.Sinks = []stream.Sink{&troubledSink{s, "visible/1b", 1}}
+			c := claim(t, cfg)
+			closed(t, c)
+			if st := c.Stats(); st.Damaged != 1 || st.Remade != 1 || st.PublishError != "" {
+				t.Errorf("stats %+v", st)
+			}
+			if got := s.seen(); got != "a:up to 10 b:up to 10" {
+				t.Errorf("visible: %s", got)
+			}
+		})
+	}
+}
+
+// TestDamageStaysInTheStatus while other outputs are read back.
+func TestDamageStaysInTheStatus(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	s.shows = func(target string) {
+		if target == "visible/1a" {
+			s.damage("visible/1a")
+		}
+	}
+	said := ""
+	var c *Committer
+	cfg.Remake = func(ctx context.Context, again Remaking) error {
+		said = c.Stats().PublishError
+		return r.remake(ctx, again)
+	}
+	c = claim(t, cfg)
+	if err := commitContent(t, c, 10); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, c)
+	if !strings.Contains(said, "visible/1a") {
+		t.Errorf("the status said %q", said)
+	}
+}
+
+// TestDamagedOutputOfARepair: it was not made of the landing log, and what is said
+// is that, not that a manifest is gone.
+func TestDamagedOutputOfARepair(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	c := claim(t, cfg)
+	if err := commitContent(t, c, 10); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, c)
+	const data = "a:repaired"
+	broken := cfg
+	broken.Sinks = []stream.Sink{&troubledSink{s, "visible/1a", 1000}}
+	err := Repair(t.Context(), broken, func(_ context.Context, claim stream.ClaimID, _ *Manifest) (Repairing, error) {
+		o := stream.Staged{Sink: "content", Table: "record", Name: "staged/" + string(claim) + "/1a", Target: "visible/1a", Rows: 1, Bytes: int64(len(data)), SHA256: sumOf(data)}
+		s.staged[o.Name] = data
+		delete(s.visible, o.Target)
+		return Repairing{Note: "made again", Staged: []stream.Staged{o}}, nil
+	})
+	if !errors.Is(err, errLost) {
+		t.Fatalf("repaired with %v", err)
+	}
+	s.damage("/1a")
+	for range 2 {
+		_, err := Claim(t.Context(), cfg)
+		if !errors.Is(err, stream.ErrDamaged) || !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "a repair made the output") {
+			t.Errorf("claimed with %v", err)
+		}
 	}
 }
 
