@@ -33,6 +33,20 @@ func TestFiguresOfTheLogAndState(t *testing.T) {
 	}
 }
 
+// TestFiguresOfTheAudit: a small lake at each level, and what hashing costs.
+func TestFiguresOfTheAudit(t *testing.T) {
+	rows, err := auditing(t.Context(), Config{Dir: t.TempDir(), Engine: []string{program(t, "landfall-engine")}, Rounds: 1, Sentences: 5000})
+	if err != nil || len(rows) != 5 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	for _, r := range rows[1:] {
+		if !strings.Contains(r.ours, "rows/s") {
+			t.Errorf("row %+v", r)
+		}
+	}
+	t.Logf("%+v", rows)
+}
+
 // TestFiguresOfDecoding measures a moment's traffic; a recording without any is
 // refused.
 func TestFiguresOfDecoding(t *testing.T) {
