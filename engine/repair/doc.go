@@ -15,7 +15,8 @@
 //     the state of that time.
 //  2. Nothing is deleted: what is damaged or stray is moved to _quarantine,
 //     under the path that it had. What lies in another program's own folder
-//     (_delta_log) is told and stays.
+//     (_delta_log) is told and stays, and so is a file of a task whose checkpoint
+//     is missing or ends before an epoch that lies in the lake.
 //  3. A dry run changes nothing.
 //  4. Whatever it is ended at, the next run ends with the same files. HEAD moves
 //     by compare-and-swap: a running engine is fenced, and claims again by

@@ -11,32 +11,32 @@ import (
 
 // head returns the manifest of a task, and puts HEAD right where the manifests
 // that are there leave no doubt; nil: it cannot be said how the task stands.
-func (r *run) head(ctx context.Context, id stream.TaskID) (*checkpoint.Manifest, error) {
-	m, err := checkpoint.Load(ctx, r.Store, id)
+func (r *run) head(ctx context.Context, id stream.TaskID) (m *checkpoint.Manifest, restored bool, err error) {
+	loaded, err := checkpoint.Load(ctx, r.Store, id)
 	if err == nil {
-		return &m, nil
+		return &loaded, false, nil
 	}
 	name := id.String() + "/HEAD"
 	if errors.Is(err, checkpoint.ErrVersion) {
 		r.left(id.String(), "", name, "%v, or it is damaged: run the repair of that version, or put HEAD and its manifest back from a backup of the checkpoints", err)
-		return nil, nil
+		return nil, false, nil
 	}
 	if !errors.Is(err, checkpoint.ErrCorrupt) && !errors.Is(err, checkpoint.ErrNotExist) {
-		return nil, err
+		return nil, false, err
 	}
 	found, err2 := checkpoint.FindHead(ctx, r.Store, id)
 	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrVersion) || errors.Is(err2, checkpoint.ErrNotExist) {
 		r.left(id.String(), "", name, "%v; %v", err, err2)
-		return nil, nil
+		return nil, false, nil
 	}
 	if err2 != nil {
-		return nil, err2
+		return nil, false, err2
 	}
 	if !r.DryRun {
 		if err := checkpoint.RestoreHead(ctx, r.Store, id, found); err != nil {
-			return nil, fmt.Errorf("restore HEAD of %s: %w", id, err)
+			return nil, false, fmt.Errorf("restore HEAD of %s: %w", id, err)
 		}
 	}
 	r.did(Head, id.String(), "", name, "it names %s again, which is whole, with its state and its ledger", found.Name)
-	return &found.Manifest, nil
+	return &found.Manifest, true, nil
 }

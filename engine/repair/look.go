@@ -33,6 +33,8 @@ type taskState struct {
 	marks    map[stream.Epoch]map[string]record.Micros // watermarks at the ends of epochs; nil: not read yet
 	wrong    []wrongFile
 	maker    *maker // nil: nothing was made yet
+	restored bool   // HEAD is to be put right, or was
+	gone     bool   // HEAD, read again, is gone or of an earlier time
 }
 
 // wrongFile is a file that is not as the ledger says.
@@ -79,11 +81,11 @@ func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, err
 func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
 	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, repaired: map[string]bool{}, epochs: map[stream.Epoch]*ledger.Entry{},
 		opened: map[string]ledger.Log{}, order: map[string]int{}}
-	m, err := r.head(ctx, id)
+	m, restored, err := r.head(ctx, id)
 	if err != nil || m == nil {
 		return t, err
 	}
-	t.manifest = *m
+	t.manifest, t.restored = *m, restored
 	if err := r.checkState(ctx, t); err != nil {
 		return t, err
 	}

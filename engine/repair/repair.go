@@ -184,6 +184,10 @@ func (r *run) run(ctx context.Context) error {
 	if r.blocks, err = openBlocks(r.Config); err != nil {
 		return err
 	}
+	listed, err := r.listed(ctx) // before any checkpoint is read
+	if err != nil {
+		return err
+	}
 	ids, err := allTasks(ctx, r.Store)
 	if err != nil {
 		return err
@@ -195,7 +199,7 @@ func (r *run) run(ctx context.Context) error {
 		}
 		r.tasks = append(r.tasks, t)
 	}
-	strays, err := r.strays(ctx)
+	strays, err := r.strays(ctx, listed)
 	if err != nil {
 		return err
 	}

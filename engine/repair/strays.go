@@ -9,38 +9,96 @@ import (
 	"strings"
 
 	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
-// strays lists what lies in the tables, was published by nothing, and is read by
-// some reader of the tables. What a task published whose ledger cannot be read is
-// none of it.
-func (r *run) strays(ctx context.Context) (all []string, err error) {
-	published, folders := r.published()
+// listed lists what lies in the tables and is read by some reader of them. It is
+// called before any checkpoint is read: what a task publishes later is not in the
+// list, and what it published before is in the ledger that is read after it.
+func (r *run) listed(ctx context.Context) (all []string, err error) {
 	for _, t := range table.Names() {
 		names, err := r.Lake.List(ctx, string(t)+"/")
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
-			if !isRead(name) || published[name] || r.unknown(taskName(name)) {
-				continue
-			}
-			if inHiddenFolder(name) {
-				r.left("", t, name, "it belongs to another program, whose folder this is; readers that look for Parquet files in every folder of the table read it: "+
-					"move it, or have them look in dt=* only")
-				continue
-			}
-			if _, err := r.hash(ctx, name); err != nil {
-				return nil, err
-			}
-			if folders[name] && r.odd[name] == Folder {
-				continue // a link to where published files lie
-			}
-			all = append(all, name)
-		}
+		all = append(all, slices.DeleteFunc(names, func(name string) bool { return !isRead(name) })...)
 	}
 	return all, nil
+}
+
+// strays returns those of the listed files that nothing published. A file of
+// which the checkpoints cannot say so is none of them: of a task whose ledger
+// cannot be read, that has no checkpoint, or whose checkpoint ends before an
+// epoch that lies in the lake.
+func (r *run) strays(ctx context.Context, listed []string) (all []string, err error) {
+	published, folders := r.published()
+	behind := r.behind(listed)
+	spared := map[string][]string{} // by task; empty: of none
+	for _, name := range listed {
+		task := taskName(name)
+		if published[name] || r.unknown(task) {
+			continue
+		}
+		if inHiddenFolder(name) {
+			r.left("", tableOf(name), name, "it belongs to another program, whose folder this is; readers that look for Parquet files in every folder of the table read it: "+
+				"move it, or have them look in dt=* only")
+			continue
+		}
+		if len(r.tasks) == 0 || task != "" && (r.task(task) == nil || behind[task] > 0) {
+			spared[task] = append(spared[task], name)
+			continue
+		}
+		if _, err := r.hash(ctx, name); err != nil {
+			return nil, err
+		}
+		if folders[name] && r.odd[name] == Folder {
+			continue // a link to where published files lie
+		}
+		all = append(all, name)
+	}
+	for _, task := range sortedKeys(spared) {
+		r.tellSpared(task, behind[task], spared[task])
+	}
+	return all, nil
+}
+
+// behind returns the newest epoch that lies in the lake of each task whose
+// checkpoint does not reach it. Such a checkpoint is of an earlier time, or a new
+// one in the place of one that was lost.
+func (r *run) behind(listed []string) map[string]stream.Epoch {
+	newest := map[string]stream.Epoch{}
+	for _, name := range listed {
+		task := taskName(name)
+		if t := r.task(task); t != nil && epochOf(name) > t.manifest.Epoch && !inHiddenFolder(name) {
+			newest[task] = max(newest[task], epochOf(name))
+		}
+	}
+	return newest
+}
+
+// tellSpared says why files of a task, of which nothing says who published them,
+// stay where they are.
+func (r *run) tellSpared(task string, newest stream.Epoch, names []string) {
+	why := "it belongs to no task with a checkpoint"
+	if newest > 0 {
+		why = fmt.Sprintf("the checkpoint of %s ends at epoch %s, and epoch %s of it lies in the lake", task, r.task(task).manifest.Epoch, newest)
+	}
+	if n := len(names) - 1; n > 0 {
+		why += fmt.Sprintf(" (and %d files like it)", n)
+	}
+	r.left(task, tableOf(names[0]), names[0], "%s: nothing says whether it was published, and it is not moved; "+
+		"name the place of the lake's checkpoints (--checkpoint), or put them back from a backup", why)
+}
+
+// task returns what is known of a task by its name; nil: it has no checkpoint.
+func (r *run) task(name string) *taskState {
+	i := slices.IndexFunc(r.tasks, func(t *taskState) bool { return t.id.String() == name })
+	if i < 0 {
+		return nil
+	}
+	return r.tasks[i]
 }
 
 // published returns the names of all published files, and of their folders.
@@ -59,7 +117,8 @@ func (r *run) published() (files, folders map[string]bool) {
 
 // unknown tells a task whose published files are not known.
 func (r *run) unknown(task string) bool {
-	return slices.ContainsFunc(r.tasks, func(t *taskState) bool { return t.id.String() == task && !t.readable })
+	t := r.task(task)
+	return t != nil && !t.readable
 }
 
 // isRead tells what readers of a table read: pyarrow, Spark and Hive everything
@@ -75,32 +134,81 @@ func isRead(name string) bool {
 // clearFolders sets aside what is no file first: it may have the name of a folder
 // into which files go.
 func (r *run) clearFolders(ctx context.Context, strays *[]string) error {
-	var files []string
+	var files, others []string
 	for _, name := range *strays {
 		if r.odd[name] == "" {
 			files = append(files, name)
-			continue
-		}
-		if err := r.setStrayAside(ctx, name, "nothing published it, and it is no file but "+r.odd[name]); err != nil {
-			return err
+		} else {
+			others = append(others, name)
 		}
 	}
 	*strays = files
+	return r.setStraysAside(ctx, others)
+}
+
+// setStraysAside sets aside what nothing has published, after a last look at the
+// checkpoints.
+func (r *run) setStraysAside(ctx context.Context, strays []string) error {
+	if len(strays) == 0 {
+		return nil
+	}
+	now := map[string]bool{}
+	for _, t := range r.tasks {
+		if err := r.lookAgain(ctx, t, now); err != nil {
+			return err
+		}
+	}
+	for _, name := range strays {
+		t := r.task(taskName(name))
+		switch {
+		case now[name]:
+			continue // another repair put it back
+		case t != nil && t.gone:
+			r.left(taskName(name), tableOf(name), name, "the checkpoint of its task is not what it was when this began, and it is not moved; repair again")
+			continue
+		}
+		why := "nothing published it"
+		if r.odd[name] != "" {
+			why += ", and it is no file but " + r.odd[name]
+		}
+		if err := r.setStrayAside(ctx, name, why); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// setStraysAside sets files aside that nothing has published, meanwhile neither.
-func (r *run) setStraysAside(ctx context.Context, strays []string) error {
-	for _, name := range strays {
-		published, err := r.publishedSince(ctx, name)
+// lookAgain reads a task's HEAD again: it adds to published what the ledger names
+// since, and notes a checkpoint that is gone or went back.
+func (r *run) lookAgain(ctx context.Context, t *taskState, published map[string]bool) error {
+	if !t.readable || r.DryRun && t.restored {
+		return nil
+	}
+	m, err := checkpoint.Load(ctx, r.Store, t.id)
+	if errors.Is(err, checkpoint.ErrNotExist) || errors.Is(err, checkpoint.ErrCorrupt) || errors.Is(err, checkpoint.ErrVersion) {
+		t.gone = true
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read HEAD of %s again: %w", t.id, err)
+	}
+	known := uint64(0)
+	if t.manifest.Ledger != nil {
+		known = t.manifest.Ledger.Number
+	}
+	if m.Ledger == nil || m.Ledger.Number < known {
+		t.gone = t.gone || known > 0
+		return nil
+	}
+	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(r.Store), t.id.String(), *m.Ledger) {
 		if err != nil {
-			return err
+			return fmt.Errorf("read the ledger of %s again: %w", t.id, err)
 		}
-		if published {
-			continue
+		if one.Number <= known {
+			break
 		}
-		if err := r.setStrayAside(ctx, name, "nothing published it"); err != nil {
-			return err
+		for _, f := range one.Files {
+			published[f.Name] = published[f.Name] || f.Sink == LakeSink
 		}
 	}
 	return nil
@@ -114,24 +222,4 @@ func (r *run) setStrayAside(ctx context.Context, name, why string) error {
 		return nil
 	}
 	return err
-}
-
-// publishedSince tells whether a task that went on since it was looked at may have
-// published a file.
-func (r *run) publishedSince(ctx context.Context, name string) (bool, error) {
-	for _, t := range r.tasks {
-		epoch := epochOf(name)
-		if t.id.String() != taskName(name) || epoch <= t.manifest.Epoch {
-			continue
-		}
-		m, err := checkpoint.Load(ctx, r.Store, t.id)
-		if errors.Is(err, checkpoint.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("read HEAD of %s again: %w", t.id, err)
-		}
-		return epoch <= m.Epoch, nil
-	}
-	return false, nil
 }

@@ -262,6 +262,25 @@ func TestRepair(t *testing.T) {
 	}
 }
 
+// TestRepairUnderAnEarlierCheckpoint: files of epochs that the checkpoint does not
+// reach are not moved, nor what else names that task; the task is told.
+func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
+	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	b := NewBench(t, good)
+	b.Remove("_checkpoint")
+	Copy(t, filepath.Join(good.Earlier, "_checkpoint"), b.Checkpoints())
+	code, r := b.repairs(fromNothing)
+	told := slices.ContainsFunc(r.Left, func(a repair.Action) bool {
+		return strings.Contains(a.Detail, "the checkpoint of "+Task(0).String()+" ends at epoch")
+	})
+	if code != cli.ExitData || r.kinds()[repair.Aside] > 0 || !told {
+		t.Errorf("exit code %d, told: %v: %+v", code, told, r.Result)
+	}
+	if other := differing(t, good.Dir, b.Dir); len(other) > 0 {
+		t.Errorf("other files than before: %v", other)
+	}
+}
+
 // TestRepairBesideAnEngine: an engine that runs meanwhile is fenced, does its
 // epoch again under a new claim, and everything is exact.
 func TestRepairBesideAnEngine(t *testing.T) {
