@@ -161,18 +161,12 @@ func (r *run) readLedger(ctx context.Context, t *taskState) error {
 func (r *run) compare(ctx context.Context, t *taskState) error {
 	for _, p := range t.manifest.Pending() {
 		for _, s := range p.Staged {
-			have, err := r.hash(ctx, s.Target)
-			if err != nil {
-				return err
+			if s.Sink != LakeSink {
+				continue
 			}
-			if s.Sink == LakeSink && have == "" {
-				staged, err := r.hash(ctx, s.Name)
-				if err != nil {
-					return err
-				}
-				if t.waiting[s.Target] = staged == s.SHA256; !t.waiting[s.Target] {
-					delete(r.hashes, s.Target) // published meanwhile, perhaps
-				}
+			var err error
+			if t.waiting[s.Target], err = r.waits(ctx, s); err != nil {
+				return err
 			}
 		}
 	}
@@ -186,6 +180,29 @@ func (r *run) compare(ctx context.Context, t *taskState) error {
 		}
 	}
 	return nil
+}
+
+// waits tells whether a committed file is staged and not published yet. The bytes
+// of one that can be read are right.
+func (r *run) waits(ctx context.Context, s stream.Staged) (bool, error) {
+	have, err := r.hash(ctx, s.Target)
+	if err != nil || have != "" {
+		return false, err
+	}
+	staged, err := r.hash(ctx, s.Name)
+	if err != nil || staged == s.SHA256 {
+		return err == nil, err
+	}
+	held := false
+	if staged == "" {
+		if held, err = r.Lake.Holds(ctx, s); err != nil {
+			return false, fmt.Errorf("look for %s: %w", s.Target, err)
+		}
+	}
+	delete(r.hashes, s.Target) // published meanwhile, perhaps
+	delete(r.odd, s.Target)
+	have, err = r.hash(ctx, s.Target)
+	return held && have == "" && r.odd[s.Target] == "", err
 }
 
 // hash returns the SHA-256 of a file; empty: it is not there, or odd says what is

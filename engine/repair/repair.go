@@ -45,9 +45,13 @@ type Lake interface {
 	// whatever is no folder, and of folders, without what is in them, that are
 	// called like files of a table. None is no error.
 	List(ctx context.Context, prefix string) ([]string, error)
-	// Open opens a file; checkpoint.ErrNotExist when it is not there, a
-	// NotAFileError, at once, when what is there is none.
+	// Open opens a file; checkpoint.ErrNotExist when it is not there, or is a staged
+	// one that cannot be read before it is published; a NotAFileError, at once, when
+	// what is there is none.
 	Open(ctx context.Context, name string) (File, error)
+	// Holds tells whether a committed file is published or staged, also when it is
+	// published meanwhile.
+	Holds(ctx context.Context, committed stream.Staged) (bool, error)
 	// Stage copies content into a staged file of the task that is to be published
 	// as Target, durable on return, and fills in where it lies staged. Bytes with
 	// another length or SHA-256 than s names are a stream.DamagedError.

@@ -94,7 +94,9 @@ func (l lakeToRepair) repair(ctx context.Context, cfg repair.Config) (result *re
 	if cfg.Sink, err = parquet.New(parquet.Config{Files: files}); err != nil {
 		return nil, err
 	}
-	if cfg.Lake = (bucketLake{filesLake{files}}); !server.IsBucket(l.lake) {
+	if bucket, ok := files.(holder); ok {
+		cfg.Lake = bucketLake{filesLake{files}, bucket}
+	} else {
 		cfg.Lake = dirLake{filesLake{files}, durable.OS{}, l.lake}
 	}
 	made, err := newScratch()

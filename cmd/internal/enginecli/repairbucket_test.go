@@ -1,13 +1,18 @@
 package enginecli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"landfall/cmd/internal/cli"
 	"landfall/engine/repair"
+	"landfall/engine/server"
+	"landfall/engine/stream"
+	"landfall/sinks/parquet"
 )
 
 // TestRepairInABucket: a typed file that is gone is made again, one with
@@ -44,5 +49,60 @@ func TestRepairInABucket(t *testing.T) {
 	}
 	if code, out, errs := on("repair", "--lake", lake); code != 0 || !strings.Contains(out, "nothing to repair") {
 		t.Errorf("again: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// haltedSink ends a repair when it is about to publish.
+type haltedSink struct {
+	stream.Sink
+	end func()
+}
+
+func (s haltedSink) Publish(ctx context.Context, _ []stream.Staged) error {
+	s.end()
+	return ctx.Err()
+}
+
+// TestRepairInABucketGoesOn: what an earlier repair committed and did not come to
+// publish is published, not made again.
+func TestRepairInABucketGoesOn(t *testing.T) {
+	s, lake := inBucket(t)
+	file := write(t, filepath.Join(t.TempDir(), "a.nmea"), traffic(t, 4_000))
+	if code, out, errs := engine(t, "replay", file, "--lake", lake, "--s3-endpoint", s.URL); code != 0 {
+		t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
+	}
+	gone := s.Object(t, "/ais_static/")
+	s.Remove(t, gone)
+	where := place{lake: lake, checkpoints: server.Checkpoints(lake), s3: server.S3Config{Endpoint: s.URL}}
+	files, err := where.openFiles(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := where.openStore(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := parquet.New(parquet.Config{Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(ctx context.Context, sink stream.Sink) (*repair.Result, error) {
+		made, err := newScratch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = made.remove() }()
+		return repair.Run(ctx, repair.Config{Lake: bucketLake{filesLake{files}, files.(holder)}, Store: store, Sink: sink, Scratch: made})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if r, err := run(ctx, haltedSink{sink, cancel}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	r, err := run(t.Context(), sink)
+	if err != nil || len(r.Left) > 0 || len(r.Actions) != 1 || r.Actions[0].Kind != repair.Restored || r.Actions[0].Detail != "an earlier repair had committed it" {
+		t.Errorf("%v: %+v", err, r)
+	}
+	if s.Object(t, "/ais_static/") != gone {
+		t.Errorf("%s is not there", gone)
 	}
 }

@@ -157,6 +157,16 @@ type sizedFile struct {
 // Size implements repair.File.
 func (f sizedFile) Size() int64 { return f.size }
 
+// Holds implements repair.Lake.
+func (l dirLake) Holds(_ context.Context, committed stream.Staged) (bool, error) {
+	for _, name := range []string{committed.Target, committed.Name, committed.Target} {
+		if _, err := l.fs.Stat(l.at(name)); !nothingThere(err) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // SetAside implements repair.Lake. It is one rename: a crash leaves the file
 // under the one name or the other. Where a link leads stays where it is.
 func (l dirLake) SetAside(_ context.Context, _, name string) (string, error) {
@@ -181,7 +191,15 @@ func (l dirLake) SetAside(_ context.Context, _, name string) (string, error) {
 }
 
 // bucketLake is a lake in a bucket.
-type bucketLake struct{ filesLake }
+type bucketLake struct {
+	filesLake
+	holder
+}
+
+// holder is what knows uploads; *s3.Lake.
+type holder interface {
+	Holds(ctx context.Context, committed stream.Staged) (bool, error)
+}
 
 // SetAside implements repair.Lake. Steps, and what a crash after each leaves:
 //
