@@ -196,9 +196,9 @@ func (b *Builder) SealFramed(log LogID, first Offset, prev Hash, tail int) []byt
 // the reason (shed, corrupt, missing) as its annotation. Prev is the hash of
 // the block that ends at first, or zero when that is not known. The Prev of the
 // data block that follows is not checked. digest is that of the log at the end
-// of the range, where the gateway knows it; nil: it does not. Where ranges that
-// follow each other directly are lost, all of them may say the digest at the end
-// of the last one.
+// of the range, where the gateway knows it; nil: it does not. Adjacent lost
+// ranges may all carry the digest at the end of the last range; then only the first
+// contributes.
 func SealLoss(log LogID, first Offset, count uint32, prev Hash, reason string, digest *Digest) []byte {
 	block := make([]byte, BlockHeaderBytes, BlockHeaderBytes+2+len(reason)+binary.MaxVarintLen64+digestAnnotationBytes)
 	block = append(block, byte(AnnLoss))

@@ -78,7 +78,7 @@ type taskState struct {
 	pending  int                  // epochs beyond it
 	final    bool                 // its landing log has ended and is wholly published
 	read     bool                 // its files were
-	byState  bool                 // the state says how far logs came of which the ledger does not
+	byState  bool                 // the ledger does not say how far the logs came; take it from the state
 	// ledgered says that entries are what the task published, from the first
 	// epoch of entries on; without it nothing says which files those are.
 	ledgered bool

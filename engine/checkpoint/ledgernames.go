@@ -48,9 +48,9 @@ func parseLedgerNames(listed []string) ledgerNames {
 // are the first numbers of folds that are due. listed is from before this claim
 // moved HEAD.
 //
-// An entry with a number above that of the tip that the claim found is of a swap
-// that had not succeeded before this claim's and can only fail after it; what
-// this claim added is not listed. Up to the tip there is one entry of each number
+// An entry with a number above that of the tip that the claim found belongs to a
+// commit whose HEAD swap had not happened when this claim was made; now it never
+// can. What this claim added is not listed. Up to the tip there is one entry of each number
 // in the chain; where several objects may hold it, the chain is walked from the
 // tip down to the lowest such number. What cannot be walked is left where it is.
 func (c *Committer) sortLedger(ctx context.Context, listed []string) (lost, folded []string, unfolded []uint64) {

@@ -30,7 +30,7 @@ var (
 // Manifest is one checkpoint of one task: the record that makes an epoch
 // committed. It is stored as JSON, format 3, with exactly these fields:
 //
-//	{"format": 2,
+//	{"format": 3,
 //	 "landing": "5f…", "partition": 0, "partitions": 4,
 //	 "epoch": 7, "claim": "32 hex digits", "previous": "sha256 of the manifest it follows",
 //	 "position": {"log": "…", "offset": 4711},

@@ -24,10 +24,11 @@ type Found struct {
 // taken: the task would do again what its landing log may hold no more. Where HEAD
 // can be read, the hash in it tells which one it was, however the name is damaged.
 //
-// A manifest whose swap did not happen any more may be found too. Its outputs
-// and state were durable before it was written, and it follows the one before,
-// so that the task goes on from it as if the swap had happened. Two that follow
-// the same one are two histories: ErrCorrupt.
+// It may also find a manifest that was written but never became HEAD. That is
+// safe, because its outputs and state were durable before it was written, and it
+// follows the one before: the task goes on from it as if the swap had happened. Two
+// of the highest epoch, of which neither follows the other, may both be HEAD's:
+// ErrCorrupt.
 //
 // Errors: ErrCorrupt, ErrNotExist when there is no manifest at all, ErrVersion.
 func FindHead(ctx context.Context, store Store, task stream.TaskID) (Found, error) {

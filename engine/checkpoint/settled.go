@@ -52,9 +52,10 @@ func (r *retrier) do(ctx context.Context, step func() error) error {
 	}
 }
 
-// put creates an object, durable on return. Names hold a claim id and an epoch,
-// so what has the name already is this object, from an attempt whose answer was
-// lost, or somebody else's mistake.
+// put creates an object, durable on return. Its name belongs to one content: it
+// holds a claim id with an epoch or, of a ledger entry, with a number; that of a
+// fold holds the number of its first entry. So what has the name already is this
+// object, from an attempt whose answer was lost, or somebody else's mistake.
 func (r *retrier) put(ctx context.Context, store Store, name string, data []byte) error {
 	err := r.do(ctx, func() error {
 		err := store.Create(ctx, name, data)

@@ -83,8 +83,8 @@ func (c *Column) Skip(n int64) error {
 	return nil
 }
 
-// Check reads the column's pages to their end, compares each with its CRC, and
-// decompresses nothing.
+// Check reads the column's pages to their end and compares each with its CRC. It
+// decompresses and decodes dictionaries, but no page of values.
 func (c *Column) Check() error {
 	c.inPage = 0
 	for c.left > 0 {

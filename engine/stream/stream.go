@@ -26,8 +26,9 @@ var ErrFenced = errors.New("fenced by another claim")
 var ErrContent = errors.New("visible with other content")
 
 // ErrDamaged says that the bytes of an output are not those that its manifest
-// names: something changed them after they were sealed. It is never published;
-// DamagedError says which output.
+// names: something changed them after they were sealed. Such bytes are not made
+// visible where they are found before that; Verify, and a bucket that completes an
+// upload unread, find them when they are visible. DamagedError says which output.
 var ErrDamaged = errors.New("output is damaged")
 
 // DamagedError names an output that is not what its manifest names. It is

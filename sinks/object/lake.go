@@ -106,9 +106,9 @@ func (r *readFile) Size() int64 { return r.size }
 // Publish implements Files. Steps, and what a crash after each leaves:
 //
 //  1. read the target: with another hash nothing is touched; with this hash
-//     and nothing staged all is done; with both, somebody stopped between 3 and
-//     5, and 3 is a rename of a copy over the target, because a name whose
-//     fsync may have failed is only certain once it is made again.
+//     and nothing staged all is done. If both exist, an earlier attempt crashed
+//     between 3 and 5. We cannot know that its fsync worked, so step 3 renames a
+//     fresh copy over the target.
 //  2. read the staged bytes and compare them with the manifest: others are
 //     damaged, and stay where they are, unseen.
 //  3. give the file its target's name beside its staged one (readers may see
@@ -178,8 +178,8 @@ func (l *Lake) settle(from, to string) error {
 	return gone(l.root.fsys.SyncDir(filepath.Dir(from)))
 }
 
-// again makes the name of a target that is there once more, while its staged
-// name says that nobody has seen step 4 through.
+// again is step 3 where the target is there. The staged name is still there, so
+// step 4 may not have finished; rename again.
 func (l *Lake) again(ctx context.Context, staged stream.Staged, from, to string) error {
 	if _, err := l.root.fsys.Stat(from); err != nil {
 		return gone(err)
