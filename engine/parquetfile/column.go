@@ -232,6 +232,10 @@ func (c *Column) unpacked(h *pageHeader, page []byte, aliased bool) ([]byte, err
 	return dst, decompress(codec, dst, page)
 }
 
+// Bytes returns how many bytes the column's pages have at most, decompressed, in
+// this row group.
+func (c *Column) Bytes() int64 { return c.pages.chunk.uncompressed }
+
 // open begins a data page.
 func (c *Column) open(h *pageHeader, page []byte) error {
 	var levels []byte

@@ -12,9 +12,10 @@ import (
 const (
 	// MaxFooterBytes bounds a footer.
 	MaxFooterBytes = 64 << 20
-	// MaxPageBytes bounds a page before and after it is decompressed. Pages of
-	// Landfall hold 1 MiB, or one value; others write up to 100 MB.
-	MaxPageBytes = 256 << 20
+	// MaxPageBytes bounds a page before and after it is decompressed, whatever a file
+	// of a few kilobytes says that it unpacks to. Pages of
+	// Landfall hold 1 MiB, or one value, which is a block of 8 MiB at most.
+	MaxPageBytes = 16 << 20
 	// maxHeaderBytes bounds the header of a page, whose statistics nobody reads.
 	maxHeaderBytes = 1 << 20
 	// maxColumns bounds the columns of a file.

@@ -12,6 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
+	"landfall/edge/record"
 	"landfall/engine/parquetfile"
 )
 
@@ -219,5 +220,29 @@ func TestWhatAFileSaysOfItself(t *testing.T) {
 				t.Errorf("%d bytes allocated", took)
 			}
 		})
+	}
+}
+
+// TestOneValueTakesNoMoreThanAPageMay: a file of a few kilobytes that unpacks to
+// hundreds of megabytes is not unpacked, and the longest value that Landfall
+// writes is.
+func TestOneValueTakesNoMoreThanAPageMay(t *testing.T) {
+	one := func(n int) []byte {
+		value := append(binary.LittleEndian.AppendUint32(nil, uint32(n)), make([]byte, n)...)
+		z, err := zstd.NewWriter(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := resized(dataPage(1, format.Plain, z.EncodeAll(value, nil)), int32(len(value)), 0)
+		p.header.CompressedPageSize = int32(len(p.body))
+		return handmade{kind: format.ByteArray, rows: 1, codec: format.Zstd, pages: []page{p}}.file(t)
+	}
+	huge, whole := one(200<<20), one(record.MaxBlockBytes)
+	var err error
+	if took := allocated(func() { _, err = readAll(huge) }); !errors.Is(err, parquetfile.ErrUnsupported) || took > 1<<20 || len(huge) > 32<<10 {
+		t.Errorf("200 MiB in %d: %d bytes allocated, error %v", len(huge), took, err)
+	}
+	if _, err := readAll(whole); err != nil {
+		t.Errorf("a whole block: %v", err)
 	}
 }
