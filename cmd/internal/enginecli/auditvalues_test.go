@@ -133,8 +133,67 @@ func TestAuditValuesNamesEveryChangedValue(t *testing.T) {
 			})
 		}
 	}
+	landedAtIsNull(t, lake)
+	aRecordFileIsGone(t, lake)
 	if columns < 100 {
 		t.Errorf("%d columns were changed", columns)
+	}
+}
+
+// recordFile returns a file of record, and its name.
+func recordFile(t *testing.T, lake string) (name string, whole []byte) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(lake, "record", "*", "*.parquet"))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	if whole, err = os.ReadFile(names[0]); err != nil {
+		t.Fatal(err)
+	}
+	return names[0], whole
+}
+
+func auditedValues(t *testing.T, lake string) (r audit.Result) {
+	t.Helper()
+	code, out, errs := engine(t, "audit", "--lake", lake, "--level", "values", "--json")
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != cli.ExitData {
+		t.Fatalf("exit %d, %v\n%s", code, err, errs)
+	}
+	return r
+}
+
+// landedAtIsNull in no file that an epoch published.
+func landedAtIsNull(t *testing.T, lake string) {
+	t.Helper()
+	name, whole := recordFile(t, lake)
+	f, err := pq.OpenFile(bytes.NewReader(whole), int64(len(whole)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(f.Schema().Fields(), func(f pq.Field) bool { return f.Name() == "landed_at" })
+	changed, err := rewriteRow(f, 3, at, func(pq.Value) pq.Value { return pq.NullValue() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, name, string(changed))
+	defer write(t, name, string(whole))
+	r := auditedValues(t, lake)
+	if !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Kind == audit.KindValue && f.Column == "landed_at" }) {
+		t.Errorf("landed_at: %+v", r.Findings)
+	}
+}
+
+// aRecordFileIsGone: that is one finding, and none about intact typed rows.
+func aRecordFileIsGone(t *testing.T, lake string) {
+	t.Helper()
+	name, whole := recordFile(t, lake)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	defer write(t, name, string(whole))
+	r := auditedValues(t, lake)
+	if slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Kind == audit.KindValue }) || len(r.Findings) > 10 {
+		t.Errorf("%d findings: %+v", len(r.Findings), r.Findings)
 	}
 }
 
