@@ -32,8 +32,8 @@
 //  3. Counts of offsets are exact. Typed rows are compared as multisets by
 //     128-bit sums of keyed hashes, so a wrong row passes with a chance of
 //     2^-128 for each run's random key. Raw bytes are compared by record.Digest,
-//     a sum of 64-bit hashes: no accident passes, and somebody who sets out to
-//     forge it is found at level bytes.
+//     a sum of 64-bit hashes: no accident passes, and records with the same sum can
+//     be computed: level bytes finds them where the ledger was not forged too.
 //  4. What cannot be read is an error or a Finding, never passed over. Damage of
 //     what is audited, checkpoints included, is a Finding.
 //  5. Nothing is exact by itself: without checkpoints, or tips of every gateway,
