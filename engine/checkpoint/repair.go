@@ -19,6 +19,9 @@ var ErrNoLedger = errors.New("the task has no ledger yet")
 type Repairing struct {
 	// Note says what was done, for people.
 	Note string
+	// Decoder is the version of what made the rows of Staged; several are joined
+	// by '+'. Empty: Config.Decoder.
+	Decoder string
 	// Staged are outputs that were made again: durable, verified, unseen.
 	Staged []stream.Staged
 	// Removed are the files whose place they take, as the ledger named them.
@@ -110,6 +113,9 @@ func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Ma
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
 	next.Unpublished, next.Staged = withoutTargets(next.Pending(), r.Staged), r.Staged
 	entry := entryAt(&next, ledger.KindRepair)
+	if entry.Decoder = r.Decoder; r.Decoder == "" {
+		entry.Decoder = c.cfg.Decoder // not HEAD's: that made other files
+	}
 	entry.Note, entry.Files, entry.Removed = r.Note, ledgerFiles(r.Staged), r.Removed
 	var err error
 	next.Ledger, err = c.putEntry(ctx, entry, from.manifest.Ledger)

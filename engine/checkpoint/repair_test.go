@@ -37,7 +37,9 @@ func TestRepairIsAnEntry(t *testing.T) {
 	before := c.Manifest()
 	published := len(s.seen())
 	var told Manifest
-	err := Repair(t.Context(), config(store, s), func(_ context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error) {
+	cfg := config(store, s)
+	cfg.Decoder = "of the repair"
+	err := Repair(t.Context(), cfg, func(_ context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error) {
 		if told = *m; claim == m.Claim {
 			t.Error("it works under the claim of another")
 		}
@@ -58,6 +60,9 @@ func TestRepairIsAnEntry(t *testing.T) {
 		t.Errorf("published %v", got)
 	}
 	entry := newestEntry(t, store, &m)
+	if entry.Decoder != cfg.Decoder || m.Decoder != before.Decoder {
+		t.Errorf("the entry names decoder %q, the manifest %q", entry.Decoder, m.Decoder)
+	}
 	want := again("2")
 	if entry.Kind != ledger.KindRepair || entry.Number != 4 || entry.Note != want.Note || !slices.Equal(entry.Removed, want.Removed) ||
 		!slices.Equal(entry.Files, ledgerFiles(want.Staged)) || entry.Claim != m.Claim || entry.Epoch != 3 || entry.Position != m.Position {

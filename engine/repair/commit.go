@@ -64,14 +64,14 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error {
 	cfg := checkpoint.Config{
 		Store: r.Store, Sinks: []stream.Sink{r.Sink}, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
-		Schema: table.SchemaVersion, Decoder: t.manifest.Decoder, Logger: r.Logger,
+		Schema: table.SchemaVersion, Decoder: decoderVersion, Logger: r.Logger,
 	}
 	return checkpoint.Repair(ctx, cfg, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
 		if m.Ledger == nil || *m.Ledger != *t.manifest.Ledger {
 			return checkpoint.Repairing{}, fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
 		}
 		var out checkpoint.Repairing
-		var notes []string
+		var notes, decoders []string
 		for i := range fixed {
 			w := &fixed[i]
 			if err := r.stage(ctx, t.id, claim, w); err != nil {
@@ -81,12 +81,16 @@ func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error
 			if note := string(w.fix.kind) + ": " + w.fix.note; !slices.Contains(notes, note) {
 				notes = append(notes, note)
 			}
+			if !slices.Contains(decoders, w.fix.decoder) {
+				decoders = append(decoders, w.fix.decoder)
+			}
 		}
 		if err := r.asideOf(ctx, t, fixed); err != nil {
 			return out, err
 		}
 		failpoint.Hit("repair.after-aside")
-		out.Note = strings.Join(notes, "; ")
+		slices.Sort(decoders)
+		out.Note, out.Decoder = strings.Join(notes, "; "), strings.Join(decoders, "+")
 		return out, nil
 	})
 }

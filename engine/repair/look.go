@@ -27,6 +27,7 @@ type taskState struct {
 	files    map[string]ledger.File // that have to be there, by name
 	waiting  map[string]bool        // committed, not visible yet, and staged
 	repaired map[string]bool        // files of which the newest entry is that of a repair
+	decoders map[string]string      // versions of what made files, by name
 	epochs   map[stream.Epoch]*ledger.Entry
 	opened   map[string]ledger.Log                     // the entry that opened a log, by its id
 	order    map[string]int                            // in which logs were opened
@@ -53,6 +54,8 @@ type fix struct {
 	staged stream.Staged // as it is to be published
 	from   string        // its name in the scratch place
 	note   string        // for the entry
+	// decoder is the version of what made its rows.
+	decoder string
 }
 
 // allTasks lists the tasks that have anything in the store.
@@ -79,7 +82,7 @@ func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, err
 
 // look reads what a task's checkpoint and ledger say, and hashes its files.
 func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
-	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, repaired: map[string]bool{}, epochs: map[stream.Epoch]*ledger.Entry{},
+	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, repaired: map[string]bool{}, decoders: map[string]string{}, epochs: map[stream.Epoch]*ledger.Entry{},
 		opened: map[string]ledger.Log{}, order: map[string]int{}}
 	m, restored, err := r.head(ctx, id)
 	if err != nil || m == nil {
@@ -134,6 +137,9 @@ func (r *run) readLedger(ctx context.Context, t *taskState) error {
 			if f.Sink == LakeSink && !seen[f.Name] {
 				seen[f.Name], t.files[f.Name] = true, f
 				t.repaired[f.Name] = one.Kind == ledger.KindRepair
+				if t.decoders[f.Name] = one.Decoder; one.Kind == ledger.KindAdopted {
+					t.decoders[f.Name] = "unknown" // the entry says only what was there
+				}
 			}
 		}
 		for _, f := range one.Removed {

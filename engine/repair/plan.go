@@ -13,13 +13,16 @@ import (
 	"landfall/engine/table"
 )
 
+// decoderVersion is that of this program.
+var decoderVersion = strconv.Itoa(operator.DecoderVersion)
+
 // plan finds a fix for each file of a task that is wrong.
 func (r *run) plan(ctx context.Context, t *taskState) error {
 	byEpoch := map[stream.Epoch][]*wrongFile{}
 	for i := range t.wrong {
 		w := &t.wrong[i]
 		if from, ok := r.spare[w.SHA256]; ok {
-			w.fix = &fix{kind: Restored, copyOf: from, staged: w.staged(), note: "with the bytes that the ledger names, from " + from}
+			w.fix = &fix{kind: Restored, copyOf: from, staged: w.staged(), note: "with the bytes that the ledger names, from " + from, decoder: t.decoders[w.Name]}
 			continue
 		}
 		byEpoch[w.epoch] = append(byEpoch[w.epoch], w)
@@ -79,7 +82,7 @@ func (r *run) choose(w *wrongFile, m *material, made []stream.Staged) (why strin
 		if s.Target != w.Name {
 			continue
 		}
-		f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source}
+		f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source, decoder: decoderVersion}
 		if s.SHA256 != w.SHA256 || s.Bytes != w.Bytes {
 			note, why := replacement(w, m, &s)
 			if why != "" {
@@ -100,7 +103,7 @@ func replacement(w *wrongFile, m *material, made *stream.Staged) (note, why stri
 		return "", fmt.Sprintf("%d rows of %d come out of %s", made.Rows, w.Rows, m.source)
 	}
 	decoder := ""
-	if m.decoder != "" && m.decoder != strconv.Itoa(operator.DecoderVersion) {
+	if m.decoder != "" && m.decoder != decoderVersion {
 		decoder = fmt.Sprintf("; decoder %d in place of %s", operator.DecoderVersion, m.decoder)
 	}
 	switch table.Name(w.Table) {

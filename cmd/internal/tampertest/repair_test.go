@@ -235,7 +235,11 @@ func TestRepair(t *testing.T) {
 			if code, r := b.repairs(one.with, "--dry-run"); (code == 0) != (len(r.Actions)+len(r.Left) == 0) || tree(t, b.Dir) != dry {
 				t.Errorf("a dry run: exit code %d, changed: %v", code, tree(t, b.Dir) != dry)
 			}
+			_, dryly := b.repairs(one.with, "--dry-run")
 			code, r := b.repairs(one.with)
+			if fmt.Sprint(r.kinds()) != fmt.Sprint(dryly.kinds()) {
+				t.Errorf("a dry run: %v, and then %v", dryly.kinds(), r.kinds())
+			}
 			if one.want != nil && fmt.Sprint(r.kinds()) != fmt.Sprint(one.want) || len(r.Left) != one.left {
 				t.Errorf("%v, want %v and %d left: %+v %+v", r.kinds(), one.want, one.left, r.Actions, r.Left)
 			}
