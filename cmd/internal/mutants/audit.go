@@ -46,7 +46,7 @@ func auditMutants() []mutant {
 		{"audit: a file of no task", "engine/audit/files.go",
 			"orphans[f.task] = append(orphans[f.task], f.name)", "_ = orphans", in("TestCheckpointsContradictFiles")},
 		{"audit: Parquet in a Delta log", "engine/audit/files.go",
-			"if len(parts) <= 3 {", "if len(parts) <= 2 {", tamper("a_checkpoint_of_a_Delta")},
+			"strings.Count(name, \"/\") <= 2 ||", "strings.Count(name, \"/\") <= 1 ||", tamper("a_checkpoint_of_a_Delta")},
 		{"audit: folders that are links", "engine/audit/lake.go",
 			"isDir = err == nil && info.IsDir()", "_, _ = info, err", tamper("a_day")},
 
