@@ -37,7 +37,8 @@
 //  4. What cannot be read is an error or a Finding, never passed over. Damage of
 //     what is audited, checkpoints included, is a Finding.
 //  5. Nothing is exact by itself: without checkpoints, or tips of every gateway,
-//     nothing says what has to be there.
+//     nothing says what has to be there. Tips without a ledger say nothing of files:
+//     the level is offsets then, with the digests that tips tell.
 //
 // It uses the code of formats, and none that makes rows or writes files: edge/record
 // (Opening, Digest), edge/seglog for reading a gateway's log, edge/tips, engine/ledger,

@@ -123,7 +123,7 @@ func (a *audit) conclude() {
 	keys := slices.SortedFunc(maps.Keys(a.logs), func(a, b logKey) int {
 		return cmp.Or(strings.Compare(a.gateway, b.gateway), cmp.Compare(order[a], order[b]), strings.Compare(a.log, b.log))
 	})
-	if len(keys) == 0 {
+	if !slices.ContainsFunc(keys, func(k logKey) bool { return a.logs[k].end > 0 || a.logs[k].claimed }) { // tips name logs too
 		a.find(Finding{Kind: KindEmpty, Detail: "no captured offset is published here: there is nothing to prove"})
 	}
 	for _, k := range keys {
@@ -219,6 +219,10 @@ func (a *audit) notChecked() {
 	}
 	r.Level = a.level
 	r.NotChecked = append(r.NotChecked, a.level.unchecked()...)
+	if a.ledgerless() && a.digests() {
+		r.Level = LevelOffsets
+		r.NotChecked = append(r.NotChecked, "which files and bytes were published, as there is no ledger: the records were compared with the gateways' tips alone")
+	}
 	if a.Since != nil {
 		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the files of the earlier audit, which it read at level %s", a.Since.Level))
 	}
@@ -236,7 +240,7 @@ func (a *audit) notChecked() {
 			unsummed, logs = unsummed+l.unsummed, logs+1
 		}
 	}
-	if unsummed > 0 {
+	if unsummed > 0 && !a.ledgerless() {
 		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the bytes of %d records in %d logs, whose digests their gateways or losses do not tell", unsummed, logs))
 	}
 	untipped, older := uint64(0), 0
@@ -270,10 +274,18 @@ func (a *audit) notChecked() {
 	if a.digests() {
 		r.NotChecked = append(r.NotChecked, "that nobody set out to forge it: digests are sums of 64 bits, for which other records can be computed")
 	}
-	if (a.Checkpoints == nil || len(a.tasks) == 0) && !a.tipsCover() {
+	switch {
+	case !a.ledgerless():
+	case !a.tipsCover():
 		a.find(Finding{Kind: KindNoAnchor, Detail: "there is no checkpoint: nothing says which logs and files have to be here"})
+	case a.Level.reaches(LevelFiles): // asked for
+		a.find(Finding{Kind: KindLevel, Detail: fmt.Sprintf("level %s was asked for, and there is no checkpoint, so which files and bytes were published is not known: tips say no more than level offsets and digests", a.Level)})
 	}
 }
+
+// ledgerless tells a lake of which no task says anything: tips alone can say what
+// has to be there.
+func (a *audit) ledgerless() bool { return a.Checkpoints == nil || len(a.tasks) == 0 }
 
 // close gives closed logs the end that their successors declare, and says how
 // many logs of its chain stand before each.

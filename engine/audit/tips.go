@@ -127,6 +127,8 @@ func (a *audit) compareTip(t *tipOf, l *logState, wrong func(log, where, format 
 		wrong(k.log, offsets(have, acked), "the cloud acknowledged log %s of %s up to offset %d, and the lake has it up to %d: not published yet, or lost; audit again after the engine's next epoch", k.log, k.gateway, acked, have)
 	case l.closedAt != nil && end != uint64(*l.closedAt) && (t.Closed || end > uint64(*l.closedAt)):
 		wrong(k.log, offsets(min(end, uint64(*l.closedAt)), max(end, uint64(*l.closedAt))), "log %s of %s ended at offset %d on the gateway, and the log after it says that it ended at %s", k.log, k.gateway, end, *l.closedAt)
+	case end > have && a.ledgerless(): // nothing else says what has to be there
+		wrong(k.log, offsets(have, end), "log %s of %s had offsets up to %d when its tips were made, and the lake has it up to %d: not sent yet, or lost, and no checkpoint tells which", k.log, k.gateway, end-1, have)
 	case end > have:
 		a.note("log %.8s of %s: %d offsets were on the gateway when its tips were made, and not acknowledged yet", k.log, k.gateway, end-have)
 		a.unproven = append(a.unproven, fmt.Sprintf("offsets %s of log %s of %s, which were on the gateway when its tips were made and are not in the lake", offsets(have, end), k.log, k.gateway))

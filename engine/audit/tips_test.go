@@ -149,12 +149,31 @@ func TestTipsVouch(t *testing.T) {
 		t.Errorf("not signed: exact %v, %q", r.Exact, r.Notes)
 	}
 	check(t, os.RemoveAll(checkpointsOf(dir)))
-	if r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool}); !r.Exact {
-		t.Errorf("tips and no checkpoint: %s", listFindings(r))
+	if r := runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool}); !r.Exact || r.Level != LevelOffsets || !strings.Contains(strings.Join(r.NotChecked, "\n"), "there is no ledger") {
+		t.Errorf("tips and no checkpoint: exact %v at %s, %s%q", r.Exact, r.Level, listFindings(r), r.NotChecked)
+	}
+	for _, level := range []Level{LevelFiles, LevelBytes} {
+		wantFinding(t, runAudit(t, Config{Lake: dir, Tips: both, TipsCA: by.pool, Level: level}), Finding{Kind: KindLevel})
 	}
 	if r := runAudit(t, Config{Lake: dir, Tips: both[:1], TipsCA: by.pool}); !found(r, KindNoAnchor) {
 		t.Errorf("tips of one of two gateways and no checkpoint: %s", listFindings(r))
 	}
+}
+
+// TestTipsAloneProveNothingOfAnEmptyLake: tips that nothing was acknowledged of, as
+// those of a gateway that lost what it knew of that, do not make up for files.
+func TestTipsAloneProveNothingOfAnEmptyLake(t *testing.T) {
+	body := tipsOf("gw", twoLogs())
+	for i := range body.Logs {
+		body.Logs[i].Acked = 0
+	}
+	both := []TipsFile{document(t, body, "", nil)}
+	r := runAudit(t, Config{Lake: t.TempDir(), Tips: both})
+	wantFinding(t, r, Finding{Kind: KindEmpty})
+	wantFinding(t, r, Finding{Kind: KindTips, Log: logID(1).String(), Offsets: "0-99"})
+
+	dir, _ := writeFiles(t, twoLogs()[:1]...)
+	wantFinding(t, runAudit(t, Config{Lake: dir, Tips: both}), Finding{Kind: KindTips, Log: logID(1).String(), Offsets: "40-99"})
 }
 
 // TestTipsAndALakeThatIsAhead: what came after the tips were made is no finding,

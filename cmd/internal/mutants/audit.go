@@ -16,7 +16,7 @@ func auditMutants() []mutant {
 		{"audit: a log that goes on beyond its end", "engine/audit/result.go",
 			"case l.end > end:", "case l.end > end && false:", in("TestEveryCorruptionIsSeen/end_contradicts")},
 		{"audit: nothing says what has to be there", "engine/audit/result.go",
-			"&& !a.tipsCover() {", "&& false {", tamper("the_checkpoints_removed")},
+			"case !a.tipsCover():", "case false:", tamper("the_checkpoints_removed")},
 		{"audit: the log before, in table log and in record", "engine/audit/result.go",
 			"(r.previous != o.Prev.String() || r.previousEnd != uint64(o.PrevEnd))", "false", in("TestTableLogSaysWhatRecordSays")},
 		{"audit: messages against the digest of the topic log", "engine/audit/result.go",
