@@ -209,7 +209,7 @@ func (a *audit) anchorTask(ctx context.Context, t *taskState, objects []string, 
 		}
 	case m.Epoch == 0:
 		t.ledgered = true
-	case m.Format >= ledgerFormat || newest > 0:
+	case m.Format >= ledgerFormat || newest > 0 && !a.takingOver(ctx, t, objects):
 		a.anchored = false
 		a.find(Finding{Kind: KindLedger, Task: t.name, File: t.name + "/HEAD",
 			Detail: fmt.Sprintf("the manifest of task %s names no ledger, though the program that wrote it kept one", t.name)})
@@ -221,6 +221,30 @@ func (a *audit) anchorTask(ctx context.Context, t *taskState, objects []string, 
 		a.note("task %s was written by a version without a ledger: no more than level offsets can be checked until an engine of this version has taken it over", t.name)
 	}
 	return a.checkState(ctx, t)
+}
+
+// takingOver tells whether the objects of a ledger that no manifest names are those
+// of a take-over that is on its way, or that crashed before HEAD moved. Any other
+// entry was named by a manifest, and HEAD was set back.
+func (a *audit) takingOver(ctx context.Context, t *taskState, objects []string) bool {
+	for _, name := range objects {
+		_, fold, ok := ledger.ParseName(name)
+		if !ok {
+			continue
+		}
+		if fold {
+			return false
+		}
+		line, err := checkpoint.LedgerOf(a.Checkpoints).Read(ctx, name)
+		if err != nil {
+			return false
+		}
+		e, err := ledger.Decode(line)
+		if err != nil || e.Kind != ledger.KindAdopted || e.Epoch != t.manifest.Epoch {
+			return false
+		}
+	}
+	return true
 }
 
 // ledgerFormat is the first format of manifests that name a ledger.

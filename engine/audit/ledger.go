@@ -29,6 +29,17 @@ type entry struct {
 // blank tells an entry that adopts a lake without saying how far its logs came.
 func (e *entry) blank() bool { return e.kind == ledger.KindAdopted && len(e.claims) == 0 }
 
+// blank tells a ledger that begins with the take-over of a lake and does not say
+// how far its logs came. A take-over of many files takes several entries, and the
+// last of them has the logs.
+func (t *taskState) blank() bool {
+	n := 0
+	for n < len(t.entries) && t.entries[n].kind == ledger.KindAdopted {
+		n++
+	}
+	return n > 0 && t.entries[n-1].blank()
+}
+
 // claim is how far an entry says that it took one log.
 type claim struct {
 	log        *logState
@@ -81,7 +92,7 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 	t.ledgered = true
 	slices.Reverse(t.entries)
 	w.check()
-	t.byState = len(t.entries) > 0 && t.entries[0].blank()
+	t.byState = t.blank()
 	return nil
 }
 
@@ -108,9 +119,10 @@ func (w *walk) take(one *ledger.Walked) {
 		}
 		return
 	}
+	beyond := one.Kind == ledger.KindRepair && one.Epoch > t.upTo // its files count, and an audit that goes on takes it again
 	e := entry{number: one.Number, kind: one.Kind, epoch: one.Epoch, schema: one.Schema, decoder: w.shared(one.Decoder)}
 	_, _ = hex.Decode(e.sha256[:], []byte(one.SHA256))
-	if t.tip == nil {
+	if t.tip == nil && !beyond {
 		t.tip = &ledger.Tip{Name: one.Object, Number: one.Number, SHA256: one.SHA256}
 	}
 	for i := range one.Removed {
@@ -118,6 +130,9 @@ func (w *walk) take(one *ledger.Walked) {
 	}
 	for i := range one.Files {
 		w.file(&e, &one.Files[i])
+	}
+	if beyond {
+		return
 	}
 	for i := range one.Logs {
 		e.claims = append(e.claims, w.claim(&one.Logs[i]))
@@ -153,6 +168,10 @@ func (w *walk) file(e *entry, f *ledger.File) {
 	}
 	if key := f.Name + " " + f.SHA256; w.removed[key] > 0 {
 		w.removed[key]--
+		return
+	}
+	if e.kind == ledger.KindRepair && nameFile(table.Name(f.Table), f.Name).epoch > w.task.upTo {
+		w.unpublished[f.Name] = true // in place of a file of an epoch that is not wholly published
 		return
 	}
 	if w.expected[f.Name] != nil {
@@ -227,7 +246,7 @@ func (w *walk) check() {
 		last = e.epoch
 		for _, c := range e.claims {
 			before, known := at[c.log]
-			if known && c.from != before || !known && c.from != 0 && !w.cut && !t.entries[0].blank() {
+			if known && c.from != before || !known && c.from != 0 && !w.cut && !t.blank() {
 				wrong(e, "it takes log %s of %s on from offset %d, and the entry before ended at %d", c.log.key.log, c.log.key.gateway, c.from, before)
 			}
 			at[c.log] = c.next
@@ -253,6 +272,9 @@ func (t *taskState) entryOf(epoch stream.Epoch) (int, bool) {
 		return 0, false
 	}
 	if t.entries[i].kind == ledger.KindAdopted {
+		for i+1 < len(t.entries) && t.entries[i+1].kind == ledger.KindAdopted {
+			i++ // the last entry of a take-over has its logs
+		}
 		return i, true
 	}
 	for i > 0 && t.entries[i-1].epoch == epoch {

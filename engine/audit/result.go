@@ -224,7 +224,7 @@ func (a *audit) notChecked() {
 		r.NotChecked = append(r.NotChecked, "which files and bytes were published, as there is no ledger: the records were compared with the gateways' tips alone")
 	}
 	if a.Since != nil {
-		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the files of the earlier audit, which it read at level %s", a.Since.Level))
+		r.NotChecked = append(r.NotChecked, fmt.Sprintf("the files of the earlier audit, which it read at level %s, and files that came since under the names of its epochs", a.Since.Level))
 	}
 	if a.level.reaches(LevelValues) {
 		r.NotChecked = append(r.NotChecked, append(a.undecodedWords(), a.Decode.Underived())...)
