@@ -91,7 +91,7 @@ func auditMutants() []mutant {
 		{"audit: HEAD of an earlier time", "engine/audit/heads.go",
 			"newest > now.manifest.Ledger.Number+1", "false", tamper("HEAD_of_an_earlier")},
 		{"audit: a manifest without a ledger", "engine/audit/heads.go",
-			"case m.Format >= ledgerFormat || newest > 0:", "case m.Format >= ledgerFormat:", tamper("HEAD_without")},
+			"case m.Format >= ledgerFormat || newest > 0 && !a.takingOver(ctx, t, objects):", "case m.Format >= ledgerFormat:", tamper("HEAD_without")},
 		{"audit: a task without a HEAD", "engine/audit/heads.go",
 			"!known && isTaskName(name)", "!known && false", tamper("HEAD_removed")},
 		{"audit: the state of a task", "engine/audit/state.go",
