@@ -40,7 +40,7 @@ func repairMutants() []mutant {
 		{"a manifest is whole with its ledger", "engine/checkpoint/restore.go",
 			"return false, except(err, ledger.ErrCorrupt, ledger.ErrMissing)", "return true, except(err, ledger.ErrCorrupt, ledger.ErrMissing)", checkpoint},
 		{"HEAD is read as it was written", "engine/checkpoint/head.go",
-			"err != nil || !bytes.Equal(again, data) {", "err != nil {", checkpoint},
+			"err != nil || !bytes.Equal(again, data) {", "err != nil || again == nil {", checkpoint},
 		{"HEAD and its manifest are of one format", "engine/checkpoint/head.go",
 			" || m.Format != head.Format {", " {", checkpoint},
 		{"a name in HEAD that is damaged is found again by its hash", "engine/checkpoint/restore.go",
