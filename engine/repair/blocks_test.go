@@ -2,10 +2,13 @@ package repair
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"landfall/edge/record"
 	"landfall/engine/ledger"
+	"landfall/engine/stream"
+	"landfall/engine/table"
 )
 
 // chainOf makes n blocks of one record each.
@@ -73,6 +76,27 @@ func TestOnlyTheChainProves(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReplacementsThatAreTaken: other bytes than the ledger names are taken of
+// what is a function of records that are proved, and of nothing else; never with
+// another number of rows.
+func TestReplacementsThatAreTaken(t *testing.T) {
+	for _, name := range table.Names() {
+		w := &wrongFile{File: ledger.File{Table: string(name), Rows: 5}}
+		note, why := replacement(w, &material{source: "record"}, &stream.Staged{Rows: 5})
+		state := name == table.Window || name == table.Late || name == table.Loss || name == table.Conflict
+		if state != (why != "") || state == (note != "") {
+			t.Errorf("%s: note %q, why not %q", name, note, why)
+		}
+		if _, why := replacement(w, &material{source: "record"}, &stream.Staged{Rows: 4}); why == "" {
+			t.Errorf("%s: taken with a row less", name)
+		}
+	}
+	w := &wrongFile{File: ledger.File{Table: string(table.AISPosition), Rows: -1}}
+	if note, _ := replacement(w, &material{source: "record", decoder: "0"}, &stream.Staged{Rows: 4}); !strings.Contains(note, "in place of 0") {
+		t.Errorf("another decoder is not told: %q", note)
 	}
 }
 

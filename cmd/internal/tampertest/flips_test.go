@@ -24,7 +24,7 @@ func flips() int {
 // HEAD leads to, is found at the level bytes, and the file is named. A flip never
 // ends the audit with an error.
 func TestBitFlips(t *testing.T) {
-	l := Make(t, filepath.Join(t.TempDir(), "lake"), Config{Records: records() / 4})
+	l := Make(t, filepath.Join(t.TempDir(), "lake"), Config{Records: 6000})
 	b := NewBench(t, l)
 	files := b.everything()
 	rng := rand.New(rand.NewPCG(17, 1))
