@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -87,6 +88,26 @@ func (b *Bench) Forge(task stream.TaskID, change func(e *ledger.Entry)) {
 	Write(b, filepath.Join(b.Checkpoints(), head.Manifest), data)
 	sum := sha256.Sum256(data)
 	head.SHA256 = hex.EncodeToString(sum[:])
+	data, err = head.Encode()
+	must(b, err)
+	Write(b, filepath.Join(b.Checkpoints(), task.String(), "HEAD"), data)
+}
+
+// restart leaves of a task's checkpoint what its first claim wrote.
+func (b *Bench) restart(task stream.TaskID) {
+	b.Helper()
+	head, m := b.Head(b, task)
+	first := checkpoint.Manifest{
+		Format: m.Format, Landing: m.Landing, Partition: m.Partition, Partitions: m.Partitions, Claim: m.Claim,
+		Schema: m.Schema, Decoder: m.Decoder, Writer: m.Writer, Params: m.Params,
+	}
+	data, err := first.Encode()
+	must(b, err)
+	sum := sha256.Sum256(data)
+	head.Manifest = path.Join(path.Dir(head.Manifest), first.Epoch.Padded()+"-"+string(m.Claim)+".json")
+	head.SHA256, head.Epoch = hex.EncodeToString(sum[:]), 0
+	b.Remove("_checkpoint/" + task.String())
+	Write(b, filepath.Join(b.Checkpoints(), head.Manifest), data)
 	data, err = head.Encode()
 	must(b, err)
 	Write(b, filepath.Join(b.Checkpoints(), task.String(), "HEAD"), data)

@@ -324,6 +324,11 @@ func goneTamperings() []tampering {
 		{"a gateway's files gone, with its checkpoint", "good", func(b *Bench) Victim {
 			gateway(b)
 			b.Remove("_checkpoint/" + Task(1).String())
+			return Victim{File: Task(1).String() + "/HEAD"}
+		}, atOffsets},
+		{"a gateway's files gone, its task set back to its beginning", "good", func(b *Bench) Victim {
+			gateway(b)
+			b.restart(Task(1))
 			return Victim{Gateway: Gateways()[0]}
 		}, atTips},
 		{"the table record gone", "good", whole(table.Record), atOffsets},
