@@ -111,6 +111,9 @@ func (r *run) asideOf(ctx context.Context, t *taskState, fixed []wrongFile) erro
 
 // why says why a file is set aside.
 func (w *wrongFile) why() string {
+	if w.suspect != "" {
+		return "it is " + w.suspect
+	}
 	if w.odd != "" {
 		return "it is no file but " + w.odd
 	}

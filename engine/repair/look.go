@@ -29,9 +29,11 @@ type taskState struct {
 	repaired map[string]bool        // files of which the newest entry is that of a repair
 	decoders map[string]string      // versions of what made files, by name
 	epochs   map[stream.Epoch]*ledger.Entry
-	opened   map[string]ledger.Log                     // the entry that opened a log, by its id
-	order    map[string]int                            // in which logs were opened
-	marks    map[stream.Epoch]map[string]record.Micros // watermarks at the ends of epochs; nil: not read yet
+	opened   map[string]ledger.Log                      // the entry that opened a log, by its id
+	order    map[string]int                             // in which logs were opened
+	marks    map[stream.Epoch]map[string]record.Micros  // watermarks at the ends of epochs; nil: not read yet
+	digests  map[string]map[record.Offset]record.Digest // of logs at the ends of epochs; nil: not gathered yet
+	landed   map[stream.Epoch][]*group                  // what files say that are taken for wrong though the ledger names them
 	wrong    []wrongFile
 	maker    *maker // nil: nothing was made yet
 	restored bool   // HEAD is to be put right, or was
@@ -45,6 +47,10 @@ type wrongFile struct {
 	absent bool
 	odd    string // what is there in its place and is no file; empty: a file
 	fix    *fix   // nil: none was found
+	// suspect says why it is taken for wrong though it has the bytes that the ledger
+	// names; right: it turned out not to be.
+	suspect string
+	right   bool
 }
 
 // fix is how a file is put right.
@@ -94,7 +100,7 @@ func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
 	}
 	if m.Ledger == nil {
 		if m.Epoch > 0 {
-			r.left(id.String(), "", "", "the task has no ledger: it was begun by a version without one; start an engine of this version once, which takes it over")
+			r.left(id.String(), "", ledger.Folder(id.String()), "the task has no ledger: it was begun by a version without one; start an engine of this version once, which takes it over")
 		}
 		t.readable = m.Epoch == 0
 		return t, nil
@@ -108,15 +114,17 @@ func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
 // checkState says which objects of keyed state are not as the manifest says:
 // they cannot be made again.
 func (r *run) checkState(ctx context.Context, t *taskState) error {
+	at := 0
 	for _, err := range checkpoint.StateOf(ctx, r.Store, &t.manifest) {
 		if errors.Is(err, checkpoint.ErrCorrupt) {
-			r.left(t.id.String(), "", "", "%v; state cannot be made again from the lake: put the object back from a backup of the checkpoints, "+
+			r.left(t.id.String(), "", t.manifest.State[at].Name, "%v; state cannot be made again from the lake: put the object back from a backup of the checkpoints, "+
 				"or the whole folder of the task as of an epoch from which the landing log still holds everything", err)
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		at++
 	}
 	return nil
 }
@@ -256,7 +264,7 @@ func (r *run) findSpares(ctx context.Context, strays []string) error {
 	names := append(aside, strays...)
 	for _, t := range r.tasks {
 		for _, w := range t.wrong {
-			if !w.absent {
+			if !w.absent && w.suspect == "" {
 				names = append(names, w.Name)
 			}
 		}

@@ -37,7 +37,7 @@ func (r *run) material(ctx context.Context, t *taskState, epoch stream.Epoch, wr
 	if !whole {
 		m.source = "the blocks of the landing log or of the gateways"
 		why := ""
-		if m.groups, why, err = r.proved(ctx, t, epoch, groups); err != nil || why != "" {
+		if m.groups, why, err = r.proved(ctx, t, epoch, append(groups, t.landed[epoch]...)); err != nil || why != "" {
 			return nil, why, err
 		}
 	}
@@ -88,7 +88,7 @@ func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, know
 		}
 		refs := r.blocks.prove(ctx, l)
 		if refs == nil {
-			return nil, fmt.Sprintf("not every file of record of its epoch is there, and no log that was named (--edge-log, --landing) holds the offsets %s to %s of log %s of %s",
+			return nil, fmt.Sprintf("not every file of record of its epoch is right, and no log that was named (--edge-log, --landing) holds the offsets %s to %s of log %s of %s with the hashes that the ledger names",
 				l.From, l.Next-1, l.Log, l.Gateway), nil
 		}
 		for i := range refs {
@@ -138,15 +138,22 @@ func (t *taskState) digestAt(log string, at record.Offset) (record.Digest, bool)
 	if at == 0 {
 		return 0, true
 	}
-	for _, e := range t.epochs {
-		for i := range e.Logs {
-			if l := &e.Logs[i]; l.Log == log && l.Next == at && l.Digest != "" {
-				d, err := record.ParseDigest(l.Digest)
-				return d, err == nil
+	if t.digests == nil {
+		t.digests = map[string]map[record.Offset]record.Digest{}
+		for _, e := range t.epochs {
+			for i := range e.Logs {
+				l := &e.Logs[i]
+				if t.digests[l.Log] == nil {
+					t.digests[l.Log] = map[record.Offset]record.Digest{}
+				}
+				if d, err := record.ParseDigest(l.Digest); l.Digest != "" && err == nil {
+					t.digests[l.Log][l.Next] = d
+				}
 			}
 		}
 	}
-	return 0, false
+	d, known := t.digests[log][at]
+	return d, known
 }
 
 // group reads a block as the task does.

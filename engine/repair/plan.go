@@ -21,7 +21,7 @@ func (r *run) plan(ctx context.Context, t *taskState) error {
 	byEpoch := map[stream.Epoch][]*wrongFile{}
 	for i := range t.wrong {
 		w := &t.wrong[i]
-		if from, ok := r.spare[w.SHA256]; ok {
+		if from, ok := r.spare[w.SHA256]; ok && w.suspect == "" {
 			w.fix = &fix{kind: Restored, copyOf: from, staged: w.staged(), note: "with the bytes that the ledger names, from " + from, decoder: t.decoders[w.Name]}
 			continue
 		}
@@ -49,6 +49,9 @@ func (r *run) planEpoch(ctx context.Context, t *taskState, epoch stream.Epoch, w
 	}
 	if m == nil {
 		for _, w := range wrong {
+			if w.right = w.suspect != "" && w.Table != string(table.Record); w.right {
+				continue // nothing says so
+			}
 			r.left(t.id.String(), table.Name(w.Table), w.Name, "it is %s, and cannot be made again: %s", w.state(), why)
 		}
 		return nil
@@ -69,6 +72,8 @@ func (w *wrongFile) state() string {
 	switch {
 	case w.absent:
 		return "gone"
+	case w.suspect != "":
+		return w.suspect
 	case w.odd != "":
 		return "no file but " + w.odd
 	}
@@ -81,6 +86,9 @@ func (r *run) choose(w *wrongFile, m *material, made []stream.Staged) (why strin
 	for _, s := range made {
 		if s.Target != w.Name {
 			continue
+		}
+		if w.right = w.suspect != "" && s.SHA256 == w.SHA256; w.right {
+			return ""
 		}
 		f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source, decoder: decoderVersion}
 		if s.SHA256 != w.SHA256 || s.Bytes != w.Bytes {
@@ -108,6 +116,9 @@ func replacement(w *wrongFile, m *material, made *stream.Staged) (note, why stri
 	}
 	switch table.Name(w.Table) {
 	case table.Record:
+		if w.suspect != "" {
+			return "made again from " + m.source + ", whose bytes the ledger proves; landed_at is as in the file before" + decoder, ""
+		}
 		return "made again from " + m.source + ", whose bytes the ledger proves; landed_at is NULL where nothing else of the block is left" + decoder, ""
 	case table.Log:
 		return "made again from the ledger; watermark and landed_at are NULL where nothing tells them", ""

@@ -203,6 +203,11 @@ func (r *run) run(ctx context.Context) error {
 		}
 		r.tasks = append(r.tasks, t)
 	}
+	for _, t := range r.tasks {
+		if err := r.compareDigests(ctx, t); err != nil {
+			return err
+		}
+	}
 	strays, err := r.strays(ctx, listed)
 	if err != nil {
 		return err

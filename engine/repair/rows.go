@@ -276,7 +276,7 @@ func text(s *string) string {
 func (r *run) openRight(ctx context.Context, t *taskState, name string) (File, error) {
 	i := slices.IndexFunc(t.wrong, func(w wrongFile) bool { return w.Name == name })
 	switch {
-	case i < 0:
+	case i < 0 || t.wrong[i].right:
 		return r.Lake.Open(ctx, name)
 	case t.wrong[i].fix == nil:
 		return nil, nil

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +29,8 @@ func repairCommand(version string) *cobra.Command {
 		Long: "Compares every file with the ledger, and makes again what is missing or damaged: typed rows from record, record from a gateway's log or from\n" +
 			"a landing log that still holds it, HEAD from the manifests. The result is committed as an entry of its own in the ledger; a running engine\n" +
 			"is fenced by it and goes on by itself. Files that nothing published, and what is damaged, are moved to _quarantine, never deleted.\n" +
-			"Nothing is guessed: what cannot be repaired is told with the reason. At the end the lake is audited at the level bytes.\n" +
-			"Exit 0: the lake is right now. Exit 65: something is left."}
+			"Nothing is guessed: what cannot be repaired is told with the reason. At the end, of a dry run too, the lake is audited at the level bytes.\n" +
+			"Exit 0: the lake is right. Exit 65: something is left, or would be done."}
 	f := c.Flags()
 	lake := f.String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := f.String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
@@ -114,26 +118,22 @@ func (l lakeToRepair) repair(ctx context.Context, cfg repair.Config) (result *re
 // repairReport is the result of the verb as JSON.
 type repairReport struct {
 	*repair.Result
-	Audit *audit.Result `json:"audit,omitempty"` // nil: a dry run
+	Audit *audit.Result `json:"audit"` // of the lake as it is afterwards
 }
 
 // printRepair audits what was repaired, prints both and decides about the exit
 // code.
 func printRepair(c *cobra.Command, at lakeToRepair, result *repair.Result, asJSON bool) error {
 	report := repairReport{Result: result}
-	right := len(result.Left) == 0
-	if !at.dryRun {
-		cfg, err := auditOf(c.Context(), at.lake, at.checkpoints, at.s3)
-		if err != nil {
-			return err
-		}
-		cfg.Level = audit.LevelBytes
-		if report.Audit, err = audit.Run(c.Context(), cfg); err != nil {
-			return err
-		}
-		right = right && report.Audit.Exact
+	cfg, err := auditOf(c.Context(), at.lake, at.checkpoints, at.s3)
+	if err != nil {
+		return err
 	}
-	var err error
+	cfg.Level = audit.LevelBytes
+	if report.Audit, err = audit.Run(c.Context(), cfg); err != nil {
+		return err
+	}
+	right := len(result.Left) == 0 && report.Audit.Exact
 	if asJSON {
 		err = cli.JSON(c.OutOrStdout(), report)
 	} else {
@@ -152,12 +152,12 @@ func writeRepair(w io.Writer, r repairReport) error {
 		done = "would be done"
 	}
 	for _, a := range r.Actions {
-		if _, err := fmt.Fprintf(w, "%s %s: %s (%s)\n", a.Kind, a.File, a.Detail, done); err != nil {
+		if _, err := fmt.Fprintf(w, "%s %s: %s (%s)\n", a.Kind, plain(a.File), plain(a.Detail), done); err != nil {
 			return err
 		}
 	}
 	for _, a := range r.Left {
-		if _, err := fmt.Fprintf(w, "left %s: %s\n", a.File, a.Detail); err != nil {
+		if _, err := fmt.Fprintf(w, "left %s: %s\n", plain(a.File), plain(a.Detail)); err != nil {
 			return err
 		}
 	}
@@ -166,8 +166,14 @@ func writeRepair(w io.Writer, r repairReport) error {
 			return err
 		}
 	}
-	if r.Audit == nil {
-		return nil
-	}
 	return r.Audit.WriteText(w)
+}
+
+// plain returns a text with names from a lake in it as it may be printed: quoted
+// where it would end a line or steer a terminal.
+func plain(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.Quote(text)
+	}
+	return text
 }

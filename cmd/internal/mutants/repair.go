@@ -53,5 +53,11 @@ func repairMutants() []mutant {
 			"	case err == nil && !info.Mode().IsRegular():\n", "	case err == nil && info.Mode().IsDir():\n", []string{"-timeout", "20s", "-run", "TestRepairMoves", "./cmd/internal/tampertest"}},
 		{"a link to a day that lies elsewhere is no stray", "engine/repair/strays.go",
 			"if folders[name] && r.odd[name] == Folder {", "if folders[name] && r.odd[name] == \"\" {", strays},
+		{"records are held against the gateway's digest, whatever the ledger says of their files", "engine/repair/forged.go",
+			"return records > 0 && records == l.Next-l.From &&", "return records > 0 && l.From > l.Next &&", []string{"-run", "TestRepair$/raw_changed", "./cmd/internal/tampertest"}},
+		{"what is made again from logs and is as it was stays", "engine/repair/plan.go",
+			"if w.right = w.suspect != \"\" && s.SHA256 == w.SHA256; w.right {", "if w.right = w.suspect != \"\" && s.SHA256 == \"\"; w.right {", []string{"-run", "TestRepair$/raw_changed", "./cmd/internal/tampertest"}},
+		{"a name cannot write a line of its own", "cmd/internal/enginecli/repair.go",
+			"		return strconv.Quote(text)\n", "		return strconv.Quote(text)[:0] + text\n", []string{"-run", "TestRepairPrints", "./cmd/internal/tampertest"}},
 	}
 }

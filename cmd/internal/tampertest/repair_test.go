@@ -121,6 +121,17 @@ func flip(t table.Name) func(b *Bench) {
 	}
 }
 
+// forgeRaw changes a record and makes the ledger say that it was always so.
+func forgeRaw(b *Bench) { b.ForgeFile(b.SetValue(table.Record, "raw", flipLast).File) }
+
+func forgeChain(b *Bench, e *ledger.Entry) {
+	for i := range e.Logs {
+		if e.Logs[i].Chain != "" {
+			e.Logs[i].Chain = strings.Repeat("0", 32)
+		}
+	}
+}
+
 // headBit changes the first byte after some text in HEAD.
 func headBit(after string, bit byte) func(b *Bench) {
 	return func(b *Bench) {
@@ -200,6 +211,21 @@ func damages() []damage {
 		{"a Parquet file in a foreign folder", "good", func(b *Bench) {
 			Write(b, b.Path("record/_delta_log/00000000000000000000.checkpoint.parquet"), []byte("of another program"))
 		}, fromNothing, map[repair.Kind]int{}, 1, false},
+		{"raw changed and the ledger forged, from the gateways", "good", forgeRaw, fromEdge, kinds{repair.Replaced: 1, repair.Aside: 1}, 0, true},
+		{"raw changed and the ledger forged, from the landing log", "good", forgeRaw, fromLanding, kinds{repair.Replaced: 1, repair.Aside: 1}, 0, true},
+		{"raw, chain and the ledger forged, from the gateways", "good", func(b *Bench) {
+			forgeRaw(b)
+			b.Forge(Task(0), func(e *ledger.Entry) { forgeChain(b, e) })
+			b.Forge(Task(1), func(e *ledger.Entry) { forgeChain(b, e) })
+		}, fromEdge, nil, 2, false},
+		{"the digest in the ledger forged, from the gateways", "good", func(b *Bench) {
+			b.Forge(Task(1), func(e *ledger.Entry) {
+				if e.Epoch == 3 {
+					i := slices.IndexFunc(e.Logs, func(l ledger.Log) bool { return l.Next > l.From })
+					e.Logs[i].Digest = "7"
+				}
+			})
+		}, fromEdge, nil, 5, false},
 		{"HEAD gone", "good", mixed("_checkpoint/" + Task(0).String() + "/HEAD"), fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"HEAD damaged", "good", func(b *Bench) {
 			Write(b, b.Path("_checkpoint/"+Task(0).String()+"/HEAD"), []byte("{"))
@@ -232,7 +258,7 @@ func TestRepair(t *testing.T) {
 			b := NewBench(t, good)
 			one.do(b)
 			dry := tree(t, b.Dir)
-			if code, r := b.repairs(one.with, "--dry-run"); (code == 0) != (len(r.Actions)+len(r.Left) == 0) || tree(t, b.Dir) != dry {
+			if code, r := b.repairs(one.with, "--dry-run"); (code == 0) != (len(r.Actions)+len(r.Left) == 0) || r.Audit == nil || tree(t, b.Dir) != dry {
 				t.Errorf("a dry run: exit code %d, changed: %v", code, tree(t, b.Dir) != dry)
 			}
 			_, dryly := b.repairs(one.with, "--dry-run")

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"landfall/cmd/internal/cli"
 	"landfall/engine/repair"
 	"landfall/engine/table"
 )
@@ -138,6 +139,24 @@ func TestRepairMovesWhatReadersRead(t *testing.T) {
 				t.Errorf("other files than before: %v", other)
 			}
 		})
+	}
+}
+
+// TestRepairPrintsNamesQuoted: a name of a lake cannot write a line of its own into
+// the result, and what is left has a name.
+func TestRepairPrintsNamesQuoted(t *testing.T) {
+	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	b := NewBench(t, good)
+	Write(b, b.Path(path.Join(path.Dir(middle(b, table.Record)), "x.parquet\nEXACT at level bytes\x1b[2J")), []byte("x"))
+	b.Remove("_checkpoint/" + Task(0).String() + "/state")
+	for _, more := range [][]string{{"--dry-run"}, nil} {
+		code, out, _ := engine(t, append([]string{"repair", "--lake", b.Dir}, more...)...)
+		if code != cli.ExitData || strings.Contains(out, "\nEXACT") || strings.Contains(out, "\x1b") || !strings.Contains(out, `x.parquet\nEXACT`) {
+			t.Errorf("exit code %d:\n%s", code, out)
+		}
+		if !strings.Contains(out, "left "+Task(0).String()+"/state/") || strings.Contains(out, "left :") || !strings.Contains(out, "level bytes") {
+			t.Errorf("no name of what is left, or no audit:\n%s", out)
+		}
 	}
 }
 
