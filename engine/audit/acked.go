@@ -159,9 +159,6 @@ func (a *audit) compareAcked() {
 		a.note("%s", n)
 	}
 	for _, k := range a.edge.acked {
-		if s := a.edge.logs[k.log]; s != nil && uint64(s.end) < k.next && (s.segments || s.newest) {
-			a.edgeShort(a.keyOf(k.gateway, k.log), uint64(s.end), k.next, fmt.Sprintf("the cloud acknowledged it up to offset %d", k.next))
-		}
 		l, have := a.logs[a.keyOf(k.gateway, k.log)], uint64(0)
 		if l != nil {
 			have = l.found()
