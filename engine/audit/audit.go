@@ -165,7 +165,9 @@ type audit struct {
 	values   *values  // of it; nil: they are not compared
 	// undecoded counts the epochs whose values another decoder made, by its version.
 	undecoded map[string]int
-	decoded   map[table.Name][]string // columns that Decode names, by table
+	// corrupt counts the rows of record whose bytes are said to be no record.
+	corrupt uint64
+	decoded map[table.Name][]string // columns that Decode names, by table
 }
 
 func newAudit(c Config) *audit {

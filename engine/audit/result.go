@@ -228,6 +228,9 @@ func (a *audit) notChecked() {
 	}
 	if a.level.reaches(LevelValues) {
 		r.NotChecked = append(r.NotChecked, append(a.undecodedWords(), a.Decode.Underived())...)
+		if a.corrupt > 0 {
+			r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d records whose bytes are said to be no record (reject_reason %s)", a.corrupt, rejectRecordCorrupt))
+		}
 	}
 	for _, t := range r.Tasks {
 		if t.Pending > 0 {

@@ -196,9 +196,31 @@ func (v *values) record(l *logState, row []parquetfile.Value) {
 		v.findValue(l, uint64(r.Offset), "landed_at", "landed_at is NULL, which it is in no file that an epoch published")
 	}
 	if r.RejectReason == rejectRecordCorrupt {
-		return // its bytes are no record
+		if v.corrupt++; !asSentence(&r) {
+			return
+		}
 	}
 	v.batch = append(v.batch, r)
+}
+
+// asSentence makes a row of a record that could not be read one of the kind that
+// its bytes begin like, and tells whether they begin like any. What a gateway
+// wrote and nobody can read begins with the number of a kind, so a row that
+// begins like a sentence says of itself what is not true, and its decoding finds
+// that.
+func asSentence(r *table.RecordRow) bool {
+	if len(r.Raw) == 0 {
+		return false
+	}
+	switch r.Raw[0] {
+	case '!', '\\':
+		r.Kind = record.KindAIS
+	case '$':
+		r.Kind = record.KindSentence
+	default:
+		return false
+	}
+	return true
 }
 
 // rejectRecordCorrupt is the reject reason of rows of record that no record can

@@ -402,6 +402,16 @@ func valueTamperings() []tampering {
 		forged("a double changed", table.AISPosition, "lat", func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() / 2) }),
 		forged("mmsi changed", table.AISPosition, "mmsi", number),
 		forged("reject_reason changed", table.Record, "reject_reason", text("no_")),
+		tampering{"a sentence said to be no record, and the ledger forged up to HEAD", "good", func(b *Bench) Victim {
+			v := b.Edit(b.Large(table.Record), func(r *Rows) {
+				i := r.Find("raw", func(v pq.Value) bool { return strings.HasPrefix(string(v.ByteArray()), "!AIVDM") })
+				c := r.Column("reject_reason")
+				r.Rows[i][c] = pq.ByteArrayValue([]byte("record_corrupt")).Level(0, 1, c)
+			})
+			b.ForgeFile(v.File)
+			v.Column = "reject_reason"
+			return v
+		}, atValues},
 		unknowable("is_duplicate changed", table.AISPosition, "is_duplicate", func(v pq.Value) pq.Value { return pq.BooleanValue(!v.Boolean()) }),
 		unknowable("a sum of window changed", table.Window, "mean", func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() + 1) }),
 		unknowable("monotonic changed", table.Record, "monotonic", func(v pq.Value) pq.Value { return pq.Int64Value(v.Int64() + 1) }),
