@@ -174,7 +174,7 @@ func (e *edgeLogs) reopen(ctx context.Context) error {
 	return nil
 }
 
-// walk gives every block that a log still has, from an offset on, and notes the
+// walk hands over every block that a log still has, from an offset on, and notes the
 // offsets that cannot be read.
 func (s *edgeState) walk(from record.Offset, take func(*record.Block) error) (err error) {
 	r, err := s.store.Reader(s.id, from)

@@ -290,7 +290,7 @@ func (a *audit) notChecked() {
 // has to be there.
 func (a *audit) ledgerless() bool { return a.Checkpoints == nil || len(a.tasks) == 0 }
 
-// close gives closed logs the end that their successors declare, and says how
+// close sets the end of closed logs as their successors declare it, and says how
 // many logs of its chain stand before each.
 func (a *audit) close() map[logKey]int {
 	next := make(map[logKey][]logKey)

@@ -136,7 +136,7 @@ func (t *taskState) landedDay(epoch stream.Epoch) record.Micros {
 	return at
 }
 
-// feed gives the operators a group and appends its rows.
+// feed passes a group to the operators and appends its rows.
 func (k *maker) feed(g *group, out *table.Batch) {
 	if g.loss != nil {
 		out.Losses = append(out.Losses, *g.loss)

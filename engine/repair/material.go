@@ -62,7 +62,7 @@ func (r *run) material(ctx context.Context, t *taskState, epoch stream.Epoch, wr
 	return m, "", nil
 }
 
-// mark gives groups the watermarks that their blocks said, where blocks are
+// mark sets the watermarks of groups that their blocks said, where blocks are
 // there.
 func (r *run) mark(groups []*group) {
 	for _, g := range groups {
