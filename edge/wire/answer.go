@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 
 	"landfall/edge/record"
 )
@@ -64,6 +65,14 @@ type Answer struct {
 	Code     Code
 	Conflict bool
 	Detail   string // for people
+	// Publishes says that the ingest tells what is published; false for one that
+	// is older or has no lake, and then the three fields below are zero.
+	Publishes      bool
+	PublishedKnown bool // false: it does not know now
+	Published      Published
+	// AgainIn is when what has landed now should be published, in whole seconds,
+	// at most MaxAgainIn; 0: not said.
+	AgainIn time.Duration
 }
 
 type answerJSON struct {
@@ -77,9 +86,12 @@ type answerJSON struct {
 	Error    *Code   `json:"error"`
 	Conflict bool    `json:"conflict"`
 	Detail   string  `json:"detail,omitempty"`
+
+	Published *publishedJSON `json:"published,omitempty"`
 }
 
-// Encode gives the answer's JSON, one line.
+// Encode gives the answer's JSON, one line. What DecodeAnswer would not take of
+// AgainIn and of Published.Ledger is left out or cut down to its bound.
 func (a Answer) Encode() []byte {
 	landed, code := int64(a.LandedAt), a.Code
 	j := answerJSON{
@@ -93,6 +105,7 @@ func (a Answer) Encode() []byte {
 			j.Hash = a.Hash.String()
 		}
 	}
+	j.Published = a.encodePublished()
 	p, err := json.Marshal(j)
 	if err != nil { // no field of answerJSON can fail
 		return nil
@@ -136,6 +149,9 @@ func DecodeAnswer(status int, contentType string, body []byte, sent RequestHeade
 		return Answer{}, fmt.Errorf("conflict %v with error %q: %w", a.Conflict, a.Code, ErrNotAnswer)
 	}
 	if err := a.decodeAcked(j); err != nil {
+		return Answer{}, err
+	}
+	if err := a.decodePublished(j.Published); err != nil {
 		return Answer{}, err
 	}
 	return a, nil

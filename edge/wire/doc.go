@@ -20,6 +20,9 @@
 //	                   this request and lands beside them
 //	Landfall-Behind:   optional: records that wait on the gateway, a space, and
 //	                   the age of the oldest in seconds
+//	Landfall-Release:  optional: "published" says that the gateway keeps every
+//	                   record until it is told that the record is published.
+//	                   Absent, or anything else: it may let go of what has landed
 //	Content-Type:      application/vnd.landfall.blocks
 //	Content-Encoding:  zstd
 //
@@ -41,8 +44,27 @@
 //	error      a Code, "" with status 200
 //	conflict   true: blocks contradict what is landed
 //	detail     for people
+//	published  optional, an object: how far the log is in the lake, see below
 //
 // An error answer may carry acked too: what landed before the error has landed.
+//
+// Two offsets travel back for each log. Below acked nothing need be sent again
+// while the cloud keeps it; acked may go back when the cloud lost something.
+// Below published.next everything is in the lake, verified and in its ledger;
+// that offset never goes back. An answer without the object is one of an ingest
+// that does not tell, for it is older or has no lake. In the object:
+//
+//	next      the first offset that is not published; absent: not known now
+//	hash      record.HashBlock of the block that ends at next; "": not known, as
+//	          behind a loss and at 0
+//	again_in  optional: seconds until what has landed now should be published,
+//	          at most a day
+//	ledger    optional: the newest entry of the ledger of the log's task that the
+//	          cloud has verified: task (at most 200 of a-z, 0-9 and '-'), number,
+//	          sha256 (64 hexadecimal digits)
+//
+// The protocol's version is still 1: an end that does not know the header or the
+// object passes over it.
 //
 // Invariants
 //
@@ -52,6 +74,7 @@
 //     the input; the decoded bytes of a request are bounded by its limit.
 //  3. A status and a Code belong together; the table is Code.Status.
 //  4. ErrVersion of edge/record (a newer protocol) is not a malformed request.
+//  5. No answer says that more is published than is acknowledged.
 //
 // Everything here is pure but for the reader or writer it is given. An Encoder
 // and a Decoder belong to one goroutine each.
@@ -61,6 +84,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"landfall/edge/record"
 )
@@ -78,6 +102,10 @@ const (
 	MaxBlockBytes = record.MaxBlockBytes - 64<<10
 	// MaxAnswerBytes bounds an answer.
 	MaxAnswerBytes = 16 << 10
+	// MaxTaskBytes bounds the name of a task in an answer.
+	MaxTaskBytes = 200
+	// MaxAgainIn bounds Answer.AgainIn.
+	MaxAgainIn = 24 * time.Hour
 	// MaxGatewayBytes bounds a gateway's name.
 	MaxGatewayBytes = 128
 	// frameHeaderBytes is the length before each block.

@@ -21,7 +21,11 @@ const (
 	HeaderRequest  = "Landfall-Request"
 	HeaderClock    = "Landfall-Clock"
 	HeaderBehind   = "Landfall-Behind"
+	HeaderRelease  = "Landfall-Release"
 )
+
+// releasePublished is the value of HeaderRelease that means RequestHeader.Keeps.
+const releasePublished = "published"
 
 // RequestHeader says whose blocks follow, and from where.
 type RequestHeader struct {
@@ -37,6 +41,10 @@ type RequestHeader struct {
 	// Behind is what waits on the gateway, this request's own included. Zero: not
 	// said, as by a gateway that keeps up.
 	Behind Behind
+	// Keeps says that the gateway keeps every record of this log until it is told
+	// that the record is published. False: it may let go of what has landed, as
+	// every gateway does that does not know the header.
+	Keeps bool
 }
 
 // Behind says how far a gateway is behind: for people, nothing is decided by it.
@@ -58,6 +66,9 @@ func (h RequestHeader) Write(to http.Header, body bool) {
 	}
 	if h.Behind.Records > 0 {
 		to.Set(HeaderBehind, fmt.Sprintf("%d %d", h.Behind.Records, int64(h.Behind.Age/time.Second)))
+	}
+	if h.Keeps {
+		to.Set(HeaderRelease, releasePublished)
 	}
 	if body {
 		to.Set("Content-Type", ContentType)
@@ -91,6 +102,7 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)
 	}
 	h.Behind = parseBehind(from.Get(HeaderBehind))
+	h.Keeps = from.Get(HeaderRelease) == releasePublished
 	return h, h.parseClock(from.Get(HeaderClock))
 }
 

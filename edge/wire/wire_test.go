@@ -352,6 +352,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, []byte("<html>"))
 	a.Code, a.Conflict = CodeConflict, true
 	f.Add(409, a.Encode())
+	for _, a := range tellings() {
+		f.Add(a.Code.Status(), a.Encode())
+	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		a, err := DecodeAnswer(status, AnswerType, body, testHeader)
 		if err != nil {
