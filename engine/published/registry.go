@@ -1,0 +1,211 @@
+package published
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+)
+
+// Config says which landing log a Registry is of.
+type Config struct {
+	Landing    landing.ID // identity of the landing log
+	Partitions int        // of it, at least 1
+	// AgainIn is how long it takes at most, when all is well, until what lands now
+	// is published. 0: not known.
+	AgainIn time.Duration
+}
+
+// Log is how far one log is in the lake.
+type Log struct {
+	Gateway string
+	Next    record.Offset // everything below is published; 0: nothing
+	// Hash is of the block that ends at Next; zero: after a loss, where Next is 0,
+	// or not known.
+	Hash   record.Hash
+	Ledger ledger.Tip // newest published entry of the task's ledger; number 0: none
+	Task   string     // stream.TaskID.String
+}
+
+// Hole is a log of which the landing log lacks something: its task cannot go on
+// with it until the gateway has sent it again.
+type Hole struct {
+	Gateway string
+	Log     record.LogID
+	From    record.Offset // the gateway is to send again from here
+}
+
+// Registry knows how far each log is in the lake. New makes one. Every method may
+// be called from any goroutine, and none waits for anything but its own lock.
+type Registry struct {
+	cfg Config
+
+	mu    sync.Mutex
+	tasks map[stream.TaskID]*known // guarded by mu; a task that is absent is not known
+}
+
+// key names a log: two gateways that use one LogID do not touch each other.
+type key struct {
+	gateway string
+	log     record.LogID
+}
+
+// reached is how far a log is published.
+type reached struct {
+	next record.Offset
+	hash record.Hash
+}
+
+// known is what is known of one task.
+type known struct {
+	tip   ledger.Tip
+	logs  map[key]reached
+	holes map[key]record.Offset
+}
+
+// New makes a Registry that knows of no task yet.
+func New(cfg Config) *Registry {
+	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known)}
+}
+
+// AgainIn is Config.AgainIn.
+func (r *Registry) AgainIn() time.Duration { return r.cfg.AgainIn }
+
+// Claimed tells that a task was claimed and that every output its checkpoint
+// names is published. logs are all the logs of its state, each at its next
+// offset; tip is the newest entry of its ledger, nil: there is none. It replaces
+// everything that was known of the task, its holes too: a task that restores
+// holes tells them after it.
+func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Tip) {
+	k := &known{logs: make(map[key]reached, len(logs)), holes: make(map[key]record.Offset)}
+	k.advance(logs, tip)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tasks[task] = k
+}
+
+// Published tells that an epoch of a task is published and was read back, as are
+// all before it. logs are those that it advanced. Of a task that is not known,
+// and of a log that is further already, it changes nothing: the next Claimed
+// tells the whole.
+func (r *Registry) Published(task stream.TaskID, logs []ledger.Log, tip ledger.Tip) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.tasks[task]; k != nil {
+		k.advance(logs, &tip)
+	}
+}
+
+// Lost tells that a task is not this engine's any more: nothing is known of it.
+func (r *Registry) Lost(task stream.TaskID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tasks, task)
+}
+
+// Want tells that a task found a hole: the landing log does not hold the log's
+// offsets from one on, and the gateway has to send again from there. The hole
+// stands until it is filled or the log is published beyond its beginning. Telling
+// it again changes nothing.
+func (r *Registry) Want(task stream.TaskID, gateway string, log record.LogID, from record.Offset) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.tasks[task]; k != nil {
+		k.holes[key{gateway, log}] = from
+	}
+}
+
+// Filled tells that the landing log holds what was missing of a log.
+func (r *Registry) Filled(task stream.TaskID, gateway string, log record.LogID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.tasks[task]; k != nil {
+		delete(k.holes, key{gateway, log})
+	}
+}
+
+// Of returns how far a log is published. It is not known as long as the task of
+// the gateway's partition has not told; known with Next 0: nothing of it is
+// published.
+func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	task := r.taskOf(gateway)
+	k := r.tasks[task]
+	if k == nil {
+		return Log{}, false
+	}
+	at := k.logs[key{gateway, log}]
+	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String()}, true
+}
+
+// Wanted returns the offset from which a gateway has to send a log again, because
+// the landing log lacks what follows; false: no hole of it is known.
+func (r *Registry) Wanted(gateway string, log record.LogID) (record.Offset, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.tasks[r.taskOf(gateway)]
+	if k == nil {
+		return 0, false
+	}
+	from, ok := k.holes[key{gateway, log}]
+	return from, ok
+}
+
+// Holes returns the holes of a task, sorted by gateway and log.
+func (r *Registry) Holes(task stream.TaskID) []Hole {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.tasks[task]
+	if k == nil {
+		return nil
+	}
+	var all []Hole
+	for at, from := range k.holes {
+		all = append(all, Hole{Gateway: at.gateway, Log: at.log, From: from})
+	}
+	slices.SortFunc(all, func(a, b Hole) int {
+		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), slices.Compare(a.Log[:], b.Log[:]))
+	})
+	return all
+}
+
+func (r *Registry) taskOf(gateway string) stream.TaskID {
+	return stream.TaskID{Landing: string(r.cfg.Landing), Partition: landing.Partition(gateway, r.cfg.Partitions)}
+}
+
+// advance takes logs further, and the tip with them; never back.
+func (k *known) advance(logs []ledger.Log, tip *ledger.Tip) {
+	for i := range logs {
+		l := &logs[i]
+		id, err := record.ParseLogID(l.Log)
+		if err != nil {
+			continue // the ledger's own checks let none through
+		}
+		at := key{l.Gateway, id}
+		if have, ok := k.logs[at]; ok && have.next >= l.Next {
+			continue
+		}
+		k.logs[at] = reached{next: l.Next, hash: chainOf(l)}
+		if from, ok := k.holes[at]; ok && from < l.Next {
+			delete(k.holes, at)
+		}
+	}
+	if tip != nil && tip.Number > k.tip.Number {
+		k.tip = *tip
+	}
+}
+
+// chainOf returns the hash of the block that ends where an entry takes a log.
+func chainOf(l *ledger.Log) record.Hash {
+	h, err := record.ParseLogID(l.Chain)
+	if err != nil {
+		return record.Hash{}
+	}
+	return record.Hash(h)
+}

@@ -1,0 +1,168 @@
+package published
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/ledger"
+	"landfall/engine/stream"
+)
+
+var (
+	logA = record.LogID{0xa}
+	logB = record.LogID{0xb}
+)
+
+// chain is a chain hash whose digits are all one digit.
+func chain(digit string) string { return strings.Repeat(digit, 32) }
+
+func hashOf(t *testing.T, digits string) record.Hash {
+	t.Helper()
+	h, err := record.ParseLogID(digits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record.Hash(h)
+}
+
+func tip(n uint64) ledger.Tip {
+	return ledger.Tip{Name: fmt.Sprintf("t/ledger/%d", n), Number: n, SHA256: strings.Repeat("f", 64)}
+}
+
+func at(gateway string, log record.LogID, next record.Offset, chain string) ledger.Log {
+	return ledger.Log{Gateway: gateway, Log: log.String(), Next: next, Chain: chain}
+}
+
+// task is that of a gateway in a landing log of four partitions.
+func task(gateway string) stream.TaskID {
+	return stream.TaskID{Landing: "land", Partition: landing.Partition(gateway, 4)}
+}
+
+func open() *Registry { return New(Config{Landing: "land", Partitions: 4}) }
+
+func TestATaskThatHasNotToldIsNotKnown(t *testing.T) {
+	r := open()
+	r.Published(task("g"), []ledger.Log{at("g", logA, 9, "")}, tip(3))
+	r.Want(task("g"), "g", logA, 4)
+	if got, ok := r.Of("g", logA); ok {
+		t.Errorf("before a claim: %+v", got)
+	}
+	if from, ok := r.Wanted("g", logA); ok {
+		t.Errorf("before a claim: wanted from %d", from)
+	}
+	r.Claimed(task("g"), nil, nil)
+	if got, ok := r.Of("g", logA); !ok || got.Next != 0 || got.Ledger != (ledger.Tip{}) || got.Task != task("g").String() {
+		t.Errorf("claimed, empty: %+v, %v", got, ok)
+	}
+	r.Lost(task("g"))
+	if got, ok := r.Of("g", logA); ok {
+		t.Errorf("lost: %+v", got)
+	}
+}
+
+func TestWhatIsPublishedGoesForwardOnly(t *testing.T) {
+	r := open()
+	id := task("g")
+	r.Claimed(id, []ledger.Log{at("g", logA, 5, chain("1")), at("g", logB, 2, "")}, &ledger.Tip{Number: 7})
+	expect := func(what string, log record.LogID, next record.Offset, hash record.Hash, number uint64) {
+		t.Helper()
+		if got, ok := r.Of("g", log); !ok || got.Next != next || got.Hash != hash || got.Ledger.Number != number {
+			t.Errorf("%s: %+v, %v", what, got, ok)
+		}
+	}
+	expect("claimed", logA, 5, hashOf(t, chain("1")), 7)
+	expect("claimed, after a loss", logB, 2, record.Hash{}, 7)
+	r.Published(id, []ledger.Log{at("g", logA, 9, chain("2"))}, tip(8))
+	expect("published", logA, 9, hashOf(t, chain("2")), 8)
+	expect("of another log", logB, 2, record.Hash{}, 8)
+	r.Published(id, []ledger.Log{at("g", logA, 6, chain("3"))}, tip(6))
+	expect("an older epoch", logA, 9, hashOf(t, chain("2")), 8)
+	r.Published(id, nil, tip(9))
+	expect("an epoch without this log", logA, 9, hashOf(t, chain("2")), 9)
+	r.Claimed(id, []ledger.Log{at("g", logA, 4, chain("4"))}, &ledger.Tip{Number: 5})
+	expect("another checkpoint", logA, 4, hashOf(t, chain("4")), 5)
+	expect("which knows nothing of this log", logB, 0, record.Hash{}, 5)
+}
+
+func TestEachGatewayHasItsOwn(t *testing.T) {
+	r := open()
+	var other string // a gateway of another partition
+	for n := 0; other == ""; n++ {
+		if name := fmt.Sprint("other-", n); task(name) != task("g") {
+			other = name
+		}
+	}
+	r.Claimed(task("g"), []ledger.Log{at("g", logA, 5, ""), at("h", logA, 7, "")}, nil)
+	if _, ok := r.Of(other, logA); ok {
+		t.Error("the task of another partition has not told")
+	}
+	r.Claimed(task(other), nil, nil)
+	if got, ok := r.Of(other, logA); !ok || got.Next != 0 {
+		t.Errorf("one log's name at two gateways: %+v, %v", got, ok)
+	}
+	r.Lost(task(other))
+	if got, ok := r.Of("g", logA); !ok || got.Next != 5 {
+		t.Errorf("another task is lost: %+v, %v", got, ok)
+	}
+}
+
+func TestAHoleStandsUntilItIsFilled(t *testing.T) {
+	r := open()
+	id := task("g")
+	r.Claimed(id, []ledger.Log{at("g", logA, 5, "")}, nil)
+	r.Want(id, "g", logB, 0)
+	r.Want(id, "g", logA, 5)
+	r.Want(id, "g", logA, 5)
+	if got := r.Holes(id); !slices.Equal(got, []Hole{{"g", logA, 5}, {"g", logB, 0}}) {
+		t.Errorf("%v", got)
+	}
+	r.Published(id, []ledger.Log{at("g", logA, 5, "")}, tip(1))
+	if from, ok := r.Wanted("g", logA); !ok || from != 5 {
+		t.Errorf("published up to the hole: %d, %v", from, ok)
+	}
+	r.Published(id, []ledger.Log{at("g", logA, 6, "")}, tip(2))
+	if from, ok := r.Wanted("g", logA); ok {
+		t.Errorf("published beyond its beginning: %d", from)
+	}
+	if from, ok := r.Wanted("g", logB); !ok || from != 0 {
+		t.Errorf("another log's: %d, %v", from, ok)
+	}
+	r.Filled(id, "g", logB)
+	if got := r.Holes(id); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	r.Want(id, "g", logA, 6)
+	r.Claimed(id, nil, nil)
+	if got := r.Holes(id); len(got) != 0 {
+		t.Errorf("a claim tells its own: %v", got)
+	}
+}
+
+// TestManyAskWhileItChanges is for the race detector.
+func TestManyAskWhileItChanges(t *testing.T) {
+	r := open()
+	id := task("g")
+	r.Claimed(id, nil, nil)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			last := record.Offset(0)
+			for i := range 200 {
+				r.Published(id, []ledger.Log{at("g", logA, record.Offset(i), "")}, tip(uint64(i)))
+				r.Want(id, "g", logB, record.Offset(n))
+				r.Holes(id)
+				if got, ok := r.Of("g", logA); !ok || got.Next < last {
+					t.Errorf("%+v after %d", got, last)
+				} else {
+					last = got.Next
+				}
+			}
+		})
+	}
+	all.Wait()
+}
