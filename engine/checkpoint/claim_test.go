@@ -457,6 +457,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"Task":    func(c *Config) { c.Task.Landing = "UPPER" },
 		"Sinks":   func(c *Config) { c.Sinks = append(c.Sinks, c.Sinks[0]) },
 		"Backoff": func(c *Config) { c.Backoff = -1 },
+		"Backlog": func(c *Config) { c.PublishBacklog = stream.MaxBacklog + 1 },
 	} {
 		cfg := config(newMemory(), &sink{})
 		change(&cfg)

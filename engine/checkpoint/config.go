@@ -77,7 +77,7 @@ type Config struct {
 	// is called by Claim. Nil: the entry names no logs.
 	AdoptLogs func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error)
 	// PublishBacklog is how many committed epochs may wait for publishing
-	// before Commit waits. 0: 2.
+	// before Commit waits, at most stream.MaxBacklog. 0: 2.
 	PublishBacklog int
 	// FoldEntries is how many entries of the ledger become one object; another
 	// number than that of a ledger that has folds is for tests. 0:
@@ -108,6 +108,9 @@ func (c *Config) Validate() error {
 	}
 	if c.PublishBacklog < 0 || c.Attempts < 0 || c.Backoff < 0 {
 		return errors.New("checkpoint: PublishBacklog, Attempts and Backoff must not be negative")
+	}
+	if c.PublishBacklog > stream.MaxBacklog {
+		return fmt.Errorf("checkpoint: PublishBacklog %d: sinks remember the %d newest epochs of a task", c.PublishBacklog, stream.MaxBacklog)
 	}
 	names := make(map[string]bool)
 	for _, s := range c.Sinks {

@@ -14,6 +14,7 @@ import (
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
 	"landfall/engine/operator"
+	"landfall/engine/stream"
 	"landfall/engine/task"
 )
 
@@ -203,7 +204,7 @@ func (c *Config) Validate() error {
 	p.Add(e.Interval >= 100*time.Millisecond && e.Interval <= 24*time.Hour, "epoch.interval", e.Interval.String(), "a time from 100ms to 24h")
 	p.Add(e.Records >= 1, "epoch.records", strconv.Itoa(e.Records), "a number of 1 or more")
 	p.Add(e.Size >= 1<<20 && e.Size <= 16<<30, "epoch.size", e.Size.String(), "a size from 1MiB to 16GiB")
-	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= 100, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), "a number from 1 to 100")
+	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= stream.MaxBacklog, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), fmt.Sprintf("a number from 1 to %d", stream.MaxBacklog))
 	c.Window.validate(&p)
 	c.Limits.validate(&p)
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")

@@ -60,6 +60,12 @@ func (e Epoch) String() string { return strconv.FormatUint(uint64(e), 10) }
 // Padded gives twenty decimal digits, for names that sort.
 func (e Epoch) Padded() string { return fmt.Sprintf("%020d", uint64(e)) }
 
+// MaxBacklog bounds the epochs of one task that are committed and may not be
+// published yet. A claim publishes all of them again, the oldest first, also
+// those that were published before it: a sink that remembers what it published
+// remembers at least the MaxBacklog newest epochs.
+const MaxBacklog = 100
+
 // TaskID names one partition of one landing log, in file names too.
 type TaskID struct {
 	Landing   string // identity of the landing log: lower-case letters, digits and '-'

@@ -24,6 +24,10 @@ const (
 	DefaultMaxMessageBytes    = 1_000_000
 )
 
+// MinMessageBytes is the least MaxMessageBytes: a marker is a message too, and
+// goes whole or not at all.
+const MinMessageBytes = maxMarkerBytes
+
 // Config says where rows go.
 type Config struct {
 	// Files holds staged rows. Required, except by Check.
@@ -51,7 +55,8 @@ type Config struct {
 	// if nobody takes its task over. 0: DefaultTransactionTimeout.
 	TransactionTimeout time.Duration
 	// MaxMessageBytes bounds a message. A row beyond it goes without its
-	// largest fields, which the message names. 0: DefaultMaxMessageBytes.
+	// largest fields, which the message names. 0: DefaultMaxMessageBytes; at least
+	// MinMessageBytes.
 	MaxMessageBytes int
 	// Client are options of every client, such as TLS and SASL.
 	Client []kgo.Opt
@@ -70,6 +75,9 @@ func (c *Config) Validate() error {
 		return errors.New("kafka sink: TransactionTimeout, MaxMessageBytes, Partitions and Replication must not be negative")
 	}
 	full := c.withDefaults()
+	if full.MaxMessageBytes < MinMessageBytes {
+		return fmt.Errorf("kafka sink: MaxMessageBytes: %d, and a marker may take %d", full.MaxMessageBytes, MinMessageBytes)
+	}
 	taken := map[string]table.Name{full.MarkerTopic: "markers"}
 	if !isTopic(full.MarkerTopic) {
 		return fmt.Errorf("kafka sink: MarkerTopic: %q is no topic's name", full.MarkerTopic)

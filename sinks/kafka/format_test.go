@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -246,27 +247,32 @@ func frozenStaged(t *testing.T, name string, of table.Name, rows *table.Batch, t
 // TestFrozenMarker reads what each version of this package wrote as marker, and
 // writes the same.
 func TestFrozenMarker(t *testing.T) {
-	frozen, err := os.ReadFile("testdata/formats/marker-v1.json")
-	if err != nil {
-		t.Fatal(err)
+	var frozen []byte
+	for _, name := range []string{"testdata/formats/marker-v1.json", "testdata/formats/marker-v2.json"} {
+		var err error
+		if frozen, err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+		m, err := decodeMarker("5f-0003", frozen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Epoch != 7 || m.Rows != 4711 || len(m.Recent) != 2 || m.Recent[1].Epoch != 4 {
+			t.Errorf("read %+v", m)
+		}
+		data, err := m.encode()
+		if err != nil || string(data)+"\n" != string(frozen) {
+			t.Errorf("written again: %s, %v", data, err)
+		}
 	}
-	m, err := decodeMarker("5f-0003", frozen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Epoch != 7 || m.Rows != 4711 || len(m.Recent) != 2 || m.Recent[1].Epoch != 4 {
-		t.Errorf("read %+v", m)
-	}
-	data, err := m.encode()
-	if err != nil || string(data)+"\n" != string(frozen) {
-		t.Errorf("written again: %s, %v", data, err)
-	}
+	tooMany := strings.TrimSuffix(strings.Repeat(`{"epoch":1,"sha256":""},`, recentEpochs+1), ",")
 	for _, tc := range []struct {
 		change func(string) string
 		want   error
 	}{
-		{func(s string) string { return strings.Replace(s, `"format":1`, `"format":2`, 1) }, record.ErrVersion},
-		{func(s string) string { return strings.Replace(s, `"format":1`, `"format":0`, 1) }, record.ErrCorrupt},
+		{func(s string) string { return strings.Replace(s, `"format":2`, `"format":3`, 1) }, record.ErrVersion},
+		{func(s string) string { return strings.Replace(s, `"format":2`, `"format":0`, 1) }, record.ErrCorrupt},
+		{func(s string) string { return s[:strings.Index(s, "[")+1] + tooMany + s[strings.Index(s, "]"):] }, record.ErrCorrupt},
 		{func(s string) string { return strings.Replace(s, "5f-0003", "5f-0004", 1) }, record.ErrCorrupt},
 		{func(s string) string { return strings.Replace(s, `"rows"`, `"row"`, 1) }, record.ErrCorrupt},
 		{func(s string) string { return s[:len(s)/2] }, record.ErrCorrupt},
@@ -325,6 +331,15 @@ func TestMarkerDecides(t *testing.T) {
 	}
 	if _, err := m.done(of(1, "a")); !errors.Is(err, stream.ErrContent) {
 		t.Errorf("an epoch that the marker forgot: %v", err)
+	}
+	largest := &marker{Task: strings.Repeat("f", 300), Epoch: math.MaxUint64, SHA256: strings.Repeat("f", 64), Rows: math.MaxInt64}
+	for range 2 * recentEpochs {
+		o := of(math.MaxUint64, "a")
+		o.rows, o.task = math.MaxInt64, largest.Task
+		largest = largest.next(o)
+	}
+	if data, err := largest.encode(); err != nil || len(data)+len(largest.Task) > maxMarkerBytes-256 {
+		t.Errorf("the largest marker takes %d bytes of %d, %v", len(data), maxMarkerBytes, err)
 	}
 }
 

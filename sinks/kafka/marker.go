@@ -12,17 +12,24 @@ import (
 )
 
 // markerFormat is the version of the marker that this package writes; it reads
-// all up to it.
-const markerFormat = 1
+// all up to it. Version 1 names 32 epochs before its own at most, 2 up to
+// recentEpochs.
+const markerFormat = 2
 
-// recentEpochs is how many epochs before its own a marker names: more than may
-// wait for publishing, so that whoever comes late learns that all is done.
-const recentEpochs = 32
+// recentEpochs is how many epochs before its own a marker names: as many as may
+// wait for publishing, so that a claim that publishes all of them again, while
+// the newest is published already, finds each of them.
+const recentEpochs = stream.MaxBacklog
+
+// maxMarkerBytes is more than the largest marker takes as a message: the names of
+// 20 digits and 64 of its epochs, with the JSON around them, the task, and what
+// Kafka puts around a message.
+const maxMarkerBytes = (recentEpochs+1)*128 + 1<<10
 
 // marker is the value of one message of the marker topic, as JSON; its key is
 // the task:
 //
-//	{"format": 1, "task": "5f…-0003", "epoch": 7, "sha256": "…", "rows": 4711,
+//	{"format": 2, "task": "5f…-0003", "epoch": 7, "sha256": "…", "rows": 4711,
 //	 "recent": [{"epoch": 6, "sha256": "…"}, …]}
 type marker struct {
 	Format int          `json:"format"`
@@ -46,6 +53,24 @@ func (m *marker) next(o *output) *marker {
 		n.Recent = append(n.Recent, m.Recent[:min(len(m.Recent), recentEpochs-1)]...)
 	}
 	return n
+}
+
+// remember adds what an earlier marker of the task, nil for none, knew and m has
+// forgotten, up to recentEpochs. It is of use after a marker of version 1: the
+// topic still has the ones before it, unless it was compacted since.
+func (m *marker) remember(before *marker) {
+	if before == nil {
+		return
+	}
+	oldest := m.Epoch
+	if n := len(m.Recent); n > 0 {
+		oldest = m.Recent[n-1].Epoch
+	}
+	for _, r := range append([]recent{{before.Epoch, before.SHA256}}, before.Recent...) {
+		if r.Epoch < oldest && len(m.Recent) < recentEpochs {
+			m.Recent = append(m.Recent, r)
+		}
+	}
 }
 
 // encode gives the JSON.
@@ -72,8 +97,8 @@ func decodeMarker(task string, data []byte) (*marker, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w marker: bytes after the end", record.ErrCorrupt)
 	}
-	if m.Format < 1 || m.Task != task || m.Epoch == 0 || len(m.SHA256) != 64 {
-		return nil, fmt.Errorf("%w marker: format %d, task %q, epoch %s", record.ErrCorrupt, m.Format, m.Task, m.Epoch)
+	if m.Format < 1 || m.Task != task || m.Epoch == 0 || len(m.SHA256) != 64 || len(m.Recent) > recentEpochs {
+		return nil, fmt.Errorf("%w marker: format %d, task %q, epoch %s, %d epochs before it", record.ErrCorrupt, m.Format, m.Task, m.Epoch, len(m.Recent))
 	}
 	return &m, nil
 }

@@ -160,6 +160,7 @@ func (l *markerLog) take(r *kgo.Record) error {
 		if l.last != nil && m.Epoch <= l.last.Epoch {
 			return fmt.Errorf("%w: the marker of epoch %s follows that of epoch %s", stream.ErrContent, m.Epoch, l.last.Epoch)
 		}
+		m.remember(l.last)
 		l.last = m
 		return nil
 	}

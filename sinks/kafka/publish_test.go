@@ -359,6 +359,7 @@ func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"Brokers":              func(c *Config) { c.Brokers = nil },
 		"TransactionTimeout":   func(c *Config) { c.TransactionTimeout = -1 },
+		"MaxMessageBytes":      func(c *Config) { c.MaxMessageBytes = MinMessageBytes - 1 },
 		"MarkerTopic":          func(c *Config) { c.MarkerTopic = "a b" },
 		"is no table":          func(c *Config) { c.Tables = []table.Name{"x"} },
 		"not among the tables": func(c *Config) { c.Tables, c.Topics = some, map[table.Name]string{table.Loss: "x"} },
