@@ -13,15 +13,23 @@ import (
 // Book is what a gateway remembers. The zero value is empty. It is not safe for
 // concurrent use.
 //
-// Its file, version 1, is one line of text, then JSON to the end:
+// Its file, version 2, is one line of text, then JSON to the end:
 //
-//	landfall-tip-book 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
-//	[{"gateway":"…","merged":{…},"logs":[{…}, …]}, …]\n
+//	landfall-tip-book 2 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	{"names":[{"gateway":"…","merged":{…},"logs":[{…}, …]}, …],"anchors":[{…}, …]}\n
 //
 // A gateway that was renamed has an entry for each name it had, the newest last:
-// its logs landed under the name of their time.
+// its logs landed under the name of their time. Version 1 had no anchors: its JSON
+// is the list of the names alone.
 type Book struct {
-	names []remembered
+	names   []remembered
+	anchors []Anchor // the task that was heard of last is last
+}
+
+// bookJSON is the file's JSON.
+type bookJSON struct {
+	Names   []remembered `json:"names"`
+	Anchors []Anchor     `json:"anchors"`
 }
 
 // remembered is the logs that a gateway wrote under one name.
@@ -33,7 +41,7 @@ type remembered struct {
 
 const (
 	bookMagic   = "landfall-tip-book"
-	bookVersion = 1
+	bookVersion = 2
 	// MaxBookBytes bounds the file.
 	MaxBookBytes = 16 << 20
 	// maxUnacked is how many tips are kept one by one when the oldest of them
@@ -152,9 +160,10 @@ func (b *Book) Names() []string {
 	return names
 }
 
-// Body returns what a document says of the logs under one name.
+// Body returns what a document says of the logs under one name. Anchors have no
+// name: they are in the document of each.
 func (b *Book) Body(gateway string, at record.Micros) Body {
-	body := Body{Gateway: gateway, MadeAt: at, Logs: []Tip{}}
+	body := Body{Gateway: gateway, MadeAt: at, Logs: []Tip{}, Anchors: b.Anchors()}
 	for i := range b.names {
 		if r := &b.names[i]; r.Gateway == gateway {
 			body.Merged, body.Logs = r.Merged, append(body.Logs, r.Logs...)
@@ -167,11 +176,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode returns the bytes of the file.
 func (b *Book) Encode() ([]byte, error) {
-	names := b.names
-	if names == nil {
-		names = []remembered{}
-	}
-	text, err := json.Marshal(names)
+	text, err := json.Marshal(bookJSON{Names: append([]remembered{}, b.names...), Anchors: append([]Anchor{}, b.anchors...)})
 	if err != nil {
 		return nil, fmt.Errorf("encode book of tips: %w", err)
 	}
@@ -192,14 +197,33 @@ func DecodeBook(p []byte) (*Book, error) {
 	if version > bookVersion {
 		return nil, fmt.Errorf("read book of tips of version %d: %w", version, record.ErrVersion)
 	}
-	b := new(Book)
-	if crc32.Checksum(text, castagnoli) != sum || json.Unmarshal(text, &b.names) != nil {
+	if crc32.Checksum(text, castagnoli) != sum {
 		return nil, fmt.Errorf("check sum of the book of tips: %w", record.ErrCorrupt)
+	}
+	b, err := decodeText(text, version)
+	if err != nil {
+		return nil, err
 	}
 	for i := range b.names {
 		if err := (&Body{Gateway: b.names[i].Gateway, Merged: b.names[i].Merged, Logs: b.names[i].Logs}).check(); err != nil {
 			return nil, fmt.Errorf("read book of tips: %w", err)
 		}
 	}
+	if err := checkAnchors(b.anchors); err != nil {
+		return nil, fmt.Errorf("read book of tips: %w", err)
+	}
 	return b, nil
+}
+
+// decodeText reads the JSON of one version's file. Error: record.ErrCorrupt.
+func decodeText(text []byte, version int) (*Book, error) {
+	var j bookJSON
+	to := any(&j)
+	if version == 1 {
+		to = &j.Names
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return nil, fmt.Errorf("read book of tips: %w: %w", record.ErrCorrupt, err)
+	}
+	return &Book{names: j.Names, anchors: j.Anchors}, nil
 }

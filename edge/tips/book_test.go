@@ -3,6 +3,8 @@ package tips
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -166,10 +168,12 @@ func TestBooksThatAreNone(t *testing.T) {
 	}{
 		"empty":   {"", record.ErrCorrupt},
 		"cut":     {string(p[:len(p)-5]), record.ErrCorrupt},
-		"newer":   {"landfall-tip-book 2 00000000\n", record.ErrVersion},
+		"newer":   {"landfall-tip-book 3 00000000\n", record.ErrVersion},
 		"bit":     {string(append(append([]byte{}, p[:60]...), append([]byte{p[60] ^ 1}, p[61:]...)...)), record.ErrCorrupt},
 		"other":   {"landfall-forward 1 00000000\n", record.ErrCorrupt},
-		"content": {summed("[{\"gateway\":\"\"}]\n"), record.ErrCorrupt},
+		"content": {summed("{\"names\":[{\"gateway\":\"\"}]}\n"), record.ErrCorrupt},
+		"a list":  {summed("[]\n"), record.ErrCorrupt},
+		"anchor":  {summed("{\"names\":[],\"anchors\":[{\"task\":\"a-0000\",\"number\":0}]}\n"), record.ErrCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := DecodeBook([]byte(c.book)); !errors.Is(err, c.want) {
@@ -182,6 +186,7 @@ func TestBooksThatAreNone(t *testing.T) {
 func sampleBook() *Book {
 	b := new(Book)
 	b.names = []remembered{{Gateway: "mv-old", Logs: []Tip{closedLog(0)}}, {Gateway: sampleBody().Gateway, Merged: sampleBody().Merged, Logs: sampleBody().Logs}}
+	b.anchors = sampleAnchors()
 	return b
 }
 
@@ -193,7 +198,12 @@ func FuzzBook(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(p)
-	f.Add([]byte(summed("[]\n")))
+	f.Add([]byte(summed("{}\n")))
+	v1, err := os.ReadFile(filepath.Join("testdata", "formats", "book-v1.txt"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(v1)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		b, err := DecodeBook(p)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"landfall/edge/record"
@@ -49,7 +50,7 @@ func Encode(b Body, key crypto.Signer, chain [][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode tips: %w", err)
 	}
-	doc := append(fmt.Appendf(nil, "%s %d\n", documentMagic, Version), append(text, '\n')...)
+	doc := append(fmt.Appendf(nil, "%s %d\n", documentMagic, b.version()), append(text, '\n')...)
 	if key == nil {
 		return doc, nil
 	}
@@ -96,7 +97,8 @@ func split(doc []byte) (body Body, signature *Signature, text []byte, err error)
 	if !ok || string(magic) != documentMagic {
 		return Body{}, nil, nil, fmt.Errorf("read tips: %w", record.ErrCorrupt)
 	}
-	if string(number) != fmt.Sprint(Version) {
+	version, err := strconv.Atoi(string(number))
+	if err != nil || version < 1 || version > Version || strconv.Itoa(version) != string(number) {
 		return Body{}, nil, nil, fmt.Errorf("read tips of version %.20q: %w", number, record.ErrVersion)
 	}
 	line, rest, ok := bytes.Cut(rest, []byte("\n"))
@@ -105,6 +107,9 @@ func split(doc []byte) (body Body, signature *Signature, text []byte, err error)
 	}
 	if err := body.check(); err != nil {
 		return Body{}, nil, nil, fmt.Errorf("read tips: %w", err)
+	}
+	if body.version() != version {
+		return Body{}, nil, nil, fmt.Errorf("read tips of version %d with %d anchors: %w", version, len(body.Anchors), record.ErrCorrupt)
 	}
 	text = doc[:len(head)+len(line)+2]
 	if len(rest) == 0 {
@@ -150,7 +155,7 @@ func (b *Body) check() error {
 		}
 		known[t.Log] = true
 	}
-	return nil
+	return checkAnchors(b.Anchors)
 }
 
 func (t *Tip) check() error {

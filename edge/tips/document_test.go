@@ -179,7 +179,11 @@ func TestDocumentsThatAreNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(doc)
+	withAnchors, err := Encode(anchored(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, anchoredText := string(doc), string(withAnchors)
 	replaced := func(old, with string) string {
 		if strings.Count(text, old) == 0 {
 			t.Fatalf("no %q in %s", old, text)
@@ -192,7 +196,12 @@ func TestDocumentsThatAreNone(t *testing.T) {
 	}{
 		"empty":                  {"", record.ErrCorrupt},
 		"another file":           {"landfall-forward 1 00000000\n{}\n", record.ErrCorrupt},
-		"newer":                  {replaced("landfall-tips 1", "landfall-tips 2"), record.ErrVersion},
+		"newer":                  {replaced("landfall-tips 1", "landfall-tips 3"), record.ErrVersion},
+		"older than the first":   {replaced("landfall-tips 1", "landfall-tips 0"), record.ErrVersion},
+		"version 02":             {replaced("landfall-tips 1", "landfall-tips 01"), record.ErrVersion},
+		"version 2, no anchors":  {replaced("landfall-tips 1", "landfall-tips 2"), record.ErrCorrupt},
+		"version 1, anchors":     {strings.Replace(anchoredText, "landfall-tips 2", "landfall-tips 1", 1), record.ErrCorrupt},
+		"anchors that are none":  {replaced(`}]}`, `}],"anchors":[]}`), record.ErrCorrupt},
 		"no end of line":         {strings.TrimSuffix(text, "\n"), record.ErrCorrupt},
 		"unknown field":          {replaced(`"gateway"`, `"more":1,"gateway"`), record.ErrCorrupt},
 		"a field twice":          {replaced(`"gateway":"mv-ada"`, `"gateway":"mv-bob","gateway":"mv-ada"`), record.ErrCorrupt},
@@ -233,8 +242,12 @@ func TestKeysThatCannotSign(t *testing.T) {
 // when it is written again.
 func FuzzVerify(f *testing.F) {
 	a, key := newAuthority(f), keys(f)["ed25519"]
-	for _, k := range []crypto.Signer{nil, key} {
-		doc, err := Encode(sampleBody(), k, [][]byte{a.issue(f, key, "mv-ada")})
+	for _, body := range []Body{sampleBody(), anchored()} {
+		k := crypto.Signer(nil)
+		if len(body.Anchors) > 0 {
+			k = key
+		}
+		doc, err := Encode(body, k, [][]byte{a.issue(f, key, "mv-ada")})
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -36,18 +36,33 @@ func frozen(t *testing.T, name string, make func() []byte) []byte {
 	return p
 }
 
+// anchored is a body that a document of version 2 says.
+func anchored() Body {
+	b := sampleBody()
+	b.Anchors = sampleAnchors()
+	return b
+}
+
 // TestFrozenFormats: this version writes what was frozen, but for signatures,
-// which are never the same twice, and reads all of it.
+// which are never the same twice, and reads all of it. A document without anchors
+// is of version 1, as every audit before reads it; a book of version 1 is only
+// read.
 func TestFrozenFormats(t *testing.T) {
-	document := func() []byte {
-		p, err := Encode(sampleBody(), nil, nil)
-		if err != nil {
-			t.Fatal(err)
+	for name, body := range map[string]Body{"document-v1.txt": sampleBody(), "document-v2.txt": anchored()} {
+		document := func() []byte {
+			p, err := Encode(body, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
 		}
-		return p
-	}
-	if !bytes.Equal(frozen(t, "document-v1.txt", document), document()) {
-		t.Error("this version writes another document than the frozen one")
+		p := frozen(t, name, document)
+		if !bytes.Equal(p, document()) {
+			t.Errorf("this version writes another document than %s", name)
+		}
+		if got, _, err := Decode(p); err != nil || !reflect.DeepEqual(got, body) {
+			t.Errorf("%s is read as %+v, %v", name, got, err)
+		}
 	}
 	book := func() []byte {
 		p, err := sampleBook().Encode()
@@ -56,26 +71,32 @@ func TestFrozenFormats(t *testing.T) {
 		}
 		return p
 	}
-	if p := frozen(t, "book-v1.txt", book); !bytes.Equal(p, book()) {
+	if p := frozen(t, "book-v2.txt", book); !bytes.Equal(p, book()) {
 		t.Error("this version writes another book than the frozen one")
-	} else if b, err := DecodeBook(p); err != nil || !reflect.DeepEqual(b.names, sampleBook().names) {
+	} else if b, err := DecodeBook(p); err != nil || !reflect.DeepEqual(b, sampleBook()) {
 		t.Errorf("read as %+v, %v", b, err)
+	}
+	if b, err := DecodeBook(frozen(t, "book-v1.txt", nil)); err != nil || !reflect.DeepEqual(b.names, sampleBook().names) || len(b.anchors) != 0 {
+		t.Errorf("version 1 read as %+v, %v", b, err)
 	}
 	a := newAuthority(t)
 	for kind, key := range keys(t) {
-		p := frozen(t, "document-v1-"+kind+".txt", func() []byte {
-			p, err := Encode(sampleBody(), key, [][]byte{a.issue(t, key, "mv-ada")})
-			if err != nil {
-				t.Fatal(err)
+		for version, body := range map[int]Body{1: sampleBody(), 2: anchored()} {
+			name := fmt.Sprintf("document-v%d-%s", version, kind)
+			p := frozen(t, name+".txt", func() []byte {
+				p, err := Encode(body, key, [][]byte{a.issue(t, key, "mv-ada")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+				frozen(t, name+"-root.pem", func() []byte { return root })
+				return p
+			})
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(frozen(t, name+"-root.pem", nil))
+			if got, _, err := Verify(p, roots, during); err != nil || !reflect.DeepEqual(got, body) {
+				t.Errorf("%s: %+v, %v", name, got, err)
 			}
-			root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
-			frozen(t, "document-v1-"+kind+"-root.pem", func() []byte { return root })
-			return p
-		})
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(frozen(t, "document-v1-"+kind+"-root.pem", nil))
-		if body, _, err := Verify(p, roots, during); err != nil || !reflect.DeepEqual(body, sampleBody()) {
-			t.Errorf("signed with %s: %+v, %v", kind, body, err)
 		}
 	}
 }

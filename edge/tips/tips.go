@@ -1,9 +1,10 @@
 // Package tips is what a gateway remembers of its logs: where each one ended, with
-// its digest and its chain hash. With it a person who has one small file from the
-// ship can check the cloud, without the ship's disk and without trusting the cloud.
+// its digest and its chain hash; and of the cloud: which ledger entry it told last.
+// With it a person who has one small file from the ship can check the cloud, without
+// the ship's disk and without trusting the cloud.
 //
-// In:  edge/agent adds the end of each log that is closed; landfall-edge tips
-// adds that of the running one.
+// In:  edge/agent adds the end of each log that is closed, and the ledger entries
+// that answers of the cloud name; landfall-edge tips adds the end of the running log.
 // Out: a Book, which is a file on the gateway, and a document, signed with the
 // link's key when there is one, that landfall-engine audit reads.
 //
@@ -18,17 +19,19 @@
 //     merged once there are more than MaxLogs. Behind a log that it does not hold
 //     whole all are kept, up to eight times as many.
 //  3. A tip is never lowered: a log that ends earlier than it did lost something.
+//  4. An anchor never goes back either, and a contradiction of it is kept.
 //
 // A document is text of two lines or three:
 //
-//	landfall-tips 1
+//	landfall-tips 2
 //	{…}                                     the JSON of Body
 //	{"certificate": "…", "signature": "…"}  the JSON of Signature; absent: unsigned
 //
 // The signature is over the first two lines, their line ends included.
 //
 // A document has no spaces between the parts of its JSON and says each thing once,
-// in this order, so that one meaning has one form.
+// in this order, so that one meaning has one form. Without anchors it is of version
+// 1, which had none, and which an audit of before reads.
 //
 // Everything here is pure: no file, no clock.
 package tips
@@ -40,8 +43,8 @@ import (
 	"landfall/edge/record"
 )
 
-// Version is that of documents this package writes.
-const Version = 1
+// Version is that of documents with anchors; it reads and writes version 1 too.
+const Version = 2
 
 // MaxLogs is how many tips are kept one by one.
 const MaxLogs = 512
@@ -72,6 +75,16 @@ type Body struct {
 	MadeAt  record.Micros `json:"made_at"` // the gateway's clock
 	Merged  Merged        `json:"merged"`
 	Logs    []Tip         `json:"logs"` // in opening order
+	// Anchors are the ledger entries that the cloud told, one a task, the newest last.
+	Anchors []Anchor `json:"anchors,omitempty"`
+}
+
+// version is that of the document that says b.
+func (b *Body) version() int {
+	if len(b.Anchors) == 0 {
+		return 1
+	}
+	return Version
 }
 
 // Signature says who vouches for a document.
