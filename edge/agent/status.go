@@ -98,6 +98,9 @@ func (a *Agent) Status() Status {
 	a.forwarded(&s, wall)
 	s.Clock = a.clockStatus()
 	a.certified(&s)
+	for _, why := range a.tips.forked() {
+		s.red("%s", why)
+	}
 	if w := a.warning.Load(); w != nil && *w != "" {
 		s.red("%s", *w)
 	}

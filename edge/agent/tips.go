@@ -5,17 +5,20 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"landfall/edge/clock"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/tips"
+	"landfall/edge/wire"
 )
 
-// tipBook is the gateway's book of the ends of its logs, and its file. Its methods
-// may be called from any goroutine.
+// tipBook is the gateway's book of the ends of its logs and of what the cloud told
+// of its ledger, and its file. Its methods may be called from any goroutine.
 //
 // Steps of a log's life, and what a crash after each one leaves: the log is
 // written (at the next start its end is read from it and added, before a newer
@@ -24,24 +27,40 @@ import (
 // reads what was acknowledged from the forwarding state). An end in the file is
 // never lowered.
 //
+// Anchors, the ledger entries that the cloud told, come with answers, so they are
+// written at most once in anchorsEvery, and whenever the file is written anyway, as
+// at a stop. A crash leaves older ones: they prove less, and nothing that is not so.
+//
 // A file that cannot be written stops nothing: it is tried again, at the latest by
 // the next start.
 type tipBook struct {
 	fs      durable.FS
 	path    string
 	gateway string
+	clock   clock.Clock
 	logger  *slog.Logger
 
-	mu    sync.Mutex
-	book  *tips.Book // guarded by mu
-	dirty bool       // the file is behind; guarded by mu
+	mu     sync.Mutex
+	book   *tips.Book // guarded by mu
+	dirty  bool       // the file could not be written; guarded by mu
+	behind bool       // it lacks an anchor; guarded by mu
+	// anchorsAt is when it was written for an anchor, by the monotonic clock; zero:
+	// not since the start; guarded by mu.
+	anchorsAt time.Time
+	forks     []string // contradictions that were told since the start; guarded by mu
 }
+
+// anchorsEvery is how often at most the file is written for anchors alone.
+const anchorsEvery = 10 * time.Minute
+
+// maxForks bounds how many contradictions are shown.
+const maxForks = 8
 
 // openTips reads the book, and adds the logs of store, all of which have ended:
 // under the name that the gateway had. A damaged file is set aside, and the book
 // begins again. Errors: record.ErrVersion, and those of the file system.
 func openTips(c *Config, opt *Options, store *seglog.Store, was string, acked map[record.LogID]record.Offset) (*tipBook, error) {
-	t := &tipBook{fs: opt.FS, path: c.TipsFile(), gateway: c.Gateway, logger: opt.Logger}
+	t := &tipBook{fs: opt.FS, path: c.TipsFile(), gateway: c.Gateway, clock: opt.Clock, logger: opt.Logger}
 	var err error
 	t.book, err = loadTips(t.fs, t.path)
 	if errors.Is(err, record.ErrCorrupt) || errors.Is(err, durable.ErrMedia) {
@@ -117,9 +136,38 @@ func (t *tipBook) addEnded(gateway string, store *seglog.Store, acked map[record
 	for i := range found {
 		found[i].Closed = true
 	}
-	if t.book.Learn(gateway, found) || t.dirty {
+	if t.book.Learn(gateway, found) || t.dirty || t.behind {
 		t.write()
 	}
+}
+
+// anchored takes the newest entry of a task's ledger that the cloud told. A
+// contradiction of what it told before is kept and shown.
+func (t *tipBook) anchored(tip wire.LedgerTip) {
+	wall, _ := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news, fork := t.book.Anchor(tip.Task, tip.Number, tip.SHA256, wall)
+	if fork {
+		t.logger.Error("the cloud told two entries under one number of its ledger: the ledger was written again, or two engines answer for one task",
+			"task", tip.Task, "entry", tip.Number, "sha256", tip.SHA256)
+		if len(t.forks) < maxForks {
+			t.forks = append(t.forks, fmt.Sprintf("the engine told two different entries %d of the ledger of task %s: its history was written again, or two engines answer for one task. "+
+				"landfall-edge tips has both for landfall-engine audit --tips; this stays until the gateway is restarted", tip.Number, tip.Task))
+		}
+	}
+	t.behind = t.behind || news
+	if t.behind && (t.anchorsAt.IsZero() || time.Since(t.anchorsAt) >= anchorsEvery) {
+		t.anchorsAt = time.Now()
+		t.write()
+	}
+}
+
+// forked returns the contradictions that the cloud told since the start.
+func (t *tipBook) forked() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.forks)
 }
 
 // acked notes that the cloud has everything of a log below an offset. The file
@@ -154,7 +202,9 @@ func (t *tipBook) write() {
 	}
 	if t.dirty = err != nil; t.dirty {
 		t.logger.Error("the ends of logs cannot be written down; it is tried again", "path", t.path, "error", err)
+		return
 	}
+	t.behind = false
 }
 
 // digestAt returns the digest of a log at its end, where it is known.

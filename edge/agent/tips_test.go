@@ -257,7 +257,7 @@ func TestDamagedBook(t *testing.T) {
 
 func TestNewerBookIsRefused(t *testing.T) {
 	c := fileGateway(t, 1, "http://"+freeAddress(t))
-	if err := errors.Join(os.MkdirAll(c.DataDir, 0o700), os.WriteFile(c.TipsFile(), []byte("landfall-tip-book 2 00000000\n"), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(c.DataDir, 0o700), os.WriteFile(c.TipsFile(), []byte("landfall-tip-book 3 00000000\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := New(c, Options{}); !errors.Is(err, record.ErrVersion) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/edge/clock"
 	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
@@ -49,8 +50,8 @@ func TestBookFaultMatrix(t *testing.T) {
 	}
 }
 
-// bookLife opens a book, hears of an acknowledgement, stops, loses power and
-// starts again. It returns the number of operations before the loss.
+// bookLife opens a book, hears of a ledger entry and of an acknowledgement, stops,
+// loses power and starts again. It returns the number of operations before the loss.
 func bookLife(t *testing.T, store *seglog.Store, fault faultfs.Fault, loss faultfs.Loss) (ops int) {
 	t.Helper()
 	fsys := faultfs.New()
@@ -68,10 +69,12 @@ func bookLife(t *testing.T, store *seglog.Store, fault faultfs.Fault, loss fault
 		t.Fatal(err)
 	}
 	fsys.Script(fault)
-	opt := &Options{FS: fsys, Logger: slog.New(slog.DiscardHandler)}
+	opt := &Options{FS: fsys, Clock: clock.NewSystem(clock.BootID{}), Logger: slog.New(slog.DiscardHandler)}
 	log := store.Logs()[0]
 	if book, err := openTips(c, opt, store, "", nil); err == nil {
+		book.anchored(entryOf(1))
 		book.acked(log.ID, log.End)
+		book.anchored(entryOf(2))
 		book.addEnded("ship", store, map[record.LogID]record.Offset{log.ID: log.End})
 	}
 	ops = len(fsys.Ops())
@@ -90,6 +93,9 @@ func bookLife(t *testing.T, store *seglog.Store, fault faultfs.Fault, loss fault
 	}
 	if got, ok := kept.Find(log.ID); !ok || got.End != log.End || got.Acked != log.End || !got.Closed {
 		t.Errorf("%v: the log is known as %+v, %v", fault, got, ok)
+	}
+	if got := anchorIn(t, fsys, c.TipsFile()); got > 2 || got < 2 && fault == (faultfs.Fault{}) {
+		t.Errorf("%v: the anchor is entry %d", fault, got)
 	}
 	return ops
 }

@@ -22,8 +22,10 @@ type madeTips struct {
 func tipsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "tips", Short: "Prints where each log of the gateway ended, for landfall-engine audit --tips", Args: cli.NoArgs,
 		Long: "Prints a document that says of every log that this gateway ever opened where it ended, with its digest and the hash of its\n" +
-			"last block; of the running one, where it is durable to. It is signed with the key of forward.key_file, and standard error\n" +
-			"says whether. With this file a person can check the lake without the gateway's disk: landfall-engine audit --tips FILE.\n\n" +
+			"last block; of the running one, where it is durable to. It also says which ledger entry of the lake the engine told last (of a\n" +
+			"running gateway up to ten minutes old): that vouches for all that was published up to it. It is signed with the key of\n" +
+			"forward.key_file, and standard error says whether. With this file a person can check the lake without the gateway's disk:\n" +
+			"landfall-engine audit --tips FILE.\n\n" +
 			"It works beside a running gateway and without one, and changes nothing."}
 	name := cli.ConfigFlag(c, DefaultConfig)
 	to := c.Flags().String("to", "", "write the document to this `FILE` instead of standard output")
@@ -72,6 +74,7 @@ func makeTips(c *cobra.Command, name, gateway string) (*madeTips, error) {
 	if why != "" {
 		said = "not signed: " + why
 	}
-	_, _ = fmt.Fprintf(c.ErrOrStderr(), "gateway %s: %d logs, and %d older ones merged; %s\n", body.Gateway, len(body.Logs), body.Merged.Count, said)
+	_, _ = fmt.Fprintf(c.ErrOrStderr(), "gateway %s: %d logs, and %d older ones merged; the newest ledger entry of %d tasks; %s\n",
+		body.Gateway, len(body.Logs), body.Merged.Count, len(body.Anchors), said)
 	return &madeTips{Body: body, Signed: why == "", Unsigned: why, Document: string(doc)}, nil
 }

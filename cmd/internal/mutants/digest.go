@@ -4,7 +4,7 @@ package main
 // that vouch for it.
 func digestMutants() []mutant {
 	seglog, loss, replay := []string{"-run", "Digest|Tip", "./edge/seglog"}, []string{"-run", "Loss|Lost", "./edge/forward"}, []string{"./engine/landing/replay"}
-	tips, gateway := []string{"./edge/tips"}, []string{"-run", "Tip|Book", "./edge/agent"}
+	tips, gateway := []string{"./edge/tips"}, []string{"-run", "Tip|Book|Anchor", "./edge/agent"}
 	return []mutant{
 		{"the digest of a log goes on from group to group", "edge/seglog/append.go",
 			"hash, first+record.Offset(b.Count()), digest", "hash, first+record.Offset(b.Count()), a.digest+0", seglog},
@@ -36,6 +36,24 @@ func digestMutants() []mutant {
 			"return body, signer, fmt.Errorf(\"%w: %w\", ErrSigner, err)", "_ = err", tips},
 		{"tips have one form", "edge/tips/document.go",
 			"return err == nil && bytes.Equal(text, line)", "return err == nil && bytes.Equal(text, text)", tips},
+		{"an anchor never goes back", "edge/tips/anchor.go",
+			"case number < known.Number:", "case number == 0:", tips},
+		{"another entry under a number is a contradiction", "edge/tips/anchor.go",
+			"(sha256 == known.SHA256 || known.Fork != nil)", "sha256 != \"\"", tips},
+		{"the first contradiction is kept", "edge/tips/anchor.go",
+			" || known.Fork != nil)", ")", tips},
+		{"a contradiction stays when the anchor moves on", "edge/tips/anchor.go",
+			"told.Fork = known.Fork", "_ = known.Fork", tips},
+		{"anchors are bounded", "edge/tips/anchor.go",
+			"b.anchors[max(0, len(b.anchors)-MaxAnchors):]", "b.anchors[0:]", tips},
+		{"the task goes that was heard of longest ago", "edge/tips/anchor.go",
+			"append(slices.Delete(b.anchors, i, i+1), known)", "slices.Replace(b.anchors, i, i+1, known)", tips},
+		{"a document of version 1 has no anchors", "edge/tips/document.go",
+			"if body.version() != version {", "if version == 0 {", tips},
+		{"anchors are written seldom", "edge/agent/tips.go",
+			"time.Since(t.anchorsAt) >= anchorsEvery", "t.behind", gateway},
+		{"a stop writes the newest anchor", "edge/agent/tips.go",
+			"|| t.dirty || t.behind {", "|| t.dirty {", gateway},
 		{"a stop writes the end of its log down", "edge/agent/agent.go",
 			"a.tips.addEnded(a.cfg.Gateway, a.store, a.session.AckedOffsets())", "_ = a.tips", gateway},
 		{"a start writes down where a log ended that was killed", "edge/agent/tips.go",
