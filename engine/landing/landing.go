@@ -64,25 +64,32 @@ type Landed struct {
 	// already: it was not acknowledged, and belongs in the table conflict. The
 	// task finds others by itself.
 	Conflict bool
-	Block    []byte // the block, the same bytes as in the gateway's log
+	// Keeps says that the gateway keeps these records until it is told that they
+	// are published, and that this ingest tells it: what is missing before this
+	// block can be sent again.
+	Keeps bool
+	Block []byte // the block, the same bytes as in the gateway's log
 	// Clock is what the gateway knew of the time of its boots when it sent the
 	// block (record.EncodeAnchors); empty: nothing that this block needs.
 	Clock []byte
 }
 
-// A landed block, version 1, or 2 when it has a Clock:
+// A landed block: version 3 when its gateway Keeps it, else 2 when it has a Clock,
+// else 1, so that a program of before reads what it can:
 //
 //	0  1  version
-//	1  1  flags: bit 0 Conflict
+//	1  1  flags: bit 0 Conflict; version 3: bit 1 Keeps, always set
 //	2  8  LandedAt, little-endian
 //	10 1  length of the gateway's name, 1 to 255
 //	11 .  gateway
-//	 .  .  version 2: 2 bytes length, Clock
+//	 .  .  versions 2 and 3: 2 bytes length, Clock; empty in version 3 alone
 //	 .  .  the block, to the end
 const (
 	landedVersion  = 1
 	landedClocked  = 2
-	landedConflict = 1
+	landedKept     = 3
+	landedConflict = 1 << 0
+	landedKeeps    = 1 << 1
 	landedFixed    = 11
 
 	// MaxHeadBytes bounds what Encode adds to a block.
@@ -103,13 +110,17 @@ func (l Landed) EncodeHead() ([]byte, error) {
 	binary.LittleEndian.PutUint64(head[2:], uint64(l.LandedAt))
 	head[10] = byte(len(l.Gateway))
 	head = append(head, l.Gateway...)
-	if len(l.Clock) == 0 {
+	switch {
+	case l.Keeps:
+		head[0], head[1] = landedKept, head[1]|landedKeeps
+	case len(l.Clock) > 0:
+		head[0] = landedClocked
+	default:
 		return head, nil
 	}
 	if len(l.Clock) > record.MaxAnchorBytes {
 		return nil, fmt.Errorf("encode landed block: clock of %d bytes: %w", len(l.Clock), record.ErrTooLarge)
 	}
-	head[0] = landedClocked
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(l.Clock)))
 	return append(head, l.Clock...), nil
 }
@@ -129,17 +140,18 @@ func DecodeLanded(p []byte) (Landed, error) {
 	if len(p) < landedFixed {
 		return Landed{}, fmt.Errorf("decode landed block of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	if p[0] != landedVersion && p[0] != landedClocked {
+	if p[0] < landedVersion || p[0] > landedKept {
 		return Landed{}, fmt.Errorf("decode landed block version %d: %w", p[0], record.ErrVersion)
 	}
-	name := int(p[10])
-	if p[1]&^landedConflict != 0 || name == 0 || len(p) < landedFixed+name {
+	name, kept := int(p[10]), p[0] == landedKept
+	if p[1]&^(landedConflict|landedKeeps) != 0 || kept != (p[1]&landedKeeps != 0) || name == 0 || len(p) < landedFixed+name {
 		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
 	}
 	l := Landed{
 		Gateway:  string(p[landedFixed : landedFixed+name]),
 		LandedAt: record.Micros(binary.LittleEndian.Uint64(p[2:])),
-		Conflict: p[1] == landedConflict,
+		Conflict: p[1]&landedConflict != 0,
+		Keeps:    kept,
 		Block:    p[landedFixed+name:],
 	}
 	if p[0] == landedVersion {
@@ -149,10 +161,13 @@ func DecodeLanded(p []byte) (Landed, error) {
 		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
 	}
 	size := int(binary.LittleEndian.Uint16(l.Block))
-	if size == 0 || size > record.MaxAnchorBytes || len(l.Block) < 2+size {
+	if size == 0 && !kept || size > record.MaxAnchorBytes || len(l.Block) < 2+size {
 		return Landed{}, fmt.Errorf("decode landed block, clock of %d bytes: %w", size, record.ErrCorrupt)
 	}
-	l.Clock, l.Block = l.Block[2:2+size:2+size], l.Block[2+size:]
+	if size > 0 {
+		l.Clock = l.Block[2 : 2+size : 2+size]
+	}
+	l.Block = l.Block[2+size:]
 	return l, nil
 }
 

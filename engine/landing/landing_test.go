@@ -15,6 +15,8 @@ func TestLandedRoundTrip(t *testing.T) {
 	for _, l := range []Landed{
 		{Gateway: "a", LandedAt: -5, Block: []byte("block")},
 		{Gateway: "gw", LandedAt: 5, Block: []byte("block"), Clock: []byte("clock")},
+		{Gateway: "gw", LandedAt: 5, Keeps: true, Block: []byte("block"), Clock: []byte("clock")},
+		{Gateway: "gw", LandedAt: 5, Keeps: true, Conflict: true, Block: []byte("block")},
 		{Gateway: strings.Repeat("g", 255), LandedAt: 1 << 60, Conflict: true, Block: []byte{}},
 	} {
 		p, err := l.Encode()
@@ -25,7 +27,7 @@ func TestLandedRoundTrip(t *testing.T) {
 			t.Fatalf("%d bytes for a block of %d", len(p), len(l.Block))
 		}
 		got, err := DecodeLanded(p)
-		if err != nil || got.Gateway != l.Gateway || got.LandedAt != l.LandedAt || got.Conflict != l.Conflict || !bytes.Equal(got.Block, l.Block) || !bytes.Equal(got.Clock, l.Clock) {
+		if err != nil || got.Gateway != l.Gateway || got.LandedAt != l.LandedAt || got.Conflict != l.Conflict || got.Keeps != l.Keeps || !bytes.Equal(got.Block, l.Block) || !bytes.Equal(got.Clock, l.Clock) {
 			t.Fatalf("%+v, %v, want %+v", got, err, l)
 		}
 	}
@@ -50,14 +52,17 @@ func TestDecodeLandedTellsVersionFromDamage(t *testing.T) {
 		p    []byte
 		want error
 	}{
-		"empty":       {nil, record.ErrCorrupt},
-		"short":       {good[:landedFixed-1], record.ErrCorrupt},
-		"no name":     {change(10, 0), record.ErrCorrupt},
-		"long name":   {change(10, 200), record.ErrCorrupt},
-		"other flags": {change(1, 4), record.ErrCorrupt},
-		"newer":       {change(0, 3), record.ErrVersion},
-		"clock cut":   {append(change(0, 2), 9, 0), record.ErrCorrupt},
-		"clock empty": {change(0, 2)[:len(good)-1], record.ErrCorrupt},
+		"empty":          {nil, record.ErrCorrupt},
+		"short":          {good[:landedFixed-1], record.ErrCorrupt},
+		"no name":        {change(10, 0), record.ErrCorrupt},
+		"long name":      {change(10, 200), record.ErrCorrupt},
+		"other flags":    {change(1, 4), record.ErrCorrupt},
+		"no version":     {change(0, 0), record.ErrVersion},
+		"newer":          {change(0, 4), record.ErrVersion},
+		"kept, unset":    {append(change(0, 3), 0, 0), record.ErrCorrupt},
+		"kept too early": {change(1, 2), record.ErrCorrupt},
+		"clock cut":      {append(change(0, 2), 9, 0), record.ErrCorrupt},
+		"clock empty":    {change(0, 2)[:len(good)-1], record.ErrCorrupt},
 	} {
 		if _, err := DecodeLanded(c.p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -71,6 +76,8 @@ func TestFrozenLanded(t *testing.T) {
 	for frozen, want := range map[string]Landed{
 		"0101090807060504030202677742":             {Gateway: "gw", LandedAt: 0x0203040506070809, Conflict: true, Block: []byte("B")},
 		"020009080706050403020267770300a1a2a3424c": {Gateway: "gw", LandedAt: 0x0203040506070809, Clock: []byte{0xa1, 0xa2, 0xa3}, Block: []byte("BL")},
+		"0302090807060504030202677700004b":         {Gateway: "gw", LandedAt: 0x0203040506070809, Keeps: true, Block: []byte("K")},
+		"030309080706050403020267770200a1a24b":     {Gateway: "gw", LandedAt: 0x0203040506070809, Keeps: true, Conflict: true, Clock: []byte{0xa1, 0xa2}, Block: []byte("K")},
 	} {
 		p, err := hex.DecodeString(frozen)
 		if err != nil {
@@ -143,11 +150,13 @@ func TestTailAdvances(t *testing.T) {
 }
 
 func FuzzDecodeLanded(f *testing.F) {
-	p, err := Landed{Gateway: "gw", LandedAt: 7, Conflict: true, Block: []byte("b")}.Encode()
-	if err != nil {
-		f.Fatal(err)
+	for _, keeps := range []bool{false, true} {
+		p, err := Landed{Gateway: "gw", LandedAt: 7, Conflict: true, Keeps: keeps, Block: []byte("b")}.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(p)
 	}
-	f.Add(p)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		l, err := DecodeLanded(p)
 		if err != nil {

@@ -146,5 +146,6 @@ func landed(off record.Offset, payload []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d landed %s from %s: log %s [%d, %d) %d bytes, conflict %v", off, cli.Time(l.LandedAt), l.Gateway, h.Log, h.First, h.End(), h.Length, l.Conflict), nil
+	return fmt.Sprintf("%d landed %s from %s: log %s [%d, %d) %d bytes, conflict %v, keeps %v",
+		off, cli.Time(l.LandedAt), l.Gateway, h.Log, h.First, h.End(), h.Length, l.Conflict, l.Keeps), nil
 }

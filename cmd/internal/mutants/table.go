@@ -179,6 +179,8 @@ func linkMutants() []mutant {
 			"if !unchecked && b.Prev != s.tail.Hash {", "if !unchecked && false {", ingest},
 		{"a request ends at its first failed append", "engine/ingest/session.go",
 			"Block: b.Bytes, Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes, Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
+		{"what a gateway keeps is told with its block", "engine/landing/landing.go",
+			"head[0], head[1] = landedKept, head[1]|landedKeeps", "head[0] = landedClocked", []string{"./engine/landing/..."}},
 		{"C2: what is not durable is not answered as landed", "engine/landing/embedded/partition.go",
 			"\t\tw.err = err\n\t\tclose(w.done)", "\t\tclose(w.done)", []string{"./engine/landing/..."}},
 	}

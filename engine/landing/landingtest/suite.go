@@ -133,7 +133,7 @@ func same(t *testing.T, have []got, want []landing.Landed) {
 	}
 	for i := range want {
 		h, w := have[i].landed, want[i]
-		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || !bytes.Equal(h.Block, w.Block) || !bytes.Equal(h.Clock, w.Clock) {
+		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || h.Keeps != w.Keeps || !bytes.Equal(h.Block, w.Block) || !bytes.Equal(h.Clock, w.Clock) {
 			t.Fatalf("block %d is not what was appended", i)
 		}
 	}
@@ -146,6 +146,7 @@ func run(c *Chain, n int) []landing.Landed {
 		if i%3 == 1 {
 			l.Clock = []byte{1, byte(i)}
 		}
+		l.Keeps = i%2 == 1
 		out = append(out, l)
 	}
 	return out
