@@ -46,12 +46,14 @@ type Cut struct {
 //     epoch: outputs that are visible stay, the next claim publishes the others
 //     and reads all of them back, before it reads a record. What is damaged is
 //     made again from the landing log (remake).
-//  5. release the landing log below the epoch's position, then collect what the
+//  5. tell how far each log is published (OnPublished): a crash here leaves it
+//     untold, and the next claim, which finds the epoch published, tells it.
+//  6. release the landing log below the epoch's position, then collect what the
 //     manifest stopped naming, then fold the ledger when that is due: the next
 //     claim does all of it again.
 //
 // Steps 1 to 3 are done when Commit returns nil; it waits before them while
-// PublishBacklog epochs wait for step 4. 4 and 5 run in epoch order on the
+// PublishBacklog epochs wait for step 4. 4 to 6 run in epoch order on the
 // Committer's goroutine; their errors close Failed and come out of the next
 // Commit, or Close. After any error the epoch may or may not have happened,
 // Begin's stages are gone and the Committer is over.
@@ -122,7 +124,7 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	c.moved(to)
 	c.enqueue(batch{
 		epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest),
-		before: from.manifest.Ledger, at: time.Now(),
+		before: from.manifest.Ledger, tip: *next.Ledger, logs: cut.Logs, at: time.Now(),
 	})
 	return nil
 }

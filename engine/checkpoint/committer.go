@@ -52,7 +52,9 @@ type batch struct {
 	position stream.Position
 	dropped  []string    // objects that this epoch's manifest stopped naming
 	before   *ledger.Tip // of the ledger, before this epoch's entry
-	at       time.Time   // of the commit; zero: of an earlier claim
+	tip      ledger.Tip  // this epoch's entry
+	logs     []ledger.Log
+	at       time.Time // of the commit; zero: of an earlier claim
 }
 
 // Stats tells how a Committer stands.

@@ -62,6 +62,12 @@ type Config struct {
 	// is called from the Committer's goroutine and may be called again with the
 	// same or a lower position. Nil: nobody to tell.
 	Release func(ctx context.Context, below stream.Position) error
+	// OnPublished is called when an epoch of this claim is published and was read
+	// back, before the landing log lets go of it, in the order of epochs: logs are
+	// those that it advanced, as its Cut had them, and tip names its ledger entry.
+	// It is called from the Committer's goroutine and does not wait. What a claim
+	// finds is published when Claim returns, and is not told here. Nil: nobody.
+	OnPublished func(epoch stream.Epoch, logs []ledger.Log, tip ledger.Tip)
 	// Remake makes an epoch again whose outputs turned out to be damaged: it fills
 	// r.Stage with the rows that the epoch had. It is called by Claim and from the
 	// Committer's goroutine, beside the task's next epoch. An error that is
@@ -147,6 +153,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnRemade == nil {
 		c.OnRemade = func() {}
+	}
+	if c.OnPublished == nil {
+		c.OnPublished = func(stream.Epoch, []ledger.Log, ledger.Tip) {}
 	}
 	if c.Release == nil {
 		c.Release = func(context.Context, stream.Position) error { return nil }

@@ -20,7 +20,7 @@ func (c *Committer) enqueue(b batch) {
 	c.queue <- b
 }
 
-// publishLoop does what an earlier claim left of folding, then steps 4 and 5 of
+// publishLoop does what an earlier claim left of folding, then steps 4 to 6 of
 // Commit, epoch after epoch, until Close or the first error.
 func (c *Committer) publishLoop() {
 	defer close(c.done)
@@ -37,13 +37,14 @@ func (c *Committer) publishLoop() {
 	}
 }
 
-// finish publishes, releases and collects one committed epoch.
+// finish publishes, tells of, releases and collects one committed epoch.
 func (c *Committer) finish(ctx context.Context, b batch) error {
 	c.cfg.Pulse.Begin()
 	defer c.cfg.Pulse.End()
 	if err := c.publish(ctx, b); err != nil {
 		return err
 	}
+	c.cfg.OnPublished(b.epoch, b.logs, b.tip)
 	if err := c.release(ctx, b.position); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/operator"
+	"landfall/engine/published"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -48,6 +49,9 @@ type Config struct {
 	// HeadInterval is how often a task that waits for its next block looks whether
 	// the checkpoint is still its own. 0: DefaultHeadInterval.
 	HeadInterval time.Duration
+	// Published is told how far each log is published, from the claim on, and
+	// that nothing is known of the task any more when Run ends. Nil: nobody asks.
+	Published *published.Registry
 	// Windows says how readings are summed up. Zero: not at all.
 	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
@@ -115,6 +119,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Counters == nil {
 		c.Counters = new(Counters)
+	}
+	if c.Published == nil {
+		c.Published = published.New(published.Config{Landing: c.Log.ID(), Partitions: c.Log.Partitions()})
 	}
 	if c.Progress == nil {
 		c.Progress = func(Status) {}

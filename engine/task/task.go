@@ -60,6 +60,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	defer cfg.Published.Lost(cfg.id())
 	l := &loop{cfg: cfg, committer: committer, processor: processor}
 	err = l.run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.CommitTimeout)
@@ -77,6 +78,7 @@ func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
 		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
+		OnPublished:    func(_ stream.Epoch, logs []ledger.Log, tip ledger.Tip) { cfg.Published.Published(cfg.id(), logs, tip) },
 		OnDamaged:      func(n int) { cfg.Counters.Damaged.Add(uint64(n)) },
 		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
@@ -89,6 +91,7 @@ func (l *loop) run(ctx context.Context) error {
 		return err
 	}
 	manifest := l.committer.Manifest()
+	l.cfg.Published.Claimed(l.cfg.id(), l.processor.allLogs(), manifest.Ledger)
 	if manifest.Final {
 		return nil
 	}

@@ -235,8 +235,11 @@ func commitMutants() []mutant {
 		{"collection asks whether HEAD is still this claim", "engine/checkpoint/collect.go",
 			"if err := c.alive(ctx); err != nil {\n\t\t\tif err :=", "if err := error(nil); err != nil {\n\t\t\tif err :=", checkpoint},
 		{"the landing log is released after publishing", "engine/checkpoint/publish.go",
-			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tif err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}",
-			"	if err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}", checkpoint},
+			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished",
+			"	if err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished", checkpoint},
+		{"an epoch is told as published after it was verified", "engine/checkpoint/publish.go",
+			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished(b.epoch, b.logs, b.tip)\n",
+			"	c.cfg.OnPublished(b.epoch, b.logs, b.tip)\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n", []string{"-run", "ToldWhenItIsVerified", "./engine/checkpoint"}},
 	}
 }
 
