@@ -152,6 +152,7 @@ type audit struct {
 	found       findings
 
 	tipsOf   []*gatewayTips
+	anchors  map[string][]*anchorOf  // ledger entries that tips name, by task, the newest first
 	suspects map[suspectKey]*suspect // stretches that were read once more
 	// gatewayOf says under which gateway's name a log is; nil: not needed yet.
 	gatewayOf map[string]string
@@ -173,7 +174,7 @@ type audit struct {
 func newAudit(c Config) *audit {
 	a := &audit{
 		Config: c, ended: context.Background().Err, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
-		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unpublished: make(map[string]bool), undecoded: make(map[string]int), group: &group{}, result: &Result{Lake: c.Lake},
+		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unpublished: make(map[string]bool), undecoded: make(map[string]int), anchors: make(map[string][]*anchorOf), group: &group{}, result: &Result{Lake: c.Lake},
 	}
 	if a.Progress == nil {
 		a.Progress = new(Progress)

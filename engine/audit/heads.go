@@ -86,6 +86,8 @@ type taskState struct {
 	tip      *ledger.Tip
 	below    stream.Epoch // epochs up to this one are not in entries; 0: all are
 	since    bool         // they are not, because an earlier audit read them
+	// changed are files that entries beyond the newest anchor of the task change.
+	changed []changedLater
 }
 
 // anchor learns from the checkpoints how far each task is published and what

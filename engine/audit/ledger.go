@@ -76,18 +76,27 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 			return err
 		}
 		if err != nil {
-			a.anchored = false
-			w.cut = true
+			if !t.since { // else the earlier audit says what is before it
+				a.anchored = false
+				w.cut = true
+			}
 			at := tip.Number - uint64(w.walked)
 			a.find(Finding{Kind: KindLedger, Task: t.name, File: ledger.Folder(t.name),
 				Detail: fmt.Sprintf("the ledger of task %s cannot be read at entry %d; what it and the %d entries before it published is not known: %v", t.name, at, at-1, err)})
 			break
 		}
-		if since != nil && one.Number <= since.Ledger.Number {
+		more := w.meet(&one)
+		w.walked++
+		switch {
+		case t.since: // only what tips name counts
+		case since != nil && one.Number <= since.Ledger.Number:
 			w.reach(&one, since)
+		default:
+			w.take(&one)
+		}
+		if t.since && !more {
 			break
 		}
-		w.take(&one)
 	}
 	t.ledgered = true
 	slices.Reverse(t.entries)
@@ -109,7 +118,7 @@ type walk struct {
 // take takes one entry, newer ones first.
 func (w *walk) take(one *ledger.Walked) {
 	t := w.task
-	if w.walked++; w.walked == 1 && one.Epoch != t.manifest.Epoch {
+	if w.walked == 1 && one.Epoch != t.manifest.Epoch {
 		w.find(Finding{Kind: KindLedger, Task: t.name, Epoch: uint64(one.Epoch), File: one.Object,
 			Detail: fmt.Sprintf("the newest entry of the ledger of %s is of epoch %s, the manifest of epoch %s", t.name, one.Epoch, t.manifest.Epoch)})
 	}

@@ -51,6 +51,9 @@ type Task struct {
 	Pending int `json:"pending"`
 	// Ledger names the newest entry that was judged; absent without a ledger.
 	Ledger *ledger.Tip `json:"ledger,omitempty"`
+	// Tipped is the newest entry that the tips name and that the ledger holds: they
+	// vouch for the ledger up to it. Absent: they name none.
+	Tipped *Tipped `json:"tipped,omitempty"`
 }
 
 // Tails of a log.
@@ -130,6 +133,7 @@ func (a *audit) conclude() {
 		a.vouch(k, a.logs[k])
 	}
 	a.compareTips()
+	a.compareAnchors()
 	r.Logs = []Log{} // in JSON an empty list, never null
 	for _, k := range keys {
 		one := a.logs[k].account(k)
@@ -142,7 +146,7 @@ func (a *audit) conclude() {
 	for _, name := range slices.Sorted(maps.Keys(a.tasks)) {
 		t := a.tasks[name]
 		if t.manifest != nil {
-			r.Tasks = append(r.Tasks, Task{Task: name, Epoch: uint64(t.upTo), Pending: t.pending, Ledger: t.tip})
+			r.Tasks = append(r.Tasks, Task{Task: name, Epoch: uint64(t.upTo), Pending: t.pending, Ledger: t.tip, Tipped: a.tippedOf(name)})
 		}
 	}
 	a.notChecked()
@@ -274,7 +278,8 @@ func (a *audit) notChecked() {
 		}
 	}
 	r.NotChecked = append(r.NotChecked, a.unproven...)
-	if a.digests() {
+	beyond, vouched := a.beyondTips()
+	if r.NotChecked = append(r.NotChecked, beyond...); a.digests() && !vouched {
 		r.NotChecked = append(r.NotChecked, "that nobody set out to forge it: digests are sums of 64 bits, for which other records can be computed")
 	}
 	switch {
@@ -461,12 +466,14 @@ func (r *Result) words() string {
 	for i := range r.Logs {
 		r.Logs[i].words(&b)
 	}
+	since := slices.ContainsFunc(r.Logs, func(l Log) bool { return l.Since > 0 })
 	for _, t := range r.Tasks {
 		later := ""
 		if t.Pending > 0 {
 			later = fmt.Sprintf("; %d later epochs are not wholly published", t.Pending)
 		}
 		b.add("task %s judged up to epoch %d%s", t.Task, t.Epoch, later)
+		r.tippedWords(&b, &t, since)
 	}
 	for _, n := range r.Notes {
 		b.add("note: %s", n)
@@ -485,7 +492,6 @@ func (r *Result) words() string {
 	if r.Level != "" {
 		at = fmt.Sprintf(" at level %s", r.Level)
 	}
-	since := slices.ContainsFunc(r.Logs, func(l Log) bool { return l.Since > 0 })
 	switch {
 	case r.Exact && since:
 		b.add("EXACT%s, since the earlier audit: every offset that came after it is there exactly once, %s", at, r.Level.proven())

@@ -70,6 +70,7 @@ func (a *audit) readTips() {
 			g.tips[t.Log] = &tipOf{t, m}
 		}
 		a.tipsOf = append(a.tipsOf, g)
+		a.addAnchors(g)
 	}
 }
 
