@@ -76,7 +76,7 @@ func TestLakeWithoutALedgerIsTakenOver(t *testing.T) {
 	c := claim(t, adopting(store, s, r))
 	history := []Manifest{before, c.Manifest()}
 	m := c.Manifest()
-	if m.Format != 3 || m.Ledger == nil || m.Ledger.Number != 1 || m.Epoch != 3 {
+	if m.Format != Format || m.Ledger == nil || m.Ledger.Number != 1 || m.Epoch != 3 {
 		t.Fatalf("claimed %+v", m)
 	}
 	var e ledger.Walked

@@ -16,8 +16,10 @@ import (
 )
 
 // Format is the version of the manifest and of HEAD that this package writes;
-// it reads all up to it. 2 added parts to staged outputs, 3 the ledger.
-const Format = 3
+// it reads all up to it. 2 added parts to staged outputs, 3 the ledger, 4 what a
+// position stands on, where an epoch began after its landing log was cut, and what
+// the landing log holds back.
+const Format = 4
 
 // Errors of what was read from a Store, to be tested with errors.Is.
 var (
@@ -28,12 +30,13 @@ var (
 )
 
 // Manifest is one checkpoint of one task: the record that makes an epoch
-// committed. It is stored as JSON, format 3, with exactly these fields:
+// committed. It is stored as JSON, format 4, with exactly these fields:
 //
-//	{"format": 3,
+//	{"format": 4,
 //	 "landing": "5f…", "partition": 0, "partitions": 4,
 //	 "epoch": 7, "claim": "32 hex digits", "previous": "sha256 of the manifest it follows",
-//	 "position": {"log": "…", "offset": 4711},
+//	 "position": {"log": "…", "offset": 4711, "hash": "32 hex digits", "leader": 3},
+//	 "from": {"log": "…", "offset": 17}, "hold": {"log": "…", "offset": 4700},
 //	 "state": [{"name": "5f…-0000/state/…", "sha256": "…", "bytes": 5}],
 //	 "staged": [{"sink", "table", "name", "target", "rows", "bytes", "sha256", "parts"}],
 //	 "unpublished": [{"epoch": 6, "staged": […]}],
@@ -56,6 +59,14 @@ type Manifest struct {
 	Previous string `json:"previous"`
 	// Position is the next landed record to read.
 	Position stream.Position `json:"position"`
+	// From is where the epoch began to read, when that is not the position of the
+	// epoch before: the landing log was cut, and the task went back to the beginning
+	// of what it holds. Nil in any other, and in a claim's own manifest.
+	From *stream.Position `json:"from,omitempty"`
+	// Hold is where the landing log is to be kept from, when that is not Position:
+	// the first block that was passed over because blocks before it are missing. Nil:
+	// all below Position may go once it is published.
+	Hold *stream.Position `json:"hold,omitempty"`
 	// State is the chain of objects that restores keyed state, oldest first.
 	State []StateObject `json:"state"`
 	// Staged are the outputs of this epoch; none in a claim's own manifest.
@@ -184,8 +195,8 @@ func (m *Manifest) check() error {
 	if m.Previous != "" && !isHex(m.Previous, 64) {
 		return fmt.Errorf("previous %q is not a hash", m.Previous)
 	}
-	if m.Position.Offset < 0 {
-		return fmt.Errorf("position %d", m.Position.Offset)
+	if err := m.checkPositions(); err != nil {
+		return err
 	}
 	for _, s := range m.State {
 		if s.Name == "" || s.Bytes < 0 || !isHex(s.SHA256, 64) {
@@ -196,6 +207,32 @@ func (m *Manifest) check() error {
 		return err
 	}
 	return m.checkPending()
+}
+
+// checkPositions holds that positions are well formed, and say no more than their
+// format can.
+func (m *Manifest) checkPositions() error {
+	if m.Format < 4 && (m.From != nil || m.Hold != nil || m.Position.Hash != "" || m.Position.Leader != 0) {
+		return fmt.Errorf("position %s with what format %d does not have", m.Position, m.Format)
+	}
+	for _, p := range []*stream.Position{&m.Position, m.From, m.Hold} {
+		if p == nil {
+			continue
+		}
+		if err := p.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Released is below which the landing log may let go of what it holds, once
+// everything that the manifest names is published.
+func (m *Manifest) Released() stream.Position {
+	if m.Hold != nil {
+		return *m.Hold
+	}
+	return m.Position
 }
 
 // checkLedger holds that every epoch since format 3 stands in the ledger.

@@ -29,8 +29,9 @@ func output(name string) stream.Staged {
 // full is a manifest with every field set.
 func full() Manifest {
 	return Manifest{
-		Format: 3, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
-		Position: stream.Position{Log: "00ff", Offset: 4711},
+		Format: 4, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
+		Position: stream.Position{Log: "00ff", Offset: 4711, Hash: hashB[:32], Leader: 3},
+		From:     &stream.Position{Log: "00ff", Offset: 17}, Hold: &stream.Position{Log: "00fe", Offset: 4700, Hash: hashA[:32]},
 		State: []StateObject{
 			{Name: "5f-c-0002/state/6.state", SHA256: hashA, Bytes: 10}, {Name: "5f-c-0002/state/7.state", SHA256: hashB, Bytes: 0},
 		},
@@ -43,9 +44,16 @@ func full() Manifest {
 	}
 }
 
+// full3 is the same before positions said what they stand on.
+func full3() Manifest {
+	m := full()
+	m.Format, m.From, m.Hold, m.Position = 3, nil, nil, stream.Position{Log: "00ff", Offset: 4711}
+	return m
+}
+
 // full2 is the same before there was a ledger.
 func full2() Manifest {
-	m := full()
+	m := full3()
 	m.Format, m.Ledger = 2, nil
 	return m
 }
@@ -88,7 +96,8 @@ func TestFormatsAreFrozen(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"manifest-v1.json": encoded(t, full1()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t, 1),
 		"manifest-v2.json": encoded(t, full2()), "head-v2.json": encodedHead(t, 2),
-		"manifest-v3.json": encoded(t, full()), "head-v3.json": encodedHead(t, 3),
+		"manifest-v3.json": encoded(t, full3()), "head-v3.json": encodedHead(t, 3),
+		"manifest-v4.json": encoded(t, full()), "head-v4.json": encodedHead(t, 4),
 	} {
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -107,7 +116,7 @@ func TestFormatsAreFrozen(t *testing.T) {
 			t.Errorf("%s: written differently today:\n%s", name, data)
 		}
 	}
-	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full2(), "manifest-v3.json": full()} {
+	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full2(), "manifest-v3.json": full3(), "manifest-v4.json": full()} {
 		frozen, err := os.ReadFile(filepath.Join("testdata", "formats", name))
 		if err != nil {
 			t.Fatal(err)
@@ -131,10 +140,15 @@ func TestDecodeIsStrict(t *testing.T) {
 		data string
 		want error
 	}{
-		"newer format":      {change(`"format":3`, `"format":4,"shiny":true`), ErrVersion},
-		"no format":         {change(`"format":3,`, ``), ErrCorrupt},
+		"newer format":      {change(`"format":4`, `"format":5,"shiny":true`), ErrVersion},
+		"no format":         {change(`"format":4,`, ``), ErrCorrupt},
 		"parts in format 1": {strings.Replace(string(encoded(t, full2())), `"format":2`, `"format":1`, 1), ErrCorrupt},
-		"ledger, format 2":  {change(`"format":3`, `"format":2`), ErrCorrupt},
+		"ledger, format 2":  {strings.Replace(string(encoded(t, full3())), `"format":3`, `"format":2`, 1), ErrCorrupt},
+		"hash, format 3":    {change(`"format":4`, `"format":3`), ErrCorrupt},
+		"from, format 3":    {strings.Replace(string(encoded(t, full3())), `"state"`, `"from":{"log":"a","offset":1},"state"`, 1), ErrCorrupt},
+		"bad hash":          {change(`"hash":"b`, `"hash":"B`), ErrCorrupt},
+		"bad leader":        {change(`"leader":3`, `"leader":-3`), ErrCorrupt},
+		"bad hold":          {change(`4700`, `-1`), ErrCorrupt},
 		"no ledger":         {strings.Replace(string(encoded(t, full2())), `"format":2`, `"format":3`, 1), ErrCorrupt},
 		"another's ledger":  {change(`"5f-c-0002/ledger`, `"5f-c-0003/ledger`), ErrCorrupt},
 		"ledger number":     {change(`"number":6`, `"number":7`), ErrCorrupt},
@@ -161,7 +175,7 @@ func TestDecodeIsStrict(t *testing.T) {
 			t.Errorf("HEAD %s: %v", name, err)
 		}
 	}
-	if _, err := DecodeHead([]byte(`{"format":4}`)); !errors.Is(err, ErrVersion) {
+	if _, err := DecodeHead([]byte(`{"format":5}`)); !errors.Is(err, ErrVersion) {
 		t.Errorf("newer HEAD: %v", err)
 	}
 }

@@ -23,7 +23,7 @@
 //
 // A reader takes a fold for as many entries as it has lines.
 //
-// An entry is one line of JSON, format 1, with exactly the fields of Entry. A
+// An entry is one line of JSON, format 2, with exactly the fields of Entry. A
 // fold is its entries' lines, one after the other.
 //
 // Everything here but Walk is pure.
@@ -44,8 +44,8 @@ import (
 )
 
 // Format is the version of entries that this package writes; it reads all up
-// to it.
-const Format = 1
+// to it. 2 added what a position stands on.
+const Format = 2
 
 // The bounds of what is read.
 const (
@@ -209,8 +209,10 @@ func (e *Entry) check() error {
 		return fmt.Errorf("task %q", e.Task)
 	case !isHex(string(e.Claim), 32):
 		return fmt.Errorf("claim %q", e.Claim)
-	case e.Position.Offset < 0:
-		return fmt.Errorf("position %d", e.Position.Offset)
+	case e.Position.Check() != nil:
+		return e.Position.Check()
+	case e.Format < 2 && (e.Position.Hash != "" || e.Position.Leader != 0):
+		return fmt.Errorf("position %s with what format %d does not have", e.Position, e.Format)
 	case len(e.Removed) > 0 && e.Kind != KindRepair:
 		return fmt.Errorf("an entry of kind %s removes files", e.Kind)
 	}

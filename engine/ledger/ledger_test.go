@@ -27,8 +27,8 @@ const (
 // full is an entry with every field set.
 func full() Entry {
 	return Entry{
-		Format: 1, Kind: KindRepair, Number: 7, Previous: hashB, Task: "5f-c-0002", Epoch: 6, Claim: claimA,
-		Position: stream.Position{Log: "00ff", Offset: 4711}, Schema: 5, Decoder: "5", Final: true, Note: "one file was damaged",
+		Format: 2, Kind: KindRepair, Number: 7, Previous: hashB, Task: "5f-c-0002", Epoch: 6, Claim: claimA,
+		Position: stream.Position{Log: "00ff", Offset: 4711, Hash: hashB[:32], Leader: 3}, Schema: 5, Decoder: "5", Final: true, Note: "one file was damaged",
 		Files:   []File{{Sink: "parquet", Table: "record", Name: "record/dt=2026-01-01/a.parquet", Rows: 3, Bytes: 99, SHA256: hashA}},
 		Removed: []File{{Sink: "parquet", Table: "record", Name: "record/dt=2026-01-01/a.parquet", Rows: -1, Bytes: 98, SHA256: hashB}},
 		Logs: []Log{
@@ -36,6 +36,13 @@ func full() Entry {
 			{Gateway: "aurora", Log: logB, Next: 2, Previous: logA, PreviousEnd: 9, OpenedAt: 1_700_000_000_000_000, Closed: true},
 		},
 	}
+}
+
+// full1 is the same before positions said what they stand on.
+func full1() Entry {
+	e := full()
+	e.Format, e.Position = 1, stream.Position{Log: "00ff", Offset: 4711}
+	return e
 }
 
 // first is the smallest entry.
@@ -55,7 +62,7 @@ func encoded(t testing.TB, e Entry) []byte {
 func TestFormatIsFrozen(t *testing.T) {
 	adopted := first()
 	adopted.Kind = KindAdopted
-	for name, e := range map[string]Entry{"entry-v1.json": full(), "entry-v1-first.json": first(), "entry-v1-adopted.json": adopted} {
+	for name, e := range map[string]Entry{"entry-v2.json": full(), "entry-v1.json": full1(), "entry-v1-first.json": first(), "entry-v1-adopted.json": adopted} {
 		line := encoded(t, e)
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -74,7 +81,7 @@ func TestFormatIsFrozen(t *testing.T) {
 		if err != nil || !bytes.Equal(encoded(t, back), frozen) {
 			t.Errorf("%s: read differently today: %+v %v", name, back, err)
 		}
-		if name == "entry-v1.json" && !reflect.DeepEqual(back, e) {
+		if (name == "entry-v1.json" || name == "entry-v2.json") && !reflect.DeepEqual(back, e) {
 			t.Errorf("%s: read differently today: %+v", name, back)
 		}
 	}
@@ -92,8 +99,10 @@ func TestDecodeIsStrict(t *testing.T) {
 		line string
 		want error
 	}{
-		"newer format":            {change(`"format":1`, `"format":2,"shiny":true`), ErrVersion},
-		"no format":               {change(`"format":1,`, ``), ErrCorrupt},
+		"newer format":            {change(`"format":2`, `"format":3,"shiny":true`), ErrVersion},
+		"no format":               {change(`"format":2,`, ``), ErrCorrupt},
+		"hash, format 1":          {change(`"format":2`, `"format":1`), ErrCorrupt},
+		"bad hash":                {change(`"hash":"b`, `"hash":"B`), ErrCorrupt},
 		"unknown kind":            {change(`"repair"`, `"gift"`), ErrCorrupt},
 		"unknown field":           {change(`"final"`, `"shiny":1,"final"`), ErrCorrupt},
 		"number 0":                {change(`"number":7`, `"number":0`), ErrCorrupt},

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"landfall/edge/record"
 	"landfall/engine/table"
@@ -79,10 +80,32 @@ func (t TaskID) String() string { return fmt.Sprintf("%s-%04d", t.Landing, t.Par
 type ClaimID string
 
 // Position is a place in one partition of a landing log: the next record to
-// read. The zero Position is the partition's beginning.
+// read, and what it stands on. The zero Position is the partition's beginning.
 type Position struct {
 	Log    string `json:"log"`    // link of the landing log's chain; Kafka: topic id
 	Offset int64  `json:"offset"` // within that link
+	// Hash identifies the landed block before it, 32 hexadecimal digits; empty: not
+	// known. A landing log that holds another block there was cut or rewritten.
+	Hash string `json:"hash,omitempty"`
+	// Leader is the leader epoch under which Kafka has the record before it, plus 1;
+	// 0: not known, or not on Kafka.
+	Leader int32 `json:"leader,omitempty"`
+}
+
+// Same tells whether two positions are one place, whatever they stand on.
+func (p Position) Same(o Position) bool { return p.Log == o.Log && p.Offset == o.Offset }
+
+// String returns the place, and not what it stands on.
+func (p Position) String() string { return fmt.Sprintf("%s+%d", p.Log, p.Offset) }
+
+// Check finds what no landing log gives out: a negative number, or a hash that is
+// none.
+func (p Position) Check() error {
+	hash := p.Hash == "" || len(p.Hash) == 32 && strings.Trim(p.Hash, "0123456789abcdef") == ""
+	if p.Offset < 0 || p.Leader < 0 || !hash {
+		return fmt.Errorf("position %s, hash %q, leader %d", p, p.Hash, p.Leader)
+	}
+	return nil
 }
 
 // Watermark says of one gateway that no event older than At is expected.

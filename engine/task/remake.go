@@ -56,7 +56,7 @@ func logsOf(cfg *Config, state iter.Seq2[[]byte, error]) ([]ledger.Log, error) {
 
 // remakeBlocks reads the landing log from the epoch's beginning to its end.
 func remakeBlocks(ctx context.Context, cfg *Config, r *checkpoint.Remaking, p *processor) error {
-	if r.From == r.To {
+	if r.From.Same(r.To) {
 		return nil
 	}
 	reader, err := cfg.Log.Reader(cfg.Partition, r.From)
@@ -65,7 +65,7 @@ func remakeBlocks(ctx context.Context, cfg *Config, r *checkpoint.Remaking, p *p
 	}
 	defer func() { _ = reader.Close() }()
 	var batch table.Batch
-	for at := r.From; at != r.To; {
+	for at := r.From; !at.Same(r.To); {
 		landed, after, err := nextWithin(ctx, reader, remakeTimeout)
 		if err != nil {
 			return fmt.Errorf("read partition %d after %s+%d, up to %s+%d: %w", cfg.Partition, at.Log, at.Offset, r.To.Log, r.To.Offset, err)

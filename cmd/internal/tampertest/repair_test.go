@@ -232,7 +232,7 @@ func damages() []damage {
 		}, fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"a bit of the name in HEAD", "good", headBit(`"manifest":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"a bit of the claim in HEAD", "good", headBit(`"claim":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
-		{"a bit of the format in HEAD", "good", headBit(`"format":`, 4), fromNothing, nil, 1, false},
+		{"a bit of the format in HEAD", "good", headBit(`"format":`, 2), fromNothing, nil, 1, false},
 		{"the manifest gone", "good", mixed("_checkpoint/" + Task(0).String() + "/manifest"), fromNothing, nil, 1, false},
 		{"state gone", "good", mixed("_checkpoint/" + Task(0).String() + "/state"), fromNothing, nil, 1, false},
 		{"a ledger entry gone", "good", func(b *Bench) {
