@@ -18,8 +18,9 @@
 //     where one waited for another, were called. A gateway's blocks lie in the
 //     partition Partition(gateway, P), all of them.
 //  3. The identity of a landing log and P are fixed for its life. A Position
-//     always means the same bytes, or is refused with ErrPosition, as far as the
-//     implementation can tell.
+//     says which block lies before it: where that is still there, a Reader is
+//     opened only behind that very block. A Position of which the landing log is
+//     gone, lost or written otherwise, is refused with ErrCut.
 //  4. A landing log judges nothing: order, duplicates and contradictions are the
 //     task's to find. Tail is a help for ingest, never a proof.
 //
@@ -28,7 +29,9 @@ package landing
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -39,9 +42,13 @@ import (
 
 // Errors of this package, to be tested with errors.Is.
 var (
-	// ErrPosition says that a position does not lie in the log: released
-	// already, beyond the end, or of another chain. The task stops, red.
+	// ErrPosition says that a position does not lie in the log, nor ever did.
 	ErrPosition = errors.New("position outside the landing log")
+	// ErrCut is an ErrPosition: the log does not hold what the position stands on
+	// any more. It was cut, put back from an older copy or written otherwise, or its
+	// beginning is gone. A Reader can be opened at Bounds; which offsets of which
+	// gateway are missing shows where blocks do not follow.
+	ErrCut = fmt.Errorf("%w: the landing log was cut", ErrPosition)
 	// ErrFull says that free space is under the reserve; nothing was appended.
 	ErrFull = errors.New("landing log is full")
 	// ErrMismatch says that a landing log is not the one it was opened as.
@@ -134,6 +141,18 @@ func (l Landed) Encode() ([]byte, error) {
 	return append(head, l.Block...), nil
 }
 
+// Hash identifies the landed block in a Position, 32 hexadecimal digits: the first
+// half of a SHA-256 over the gateway, a zero byte, LandedAt in 8 bytes,
+// little-endian, and the block's header, in which its CRC and the hash of the
+// block before stand. It is for telling one landed block from another, and
+// vouches for nothing.
+func (l Landed) Hash() string {
+	p := append(make([]byte, 0, 256+8+record.BlockHeaderBytes), l.Gateway...)
+	p = binary.LittleEndian.AppendUint64(append(p, 0), uint64(l.LandedAt))
+	sum := sha256.Sum256(append(p, l.Block[:min(len(l.Block), record.BlockHeaderBytes)]...))
+	return hex.EncodeToString(sum[:16])
+}
+
 // DecodeLanded reads what Encode wrote; Block aliases p and is not checked.
 // Errors: record.ErrCorrupt, record.ErrVersion.
 func DecodeLanded(p []byte) (Landed, error) {
@@ -217,9 +236,16 @@ type Log interface {
 	Tail(gateway string) (Tail, bool)
 	// Shared says that others append to the log too.
 	Shared() bool
-	// Reader reads a partition from a position: the zero Position, or one that
-	// Next gave. ErrPosition when it is outside the log.
+	// Reader reads a partition from a position: the zero Position, one that Next
+	// gave, or the first of Bounds. Where the block before the position can be read
+	// it is compared with Position.Hash. ErrCut when the log does not hold what the
+	// position stands on, and ErrPosition when it never did.
 	Reader(partition int, from stream.Position) (Reader, error)
+	// Bounds returns where what the log holds of a partition begins, and where it
+	// ends: a Reader can be opened at first until more is released, and at end
+	// nothing more was there. The zero Position: the partition is empty; of end also
+	// that the log does not know.
+	Bounds(ctx context.Context, partition int) (first, end stream.Position, err error)
 	// Release says that nothing below a position will be read again; the log may
 	// drop it. ErrPosition when it is outside the log. Idempotent.
 	Release(partition int, below stream.Position) error

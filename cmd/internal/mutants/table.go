@@ -190,6 +190,10 @@ func taskMutants() []mutant {
 	task := []string{"./engine/task"}
 	judge := append([]string{"-run", "Judge|Crashes"}, task...)
 	return []mutant{
+		{"a position stands on the block before it", "engine/landing/embedded/reader.go",
+			"l.Hash() != from.Hash {", "l.Hash() == \"\" {", []string{"./engine/landing/embedded"}},
+		{"a position of a topic stands on the record before it", "engine/landing/kafka/reader.go",
+			"l.Hash() == from.Hash {", "l.Hash() != \"\" {", []string{"-run", "OnFake", "./engine/landing/kafka"}},
 		{"a gap is a conflict", "engine/task/judge.go",
 			"case h.First > st.Next:", "case h.First > st.Next+1<<40:", judge},
 		{"a chain that breaks is a conflict", "engine/task/judge.go",

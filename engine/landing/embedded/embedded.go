@@ -209,6 +209,15 @@ func (l *Log) Reader(partition int, from stream.Position) (landing.Reader, error
 	return r, nil
 }
 
+// Bounds implements landing.Log.
+func (l *Log) Bounds(_ context.Context, partition int) (first, end stream.Position, err error) {
+	p, err := l.partition(partition)
+	if err != nil {
+		return first, end, err
+	}
+	return p.bounds()
+}
+
 // Release implements landing.Log. It drops whole segments.
 func (l *Log) Release(partition int, below stream.Position) error {
 	p, err := l.partition(partition)

@@ -31,19 +31,19 @@ func (p *partition) place(at stream.Position) (place, error) {
 			return place{}, nil
 		}
 		if first := logs[0]; first.First > 0 || !first.Prev.IsZero() {
-			return place{}, fmt.Errorf("the beginning is released; log %s is kept from offset %d: %w", first.ID, first.First, landing.ErrPosition)
+			return place{}, fmt.Errorf("the beginning is gone; log %s is kept from offset %d: %w", first.ID, first.First, landing.ErrCut)
 		}
 		return place{log: logs[0].ID, ordinal: logs[0].Ordinal}, nil
 	}
 	id, err := record.ParseLogID(at.Log)
 	if err != nil || at.Offset < 0 {
-		return place{}, fmt.Errorf("position %+v: %w", at, landing.ErrPosition)
+		return place{}, fmt.Errorf("position %s: %w", at, landing.ErrPosition)
 	}
 	next := record.Offset(at.Offset)
 	for _, l := range logs {
 		if l.ID == id {
 			if next < l.First || next > l.End {
-				return place{}, fmt.Errorf("position %+v of log kept in [%d,%d): %w", at, l.First, l.End, landing.ErrPosition)
+				return place{}, fmt.Errorf("position %s of log kept in [%d,%d): %w", at, l.First, l.End, landing.ErrCut)
 			}
 			return place{log: id, ordinal: l.Ordinal, next: next}, nil
 		}
@@ -51,7 +51,54 @@ func (p *partition) place(at stream.Position) (place, error) {
 			return place{log: l.ID, ordinal: l.Ordinal}, nil
 		}
 	}
-	return place{}, fmt.Errorf("position %+v of a log that is not in the chain: %w", at, landing.ErrPosition)
+	return place{}, fmt.Errorf("position %s of a log that is not in the chain: %w", at, landing.ErrCut)
+}
+
+// stands compares the block before a place with what a position says of it. What
+// is released, or damaged, is not compared.
+func (p *partition) stands(at place, from stream.Position) error {
+	if from.Hash == "" || at.next == 0 {
+		return nil
+	}
+	seg, err := p.store.Reader(at.log, at.next-1)
+	if errors.Is(err, seglog.ErrUnknownLog) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the block before position %s: %w", from, err)
+	}
+	defer func() { _ = seg.Close() }()
+	item, err := seg.Next()
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, seglog.ErrUnknownLog), err == nil && item.IsGap():
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the block before position %s: %w", from, err)
+	}
+	for offset, bytes := range item.Block.Payloads {
+		if offset != at.next-1 {
+			continue
+		}
+		if l, err := landing.DecodeLanded(bytes); err != nil || offset == 0 || l.Hash() != from.Hash {
+			return fmt.Errorf("position %s stands on another block than %s: %w", from, from.Hash, landing.ErrCut)
+		}
+	}
+	return nil
+}
+
+// bounds is Log.Bounds.
+func (p *partition) bounds() (first, end stream.Position, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return first, end, landing.ErrClosed
+	}
+	logs := p.store.Logs()
+	if len(logs) == 0 {
+		return first, end, nil
+	}
+	l := logs[len(logs)-1]
+	return stream.Position{Log: logs[0].ID.String(), Offset: int64(logs[0].First)}, stream.Position{Log: l.ID.String(), Offset: int64(l.End)}, nil
 }
 
 // reader opens a Reader at a position.
@@ -64,6 +111,9 @@ func (p *partition) reader(from stream.Position) (*reader, error) {
 	}
 	at, err := p.place(from)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.stands(at, from); err != nil {
 		return nil, err
 	}
 	return &reader{p: p, place: at}, nil
@@ -171,7 +221,7 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 		return landing.Landed{}, stream.Position{}, fmt.Errorf("read landing log %s at offset %d: %w", r.log, q.offset, err)
 	}
 	r.queued = r.queued[1:]
-	return l, stream.Position{Log: r.log.String(), Offset: int64(q.offset) + 1}, nil
+	return l, stream.Position{Log: r.log.String(), Offset: int64(q.offset) + 1, Hash: l.Hash()}, nil
 }
 
 // fetch reads one block ahead; false: there is no more for now.
@@ -232,7 +282,7 @@ func (r *reader) enter() (bool, error) {
 		return false, landing.ErrClosed
 	}
 	if err != nil {
-		return false, fmt.Errorf("read landing log %s at offset %d: %w: %w", r.log, r.next, landing.ErrPosition, err)
+		return false, fmt.Errorf("read landing log %s at offset %d: %w: %w", r.log, r.next, landing.ErrCut, err)
 	}
 	r.seg = seg
 	return true, nil

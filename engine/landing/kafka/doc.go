@@ -20,9 +20,11 @@
 //  3. The partition is landing.Partition(gateway, P) over the configured P, set
 //     by hand; how Kafka would place a key does not matter.
 //  4. A Reader starts at its position or nowhere. Below the log's start, above
-//     its end, another topic id, offsets that were skipped: ErrPosition, and
-//     never a reset. A topic that lost its end and was written on from there is
-//     not recognised: the position has no hash.
+//     its end, another record before it than its hash says, offsets that were
+//     skipped, a leader that ended the position's epoch earlier: ErrCut, and never
+//     a reset. So a topic that lost its end and was written on from there is
+//     recognised, by a Reader that is opened and, by the leader epoch, by one that
+//     is reading.
 //  5. Tail tells what this instance landed since it was opened. Others append
 //     too (Shared), so more may be landed than it says; never less.
 //

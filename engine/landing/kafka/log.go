@@ -124,15 +124,23 @@ func (l *Log) usable() error {
 
 // Reader implements landing.Log. It asks the cluster, for some seconds.
 func (l *Log) Reader(partition int, from stream.Position) (landing.Reader, error) {
-	at, err := l.place(partition, from)
+	start, err := l.place(partition, from)
 	if err != nil {
 		return nil, fmt.Errorf("read landing log %s, partition %d: %w", l.id, partition, err)
 	}
-	return l.open(int32(partition), at)
+	r, err := l.open(int32(partition), from, start)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.stands(from); err != nil {
+		return nil, errors.Join(fmt.Errorf("read landing log %s, partition %d: %w", l.id, partition, err), r.Close())
+	}
+	return r, nil
 }
 
-// place checks a position and gives its offset in the topic.
-func (l *Log) place(partition int, at stream.Position) (int64, error) {
+// place checks a position against what the topic holds, and returns where that
+// begins.
+func (l *Log) place(partition int, at stream.Position) (start int64, err error) {
 	if err := l.usable(); err != nil {
 		return 0, err
 	}
@@ -143,14 +151,14 @@ func (l *Log) place(partition int, at stream.Position) (int64, error) {
 		at.Log = string(l.id)
 	}
 	if at.Log != string(l.id) || at.Offset < 0 {
-		return 0, fmt.Errorf("position %+v of topic %s with id %s: %w", at, l.cfg.Topic, l.id, landing.ErrPosition)
+		return 0, fmt.Errorf("position %s of topic %s with id %s: %w", at, l.cfg.Topic, l.id, landing.ErrPosition)
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
 	defer cancel()
 	if err := l.identify(ctx); err != nil {
 		return 0, err
 	}
-	start, err := l.bound(ctx, l.admin.ListStartOffsets, partition)
+	start, err = l.bound(ctx, l.admin.ListStartOffsets, partition)
 	if err != nil {
 		return 0, err
 	}
@@ -159,9 +167,9 @@ func (l *Log) place(partition int, at stream.Position) (int64, error) {
 		return 0, err
 	}
 	if at.Offset < start || at.Offset > end {
-		return 0, fmt.Errorf("offset %d of topic %s, which holds [%d,%d): %w", at.Offset, l.cfg.Topic, start, end, landing.ErrPosition)
+		return 0, fmt.Errorf("offset %d of topic %s, which holds [%d,%d): %w", at.Offset, l.cfg.Topic, start, end, landing.ErrCut)
 	}
-	return at.Offset, nil
+	return start, nil
 }
 
 // bound asks for one end of a partition.
@@ -252,15 +260,18 @@ func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 	return err, nil
 }
 
-// Bounds gives where a partition begins, below which everything is published
-// and released, and where it ends. It asks the cluster.
-func (l *Log) Bounds(ctx context.Context, partition int) (start, end stream.Position, err error) {
+// Bounds implements landing.Log: it asks the cluster. Below first everything is
+// released, or was lost.
+func (l *Log) Bounds(ctx context.Context, partition int) (first, end stream.Position, err error) {
 	if err := errors.Join(l.usable(), l.identify(ctx)); err != nil {
-		return start, end, err
+		return first, end, err
+	}
+	if partition < 0 || partition >= l.cfg.Partitions {
+		return first, end, fmt.Errorf("partition %d of %d: %w", partition, l.cfg.Partitions, landing.ErrPosition)
 	}
 	from, err := l.bound(ctx, l.admin.ListStartOffsets, partition)
 	if err != nil {
-		return start, end, err
+		return first, end, err
 	}
 	to, err := l.bound(ctx, l.admin.ListEndOffsets, partition)
 	return stream.Position{Log: string(l.id), Offset: from}, stream.Position{Log: string(l.id), Offset: to}, err

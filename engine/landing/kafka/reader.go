@@ -32,10 +32,21 @@ type reader struct {
 	close     sync.Once
 }
 
-// open makes a reader at an offset that place has checked.
-func (l *Log) open(partition int32, at int64) (*reader, error) {
+// open makes a reader at a position that place has checked, of a partition that
+// begins at start; where the position says what it stands on and that is still
+// there, it begins one record before. Leader epochs show the client what the topic
+// lost while it reads.
+func (l *Log) open(partition int32, from stream.Position, start int64) (*reader, error) {
+	at := from.Offset
+	if from.Hash != "" && at > start {
+		at--
+	}
+	offset := kgo.NewOffset().At(at)
+	if from.Leader > 0 {
+		offset = offset.WithEpoch(from.Leader - 1)
+	}
 	client, err := kgo.NewClient(l.cfg.client(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: {partition: kgo.NewOffset().At(at)}}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.cfg.Topic: {partition: offset}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.KeepControlRecords(), // so that offsets are dense
 		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchBytes), kgo.FetchMaxWait(time.Second),
@@ -54,6 +65,33 @@ func (l *Log) open(partition int32, at int64) (*reader, error) {
 	return r, nil
 }
 
+// stands reads the record before a position, if open began with it, and compares
+// it with what the position says of it.
+func (r *reader) stands(from stream.Position) error {
+	if r.next == from.Offset {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.l.ctx, askTimeout)
+	defer cancel()
+	for len(r.queued) == 0 {
+		if r.err != nil {
+			return r.err
+		}
+		if err := r.fetch(ctx); err != nil {
+			return fmt.Errorf("read the record before offset %d of topic %s: %w", from.Offset, r.l.cfg.Topic, err)
+		}
+	}
+	rec := r.queued[0]
+	if rec.Offset == r.next {
+		l, err := decode(rec)
+		if errors.Is(err, record.ErrVersion) || err == nil && l.Hash() == from.Hash {
+			r.queued, r.next = r.queued[1:], from.Offset
+			return nil
+		}
+	}
+	return fmt.Errorf("offset %d of topic %s stands on another record than %s: %w", from.Offset, r.l.cfg.Topic, from.Hash, landing.ErrCut)
+}
+
 // Next implements landing.Reader. A record that is no landed block is no
 // gateway's: it is passed over, counted and reported.
 func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, error) {
@@ -64,7 +102,7 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 		for len(r.queued) > 0 {
 			rec := r.queued[0]
 			if rec.Offset != r.next {
-				return landing.Landed{}, stream.Position{}, fmt.Errorf("topic %s, partition %d: offset %d follows %d: %w", r.l.cfg.Topic, r.partition, rec.Offset, r.next-1, landing.ErrPosition)
+				return landing.Landed{}, stream.Position{}, fmt.Errorf("topic %s, partition %d: offset %d follows %d: %w", r.l.cfg.Topic, r.partition, rec.Offset, r.next-1, landing.ErrCut)
 			}
 			l, err := decode(rec)
 			if errors.Is(err, record.ErrVersion) {
@@ -72,7 +110,7 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 			}
 			r.queued, r.next = r.queued[1:], r.next+1
 			if err == nil {
-				return l, stream.Position{Log: string(r.l.id), Offset: r.next}, nil
+				return l, stream.Position{Log: string(r.l.id), Offset: r.next, Hash: l.Hash(), Leader: rec.LeaderEpoch + 1}, nil
 			}
 			r.l.foreign.Add(1)
 			r.l.cfg.Logger.Error("a record of the topic is no landed block: passed over", "topic", r.l.cfg.Topic, "partition", r.partition, "offset", rec.Offset, "error", err)
@@ -128,7 +166,7 @@ func (r *reader) classify(err error) error {
 	at := fmt.Sprintf("topic %s, partition %d, offset %d", r.l.cfg.Topic, r.partition, r.next)
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
-		return fmt.Errorf("%s: %w: %w", at, landing.ErrPosition, err)
+		return fmt.Errorf("%s: %w: %w", at, landing.ErrCut, err)
 	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 		return fmt.Errorf("%s: the topic was deleted or made again: %w: %w", at, landing.ErrMismatch, err)
 	}

@@ -124,9 +124,38 @@ func (m *Memory) place(partition int, at stream.Position) (int64, error) {
 		at.Log = m.link()
 	}
 	if at.Log != m.link() || at.Offset < p.first || at.Offset > p.first+int64(len(p.landed)) {
-		return 0, fmt.Errorf("partition %d, position %+v: %w", partition, at, landing.ErrPosition)
+		return 0, fmt.Errorf("partition %d, position %s: %w", partition, at, landing.ErrCut)
+	}
+	if at.Hash != "" && at.Offset > p.first && p.landed[at.Offset-1-p.first].Hash() != at.Hash {
+		return 0, fmt.Errorf("partition %d, position %s stands on another block: %w", partition, at, landing.ErrCut)
 	}
 	return at.Offset, nil
+}
+
+// Bounds implements landing.Log.
+func (m *Memory) Bounds(_ context.Context, partition int) (first, end stream.Position, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return first, end, landing.ErrClosed
+	}
+	if partition < 0 || partition >= len(m.parts) {
+		return first, end, fmt.Errorf("partition %d of %d: %w", partition, len(m.parts), landing.ErrPosition)
+	}
+	p := &m.parts[partition]
+	if p.first == 0 && len(p.landed) == 0 {
+		return first, end, nil
+	}
+	return stream.Position{Log: m.link(), Offset: p.first}, stream.Position{Log: m.link(), Offset: p.first + int64(len(p.landed))}, nil
+}
+
+// Cut drops the newest n blocks of a partition, as a log that lost its end; the
+// next block takes the place of the first of them. Tails stay as they are.
+func (m *Memory) Cut(partition, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := &m.parts[partition]
+	p.landed = p.landed[: len(p.landed)-n : len(p.landed)-n]
 }
 
 // Reader implements landing.Log.
@@ -246,7 +275,7 @@ func (r *memoryReader) Next(ctx context.Context) (landing.Landed, stream.Positio
 			r.m.mu.Unlock()
 			r.at++
 			l.Block = bytes.Clone(l.Block)
-			return l, stream.Position{Log: r.m.link(), Offset: r.at}, nil
+			return l, stream.Position{Log: r.m.link(), Offset: r.at, Hash: l.Hash()}, nil
 		} else if i < 0 {
 			closed = true
 		}

@@ -45,6 +45,8 @@ func Run(t *testing.T, fresh func(t *testing.T, p int) Opener) {
 		"SurvivesReopening":      testReopen,
 		"NextWaits":              testWaits,
 		"StrangePositionRefused": testStrange,
+		"PositionStandsOnABlock": testStands,
+		"Bounds":                 testBounds,
 		"Releases":               testRelease,
 		"ReleaseAcrossReopening": testReleaseChain,
 		"TailFollows":            testTail,
@@ -277,6 +279,88 @@ func testStrange(t *testing.T, fresh func(*testing.T, int) Opener) {
 		if err := l.Release(0, p); !errors.Is(err, landing.ErrPosition) {
 			t.Errorf("%s: release: %v", name, err)
 		}
+	}
+}
+
+// testStands: every position says what it stands on, and is refused where that is
+// another block, as in a log that was cut and written on.
+func testStands(t *testing.T, fresh func(*testing.T, int) Opener) {
+	o := fresh(t, 1)
+	c := &Chain{Gateway: "a", Log: record.LogID{1}}
+	var ends []stream.Position
+	for range 2 {
+		l := open(t, o)
+		appendAll(t, l, run(c, 5)...)
+		all := read(t, l, 0, stream.Position{}, 5*(1+len(ends)/5))
+		for i, g := range all {
+			if len(g.after.Hash) != 32 || g.after.Check() != nil {
+				t.Fatalf("the position after block %d stands on nothing: %+v", i, g.after)
+			}
+			other := all[(i+1)%len(all)].after.Hash
+			wrong := stream.Position{Log: g.after.Log, Offset: g.after.Offset, Hash: other, Leader: g.after.Leader}
+			if r, err := l.Reader(0, wrong); !errors.Is(err, landing.ErrCut) || !errors.Is(err, landing.ErrPosition) {
+				t.Errorf("a position after block %d that stands on another: %v, %v", i, r, err)
+			}
+			unknown := stream.Position{Log: g.after.Log, Offset: g.after.Offset}
+			same(t, read(t, l, 0, unknown, len(all)-i-1), landedOf(all[i+1:]))
+		}
+		ends = nil
+		for _, g := range all {
+			ends = append(ends, g.after)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func landedOf(all []got) []landing.Landed {
+	var out []landing.Landed
+	for _, g := range all {
+		out = append(out, g.landed)
+	}
+	return out
+}
+
+// testBounds: a Reader can be opened where the log begins, also when its beginning
+// is released, and gives what lies between there and the end.
+func testBounds(t *testing.T, fresh func(*testing.T, int) Opener) {
+	l := open(t, fresh(t, 1))
+	for _, n := range []int{-1, 1} {
+		if _, _, err := l.Bounds(t.Context(), n); !errors.Is(err, landing.ErrPosition) {
+			t.Errorf("partition %d: %v", n, err)
+		}
+	}
+	bounds := func() (first, end stream.Position) {
+		t.Helper()
+		first, end, err := l.Bounds(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first, end
+	}
+	first, _ := bounds()
+	same(t, read(t, l, 0, first, 0), nil)
+	want := run(&Chain{Gateway: "a", Log: record.LogID{1}}, 30)
+	appendAll(t, l, want...)
+	first, end := bounds()
+	all := read(t, l, 0, first, len(want))
+	same(t, all, want)
+	if !end.Same(all[len(all)-1].after) {
+		t.Errorf("it ends at %s, the last block at %s", end, all[len(all)-1].after)
+	}
+	if err := l.Release(0, all[19].after); err != nil {
+		t.Fatal(err)
+	}
+	first, _ = bounds()
+	r, err := l.Reader(0, first)
+	if err != nil {
+		t.Fatalf("open at the beginning %s: %v", first, err)
+	}
+	defer func() { _ = r.Close() }()
+	b, _, err := r.Next(t.Context())
+	if err != nil || !slices.ContainsFunc(want[:21], func(w landing.Landed) bool { return bytes.Equal(w.Block, b.Block) }) {
+		t.Errorf("the first block that is kept: %v", err)
 	}
 }
 

@@ -144,6 +144,12 @@ func (l *Log) Release(partition int, below stream.Position) error {
 	return l.check(partition, below)
 }
 
+// Bounds implements landing.Log: a recorded file begins at its beginning, and where
+// it ends is known when it was read.
+func (l *Log) Bounds(_ context.Context, partition int) (first, end stream.Position, err error) {
+	return first, end, l.check(partition, first)
+}
+
 func (l *Log) check(partition int, p stream.Position) error {
 	if partition != 0 || p.Offset < 0 || p.Log != "" && p.Log != l.id.String() || p.Log == "" && p.Offset != 0 {
 		return fmt.Errorf("replay %s: partition %d, position %s+%d: %w", l.path, partition, p.Log, p.Offset, landing.ErrPosition)
@@ -160,5 +166,5 @@ func (l *Log) Reader(partition int, from stream.Position) (landing.Reader, error
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
-	return newReader(l, f, record.Offset(from.Offset)), nil
+	return newReader(l, f, record.Offset(from.Offset), from.Hash), nil
 }

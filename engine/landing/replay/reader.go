@@ -26,6 +26,7 @@ type Reader struct {
 	log    *Log
 	file   *source.Recorded
 	from   record.Offset
+	stands string        // hash of the block before from; empty: not known
 	blocks chan []byte   // closed by the goroutine after its last block
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the goroutine has ended
@@ -36,10 +37,10 @@ type Reader struct {
 	size int64        // of the file
 }
 
-func newReader(l *Log, f *source.Recorded, from record.Offset) *Reader {
+func newReader(l *Log, f *source.Recorded, from record.Offset, stands string) *Reader {
 	_, size := f.Progress()
 	r := &Reader{
-		log: l, file: f, from: from, size: size,
+		log: l, file: f, from: from, stands: stands, size: size,
 		blocks: make(chan []byte, aheadBlocks), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go r.run()
@@ -62,8 +63,8 @@ func (r *Reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 		if err != nil {
 			return landing.Landed{}, stream.Position{}, fmt.Errorf("replay %s: %w", r.log.path, err)
 		}
-		landed := landing.Landed{Gateway: r.log.opt.Gateway, LandedAt: r.log.opt.LandedAt, Block: block}
-		return landed, stream.Position{Log: r.log.id.String(), Offset: int64(h.End())}, nil
+		landed := r.log.landed(block)
+		return landed, stream.Position{Log: r.log.id.String(), Offset: int64(h.End()), Hash: r.log.hash(block)}, nil
 	case <-ctx.Done():
 		return landing.Landed{}, stream.Position{}, ctx.Err()
 	}
@@ -97,7 +98,7 @@ func (r *Reader) run() {
 		err = fmt.Errorf("replay %s: %w", r.log.path, ErrChanged)
 	}
 	if err == nil && r.from > p.next {
-		err = fmt.Errorf("replay %s: position %d of %d: %w", r.log.path, r.from, p.next, landing.ErrPosition)
+		err = fmt.Errorf("replay %s: position %d of %d: %w", r.log.path, r.from, p.next, landing.ErrCut)
 	}
 	if err == nil {
 		err = io.EOF
@@ -130,7 +131,13 @@ func (r *Reader) lines(p *packer, sum hash.Hash) error {
 
 // hand gives one block to the task unless it lies before the position.
 func (r *Reader) hand(block []byte, end record.Offset) error {
-	if end <= r.from {
+	if end < r.from {
+		return nil
+	}
+	if end == r.from {
+		if r.stands != "" && r.log.hash(block) != r.stands {
+			return fmt.Errorf("replay %s: position %d stands on another block than %s: %w", r.log.path, r.from, r.stands, landing.ErrCut)
+		}
 		return nil
 	}
 	if first := end - record.Offset(blockCount(block)); first < r.from {
@@ -142,6 +149,17 @@ func (r *Reader) hand(block []byte, end record.Offset) error {
 	case <-r.stop:
 		return errStopped
 	}
+}
+
+// landed returns a block of the file as it lands.
+func (l *Log) landed(block []byte) landing.Landed {
+	return landing.Landed{Gateway: l.opt.Gateway, LandedAt: l.opt.LandedAt, Block: block}
+}
+
+// hash identifies a block of the file in a Position. When it landed is left out:
+// who goes on with a replay may say another time.
+func (l *Log) hash(block []byte) string {
+	return landing.Landed{Gateway: l.opt.Gateway, Block: block}.Hash()
 }
 
 func blockCount(block []byte) uint32 {
