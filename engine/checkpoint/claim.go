@@ -17,7 +17,9 @@ import (
 // Steps, and what a crash after each one leaves:
 //
 //  1. list the task's objects; nothing.
-//  2. read HEAD, settle it, read its manifest, refuse another identity; nothing.
+//  2. read HEAD, settle it, read its manifest, refuse another identity, and let
+//     Check look whether its state and the landing log behind its position can be
+//     read; nothing, and whoever had the task goes on.
 //  3. create a manifest equal to it under a new claim id, and before it, for a
 //     checkpoint of a version without a ledger, the entries that begin one
 //     (adopt); objects that no HEAD names, collected by the next claim.
@@ -26,7 +28,8 @@ import (
 //  5. publish every output that the manifest names and read it back; what is
 //     visible already with the same hash is done, so the next claim does the
 //     rest. What is damaged is made again from the landing log (remake).
-//  6. release the landing log below the manifest's position; repeatable.
+//  6. release the landing log below the manifest's position, or what it holds
+//     back, unless Check found the log cut; repeatable.
 //  7. collect what was listed in 1 and is not reached from the manifest, then
 //     what sinks left staged; repeatable.
 //
@@ -70,8 +73,8 @@ func (c *Committer) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	if m := &c.at.manifest; m.Epoch > 0 {
-		if err := c.release(ctx, m.Position); err != nil {
+	if m := &c.at.manifest; m.Epoch > 0 && c.checked.From == nil {
+		if err := c.release(ctx, m.Released()); err != nil {
 			return err
 		}
 	}
@@ -106,8 +109,11 @@ func (c *Committer) moveHead(ctx context.Context) error {
 	} else if err := c.cfg.identify(&next); err != nil {
 		return err
 	}
+	if err := c.check(ctx, &from); err != nil {
+		return err
+	}
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
-	next.Unpublished, next.Staged = next.Pending(), nil
+	next.Unpublished, next.Staged, next.From = next.Pending(), nil, nil
 	if next.Epoch > 0 && next.Ledger == nil {
 		if next.Ledger, err = c.adopt(ctx, &next); err != nil {
 			return fmt.Errorf("begin the ledger: %w", err)
@@ -119,6 +125,23 @@ func (c *Committer) moveHead(ctx context.Context) error {
 	}
 	failpoint.Hit("claim.after-swap")
 	return nil
+}
+
+// check has the checkpoint looked at. What another claim collects meanwhile is not
+// missing: then HEAD is not what it was, and this claim has come too late.
+func (c *Committer) check(ctx context.Context, from *cursor) (err error) {
+	var found *Manifest
+	if from.data != nil {
+		found = &from.manifest
+	}
+	if c.checked, err = c.cfg.Check(ctx, found, readState(ctx, c.cfg.Store, from.manifest.State)); err == nil {
+		return nil
+	}
+	now, readErr := readHead(ctx, c.cfg.Store, c.cfg.Task, false)
+	if readErr == nil && !bytes.Equal(now.data, from.data) {
+		return fmt.Errorf("%w: HEAD moved while it was looked at: %w", stream.ErrFenced, err)
+	}
+	return err
 }
 
 // advance writes the manifest under its own name and moves HEAD to it from

@@ -17,6 +17,9 @@ import (
 type Cut struct {
 	// Position is the next landed record to read.
 	Position stream.Position
+	// Hold is where the landing log is to be kept from; nil: all below Position may
+	// go once the epoch is published.
+	Hold *stream.Position
 	// Stages are what Begin gave, filled. Commit seals them, or abandons them
 	// when it fails before.
 	Stages []stream.Stage
@@ -122,8 +125,9 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-swap")
 	c.moved(to)
+	c.checked.From = nil
 	c.enqueue(batch{
-		epoch: epoch, staged: staged, position: cut.Position, dropped: c.dropped(&from.manifest, &to.manifest),
+		epoch: epoch, staged: staged, release: next.Released(), dropped: c.dropped(&from.manifest, &to.manifest),
 		before: from.manifest.Ledger, tip: *next.Ledger, logs: cut.Logs, at: time.Now(),
 	})
 	return nil
@@ -181,7 +185,7 @@ func (c *Committer) follow(epoch stream.Epoch, cut Cut, staged []stream.Staged, 
 	m := Manifest{
 		Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition, Partitions: c.cfg.Partitions,
 		Epoch: epoch, Claim: c.claim, Previous: c.at.hash,
-		Position: cut.Position, State: chain, Staged: staged, Unpublished: c.unpublished(),
+		Position: cut.Position, From: c.checked.From, Hold: cut.Hold, State: chain, Staged: staged, Unpublished: c.unpublished(),
 		Schema: c.cfg.Schema, Decoder: c.cfg.Decoder, Writer: c.cfg.Writer,
 		Final: cut.Final, Params: c.at.manifest.Params,
 	}

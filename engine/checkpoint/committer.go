@@ -29,6 +29,8 @@ type Committer struct {
 	found  ledger.Tip     // of the ledger, as this claim found it; number 0: none
 	from   stream.ClaimID // of the manifest that this claim found; empty: none
 
+	checked Checked // From is nil once an epoch that begins there is committed
+
 	holds   atomic.Bool // this claim has moved HEAD
 	folding folding     // of the publishing goroutine; Claim fills it before that is started
 
@@ -47,14 +49,14 @@ type Committer struct {
 
 // batch is one committed epoch on its way to being published.
 type batch struct {
-	epoch    stream.Epoch
-	staged   []stream.Staged
-	position stream.Position
-	dropped  []string    // objects that this epoch's manifest stopped naming
-	before   *ledger.Tip // of the ledger, before this epoch's entry
-	tip      ledger.Tip  // this epoch's entry
-	logs     []ledger.Log
-	at       time.Time // of the commit; zero: of an earlier claim
+	epoch   stream.Epoch
+	staged  []stream.Staged
+	release stream.Position // below it the landing log may let go
+	dropped []string        // objects that this epoch's manifest stopped naming
+	before  *ledger.Tip     // of the ledger, before this epoch's entry
+	tip     ledger.Tip      // this epoch's entry
+	logs    []ledger.Log
+	at      time.Time // of the commit; zero: of an earlier claim
 }
 
 // Stats tells how a Committer stands.

@@ -58,6 +58,11 @@ type Config struct {
 	// Params are the settings on which rows depend. A checkpoint with others is
 	// refused with ErrIdentity. Nil: keep what the checkpoint says.
 	Params map[string]string
+	// Check is shown the checkpoint that HEAD names before HEAD is moved: found, nil
+	// when the task has none yet, and the objects that restore its keyed state, as
+	// Committer.State returns them. An error ends Claim, and HEAD stays as it is. It
+	// is called once, by Claim. Nil: nothing is checked.
+	Check func(ctx context.Context, found *Manifest, state iter.Seq2[[]byte, error]) (Checked, error)
 	// Release tells the landing log that nothing below is needed any more. It
 	// is called from the Committer's goroutine and may be called again with the
 	// same or a lower position. Nil: nobody to tell.
@@ -102,6 +107,15 @@ type Config struct {
 	Pulse *pulse.Pulse
 	// Logger gets what is counted in Stats and stops nothing. Nil: discarded.
 	Logger *slog.Logger
+}
+
+// Checked is what Check found out.
+type Checked struct {
+	// From is where the next epoch begins to read, when that is not the checkpoint's
+	// position: the landing log does not hold what that stands on, and the task goes
+	// back to the beginning of what it holds. Claim releases nothing then. Nil: the
+	// position.
+	From *stream.Position
 }
 
 // Validate names the first field that is unusable and changes nothing.
@@ -156,6 +170,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnPublished == nil {
 		c.OnPublished = func(stream.Epoch, []ledger.Log, ledger.Tip) {}
+	}
+	if c.Check == nil {
+		c.Check = func(context.Context, *Manifest, iter.Seq2[[]byte, error]) (Checked, error) { return Checked{}, nil }
 	}
 	if c.Release == nil {
 		c.Release = func(context.Context, stream.Position) error { return nil }

@@ -83,10 +83,10 @@ func follows(before, m *Manifest) error {
 		return fmt.Errorf("it does not follow epoch %s of claim %s", before.Epoch, before.Claim)
 	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || !maps.Equal(m.Params, before.Params):
 		return fmt.Errorf("it is of another task")
-	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset:
+	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset && m.From == nil:
 		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
 	case m.Epoch == before.Epoch:
-		if m.Claim == before.Claim || len(m.Staged) != 0 && !repair || m.Position != before.Position || !slices.Equal(m.State, before.State) {
+		if m.Claim == before.Claim || len(m.Staged) != 0 && !repair || m.Position != before.Position || m.From != nil || !sameHold(m, before) || !slices.Equal(m.State, before.State) {
 			return fmt.Errorf("a claim changed the checkpoint")
 		}
 		if len(m.Unpublished) != len(pending) {
@@ -108,6 +108,10 @@ func follows(before, m *Manifest) error {
 		}
 	}
 	return nil
+}
+
+func sameHold(m, before *Manifest) bool {
+	return (m.Hold == nil) == (before.Hold == nil) && m.Released() == before.Released()
 }
 
 // isRepair tells a repair's manifest from that of a claim: it adds an entry and

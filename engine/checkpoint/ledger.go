@@ -16,6 +16,9 @@ import (
 func epochEntry(m *Manifest, logs []ledger.Log) ledger.Entry {
 	e := entryAt(m, ledger.KindEpoch)
 	e.Final = m.Final
+	if m.From != nil {
+		e.Note = fmt.Sprintf("the landing log was cut; this epoch reads it from %s on", m.From)
+	}
 	e.Files = ledgerFiles(m.Staged)
 	e.Logs = sortedLogs(logs)
 	return e

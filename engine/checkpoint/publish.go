@@ -45,7 +45,7 @@ func (c *Committer) finish(ctx context.Context, b batch) error {
 		return err
 	}
 	c.cfg.OnPublished(b.epoch, b.logs, b.tip)
-	if err := c.release(ctx, b.position); err != nil {
+	if err := c.release(ctx, b.release); err != nil {
 		return err
 	}
 	if err := c.remove(ctx, b.dropped); err != nil {

@@ -20,6 +20,7 @@ var ErrGone = errors.New("cannot be made again")
 type Remaking struct {
 	Epoch stream.Epoch
 	From  stream.Position // where it began
+	Cut   bool            // because the landing log was cut: not where the epoch before ended
 	To    stream.Position // where it ended
 	Final bool            // the landing log ended with it
 	// State returns the objects that restore keyed state at From, as
@@ -116,10 +117,14 @@ func (c *Committer) again(
 	if err != nil {
 		return nil, err
 	}
-	err = c.cfg.Remake(ctx, Remaking{
+	again := Remaking{
 		Epoch: epoch, From: before.Position, To: at.Position, Final: at.Final,
 		State: readState(ctx, c.cfg.Store, before.State), Stage: stage,
-	})
+	}
+	if at.From != nil {
+		again.From, again.Cut = *at.From, true
+	}
+	err = c.cfg.Remake(ctx, again)
 	if err != nil {
 		stage.Abandon()
 		return nil, never(err)

@@ -111,7 +111,7 @@ func (c *Committer) repair(ctx context.Context, prepare func(context.Context, st
 func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Manifest, error) {
 	next := from.manifest
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
-	next.Unpublished, next.Staged = withoutTargets(next.Pending(), r.Staged), r.Staged
+	next.Unpublished, next.Staged, next.From = withoutTargets(next.Pending(), r.Staged), r.Staged, nil
 	entry := entryAt(&next, ledger.KindRepair)
 	if entry.Decoder = r.Decoder; r.Decoder == "" {
 		entry.Decoder = c.cfg.Decoder // not HEAD's: that made other files
