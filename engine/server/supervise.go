@@ -62,8 +62,12 @@ type supervisor struct {
 	stats    func() checkpoint.Stats // of the newest claim; nil: none yet; guarded by mu
 }
 
-// permanent tells whether trying again cannot mend err.
+// permanent tells whether trying again cannot mend err. A landing log that was cut
+// under a task is read from its beginning by the next claim.
 func permanent(err error) bool {
+	if errors.Is(err, landing.ErrCut) {
+		return false
+	}
 	for _, e := range []error{
 		stream.ErrFenced, stream.ErrContent, stream.ErrDamaged, landing.ErrPosition, landing.ErrMismatch, checkpoint.ErrIdentity,
 		checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,

@@ -74,6 +74,16 @@ func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
 	}
 }
 
+// TestACutLandingLogIsReadAgain: what the landing log lost under a task is no reason
+// to stop: the next claim goes back to its beginning.
+func TestACutLandingLogIsReadAgain(t *testing.T) {
+	s, waits := script(t, fmt.Errorf("read: %w", landing.ErrCut), landing.ErrPosition)
+	s.supervise(t.Context())
+	if s.state != TaskRed || errors.Is(s.err, landing.ErrCut) || s.restarts != 1 || len(*waits) != 1 {
+		t.Errorf("%s, %v, %d restarts", s.state, s.err, s.restarts)
+	}
+}
+
 // TestARepairIsNoReasonToStop: a task that a repair has fenced claims again soon,
 // in a group too, and the log says why. A later fence keeps its meaning.
 func TestARepairIsNoReasonToStop(t *testing.T) {

@@ -11,6 +11,7 @@ type Counters struct {
 	Lost           atomic.Uint64 // given up by gateways
 	Conflicts      atomic.Uint64 // blocks kept in conflict
 	Gaps           atomic.Uint64 // of Conflicts: blocks beyond the next expected offset
+	Rewinds        atomic.Uint64 // times the landing log was found cut and read again from its beginning
 	Alternations   atomic.Uint64 // blocks of an older log after a newer one was opened
 	BadAnnotations atomic.Uint64 // annotations that could not be read
 	Epochs         atomic.Uint64 // epochs committed

@@ -79,8 +79,9 @@ func TestIdleTaskLooksAtHead(t *testing.T) {
 			}
 		}, checkpoint.ErrCorrupt},
 		"another claim": {func(t *testing.T, r *rig, _ []byte) {
-			cfg := r.config(nil)
-			c, err := claim(t.Context(), &cfg)
+			l := &loop{cfg: r.config(nil).withDefaults()}
+			defer l.close()
+			c, err := l.claim(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

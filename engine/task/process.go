@@ -1,7 +1,6 @@
 package task
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 
 	"landfall/decoders/ais"
 	"landfall/edge/record"
-	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/operator"
 	"landfall/engine/state"
@@ -58,14 +56,6 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 	}
 	p.decode = operator.NewDecode(p.dedupe, p.static, p.window)
 	return p, nil
-}
-
-// restore brings the state to where the committer's manifest stands.
-func (p *processor) restore(ctx context.Context, c *checkpoint.Committer) error {
-	if err := p.restoreFrom(c.State(ctx)); err != nil {
-		return fmt.Errorf("restore state at epoch %s: %w", c.Manifest().Epoch, err)
-	}
-	return nil
 }
 
 // restoreFrom fills a new processor's state from the objects of a checkpoint.

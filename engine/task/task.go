@@ -43,25 +43,28 @@ type loop struct {
 // nil after a bounded log, the final epoch is published: everything that the
 // log held is visible.
 //
+// The partition is claimed by whoever can go on from its checkpoint alone: state
+// is restored, and the landing log opened, before HEAD is moved (see check). Where
+// the landing log was cut, the task reads what it holds from its beginning on.
+//
 // Errors: stream.ErrFenced (another claim has the partition; the caller claims
-// again only if the partition is still its own), landing.ErrPosition,
-// checkpoint.ErrIdentity, ErrCorrupt, ErrVersion and record.ErrVersion (a
-// person must look), and anything else, which may pass: run it again.
+// again only if the partition is still its own), landing.ErrPosition but for
+// landing.ErrCut, checkpoint.ErrIdentity, ErrCorrupt, ErrVersion and
+// record.ErrVersion (a person must look), and anything else, which may pass: run it
+// again.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	processor, err := newProcessor(cfg.Counters, cfg.Windows)
-	if err != nil {
-		return err
-	}
-	committer, err := claim(ctx, &cfg)
+	l := &loop{cfg: cfg}
+	defer l.close()
+	committer, err := l.claim(ctx)
 	if err != nil {
 		return err
 	}
 	defer cfg.Published.Lost(cfg.id())
-	l := &loop{cfg: cfg, committer: committer, processor: processor}
+	l.committer = committer
 	err = l.run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.CommitTimeout)
 	defer cancel()
@@ -71,10 +74,12 @@ func Run(ctx context.Context, cfg Config) error {
 	return errors.Join(err, committer.Close(closing))
 }
 
-func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
+func (l *loop) claim(ctx context.Context) (*checkpoint.Committer, error) {
+	cfg := &l.cfg
 	return checkpoint.Claim(ctx, checkpoint.Config{
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
+		Check:          l.check,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
 		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
@@ -85,25 +90,15 @@ func claim(ctx context.Context, cfg *Config) (*checkpoint.Committer, error) {
 	})
 }
 
-// run restores the checkpoint and works from its position on.
+// run works from where check found the task to go on.
 func (l *loop) run(ctx context.Context) error {
-	if err := l.processor.restore(ctx, l.committer); err != nil {
-		return err
-	}
 	manifest := l.committer.Manifest()
 	l.cfg.Published.Claimed(l.cfg.id(), l.processor.allLogs(), manifest.Ledger)
 	if manifest.Final {
 		return nil
 	}
-	l.position = manifest.Position
 	l.cfg.Counters.Oldest.Store(0) // whatever an earlier claim read is read again
 	l.cfg.Claimed(l.status(l.processor.watermarks()), l.committer.Stats)
-	reader, err := l.cfg.Log.Reader(l.cfg.Partition, l.position)
-	if err != nil {
-		return fmt.Errorf("read partition %d from %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
-	}
-	l.reader = reader
-	defer func() { _ = reader.Close() }()
 	for {
 		ended, err := l.epoch(ctx)
 		if err != nil || ended {
