@@ -58,7 +58,9 @@ func TestAnEpochIsToldWhenItIsVerified(t *testing.T) {
 	}
 	tips, committed := map[stream.Epoch]ledger.Tip{}, map[stream.Epoch]ledger.Tip{}
 	cfg.OnPublished = func(epoch stream.Epoch, logs []ledger.Log, tip ledger.Tip) {
-		d.note("told %s of %s to %s", epoch, logs[0].Gateway, logs[0].Next)
+		for _, l := range logs {
+			d.note("told %s of %s to %s", epoch, l.Gateway, l.Next)
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		tips[epoch] = tip

@@ -30,6 +30,9 @@ type Log struct {
 	Hash   record.Hash
 	Ledger ledger.Tip // newest published entry of the task's ledger; number 0: none
 	Task   string     // stream.TaskID.String
+	// Closed says that a newer log of the gateway, which names this one as the one
+	// before it, is published: whatever landed before that is published too.
+	Closed bool
 }
 
 // Hole is a log of which the landing log lacks something: its task cannot go on
@@ -65,6 +68,7 @@ type reached struct {
 type known struct {
 	tip   ledger.Tip
 	logs  map[key]reached
+	past  map[key]bool // logs that a published one names as the one before it
 	holes map[key]record.Offset
 }
 
@@ -82,7 +86,7 @@ func (r *Registry) AgainIn() time.Duration { return r.cfg.AgainIn }
 // everything that was known of the task, its holes too: a task that restores
 // holes tells them after it.
 func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Tip) {
-	k := &known{logs: make(map[key]reached, len(logs)), holes: make(map[key]record.Offset)}
+	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset)}
 	k.advance(logs, tip)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,7 +145,7 @@ func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 		return Log{}, false
 	}
 	at := k.logs[key{gateway, log}]
-	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String()}, true
+	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(), Closed: k.past[key{gateway, log}]}, true
 }
 
 // Wanted returns the offset from which a gateway has to send a log again, because
@@ -188,6 +192,9 @@ func (k *known) advance(logs []ledger.Log, tip *ledger.Tip) {
 			continue // the ledger's own checks let none through
 		}
 		at := key{l.Gateway, id}
+		if before, err := record.ParseLogID(l.Previous); err == nil && l.Next > 0 {
+			k.past[key{l.Gateway, before}] = true
+		}
 		if have, ok := k.logs[at]; ok && have.next >= l.Next {
 			continue
 		}

@@ -143,6 +143,31 @@ func TestAHoleStandsUntilItIsFilled(t *testing.T) {
 	}
 }
 
+// TestALogThatAPublishedOneNamesIsPast: also when nothing of it ever came.
+func TestALogThatAPublishedOneNamesIsPast(t *testing.T) {
+	r := open()
+	newer := at("g", logB, 2, "")
+	newer.Previous = logA.String()
+	r.Claimed(task("g"), []ledger.Log{at("g", logA, 5, "")}, nil)
+	if got, _ := r.Of("g", logA); got.Closed {
+		t.Errorf("before the newer one: %+v", got)
+	}
+	r.Published(task("g"), []ledger.Log{newer}, tip(1))
+	if got, ok := r.Of("g", logA); !ok || !got.Closed || got.Next != 5 {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	if got, _ := r.Of("g", logB); got.Closed {
+		t.Errorf("the newer one: %+v", got)
+	}
+	if got, _ := r.Of("h", logA); got.Closed {
+		t.Errorf("of another gateway: %+v", got)
+	}
+	r.Claimed(task("g"), []ledger.Log{newer}, nil)
+	if got, _ := r.Of("g", logA); !got.Closed || got.Next != 0 {
+		t.Errorf("never seen: %+v", got)
+	}
+}
+
 // TestManyAskWhileItChanges is for the race detector.
 func TestManyAskWhileItChanges(t *testing.T) {
 	r := open()
