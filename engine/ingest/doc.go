@@ -1,34 +1,44 @@
 // Package ingest is the cloud's end of the link: it takes the requests of
-// gateways, lands their blocks as they are, and says what is landed.
+// gateways, lands their blocks as they are, and says what is landed and what is
+// published.
 //
-// In:  requests of edge/wire, over HTTP/1.1 or HTTP/2.
+// In:  requests of edge/wire, over HTTP/1.1 or HTTP/2; from Published, what is in
+// the lake and what tasks lack.
 // Out: landing.Log.Append, block by block as they arrive; an Answer at the end.
 //
 // Invariants
 //
-//  1. An answer acknowledges only what Append has made durable (C2), whatever
-//     its status.
+//  1. An answer acknowledges only what Append has made durable (C2) or what is
+//     published (C5), whatever its status; and never less than is published.
 //  2. Of one request blocks land in order and without a hole, from the offset
 //     its header names; at the first block that cannot be landed it ends, and
 //     nothing more of it is landed.
-//  3. A request starts where the landing log's tail of this LogID stands; where
-//     no tail is known, or in a shared log one that lies below, it starts where
-//     the gateway says, which is always an acknowledged offset. So a partition
-//     holds a prefix of each log, whatever late or repeated copy comes when, at
-//     whichever ingest. The task judges.
-//  4. A block that contradicts what is landed is never acknowledged. It is
+//  3. A request starts where the log stands: at the landing log's tail of this
+//     LogID, or at what is published where that is more; where neither is known,
+//     or in a shared log the tail lies below, where the gateway says, which is
+//     always an acknowledged offset. So as long as the landing log keeps what it
+//     promised, each block of a log lies in the partition behind all of the log
+//     that is not published, whatever late or repeated copy comes when, at
+//     whichever ingest. Where it did not, a block may follow a hole. The task
+//     judges: it takes each offset once and in order, passes over what follows a
+//     hole, and asks for what is missing.
+//  4. A gateway that keeps its records is then taken back: the log stands at the
+//     offset that its task asks for, and everything from there lands again. It is
+//     taken back once for a hole, not at each request, and never below what is
+//     published. A gateway that lets go of what has landed is never taken back.
+//  5. A block that contradicts what is landed is never acknowledged. It is
 //     landed once, marked, for the table conflict. What an ingest does not know
 //     to be landed it cannot compare; the task does. A tail that others have
 //     passed is no reason to be wrong: what it tells of is landed, with that
 //     hash, and a log has one block at each place.
-//  5. Requests of one gateway run one after the other: a newer one ends the
+//  6. Requests of one gateway run one after the other: a newer one ends the
 //     older one, and waits until that has landed what had arrived of it.
-//  6. What one gateway may ask for (bytes and requests a second, requests at a
+//  7. What one gateway may ask for (bytes and requests a second, requests at a
 //     time) is bounded, so that a flood of one slows the others little: bytes
 //     are paced before anything is done with them, whether or not they land, and
 //     a refusal is held back, so that asking again at once brings nothing. A
 //     gateway's bound is touched only by who proved to be it.
-//  7. A block is checked (length, CRC, structure) and never decoded further.
+//  8. A block is checked (length, CRC, structure) and never decoded further.
 //
 // A Handler may be called from any goroutine. Each request runs on its own; the
 // state of a gateway belongs to the request that holds its turn.
@@ -51,6 +61,9 @@ import (
 type Config struct {
 	Log      landing.Log // required
 	Identity Identity    // required: one of its ways
+	// Published tells what is in the lake. Nil: this ingest does not know, its
+	// answers say nothing of it, and gateways let go of what has landed.
+	Published Published
 
 	// MaxRequestBytes bounds the blocks of one request, before compression.
 	// Default 256 MiB.

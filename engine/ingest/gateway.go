@@ -14,6 +14,7 @@ const (
 	keptBoundaries = 256 // ends of blocks remembered of a gateway's log
 	keptConflicts  = 256 // contradictions remembered, so that each lands once
 	keptLogs       = 8   // logs remembered, to see machines alternate
+	keptResends    = 64  // logs remembered that were to be sent again
 )
 
 // gateway is what one ingest remembers of a gateway: all of it a help, none of
@@ -29,7 +30,9 @@ type gateway struct {
 
 	log       record.LogID
 	before    []record.LogID // logs seen earlier, newest last
-	ends      []boundary     // of log, newest last
+	ends      []boundary     // of endsOf, newest last
+	endsOf    record.LogID
+	resends   map[record.LogID]*resend
 	conflicts map[record.Hash]bool
 	next      record.Offset
 	seen      record.Micros
@@ -46,7 +49,7 @@ type boundary struct {
 }
 
 func newGateway(c *Config) *gateway {
-	g := &gateway{turn: make(chan struct{}, 1), limits: newLimits(c), conflicts: map[record.Hash]bool{}}
+	g := &gateway{turn: make(chan struct{}, 1), limits: newLimits(c), conflicts: map[record.Hash]bool{}, resends: map[record.LogID]*resend{}}
 	g.turn <- struct{}{}
 	return g
 }
@@ -95,20 +98,35 @@ func (g *gateway) see(log record.LogID) (alternates bool) {
 	if len(g.before) > keptLogs {
 		g.before = g.before[1:]
 	}
-	g.log, g.ends = log, nil
+	g.log = log
 	return alternates
 }
 
-// landed remembers the end of a landed block.
-func (g *gateway) landed(b boundary) {
+// landed remembers the end of a landed block of a log, which is the only one of
+// which ends are remembered.
+func (g *gateway) landed(log record.LogID, b boundary) {
+	if g.endsOf != log {
+		g.endsOf, g.ends = log, nil
+	}
 	if len(g.ends) == keptBoundaries {
 		g.ends = append(g.ends[:0], g.ends[keptBoundaries/2:]...)
 	}
 	g.ends = append(g.ends, b)
 }
 
-// hashAt gives the hash of the landed block that ends at an offset.
-func (g *gateway) hashAt(end record.Offset) (record.Hash, bool) {
+// resend remembers a log that is to be sent again.
+func (g *gateway) resend(log record.LogID, r *resend) {
+	if g.resends[log] == nil && len(g.resends) >= keptResends {
+		clear(g.resends) // their tasks lack them still, and ask again
+	}
+	g.resends[log] = r
+}
+
+// hashAt gives the hash of the landed block of a log that ends at an offset.
+func (g *gateway) hashAt(log record.LogID, end record.Offset) (record.Hash, bool) {
+	if g.endsOf != log {
+		return record.Hash{}, false
+	}
 	for i := len(g.ends) - 1; i >= 0; i-- {
 		if g.ends[i].end == end {
 			return g.ends[i].hash, true

@@ -31,6 +31,7 @@ type Handler struct {
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
 	duplicates, conflicts, alternations, unknown atomic.Uint64
+	resends                                      atomic.Uint64
 }
 
 // New makes a handler. Errors: Validate's.
@@ -57,6 +58,7 @@ type Stats struct {
 	Conflicts    uint64 // blocks that contradict what is landed
 	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
+	Resends      uint64 // times a gateway was told to send a log again from below what had landed
 	Refused      map[wire.Code]uint64
 	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
@@ -69,7 +71,7 @@ func (h *Handler) Stats() Stats {
 		Sessions: h.sessions, Requests: h.requests.Load(), Questions: h.questions.Load(),
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
-		UnknownLogs: h.unknown.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
+		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
 	}
 	for _, r := range certs.Reasons() {
 		st.Unproven[r] = h.nobody[r]

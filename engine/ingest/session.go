@@ -21,9 +21,11 @@ type session struct {
 	gw      *gateway
 	drained bool // the body was read to its end
 
-	tail  landing.Tail // of head.Log, kept block by block
-	known bool         // tail is known
-	next  record.Offset
+	tail   landing.Tail // of head.Log, kept block by block
+	known  bool         // tail is known
+	unsure bool         // see standing
+	resend *resend      // of head.Log; nil: it was never taken back
+	next   record.Offset
 }
 
 // serve carries the request out and gives its answer.
@@ -41,6 +43,9 @@ func (s *session) serve() wire.Answer {
 	}
 	if s.gw != nil && s.known {
 		a.Known, a.Acked, a.Hash = true, s.tail.Next, s.tail.Hash
+	}
+	if s.gw != nil {
+		s.tell(&a)
 	}
 	a.Conflict = a.Code == wire.CodeConflict
 	return a
@@ -74,14 +79,28 @@ func (s *session) run() (err error) {
 		return err
 	}
 	s.h.requests.Add(1)
+	if s.unsure {
+		return s.errUnsure()
+	}
 	if s.known && s.head.Offset > s.tail.Next {
 		return refusal{wire.CodeOutOfOrder, fmt.Errorf("request starts at offset %d, next is %d", s.head.Offset, s.tail.Next)}
 	}
 	return s.land()
 }
 
-// begin takes the landing log's tail as the place to go on from.
+// begin finds the place to go on from.
 func (s *session) begin() {
+	f := s.facts()
+	s.stand(&f)
+	s.next = s.head.Offset
+	if !s.known && s.r.ContentLength != 0 {
+		s.h.unknown.Add(1)
+	}
+	// A gateway that keeps its records asks about old logs, and may have to send
+	// one again: no sign of another machine.
+	if f.keeps && (s.r.ContentLength == 0 || f.published.Closed || s.resend != nil && !s.resend.over) {
+		return
+	}
 	s.gw.mu.Lock()
 	alternates := s.gw.see(s.head.Log)
 	if alternates {
@@ -91,16 +110,6 @@ func (s *session) begin() {
 	if alternates {
 		s.h.alternations.Add(1)
 		s.h.cfg.Logger.Error("a log came back after another one: two machines under one gateway name?", "gateway", s.head.Gateway, "log", s.head.Log)
-	}
-	tail, known := s.h.cfg.Log.Tail(s.head.Gateway)
-	s.next = s.head.Offset
-	if known && tail.Log == s.head.Log && tail.Next < s.head.Offset && s.h.cfg.Log.Shared() {
-		known = false // another ingest landed what lies between
-	}
-	if known && tail.Log == s.head.Log {
-		s.tail, s.known = tail, true
-	} else if s.r.ContentLength != 0 {
-		s.h.unknown.Add(1)
 	}
 }
 
@@ -112,7 +121,7 @@ func (s *session) end(err error) {
 	if code := codeOf(err); err != nil && code != wire.CodeSuperseded {
 		s.gw.lastError = fmt.Sprintf("%s: %s", code, err)
 	}
-	if s.known {
+	if s.known && s.gw.log == s.head.Log {
 		s.gw.next = s.tail.Next
 	}
 }
@@ -187,12 +196,15 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
-	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Block: b.Bytes, Clock: s.head.Clock}); err != nil {
+	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Keeps: s.keeps(), Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
 	}
 	s.tail = landing.Tail{Log: b.Log, Next: b.End(), Hash: hash, AfterLoss: b.Kind == record.BlockLoss}
 	s.known, s.next = true, b.End()
-	s.gw.landed(boundary{end: b.End(), hash: hash})
+	s.gw.landed(b.Log, boundary{end: b.End(), hash: hash})
+	if s.resend != nil {
+		s.resend.came(s.tail, s.h.cfg.Now())
+	}
 	s.h.blocks.Add(1)
 	s.h.blockBytes.Add(uint64(len(b.Bytes)))
 	if b.Kind == record.BlockData {
@@ -221,8 +233,8 @@ func (s *session) judge(b *record.Block, hash record.Hash) (verdict, string) {
 	case b.End() > s.tail.Next:
 		return contradiction, fmt.Sprintf("block [%d,%d) lies across the landed end %d", b.First, b.End(), s.tail.Next)
 	}
-	landed, ok := s.gw.hashAt(b.End())
-	if b.End() == s.tail.Next {
+	landed, ok := s.gw.hashAt(b.Log, b.End())
+	if b.End() == s.tail.Next && s.tail.Hash != (record.Hash{}) {
 		landed, ok = s.tail.Hash, true
 	}
 	switch {
@@ -248,7 +260,7 @@ func (s *session) conflict(b *record.Block, hash record.Hash, why string) error 
 	s.h.conflicts.Add(1)
 	s.h.cfg.Logger.Error("a block contradicts what is landed", "gateway", s.head.Gateway, "log", b.Log, "offset", b.First, "why", why)
 	if s.gw.contradicts(hash) {
-		l := landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Conflict: true, Block: b.Bytes}
+		l := landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Conflict: true, Keeps: s.keeps(), Block: b.Bytes}
 		if err := s.append(l); err != nil {
 			delete(s.gw.conflicts, hash)
 			return err

@@ -292,13 +292,18 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// simulate runs a simulation a seed, more with LANDFALL_SOAK.
-func simulate(t *testing.T, seeds uint64, cloud func(*testing.T, *rand.Rand) simCloud) {
+// seeded returns how many seeds a simulation runs, more with LANDFALL_SOAK.
+func seeded(seeds uint64) uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("LANDFALL_SOAK"), 10, 32); err == nil {
 		seeds *= 100 * n
 	}
+	return seeds
+}
+
+// simulate runs a simulation a seed, more with LANDFALL_SOAK.
+func simulate(t *testing.T, seeds uint64, cloud func(*testing.T, *rand.Rand) simCloud) {
 	duplicates, requests := 0, 0
-	for seed := range seeds {
+	for seed := range seeded(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := newSim(t, seed, cloud)
 			s.run(400)

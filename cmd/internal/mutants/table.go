@@ -7,7 +7,7 @@ import "slices"
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
-		auditMutants(), repairMutants())
+		auditMutants(), repairMutants(), publishedMutants())
 }
 
 func nodeMutants() []mutant {
@@ -178,7 +178,7 @@ func linkMutants() []mutant {
 		{"ingest checks the chain", "engine/ingest/session.go",
 			"if !unchecked && b.Prev != s.tail.Hash {", "if !unchecked && false {", ingest},
 		{"a request ends at its first failed append", "engine/ingest/session.go",
-			"Block: b.Bytes, Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Block: b.Bytes, Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
+			"Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
 		{"what a gateway keeps is told with its block", "engine/landing/landing.go",
 			"head[0], head[1] = landedKept, head[1]|landedKeeps", "head[0] = landedClocked", []string{"./engine/landing/..."}},
 		{"C2: what is not durable is not answered as landed", "engine/landing/embedded/partition.go",
@@ -253,9 +253,6 @@ func commitMutants() []mutant {
 		{"the landing log is released after publishing", "engine/checkpoint/publish.go",
 			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished",
 			"	if err := c.release(ctx, b.position); err != nil {\n\t\treturn err\n\t}\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished", checkpoint},
-		{"an epoch is told as published after it was verified", "engine/checkpoint/publish.go",
-			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished(b.epoch, b.logs, b.tip)\n",
-			"	c.cfg.OnPublished(b.epoch, b.logs, b.tip)\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n", []string{"-run", "ToldWhenItIsVerified", "./engine/checkpoint"}},
 	}
 }
 
@@ -433,8 +430,8 @@ func kafkaMutants() []mutant {
 			"if id := idOf(d.ID); id != l.id {", "if id := idOf(d.ID); id == \"\" {", broker},
 		{"a topic's settings are checked", "engine/landing/kafka/topic.go",
 			"\tif len(problems) > 0 {", "\tif len(problems) > 99 {", broker},
-		{"a shared tail may be passed", "engine/ingest/session.go",
-			"tail.Next < s.head.Offset && s.h.cfg.Log.Shared()", "tail.Next < s.head.Offset && false", ingest},
+		{"a shared tail may be passed", "engine/ingest/standing.go",
+			"!(f.shared && f.landed.Next < f.offset)", "true", ingest},
 		{"a lake is fed from one topic of a name", "engine/server/landing.go",
 			"if was.ID != id {", "if was.ID == \"\" {", server},
 		{"a partition is not run twice at a time", "engine/server/supervise.go",

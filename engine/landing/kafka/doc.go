@@ -28,31 +28,45 @@
 //  5. Tail tells what this instance landed since it was opened. Others append
 //     too (Shared), so more may be landed than it says; never less.
 //
-// # Why a partition holds a prefix of each gateway's log
+// # Why a block follows all of its log that is not published
 //
 // Let D be a block of log L that begins at offset d. The claim: wherever a copy
-// of D lies in the partition, all of L below d lies before it.
+// of D lies in the partition, all of L below d lies before it, or is published, or
+// was lost by the topic after its promise was kept.
 //
 // Append is called for D by a request in one of two ways. As its first block:
 // then the request begins at d, and a request begins at an offset that some
-// ingest acknowledged; an offset is acknowledged when the promises of all below
-// it were kept, so they are in the partition, on every in-sync replica, at the
-// time of the call. As a later block: then the promise of the block before it,
-// in the same request, was kept before the call; and so on down to the first.
+// ingest acknowledged. An offset is acknowledged for one of three reasons. The
+// promises of all below it were kept, so they were in the partition, on every
+// in-sync replica, at the time of the call. Or all below it is published. Or a
+// task asked for the log from there on, so it has taken all below it from this
+// partition, or has the state of whoever did. As a later block: then the promise
+// of the block before it, in the same request, was kept before the call; and so on
+// down to the first.
 //
-// So when Append is called for D, all of L below d is in the partition for good.
-// Kafka appends at the end. Whenever a copy of D arrives (at once, after
+// So when Append is called for D, all of L below d was in the partition, or taken
+// from it. Kafka appends at the end. Whenever a copy of D arrives (at once, after
 // retries, from a producer that was given up, from a request that the gateway
 // gave up long ago, from another ingest), it arrives after that call, and lies
-// behind all of it. Nothing here depends on the order of arrival of two copies,
-// on idempotence, on clocks, or on one ingest knowing of another; idempotence
-// only keeps copies few, and the task drops those by offset.
+// behind all of it that is there still. Nothing here depends on the order of
+// arrival of two copies, on idempotence, on clocks, or on one ingest knowing of
+// another; idempotence only keeps copies few, and the task drops those by offset.
 //
-// What it does depend on: that a kept promise stays kept. That is acks=all, at
-// least two in-sync replicas, and no unclean leader election, which Open checks;
-// and that a gateway begins at an acknowledged offset, which is edge/forward's.
-// A replica that answers before it writes to its disk is trusted to be one of
-// several: Kafka does not fsync before it acknowledges.
+// What is lost all the same, by a topic that was cut off or made again, leaves a
+// hole: D follows it. Nothing wrong is taken because of that, for the task trusts
+// none of the above: it takes each offset of a log once and in order. Of a gateway
+// that keeps its records (Landed.Keeps) it passes over what follows the hole and
+// asks for the log from its own next offset on; the gateway sends everything from
+// there again, D too, and that copy lies behind what was missing. A copy of D that
+// comes late to the wrong side of the hole is passed over like the first. Of another
+// gateway, D goes to the table conflict, as what is missing will not come.
+//
+// What it does depend on: that a kept promise stays kept, or else that the gateway
+// has the records still. The first is acks=all, at least two in-sync replicas, and
+// no unclean leader election, which Open checks; the second, and that a gateway
+// begins at an acknowledged offset, is edge/forward's. A replica that answers
+// before it writes to its disk is trusted to be one of several: Kafka does not
+// fsync before it acknowledges.
 //
 // A Log may be used from many goroutines. It has goroutines of its own, joined
 // by Close; a Reader belongs to one goroutine.

@@ -1,0 +1,222 @@
+package ingest
+
+import (
+	"fmt"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/edge/wire"
+	"landfall/engine/landing"
+	"landfall/engine/published"
+)
+
+// Published tells what is in the lake, and what the landing log lacks. Every
+// method may be called from any goroutine and does not wait; published.Registry
+// is one.
+type Published interface {
+	// Of returns how far a log is published; false: not known now.
+	Of(gateway string, log record.LogID) (published.Log, bool)
+	// Wanted returns the offset from which the gateway has to send the log again;
+	// false: nothing of it is missing, as far as is known.
+	Wanted(gateway string, log record.LogID) (record.Offset, bool)
+	// AgainIn is how long it takes until what lands now should be published; 0: not
+	// known.
+	AgainIn() time.Duration
+}
+
+// A gateway that has sent a log again, of which its task lacks the same still, is
+// asked once more when nothing of it has come for so long; each time it takes twice
+// as long. A task that is hours behind has not read yet what was sent.
+const (
+	firstResend = 10 * time.Minute
+	lastResend  = 24 * time.Hour
+)
+
+// facts are what is known of a request's log before any of its blocks is read.
+type facts struct {
+	log    record.LogID
+	offset record.Offset // where the request begins
+	keeps  bool          // the gateway keeps what is not published, and is told
+	shared bool          // others append to the landing log too
+
+	landed   landing.Tail // of the gateway's newest log in the landing log
+	anything bool         // landed is known
+
+	published published.Log
+	told      bool          // published is known
+	wanted    record.Offset // the gateway has to send again from here
+	lacking   bool          // wanted is known
+}
+
+// standing is where a log goes on.
+type standing struct {
+	tail  landing.Tail
+	known bool // tail is known
+	// unsure says that the landing log lost what the gateway was told to have
+	// landed, and that it is not known how much of that is published.
+	unsure bool
+}
+
+// stand finds where a log goes on: at the landing log's tail of it, and where
+// there is none, or one that others have passed, where the gateway says; but never
+// below what is published, which no landing log needs to hold. Where the landing log
+// has nothing of a gateway that was told that something has landed, as a landing
+// directory that is new, it goes on at what is published.
+func (f *facts) stand() standing {
+	var s standing
+	if f.own() && !(f.shared && f.landed.Next < f.offset) { // another ingest landed what lies between
+		s = standing{tail: f.landed, known: true}
+	}
+	lost := f.keeps && !f.shared && (!f.anything || f.own() && f.landed.Next < f.offset)
+	switch {
+	case !f.told:
+		if lost && f.offset > 0 {
+			s = standing{unsure: true}
+		}
+	case s.known && s.tail.Next >= f.published.Next:
+	case s.known, f.offset <= f.published.Next, lost:
+		s = standing{tail: f.end(f.published.Next), known: true}
+	}
+	return s
+}
+
+// own says that the log is the gateway's newest in the landing log.
+func (f *facts) own() bool { return f.anything && f.landed.Log == f.log }
+
+// missing returns the offset from which the landing log lacks what the gateway was
+// told to have landed; s is where the log goes on without that. Either its task
+// says so. Or the log is closed in the lake and not the newest here: what landed of
+// it lies before the opening of the newer log, which is published, so that what is
+// not published of it was lost.
+func (f *facts) missing(s standing) (from record.Offset, ok bool) {
+	switch {
+	case !f.keeps || !f.told:
+	case f.lacking && f.wanted >= f.published.Next && (!s.known || f.wanted < s.tail.Next):
+		return f.wanted, true
+	case f.published.Closed && !f.own() && !s.known && f.published.Next < f.offset:
+		return f.published.Next, true
+	}
+	return 0, false
+}
+
+// end is a tail at an offset that is not the landing log's. Its hash is known
+// where the lake has it; elsewhere the next block's is not checked here.
+func (f *facts) end(next record.Offset) landing.Tail {
+	t := landing.Tail{Log: f.log, Next: next}
+	if next == f.published.Next {
+		t.Hash = f.published.Hash
+	}
+	t.AfterLoss = next > 0 && t.Hash == (record.Hash{})
+	return t
+}
+
+// resend is a log that a gateway was told to send again, from below what has
+// landed of it. It belongs to the request that holds the gateway's turn.
+type resend struct {
+	from  record.Offset
+	tail  landing.Tail  // what has come since
+	heard bool          // the gateway has begun a request there
+	over  bool          // it has reached what landed before
+	at    record.Micros // when something of it came last, or when it was begun
+	wait  time.Duration // until it may be begun once more
+}
+
+// again takes a log back to where the landing log lacks something, and keeps it
+// there until the gateway has sent what lies between once more; r is what was begun
+// of it before, nil: nothing. It changes s, and returns what stands of r, and
+// whether the log was taken back now.
+//
+// A log is taken back once for a hole, at each ingest: until the gateway begins
+// there its answers say so, whatever it sends; from then on they follow what comes.
+// The landing log's own tail does not go back with it, so r holds the place until
+// that is reached. What another ingest landed meanwhile is passed over as
+// everywhere.
+func (f *facts) again(s *standing, r *resend, now record.Micros) (*resend, bool) {
+	from, missing := f.missing(*s)
+	begin := missing && (r == nil || from < r.from || from != r.from && from < r.tail.Next ||
+		r.heard && now-r.at >= record.Micros(r.wait.Microseconds()))
+	switch {
+	case begin:
+		next := &resend{from: from, tail: f.end(from), at: now, wait: firstResend}
+		if r != nil && r.from == from {
+			next.wait = min(2*r.wait, lastResend)
+		}
+		r = next
+	case r == nil:
+		return nil, false
+	}
+	if r.tail.Next < f.published.Next {
+		r.tail = f.end(f.published.Next)
+	}
+	r.heard = r.heard || f.offset <= r.from
+	switch {
+	case r.over:
+	case s.known && r.tail.Next >= s.tail.Next:
+		r.over = true
+	case f.shared && r.heard && r.tail.Next < f.offset:
+		*s = standing{}
+	default:
+		*s = standing{tail: r.tail, known: true}
+	}
+	return r, begin
+}
+
+// came notes that a block of the log came, which ends at the tail.
+func (r *resend) came(tail landing.Tail, now record.Micros) { r.tail, r.at = tail, now }
+
+// facts gathers what is known. The caller holds the gateway's turn.
+func (s *session) facts() facts {
+	f := facts{log: s.head.Log, offset: s.head.Offset, keeps: s.keeps(), shared: s.h.cfg.Log.Shared()}
+	f.landed, f.anything = s.h.cfg.Log.Tail(s.head.Gateway)
+	if p := s.h.cfg.Published; p != nil {
+		f.published, f.told = p.Of(s.head.Gateway, s.head.Log)
+		f.wanted, f.lacking = p.Wanted(s.head.Gateway, s.head.Log)
+	}
+	return f
+}
+
+// keeps says that the gateway lets go of nothing before it is told that it is
+// published. An ingest that never tells is told so by nobody: its gateways let go
+// of what has landed.
+func (s *session) keeps() bool { return s.head.Keeps && s.h.cfg.Published != nil }
+
+// stand finds where the request's log goes on.
+func (s *session) stand(f *facts) {
+	at := f.stand()
+	r, begun := f.again(&at, s.gw.resends[f.log], s.h.cfg.Now())
+	if begun {
+		s.h.resends.Add(1)
+		s.h.cfg.Logger.Warn("a gateway is to send a log again: the landing log lacks what follows", "gateway", s.head.Gateway, "log", f.log, "from", r.from)
+	}
+	if r != nil {
+		s.gw.resend(f.log, r)
+	}
+	s.resend, s.tail, s.known, s.unsure = r, at.tail, at.known, at.unsure
+}
+
+// tell puts into an answer what is published, as of now. What is published need
+// not be sent, so it is acknowledged too.
+func (s *session) tell(a *wire.Answer) {
+	p := s.h.cfg.Published
+	if p == nil {
+		return
+	}
+	a.Publishes, a.AgainIn = true, p.AgainIn()
+	at, told := p.Of(s.head.Gateway, s.head.Log)
+	if !told {
+		return
+	}
+	a.PublishedKnown, a.Published = true, wire.Published{Next: at.Next, Hash: at.Hash}
+	if at.Ledger.Number > 0 {
+		a.Published.Ledger = wire.LedgerTip{Task: at.Task, Number: at.Ledger.Number, SHA256: at.Ledger.SHA256}
+	}
+	if a.Known && a.Acked < at.Next {
+		a.Acked, a.Hash = at.Next, at.Hash
+	}
+}
+
+// errUnsure is why nothing of a log is taken now.
+func (s *session) errUnsure() error {
+	return refusal{wire.CodeUnavailable, fmt.Errorf(
+		"the landing log lacks what was landed before offset %d, and how far the log is published is not known yet: nothing is taken of it until the task has claimed its partition", s.head.Offset)}
+}
