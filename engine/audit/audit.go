@@ -3,7 +3,8 @@
 //
 // In:  the Parquet files of a lake; the checkpoints of its tasks with their
 // ledgers, which say what has to be there; if given, the gateways' own logs and
-// what gateways say of their logs (edge/tips), and the result of an earlier audit.
+// what gateways say of their logs and were told of the ledger (edge/tips), and the
+// result of an earlier audit.
 // RunTopics does the same with Kafka topics, as a reader of committed messages
 // sees them.
 // Out: a Result: Exact at its Level, what stands against it, and what was not
@@ -33,7 +34,8 @@
 //     128-bit sums of keyed hashes, so a wrong row passes with a chance of
 //     2^-128 for each run's random key. Raw bytes are compared by record.Digest,
 //     a sum of 64-bit hashes: no accident passes, and records with the same sum can
-//     be computed: level bytes finds them where the ledger was not forged too.
+//     be computed: level bytes finds them where the ledger was not forged too, and
+//     with tips that name an entry of it, up to that entry, where it was.
 //  4. What cannot be read is an error or a Finding, never passed over. Damage of
 //     what is audited, checkpoints included, is a Finding.
 //  5. Nothing is exact by itself: without checkpoints, or tips of every gateway,

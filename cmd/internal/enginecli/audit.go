@@ -37,7 +37,7 @@ func auditCommand() *cobra.Command {
 	lake := c.Flags().String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := c.Flags().String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
 	edgeLogs := c.Flags().StringArray("edge-log", nil, "`DIR` of a gateway's log, to be compared byte by byte; may be given again")
-	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold what it says is acknowledged, with its bytes; what more it names is said to be not proven; may be given again")
+	tipFiles := c.Flags().StringArray("tips", nil, "`FILE` that landfall-edge tips wrote: the lake has to hold what it says is acknowledged, and its ledger the entries that the engine told the gateway; what more it names is said to be not proven; may be given again")
 	tipsCA := c.Flags().String("tips-ca", "", "PEM `FILE` with who issued the gateways' certificates; without it signatures are checked and issuers are not")
 	tipsCRL := c.Flags().String("tips-crl", "", "PEM `FILE` with revocation lists of --tips-ca, such as crl.pem of landfall cert; without it nobody's certificate counts as revoked, which a note says")
 	since := c.Flags().String("since", "", "`FILE` with the JSON of an earlier audit: what it read is not read again, and the ledger has to go on from there")

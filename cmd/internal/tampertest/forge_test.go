@@ -83,6 +83,12 @@ func (b *Bench) Forge(task stream.TaskID, change func(e *ledger.Entry)) {
 		previous = ledger.Hash(line)
 	}
 	m.Ledger.SHA256 = previous
+	b.setHead(task, head, m)
+}
+
+// setHead makes HEAD name a manifest.
+func (b *Bench) setHead(task stream.TaskID, head checkpoint.Head, m checkpoint.Manifest) {
+	b.Helper()
 	data, err := m.Encode()
 	must(b, err)
 	Write(b, filepath.Join(b.Checkpoints(), head.Manifest), data)
@@ -93,6 +99,50 @@ func (b *Bench) Forge(task stream.TaskID, change func(e *ledger.Entry)) {
 	Write(b, filepath.Join(b.Checkpoints(), task.String(), "HEAD"), data)
 }
 
+// Append adds an entry to a task's ledger, as somebody would who leaves the history
+// before it as it is.
+func (b *Bench) Append(task stream.TaskID, change func(e *ledger.Entry)) {
+	b.Helper()
+	head, m := b.Head(b, task)
+	all := b.Ledger(b, task)
+	last := &all[len(all)-1]
+	e := last.Entry
+	e.Number, e.Previous, e.Files, e.Removed, e.Logs = last.Number+1, last.SHA256, nil, nil, nil
+	change(&e)
+	line, err := e.Encode()
+	must(b, err)
+	m.Ledger = &ledger.Tip{Name: ledger.EntryName(e.Task, e.Number, e.Claim), Number: e.Number, SHA256: ledger.Hash(line)}
+	Write(b, filepath.Join(b.Checkpoints(), m.Ledger.Name), line)
+	b.setHead(task, head, m)
+}
+
+// RepairFile makes the ledger say that a file was replaced by what it is now, in a
+// new entry.
+func (b *Bench) RepairFile(name string) {
+	b.Helper()
+	task := TaskNamed(b, taskOf(name))
+	b.Append(task, func(e *ledger.Entry) {
+		for _, one := range b.Ledger(b, task) {
+			for _, f := range one.Files {
+				if f.Name == name {
+					now := b.fileNow(f)
+					e.Kind, e.Removed, e.Files = ledger.KindRepair, []ledger.File{f}, []ledger.File{now}
+				}
+			}
+		}
+	})
+}
+
+// fileNow returns what the ledger would say of a file as it is now.
+func (b *Bench) fileNow(f ledger.File) ledger.File {
+	b.Helper()
+	data, err := os.ReadFile(b.Path(f.Name))
+	must(b, err)
+	sum := sha256.Sum256(data)
+	f.SHA256, f.Bytes, f.Rows = hex.EncodeToString(sum[:]), int64(len(data)), int64(len(ReadRows(b, b.Path(f.Name)).Rows))
+	return f
+}
+
 // restart leaves of a task's checkpoint what its first claim wrote.
 func (b *Bench) restart(task stream.TaskID) {
 	b.Helper()
@@ -101,29 +151,19 @@ func (b *Bench) restart(task stream.TaskID) {
 		Format: m.Format, Landing: m.Landing, Partition: m.Partition, Partitions: m.Partitions, Claim: m.Claim,
 		Schema: m.Schema, Decoder: m.Decoder, Writer: m.Writer, Params: m.Params,
 	}
-	data, err := first.Encode()
-	must(b, err)
-	sum := sha256.Sum256(data)
 	head.Manifest = path.Join(path.Dir(head.Manifest), first.Epoch.Padded()+"-"+string(m.Claim)+".json")
-	head.SHA256, head.Epoch = hex.EncodeToString(sum[:]), 0
+	head.Epoch = 0
 	b.Remove("_checkpoint/" + task.String())
-	Write(b, filepath.Join(b.Checkpoints(), head.Manifest), data)
-	data, err = head.Encode()
-	must(b, err)
-	Write(b, filepath.Join(b.Checkpoints(), task.String(), "HEAD"), data)
+	b.setHead(task, head, first)
 }
 
 // ForgeFile makes the ledger say of a file what it is now.
 func (b *Bench) ForgeFile(name string) {
 	b.Helper()
-	data, err := os.ReadFile(b.Path(name))
-	must(b, err)
-	rows := int64(len(ReadRows(b, b.Path(name)).Rows))
-	sum := sha256.Sum256(data)
 	b.Forge(TaskNamed(b, taskOf(name)), func(e *ledger.Entry) {
 		for i := range e.Files {
 			if f := &e.Files[i]; f.Name == name {
-				f.SHA256, f.Bytes, f.Rows = hex.EncodeToString(sum[:]), int64(len(data)), rows
+				*f = b.fileNow(*f)
 			}
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"landfall/engine/audit"
 	"landfall/engine/landing"
 	"landfall/engine/landing/embedded"
+	"landfall/engine/ledger"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -64,7 +66,8 @@ type Lake struct {
 	EdgeLogs map[string]string
 	// Others are log directories of another history, where a test needs them.
 	Others map[string]string
-	// Tips are the gateways' documents about where their logs end.
+	// Tips are the gateways' documents about where their logs end and which ledger
+	// entry the cloud told last.
 	Tips []audit.TipsFile
 }
 
@@ -78,14 +81,10 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 		Dir: filepath.Join(dir, "lake"), Earlier: filepath.Join(dir, "earlier"), Landing: filepath.Join(dir, "landing"),
 		Kept: filepath.Join(dir, "kept"), EdgeLogs: map[string]string{},
 	}
-	landed := map[string][][]byte{}
+	landed, bodies := map[string][][]byte{}, map[string]tips.Body{}
 	for i, name := range Gateways() {
 		l.EdgeLogs[name] = filepath.Join(dir, "edge-"+name)
-		var body tips.Body
-		landed[name], body = c.capture(t, l.EdgeLogs[name], name, i)
-		doc, err := tips.Encode(body, nil, nil)
-		must(t, err)
-		l.Tips = append(l.Tips, audit.TipsFile{Name: name + ".tips", Data: doc})
+		landed[name], bodies[name] = c.capture(t, l.EdgeLogs[name], name, i)
 	}
 	w := l.open(t)
 	defer w.close(t)
@@ -100,7 +99,33 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 			Copy(t, l.Dir, l.Earlier)
 		}
 	}
+	for _, name := range Gateways() {
+		body := bodies[name]
+		body.Anchors = l.told(t, name)
+		doc, err := tips.Encode(body, nil, nil)
+		must(t, err)
+		l.Tips = append(l.Tips, audit.TipsFile{Name: name + ".tips", Data: doc})
+	}
 	return l
+}
+
+// told returns what the book of a gateway keeps of the ledger entries that the
+// cloud tells it as they are published: those of the task that its blocks go to.
+func (l *Lake) told(t testing.TB, gateway string) []tips.Anchor {
+	t.Helper()
+	var book tips.Book
+	for p := range partitions {
+		all := l.Ledger(t, Task(p))
+		if !slices.ContainsFunc(all, func(e ledger.Walked) bool {
+			return slices.ContainsFunc(e.Logs, func(l ledger.Log) bool { return l.Gateway == gateway })
+		}) {
+			continue
+		}
+		for _, e := range all {
+			book.Anchor(e.Task, e.Number, e.SHA256, logBegin(LogsPerGateway)+record.Micros(e.Number)*1_000_000)
+		}
+	}
+	return book.Anchors()
 }
 
 // capture makes one gateway's logs and returns the blocks that land of them, and

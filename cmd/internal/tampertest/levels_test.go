@@ -137,6 +137,7 @@ func (v Victim) names() (all []name) {
 			all = append(all, name{what, value, in})
 		}
 	}
+	add("task", v.Task, func(f audit.Finding) bool { return f.Task == v.Task })
 	add("table", v.Table, func(f audit.Finding) bool {
 		return string(f.Table) == v.Table || strings.HasPrefix(f.File, v.Table+"/")
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/edge/record"
 	"landfall/engine/audit"
 )
 
@@ -34,8 +35,13 @@ func TestTampering(t *testing.T) {
 		"good": Make(t, filepath.Join(dir, "good"), Config{Records: n}),
 		"shed": Make(t, filepath.Join(dir, "shed"), Config{Records: n, Shed: true}),
 	}
-	other := Make(t, filepath.Join(dir, "other"), Config{Records: n, Change: change})
-	forged := Make(t, filepath.Join(dir, "forged"), Config{Records: n, Change: change, Forge: true})
+	was := captured{}
+	o := others{changed: Make(t, filepath.Join(dir, "other"), Config{Records: n, Change: func(gateway string, log int, offset record.Offset, r *record.Record) {
+		was.keep(gateway, log, offset, r)
+		change(gateway, log, offset, r)
+	}})}
+	o.forged = Make(t, filepath.Join(dir, "forged"), Config{Records: n, Change: change, Forge: true})
+	o.collided = Make(t, filepath.Join(dir, "collided"), Config{Records: n, Change: was.collision(t, record.LogID{0x10, 2}).change})
 	before := map[string]*untouched{}
 	for name, l := range lakes {
 		before[name] = l.untouched(t)
@@ -46,7 +52,7 @@ func TestTampering(t *testing.T) {
 		}
 	}
 	var rows []row
-	for _, one := range tamperings(other, forged) {
+	for _, one := range tamperings(o) {
 		t.Run(one.name, func(t *testing.T) {
 			b := NewBench(t, lakes[one.of])
 			v := one.do(b)
@@ -58,7 +64,8 @@ func TestTampering(t *testing.T) {
 			if lacks != "" && level != never {
 				t.Errorf("no finding names %s: %+v", lacks, found)
 			}
-			rows = append(rows, row{one, level, best})
+			since := level == atTips && !b.asked(b, checkNamed(atSince), before[one.of].earlier).exact
+			rows = append(rows, row{one, level, best, since})
 		})
 	}
 	hold(t, rows)
@@ -106,6 +113,7 @@ type row struct {
 	tampering
 	found string
 	best  audit.Finding
+	since bool // an earlier audit's result tells too
 }
 
 // names lists what a finding names, in words that do not depend on the lake.
@@ -164,21 +172,20 @@ func render(rows []row) string {
 	b.WriteString(head)
 	for _, r := range rows {
 		found, what := "`"+r.found+"`", names(r.best)
-		if r.found == never {
+		switch {
+		case r.found == never:
 			found, what = "it is none: exact at every level", ""
+		case r.since:
+			found += " or `since`"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.name, found, what)
 	}
-	list := func(title, level string) {
-		fmt.Fprintf(&b, "\n## %s\n\n", title)
-		for _, r := range rows {
-			if r.found == level {
-				fmt.Fprintf(&b, "- %s\n", r.name)
-			}
+	b.WriteString("\n## What nobody could know without the gateways' tips\n\n")
+	for _, r := range rows {
+		if r.found == atTips {
+			fmt.Fprintf(&b, "- %s\n", r.name)
 		}
 	}
-	list("What nobody could know without the gateways' tips", atTips)
-	list("What tips cannot tell either", atSince)
 	b.WriteString(tail)
 	return b.String()
 }
@@ -203,10 +210,13 @@ and the test fails when a line changes, or a level on the smaller lake in ` + "`
 `
 
 const tail = `
-Tips speak of what was captured: how far each log goes, and the digest of its raw bytes. Values that are not made of those bytes
-alone (what another record had said before, times and clocks of the gateway, sums of window), and files that hold only such
-values, have no witness outside the cloud, once somebody has written the whole ledger again. Keep the result of each audit
-somewhere else: the next one with ` + "`--since`" + ` finds that the history before it is another.
+With tips nothing passes. They speak of what was captured (how far each log goes, and the digest of its raw bytes), and they name the
+ledger entry of each task that the cloud told the gateway last: it holds the hash of the entry before it, and every entry those of
+its files. Whoever changes anything that was published up to it changes that hash, or has to say it in a later entry, which the
+audit finds too. What was published after that entry is not vouched for by these tips, but for its logs: the audit says which epochs
+that are, and newer tips vouch for them. An entry is told when it is published and verified, so a lie that is older than the first
+telling is not found. The result of an earlier audit does the same for the history before it: keep it somewhere else, and give it to
+the next one with ` + "`--since`" + `.
 
 ## Single bits
 

@@ -20,10 +20,10 @@ const (
 	atFiles   = "files"
 	atBytes   = "bytes"
 	atValues  = "values"
-	// atTips: nobody could know without what the gateway keeps.
+	// atTips: nobody could know without what the gateway keeps, or the result of an
+	// earlier audit.
 	atTips = "tips"
-	// atSince: nor with it, for it says nothing of what was made of the records;
-	// an earlier audit's result does.
+	// atSince: an earlier audit's result tells.
 	atSince = "since"
 	// never: it is none, the lake stays exact.
 	never = "never"
@@ -39,10 +39,16 @@ type tampering struct {
 	level string
 }
 
-// tamperings lists them all; other is the same lake made of a record that was
-// changed, forged the same with digests that fit.
-func tamperings(other, forged *Lake) []tampering {
-	return slices.Concat(rowTamperings(), fileTamperings(other), goneTamperings(), valueTamperings(), rawTamperings(other, forged),
+// others are lakes that were made as the good one was, from other records.
+type others struct {
+	changed  *Lake // some were changed
+	forged   *Lake // the same, with digests that fit
+	collided *Lake // some were changed so that the digests fit by themselves
+}
+
+// tamperings lists them all.
+func tamperings(o others) []tampering {
+	return slices.Concat(rowTamperings(), fileTamperings(o.changed), goneTamperings(), valueTamperings(), rawTamperings(o),
 		checkpointTamperings(), ledgerTamperings(), lossTamperings())
 }
 
@@ -358,6 +364,7 @@ func valueTamperings() []tampering {
 		}
 	}
 	number := func(v pq.Value) pq.Value { return pq.Int32Value(v.Int32() ^ 1) }
+	more := func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() + 1) }
 	all := []tampering{
 		{"a double changed", "good", set(table.AISPosition, "lat", func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() / 2) }), atBytes},
 		{"an int32 changed", "good", set(table.AISPosition, "true_heading", number), atBytes},
@@ -370,7 +377,7 @@ func valueTamperings() []tampering {
 		{"source changed", "good", set(table.Record, "source", text("somew")), atBytes},
 		{"reject_reason changed", "good", set(table.Record, "reject_reason", text("no_")), atBytes},
 		{"is_duplicate changed", "good", set(table.AISPosition, "is_duplicate", func(v pq.Value) pq.Value { return pq.BooleanValue(!v.Boolean()) }), atBytes},
-		{"a sum of window changed", "good", set(table.Window, "mean", func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() + 1) }), atBytes},
+		{"a sum of window changed", "good", set(table.Window, "mean", more), atBytes},
 		{"a value became NULL", "good", func(b *Bench) Victim {
 			return b.Edit(b.Large(table.AISPosition), func(r *Rows) {
 				i, c := r.Find("lat", nil), r.Column("lat")
@@ -390,11 +397,10 @@ func valueTamperings() []tampering {
 	// What is no function of the raw bytes that the gateway's digest covers.
 	unknowable := func(name string, t table.Name, column string, change func(pq.Value) pq.Value) tampering {
 		one := forged(name, t, column, change)
-		one.level = atSince
+		one.level = atTips
 		do := one.do
 		one.do = func(b *Bench) Victim {
-			do(b)
-			return Victim{}
+			return Victim{Task: taskOf(do(b).File)}
 		}
 		return one
 	}
@@ -404,7 +410,10 @@ func valueTamperings() []tampering {
 		forged("reject_reason changed", table.Record, "reject_reason", text("no_")),
 		tampering{"a sentence said to be no record, and the ledger forged up to HEAD", "good", func(b *Bench) Victim {
 			v := b.Edit(b.Large(table.Record), func(r *Rows) {
-				i := r.Find("raw", func(v pq.Value) bool { return strings.HasPrefix(string(v.ByteArray()), "!AIVDM") })
+				i := r.Find("raw", func(v pq.Value) bool {
+					raw := string(v.ByteArray())
+					return strings.Contains(raw, "!AIVDM") && (raw[0] == '!' || raw[0] == '\\')
+				})
 				c := r.Column("reject_reason")
 				r.Rows[i][c] = pq.ByteArrayValue([]byte("record_corrupt")).Level(0, 1, c)
 			})
@@ -413,12 +422,17 @@ func valueTamperings() []tampering {
 			return v
 		}, atValues},
 		unknowable("is_duplicate changed", table.AISPosition, "is_duplicate", func(v pq.Value) pq.Value { return pq.BooleanValue(!v.Boolean()) }),
-		unknowable("a sum of window changed", table.Window, "mean", func(v pq.Value) pq.Value { return pq.DoubleValue(v.Double() + 1) }),
+		unknowable("a sum of window changed", table.Window, "mean", more),
+		tampering{"a sum of window changed, and a repair of the file forged into the ledger", "good", func(b *Bench) Victim {
+			v := b.SetValue(table.Window, "mean", more)
+			b.RepairFile(v.File)
+			return Victim{Task: taskOf(v.File), Table: v.Table, File: v.File}
+		}, atTips},
 		unknowable("monotonic changed", table.Record, "monotonic", func(v pq.Value) pq.Value { return pq.Int64Value(v.Int64() + 1) }),
 	)
 }
 
-func rawTamperings(other, forged *Lake) []tampering {
+func rawTamperings(o others) []tampering {
 	whole := func(l *Lake) func(b *Bench) Victim {
 		return func(b *Bench) Victim {
 			must(b, os.RemoveAll(b.Dir))
@@ -437,22 +451,41 @@ func rawTamperings(other, forged *Lake) []tampering {
 			return Victim{Gateway: v.Gateway, Log: v.Log}
 		}, atFiles},
 		{"raw and typed rows changed consistently", "good", func(b *Bench) Victim {
-			for _, t := range table.Names() {
-				for _, name := range b.Table(t) {
-					x, err := os.ReadFile(b.Path(name))
-					must(b, err)
-					y, err := os.ReadFile(filepath.Join(other.Dir, name))
-					must(b, err)
-					if !bytes.Equal(x, y) {
-						Write(b, b.Path(name), y)
-					}
-				}
-			}
+			b.take(o.changed, table.Names())
 			return changedRecord()
 		}, atFiles},
-		{"raw and typed rows changed consistently, the whole ledger with them", "good", whole(other), atFiles},
-		{"raw, typed rows, digests and the whole ledger changed consistently", "good", whole(forged), atTips},
+		{"raw and typed rows changed consistently, the whole ledger with them", "good", whole(o.changed), atFiles},
+		{"raw, typed rows, digests and the whole ledger changed consistently", "good", whole(o.forged), atTips},
+		{"records exchanged for others with the same digest, their typed rows too, and the ledger forged up to HEAD", "good", func(b *Bench) Victim {
+			taken := b.take(o.collided, slices.DeleteFunc(table.Names(), func(t table.Name) bool { return t == table.Log }))
+			for _, name := range taken {
+				b.ForgeFile(name)
+			}
+			return Victim{Task: taskOf(taken[0])}
+		}, atTips},
 	}
+}
+
+// take puts the files of tables of another lake in place of those that differ, and
+// returns their names.
+func (b *Bench) take(from *Lake, tables []table.Name) (taken []string) {
+	b.Helper()
+	for _, t := range tables {
+		for _, name := range b.Table(t) {
+			x, err := os.ReadFile(b.Path(name))
+			must(b, err)
+			y, err := os.ReadFile(filepath.Join(from.Dir, name))
+			must(b, err)
+			if !bytes.Equal(x, y) {
+				Write(b, b.Path(name), y)
+				taken = append(taken, name)
+			}
+		}
+	}
+	if len(taken) == 0 {
+		b.Fatal("the other lake is the same")
+	}
+	return taken
 }
 
 func flipLast(v pq.Value) pq.Value {
@@ -571,8 +604,8 @@ func ledgerTamperings() []tampering {
 			b.Forge(TaskNamed(b, taskOf(name)), func(e *ledger.Entry) {
 				e.Files = slices.DeleteFunc(e.Files, func(f ledger.File) bool { return f.Name == name })
 			})
-			return Victim{}
-		}, atSince},
+			return Victim{Task: taskOf(name)}
+		}, atTips},
 		{"the end of a log set back in the ledger, the chain forged up to HEAD", "good", func(b *Bench) Victim {
 			b.Forge(Task(0), func(e *ledger.Entry) {
 				for i := range e.Logs {

@@ -17,6 +17,7 @@ import (
 // Victim says where a lake was tampered with, as far as an audit can name it.
 // What is empty is not to be named.
 type Victim struct {
+	Task    string
 	Table   string
 	File    string // relative to the lake, or to the checkpoints
 	Gateway string
