@@ -20,6 +20,9 @@ func (s *Server) metrics(m *page.Metrics) {
 		m.Stamp("gateway_watermark_timestamp_seconds", "Event time that the tables are complete through for the gateway.", g.Watermark, "gateway", g.Gateway)
 		m.Gauge("gateway_behind_records", "Records that its last request left waiting on the gateway; 0 while it keeps up.", float64(g.BehindRecords), "gateway", g.Gateway)
 		m.Gauge("gateway_behind_seconds", "How old the oldest record was that waited on the gateway at its last request; 0 while it keeps up.", g.BehindSeconds, "gateway", g.Gateway)
+		if g.Published != nil {
+			m.Gauge("gateway_unpublished_records", "Offsets of the gateway's newest log that have landed and are not published yet.", float64(g.Acked-min(g.Acked, *g.Published)), "gateway", g.Gateway)
+		}
 	}
 	m.Count("landing_commits_total", "Commits of the landing log (C2).", st.Store.Commits)
 	m.Count("landing_full_total", "Blocks refused because free space is under the reserve.", st.Store.Full)
@@ -50,6 +53,8 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	m.Count("ingest_duplicates_total", "Blocks passed over because they are landed.", in.Duplicates)
 	m.Count("ingest_conflicts_total", "Blocks that contradict what is landed.", in.Conflicts)
 	m.Count("ingest_alternations_total", "Times a log came back after another of its gateway: two machines under one name.", in.Alternations)
+	m.Count("ingest_unknown_logs_total", "Requests whose start could not be compared with what is known to have landed.", in.UnknownLogs)
+	m.Count("ingest_resends_total", "Times a gateway was told to send a log again because the landing log lacked something.", in.Resends)
 	for code, n := range in.Refused {
 		m.Count("ingest_refused_total", "Requests refused, by code.", n, "code", string(code))
 	}

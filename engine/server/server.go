@@ -19,6 +19,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/kafka"
+	"landfall/engine/published"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 	"landfall/engine/task"
@@ -58,11 +59,13 @@ type Server struct {
 	group   atomic.Pointer[kafka.Group] // of the engines that share the partitions; nil: none, or not joined
 	ingest  *ingest.Handler             // nil: not this engine's role
 	tasks   []*supervisor
-	certs   *certs.Keeper // nil: plain HTTP
-	links   []Link        // to brokers and to the store, those with certificates
-	landing pulse.Pulse
-	taps    taps
-	warning atomic.Pointer[string] // stays in Status; nil: none
+	// published knows how far each log is in the lake, of the tasks of this engine.
+	published *published.Registry
+	certs     *certs.Keeper // nil: plain HTTP
+	links     []Link        // to brokers and to the store, those with certificates
+	landing   pulse.Pulse
+	taps      taps
+	warning   atomic.Pointer[string] // stays in Status; nil: none
 }
 
 // New makes the engine's parts and takes the landing log's directory, or asks
@@ -96,8 +99,13 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	return s, nil
 }
 
+// publishSlack is how long an epoch may take from its commit until it is visible
+// and read back, when all is well.
+const publishSlack = 10 * time.Second
+
 // assemble makes the tasks and ingest, in this order.
 func (s *Server) assemble() error {
+	s.published = published.New(published.Config{Landing: s.log.ID(), Partitions: s.log.Partitions(), AgainIn: s.cfg.Epoch.Interval + publishSlack})
 	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
@@ -105,7 +113,7 @@ func (s *Server) assemble() error {
 			cfg: task.Config{
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
-				Windows:        s.cfg.Windows(),
+				Windows: s.cfg.Windows(), Published: s.published,
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})
@@ -127,12 +135,22 @@ func (s *Server) assemble() error {
 		identity.VerifyClient = s.certs.VerifyClient
 	}
 	s.ingest, err = ingest.New(ingest.Config{
-		Log:      tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing}},
-		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
+		Published: s.tells(),
+		Log:       tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing}},
+		Identity:  identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})
 	return err
+}
+
+// tells returns what tells ingest what is published; nil: nobody does. Of a
+// directory this engine has every task.
+func (s *Server) tells() ingest.Published {
+	if s.topic != nil {
+		return nil
+	}
+	return s.published
 }
 
 // lakeDir is the lake's directory, empty in a bucket.

@@ -59,7 +59,9 @@ type GatewayStatus struct {
 	Gateway string `json:"gateway"`
 	Log     string `json:"log"`
 	Acked   uint64 `json:"acked"`
-	SeenAt  string `json:"seen_at"`
+	// Published is how far the log is in the lake, verified; absent: not known.
+	Published *uint64 `json:"published,omitempty"`
+	SeenAt    string  `json:"seen_at"`
 	// Watermark: no event of the gateway older than this is expected after what
 	// is committed; empty: none yet.
 	Watermark string `json:"watermark"`
@@ -84,8 +86,13 @@ type IngestStatus struct {
 	Conflicts  uint64 `json:"conflicts"`
 	// Alternations is how often a log came back after another of its gateway: two
 	// machines under one name.
-	Alternations uint64               `json:"alternations"`
-	Refused      map[wire.Code]uint64 `json:"refused"`
+	Alternations uint64 `json:"alternations"`
+	// UnknownLogs counts requests whose start could not be compared with what is
+	// known to have landed, and Resends how often a gateway was told to send a log
+	// again from below what had landed, because the landing log lacked it.
+	UnknownLogs uint64               `json:"unknown_logs"`
+	Resends     uint64               `json:"resends"`
+	Refused     map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
 	Unproven map[certs.Reason]uint64 `json:"unproven"`
 }
@@ -189,6 +196,12 @@ func (s *Server) Status() Status {
 	for name, g := range s.gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),
 			BehindRecords: g.Behind.Records, BehindSeconds: g.Behind.Age.Seconds(), LastError: g.LastError}
+		if p := s.tells(); p != nil {
+			if at, ok := p.Of(name, g.Log); ok {
+				next := uint64(at.Next)
+				one.Published = &next
+			}
+		}
 		if at, ok := marks[name]; ok {
 			one.Watermark = text(at)
 		}
@@ -243,6 +256,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
 		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
+		UnknownLogs: st.UnknownLogs, Resends: st.Resends,
 	}
 }
 
