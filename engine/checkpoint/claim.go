@@ -40,7 +40,8 @@ import (
 // Errors: ErrFenced when another claim came between 2 and 4 (claim again, if
 // the partition is still yours), ErrRepaired when it was that of a repair (claim
 // again); ErrIdentity, ErrVersion, ErrCorrupt (a person
-// must look); anything else may pass.
+// must look); ErrMoved when the lake has another landing log now; anything else
+// may pass.
 func Claim(ctx context.Context, cfg Config) (*Committer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -109,6 +110,12 @@ func (c *Committer) moveHead(ctx context.Context) error {
 	} else if err := c.cfg.identify(&next); err != nil {
 		return err
 	}
+	if next.Moved != nil && c.leaving == nil {
+		return movedError(&next)
+	}
+	if c.leaving != nil {
+		next.Moved = c.leaving
+	}
 	if err := c.check(ctx, &from); err != nil {
 		return err
 	}
@@ -170,7 +177,7 @@ func (c *Committer) writeManifest(ctx context.Context, m Manifest) (cursor, erro
 		return cursor{}, err
 	}
 	sum := hash(data)
-	head, err := Head{Format: Format, Manifest: name, SHA256: sum, Claim: m.Claim, Epoch: m.Epoch}.Encode()
+	head, err := Head{Format: m.Format, Manifest: name, SHA256: sum, Claim: m.Claim, Epoch: m.Epoch}.Encode()
 	if err != nil {
 		return cursor{}, err
 	}
@@ -199,7 +206,7 @@ func (c *Committer) alive(ctx context.Context) error {
 
 // CheckHead reads HEAD and compares it with what this claim wrote last: nil when
 // it is the same. ErrFenced when another claim holds the task, which may be
-// ErrRepaired; ErrCorrupt when
+// ErrRepaired or ErrMoved; ErrCorrupt when
 // HEAD is gone, or is one that this claim has moved on from, so that somebody put
 // an older checkpoint back; ErrVersion. Any other error says nothing about HEAD.
 // From the task's goroutine.
@@ -218,7 +225,7 @@ func (c *Committer) CheckHead(ctx context.Context) error {
 		return fmt.Errorf("task %s: %w", c.cfg.Task, err)
 	}
 	if head.Claim != c.claim {
-		return c.byRepair(ctx, fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task))
+		return c.why(ctx, fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task))
 	}
 	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older checkpoint put back?",
 		ErrCorrupt, c.cfg.Task, head.Epoch, c.at.manifest.Epoch)
@@ -227,7 +234,7 @@ func (c *Committer) CheckHead(ctx context.Context) error {
 // whyOver adds ErrFenced to an error that another claim may have caused: a new
 // claim collects what this one has staged, so that its calls end in whatever
 // error they like. Before this claim moved HEAD nobody else's claim matters. The
-// ErrFenced of a repair becomes ErrRepaired.
+// ErrFenced of a repair becomes ErrRepaired, that of a move ErrMoved.
 func (c *Committer) whyOver(ctx context.Context, err error) error {
 	if err == nil || !errors.Is(err, stream.ErrFenced) && !c.holds.Load() {
 		return err
@@ -239,5 +246,5 @@ func (c *Committer) whyOver(ctx context.Context, err error) error {
 		}
 		err = fmt.Errorf("%w: %w", why, err)
 	}
-	return c.byRepair(ctx, err)
+	return c.why(ctx, err)
 }

@@ -183,17 +183,24 @@ func (c *Committer) snapshot(ctx context.Context, epoch stream.Epoch, take func(
 // follow makes the manifest of an epoch from the one before it.
 func (c *Committer) follow(epoch stream.Epoch, cut Cut, staged []stream.Staged, chain []StateObject) Manifest {
 	m := Manifest{
-		Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition, Partitions: c.cfg.Partitions,
+		Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition, Partitions: c.cfg.Partitions, Generation: c.at.manifest.Generation,
 		Epoch: epoch, Claim: c.claim, Previous: c.at.hash,
 		Position: cut.Position, From: c.checked.From, Hold: cut.Hold, State: chain, Staged: staged, Unpublished: c.unpublished(),
 		Schema: c.cfg.Schema, Decoder: c.cfg.Decoder, Writer: c.cfg.Writer,
 		Final: cut.Final, Params: c.at.manifest.Params,
 	}
-	for _, w := range cut.Watermarks {
-		m.Watermarks = append(m.Watermarks, Watermark(w))
-	}
-	slices.SortFunc(m.Watermarks, func(a, b Watermark) int { return strings.Compare(a.Gateway, b.Gateway) })
+	m.Watermarks = sortedWatermarks(cut.Watermarks)
 	return m
+}
+
+// sortedWatermarks returns watermarks as a manifest has them.
+func sortedWatermarks(all []stream.Watermark) []Watermark {
+	var sorted []Watermark
+	for _, w := range all {
+		sorted = append(sorted, Watermark(w))
+	}
+	slices.SortFunc(sorted, func(a, b Watermark) int { return strings.Compare(a.Gateway, b.Gateway) })
+	return sorted
 }
 
 // unpublished lists what earlier epochs staged and is not known published.

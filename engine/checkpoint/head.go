@@ -15,7 +15,7 @@ import (
 )
 
 // Head is the one small object a task that says which manifest is the current
-// one, as JSON, format 4; the formats differ in the number alone.
+// one, as JSON, of the manifest's format; the formats differ in the number alone.
 type Head struct {
 	Format   int            `json:"format"`
 	Manifest string         `json:"manifest"` // name of the manifest's object

@@ -51,8 +51,11 @@ func (h *historian) add(before, m *Manifest) error {
 		}
 	}
 	if before == nil {
-		if m.Epoch != 0 || m.Previous != "" || len(m.State) != 0 || len(m.Unpublished) != 0 {
+		if m.Epoch != 0 || m.Previous != "" || len(m.State) != 0 && m.Generation == 0 || len(m.Unpublished) != 0 {
 			return fmt.Errorf("the first manifest follows another")
+		}
+		for _, o := range m.State {
+			h.objects[o.Name] = true
 		}
 		h.claims[m.Claim] = true
 		return nil
@@ -81,8 +84,10 @@ func follows(before, m *Manifest) error {
 	switch {
 	case m.Previous != hash(data):
 		return fmt.Errorf("it does not follow epoch %s of claim %s", before.Epoch, before.Claim)
-	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || !maps.Equal(m.Params, before.Params):
+	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || m.Generation != before.Generation || !maps.Equal(m.Params, before.Params):
 		return fmt.Errorf("it is of another task")
+	case before.Moved != nil && (m.Moved == nil || m.Epoch != before.Epoch):
+		return fmt.Errorf("it goes on with a task that has ended")
 	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset && m.From == nil:
 		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
 	case m.Epoch == before.Epoch:
@@ -171,7 +176,7 @@ func CheckLedger(ctx context.Context, store Store, history []Manifest) error {
 			return err
 		}
 		m := committed[one.Number]
-		if m == nil && (one.Kind == ledger.KindAdopted || one.Kind == ledger.KindRepair) {
+		if m == nil && (one.Kind == ledger.KindAdopted || one.Kind == ledger.KindRepair || one.Kind == ledger.KindMoved) {
 			continue
 		}
 		if m == nil {

@@ -17,8 +17,8 @@ import (
 
 // Format is the version of the manifest and of HEAD that this package writes;
 // it reads all up to it. 2 added parts to staged outputs, 3 the ledger, 4 what a
-// position stands on, where an epoch began after its landing log was cut, and what
-// the landing log holds back.
+// position stands on, where an epoch began after its landing log was cut, what
+// the landing log holds back, and where a lake was moved to.
 const Format = 4
 
 // Errors of what was read from a Store, to be tested with errors.Is.
@@ -44,7 +44,8 @@ var (
 //	 "watermarks": [{"gateway": "…", "at": 1700000000000000}],
 //	 "final": false,
 //	 "params": {"gateway": "…"},
-//	 "ledger": {"name": "5f…-0000/ledger/…", "number": 7, "sha256": "…"}}
+//	 "ledger": {"name": "5f…-0000/ledger/…", "number": 7, "sha256": "…"},
+//	 "generation": 1, "moved": {"landing": "6a…", "partitions": 16}}
 type Manifest struct {
 	Format     int    `json:"format"`
 	Landing    string `json:"landing"`    // identity of the landing log
@@ -88,6 +89,11 @@ type Manifest struct {
 	// or of what a claim added since; nil before the first epoch, and in what was
 	// written before format 3.
 	Ledger *ledger.Tip `json:"ledger,omitempty"`
+	// Generation counts the landing logs that the lake had before this task's.
+	Generation int `json:"generation,omitempty"`
+	// Moved says that the lake has another landing log since: nobody claims the
+	// task any more, and the tasks of that one have its state.
+	Moved *Moved `json:"moved,omitempty"`
 }
 
 // StateObject names one object of the chain that restores keyed state.
@@ -198,6 +204,9 @@ func (m *Manifest) check() error {
 	if err := m.checkPositions(); err != nil {
 		return err
 	}
+	if err := m.checkMoved(); err != nil {
+		return err
+	}
 	for _, s := range m.State {
 		if s.Name == "" || s.Bytes < 0 || !isHex(s.SHA256, 64) {
 			return fmt.Errorf("state object %q", s.Name)
@@ -221,6 +230,19 @@ func (m *Manifest) checkPositions() error {
 		}
 		if err := p.Check(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkMoved holds that what is said of a move is well formed.
+func (m *Manifest) checkMoved() error {
+	if m.Generation < 0 || m.Format < 4 && (m.Generation > 0 || m.Moved != nil) {
+		return fmt.Errorf("generation %d in format %d", m.Generation, m.Format)
+	}
+	if t := m.Moved; t != nil {
+		if err := checkTask(stream.TaskID{Landing: t.Landing}, t.Partitions); err != nil || t.Landing == m.Landing {
+			return fmt.Errorf("moved to landing log %q with %d partitions", t.Landing, t.Partitions)
 		}
 	}
 	return nil

@@ -44,6 +44,13 @@ func full() Manifest {
 	}
 }
 
+// moved is one of a lake that was moved, and moves again.
+func moved() Manifest {
+	m := full()
+	m.Generation, m.Moved = 1, &Moved{Landing: "6a-d", Partitions: 16}
+	return m
+}
+
 // full3 is the same before positions said what they stand on.
 func full3() Manifest {
 	m := full()
@@ -97,7 +104,7 @@ func TestFormatsAreFrozen(t *testing.T) {
 		"manifest-v1.json": encoded(t, full1()), "manifest-v1-first.json": encoded(t, first), "head-v1.json": encodedHead(t, 1),
 		"manifest-v2.json": encoded(t, full2()), "head-v2.json": encodedHead(t, 2),
 		"manifest-v3.json": encoded(t, full3()), "head-v3.json": encodedHead(t, 3),
-		"manifest-v4.json": encoded(t, full()), "head-v4.json": encodedHead(t, 4),
+		"manifest-v4.json": encoded(t, full()), "manifest-v4-moved.json": encoded(t, moved()), "head-v4.json": encodedHead(t, 4),
 	} {
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -116,7 +123,7 @@ func TestFormatsAreFrozen(t *testing.T) {
 			t.Errorf("%s: written differently today:\n%s", name, data)
 		}
 	}
-	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full2(), "manifest-v3.json": full3(), "manifest-v4.json": full()} {
+	for name, want := range map[string]Manifest{"manifest-v1.json": full1(), "manifest-v2.json": full2(), "manifest-v3.json": full3(), "manifest-v4.json": full(), "manifest-v4-moved.json": moved()} {
 		frozen, err := os.ReadFile(filepath.Join("testdata", "formats", name))
 		if err != nil {
 			t.Fatal(err)
@@ -142,6 +149,10 @@ func TestDecodeIsStrict(t *testing.T) {
 	}{
 		"newer format":      {change(`"format":4`, `"format":5,"shiny":true`), ErrVersion},
 		"no format":         {change(`"format":4,`, ``), ErrCorrupt},
+		"moved, format 3":   {strings.Replace(string(encoded(t, full3())), `"params"`, `"generation":1,"params"`, 1), ErrCorrupt},
+		"moved nowhere":     {strings.Replace(string(encoded(t, moved())), `"partitions":16`, `"partitions":0`, 1), ErrCorrupt},
+		"moved to itself":   {strings.Replace(string(encoded(t, moved())), `"6a-d"`, `"5f-c"`, 1), ErrCorrupt},
+		"before the first":  {strings.Replace(string(encoded(t, moved())), `"generation":1`, `"generation":-1`, 1), ErrCorrupt},
 		"parts in format 1": {strings.Replace(string(encoded(t, full2())), `"format":2`, `"format":1`, 1), ErrCorrupt},
 		"ledger, format 2":  {strings.Replace(string(encoded(t, full3())), `"format":3`, `"format":2`, 1), ErrCorrupt},
 		"hash, format 3":    {change(`"format":4`, `"format":3`), ErrCorrupt},
@@ -184,6 +195,7 @@ func TestDecodeIsStrict(t *testing.T) {
 // the same.
 func FuzzManifest(f *testing.F) {
 	f.Add(encoded(f, full()))
+	f.Add(encoded(f, moved()))
 	f.Add(encoded(f, full1()))
 	f.Add(encoded(f, full2()))
 	f.Add(encodedHead(f, Format))

@@ -130,7 +130,7 @@ func except(err error, others ...error) error {
 // return, unless HEAD changed meanwhile: ErrChanged. It is one swap: a crash
 // leaves HEAD as it was or as it is to be.
 func RestoreHead(ctx context.Context, store Store, task stream.TaskID, f Found) error {
-	data, err := Head{Format: Format, Manifest: f.Name, SHA256: f.SHA256, Claim: f.Manifest.Claim, Epoch: f.Manifest.Epoch}.Encode()
+	data, err := Head{Format: f.Manifest.Format, Manifest: f.Name, SHA256: f.SHA256, Claim: f.Manifest.Claim, Epoch: f.Manifest.Epoch}.Encode()
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,10 @@ const (
 	KindAdopted Kind = "adopted"
 	// KindRepair is a repair: the files in Removed are replaced by those in Files.
 	KindRepair Kind = "repair"
+	// KindMoved are the first entries of a task whose lake was moved to another
+	// landing log: its logs were taken that far by the tasks in Came. They publish
+	// nothing. Only entries of this kind come before one. Since format 2.
+	KindMoved Kind = "moved"
 )
 
 // Entry is one entry.
@@ -99,8 +103,11 @@ type Entry struct {
 	Files    []File          `json:"files"` // that the entry adds
 	Removed  []File          `json:"removed,omitempty"`
 	// Logs are those that the entry advanced, opened or closed, sorted by gateway
-	// and log.
+	// and log; of a KindMoved those that the task takes on, From where they are.
 	Logs []Log `json:"logs"`
+	// Came names the newest entries of the tasks of the landing log before, of a
+	// KindMoved: all that the lake was, up to the move, is reached from there.
+	Came []Tip `json:"came,omitempty"`
 }
 
 // File is one output, as it is published.
@@ -139,6 +146,12 @@ type Tip struct {
 	Name   string `json:"name"` // of its object, with the task's folder
 	Number uint64 `json:"number"`
 	SHA256 string `json:"sha256"`
+}
+
+// Task returns the name of the task whose ledger it is.
+func (t Tip) Task() string {
+	task, _, _ := strings.Cut(t.Name, "/")
+	return task
 }
 
 // Hash returns the SHA-256 of an entry's bytes, hexadecimal.
@@ -199,8 +212,10 @@ func (e *Entry) check() error {
 	switch {
 	case e.Format < 1 || e.Format > Format:
 		return fmt.Errorf("format %d", e.Format)
-	case e.Kind != KindEpoch && e.Kind != KindAdopted && e.Kind != KindRepair:
+	case e.Kind != KindEpoch && e.Kind != KindAdopted && e.Kind != KindRepair && e.Kind != KindMoved:
 		return fmt.Errorf("kind %q", e.Kind)
+	case e.Kind == KindMoved && (e.Format < 2 || len(e.Files) > 0):
+		return fmt.Errorf("an entry of a move in format %d with %d files", e.Format, len(e.Files))
 	case e.Number == 0:
 		return errors.New("number 0")
 	case e.Number == 1 && e.Previous != "", e.Number > 1 && !isHex(e.Previous, 64):
@@ -216,6 +231,9 @@ func (e *Entry) check() error {
 	case len(e.Removed) > 0 && e.Kind != KindRepair:
 		return fmt.Errorf("an entry of kind %s removes files", e.Kind)
 	}
+	if err := e.checkCame(); err != nil {
+		return err
+	}
 	for _, list := range [][]File{e.Files, e.Removed} {
 		names := make(map[[2]string]bool, len(list))
 		for i := range list {
@@ -230,6 +248,23 @@ func (e *Entry) check() error {
 		if err := e.Logs[i].check(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkCame holds that only a move names the ledgers of others, and each once.
+func (e *Entry) checkCame() error {
+	if len(e.Came) > 0 && e.Kind != KindMoved {
+		return fmt.Errorf("an entry of kind %s names where the task came from", e.Kind)
+	}
+	tasks := map[string]bool{e.Task: true}
+	for _, t := range e.Came {
+		number, fold, ok := ParseName(t.Name)
+		task := t.Task()
+		if !ok || fold || number != t.Number || !isHex(t.SHA256, 64) || tasks[task] {
+			return fmt.Errorf("it came from %q, entry %d", t.Name, t.Number)
+		}
+		tasks[task] = true
 	}
 	return nil
 }

@@ -45,6 +45,15 @@ func full1() Entry {
 	return e
 }
 
+// moved is the entry that begins a ledger after a move.
+func moved() Entry {
+	return Entry{
+		Format: 2, Kind: KindMoved, Number: 1, Task: "6a-d-0003", Claim: claimA, Schema: 5, Decoder: "5", Note: "the lake moved here",
+		Came: []Tip{{Name: EntryName("5f-c-0000", 4, claimA), Number: 4, SHA256: hashA}, {Name: EntryName("5f-c-0002", 7, claimA), Number: 7, SHA256: hashB}},
+		Logs: []Log{{Gateway: "aurora", Log: logA, From: 9, Next: 9, Digest: "18446744073709551615", Chain: "ffffffffffffffffffffffffffffffff"}},
+	}
+}
+
 // first is the smallest entry.
 func first() Entry {
 	return Entry{Format: 1, Kind: KindEpoch, Number: 1, Task: "a-0000", Epoch: 1, Claim: claimA}
@@ -62,7 +71,7 @@ func encoded(t testing.TB, e Entry) []byte {
 func TestFormatIsFrozen(t *testing.T) {
 	adopted := first()
 	adopted.Kind = KindAdopted
-	for name, e := range map[string]Entry{"entry-v2.json": full(), "entry-v1.json": full1(), "entry-v1-first.json": first(), "entry-v1-adopted.json": adopted} {
+	for name, e := range map[string]Entry{"entry-v2.json": full(), "entry-v1.json": full1(), "entry-v1-first.json": first(), "entry-v1-adopted.json": adopted, "entry-v2-moved.json": moved()} {
 		line := encoded(t, e)
 		path := filepath.Join("testdata", "formats", name)
 		if *update {
@@ -95,12 +104,26 @@ func TestDecodeIsStrict(t *testing.T) {
 		}
 		return strings.Replace(good, old, with, 1)
 	}
+	changeMoved := func(old, with string) string {
+		line := string(encoded(t, moved()))
+		if !strings.Contains(line, old) {
+			t.Fatalf("%s is not in the entry", old)
+		}
+		return strings.Replace(line, old, with, 1)
+	}
 	for name, test := range map[string]struct {
 		line string
 		want error
 	}{
 		"newer format":            {change(`"format":2`, `"format":3,"shiny":true`), ErrVersion},
 		"no format":               {change(`"format":2,`, ``), ErrCorrupt},
+		"a move of format 1":      {changeMoved(`"format":2`, `"format":1`), ErrCorrupt},
+		"a move with files":       {changeMoved(`"files":[]`, `"files":[{"sink":"parquet","table":"record","name":"record/a","rows":3,"bytes":99,"sha256":"`+hashA+`"}]`), ErrCorrupt},
+		"a repair that came":      {change(`"removed":`, `"came":[{"name":"`+EntryName("5f-c-0000", 4, claimA)+`","number":4,"sha256":"`+hashA+`"}],"removed":`), ErrCorrupt},
+		"came from another entry": {changeMoved(`"number":4`, `"number":5`), ErrCorrupt},
+		"came from one twice":     {changeMoved("5f-c-0000", "5f-c-0002"), ErrCorrupt},
+		"came from itself":        {changeMoved("5f-c-0000", "6a-d-0003"), ErrCorrupt},
+		"came from nothing":       {changeMoved(hashA, ""), ErrCorrupt},
 		"hash, format 1":          {change(`"format":2`, `"format":1`), ErrCorrupt},
 		"bad hash":                {change(`"hash":"b`, `"hash":"B`), ErrCorrupt},
 		"unknown kind":            {change(`"repair"`, `"gift"`), ErrCorrupt},
@@ -151,6 +174,7 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 // same.
 func FuzzEntry(f *testing.F) {
 	f.Add(encoded(f, full()))
+	f.Add(encoded(f, moved()))
 	f.Add(encoded(f, first()))
 	f.Add([]byte("{\"format\":2}\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -31,10 +31,19 @@ const (
 	roleEngine = "engine"
 )
 
+// ofACommand tells a failpoint that no daemon passes: it is a command's own.
+func ofACommand(name string) bool {
+	family, _, _ := strings.Cut(name, ".")
+	return family == "repair" || family == "move" || family == "arrive"
+}
+
 // points lists the failpoints that a role's commit path has. The embedded
 // landing log stands on seglog, so the engine has those too.
 func points(role string) (own, also []string) {
 	for _, name := range failpoint.Names() {
+		if ofACommand(name) {
+			continue
+		}
 		family, _, _ := strings.Cut(name, ".")
 		switch family {
 		case "c1", "segment", "c3":
@@ -47,7 +56,6 @@ func points(role string) (own, also []string) {
 			if role == roleEdge {
 				own = append(own, name)
 			}
-		case "repair": // of a command of its own
 		default:
 			if role == roleEngine {
 				own = append(own, name)

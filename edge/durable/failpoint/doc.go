@@ -21,6 +21,9 @@ func Names() []string {
 		"remake.after-seal", "remake.before-replace",
 		"release.before", "release.after", "collect.before-delete",
 		"ledger.after-fold",
+		"move.after-drain", "move.after-intent", "move.after-leave",
+		"arrive.after-state", "arrive.after-entry", "arrive.before-head", "arrive.after-head",
+		"move.before-bind", "move.after-bind",
 		"repair.after-aside", "repair.after-stage", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
 	}
 }
