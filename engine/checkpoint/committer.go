@@ -30,7 +30,7 @@ type Committer struct {
 	from   stream.ClaimID // of the manifest that this claim found; empty: none
 
 	checked Checked // From is nil once an epoch that begins there is committed
-	leaving *Moved // the claim ends the task, because the lake moves there; nil: it does not
+	leaving *Moved  // the claim ends the task, because the lake moves there; nil: it does not
 
 	holds   atomic.Bool // this claim has moved HEAD
 	folding folding     // of the publishing goroutine; Claim fills it before that is started

@@ -27,7 +27,7 @@ func TestALeftTaskIsNobodys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left.Epoch != 1 || left.Moved == nil || *left.Moved != elsewhere ||  left.Ledger == nil || left.Ledger.Number != 1 {
+	if left.Epoch != 1 || left.Moved == nil || *left.Moved != elsewhere || left.Ledger == nil || left.Ledger.Number != 1 {
 		t.Errorf("left with %+v", left)
 	}
 	if err := c.CheckHead(t.Context()); !errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), "landing log m with 2 partitions") {
@@ -131,7 +131,7 @@ func TestAnArrivedTaskGoesOn(t *testing.T) {
 	}
 	closed(t, c)
 	m, err := Load(t.Context(), store, cfg.Task)
-	if err != nil || m.Generation != 1 || m.Epoch != 2 ||  m.Ledger.Number != 3 {
+	if err != nil || m.Generation != 1 || m.Epoch != 2 || m.Ledger.Number != 3 {
 		t.Fatalf("%+v %v", m, err)
 	}
 	var kinds []string

@@ -118,6 +118,15 @@ func (d *Dedupe) Restored() {
 	}
 }
 
+// HandOver gives each reception to the dedupe that of returns for its gateway,
+// which stands for the gateway as landing.Partition does. Both are restored, or
+// new; Restored builds their indexes.
+func (d *Dedupe) HandOver(of func(gateway uint64) *Dedupe) {
+	for k, v := range d.seen.All() {
+		of(k.Gateway).seen.Put(k, v)
+	}
+}
+
 // mark sets the duplicate columns of one reception. A time that nobody stated
 // (TimeBase) says nothing of which transmission it was: it repeats none.
 func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content ais.Key, out *table.Reception) {

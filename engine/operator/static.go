@@ -65,6 +65,14 @@ func (s *Static) Restored() {
 	}
 }
 
+// HandOver gives each ship to the operator that of returns for the gateway through
+// which it was heard; see Dedupe.HandOver.
+func (s *Static) HandOver(of func(gateway uint64) *Static) {
+	for k, v := range s.ships.All() {
+		of(k.Gateway).ships.Put(k, v)
+	}
+}
+
 // fill completes one half and remembers it. A half whose event time does not
 // lie within the horizon is neither: it could not be forgotten in time.
 func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {

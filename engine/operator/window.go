@@ -86,6 +86,17 @@ func (w *Window) Restored() {
 	}
 }
 
+// HandOver gives each window, and how far each gateway's have closed, to the
+// operator that of returns for the gateway's name; see Dedupe.HandOver.
+func (w *Window) HandOver(of func(gateway string) *Window) {
+	for k, v := range w.sums.All() {
+		of(k.Gateway).sums.Put(k, v)
+	}
+	for gateway, end := range w.closed.All() {
+		of(gateway).closed.Put(gateway, end)
+	}
+}
+
 func (w *Window) opened(k windowKey) {
 	g := w.open[k.Gateway]
 	if g == nil {

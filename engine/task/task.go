@@ -75,11 +75,16 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 func (l *loop) claim(ctx context.Context) (*checkpoint.Committer, error) {
-	cfg := &l.cfg
-	return checkpoint.Claim(ctx, checkpoint.Config{
+	cfg := committing(&l.cfg)
+	cfg.Check = l.check
+	return checkpoint.Claim(ctx, cfg)
+}
+
+// committing says how the task's checkpoints are made.
+func committing(cfg *Config) checkpoint.Config {
+	return checkpoint.Config{
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
-		Check:          l.check,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
 		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
@@ -87,7 +92,7 @@ func (l *loop) claim(ctx context.Context) (*checkpoint.Committer, error) {
 		OnDamaged:      func(n int) { cfg.Counters.Damaged.Add(uint64(n)) },
 		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
-	})
+	}
 }
 
 // run works from where check found the task to go on.
