@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,6 @@ type taskState struct {
 	upTo     stream.Epoch         // wholly published at the first look
 	pending  int                  // epochs beyond it
 	final    bool                 // its landing log has ended and is wholly published
-	read     bool                 // its files were
 	byState  bool                 // the ledger does not say how far the logs came; take it from the state
 	// ledgered says that entries are what the task published, from the first
 	// epoch of entries on; without it nothing says which files those are.
@@ -88,6 +88,19 @@ type taskState struct {
 	since    bool         // they are not, because an earlier audit read them
 	// changed are files that entries beyond the newest anchor of the task change.
 	changed []changedLater
+	cut     bool // they are not, because the ledger cannot be read so far back
+	// generation counts the landing logs that the lake had before this task's, and came
+	// are the ledgers from which the task says that it goes on.
+	generation int
+	came       []ledger.Tip
+}
+
+// inOrder lists tasks by the landing logs that the lake had, the first one's first,
+// then by name: in this order logs fill up from their beginning.
+func (a *audit) inOrder() []*taskState {
+	return slices.SortedFunc(maps.Values(a.tasks), func(x, y *taskState) int {
+		return cmp.Or(cmp.Compare(x.generation, y.generation), cmp.Compare(x.name, y.name))
+	})
 }
 
 // anchor learns from the checkpoints how far each task is published and what
@@ -100,9 +113,13 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 	for i := range files {
 		there[files[i].name] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(first)) {
+	// The newest generation first: what it says of a log is what has to be there.
+	newest := slices.SortedFunc(maps.Keys(first), func(x, y string) int {
+		return cmp.Or(cmp.Compare(first[y].manifest.Generation, first[x].manifest.Generation), cmp.Compare(x, y))
+	})
+	for _, name := range newest {
 		h := first[name]
-		t := &taskState{name: name, last: second[name].manifest.Epoch}
+		t := &taskState{name: name, last: second[name].manifest.Epoch, generation: h.manifest.Generation}
 		a.tasks[name] = t
 		if h.err != nil {
 			a.anchored = false
@@ -121,6 +138,7 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 			a.note("task %s has not come to the end of its input", name)
 		}
 	}
+	a.checkLedgers()
 	a.everyPartition(objects, first, second)
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if _, known := first[name]; !known && isTaskName(name) && second[name].err == nil && second[name].manifest.Format == 0 {
@@ -131,12 +149,15 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 }
 
 // everyPartition finds the tasks that are not there, though the manifests of
-// others say that their landing log has a partition for them: engines make a HEAD
-// for each when they start.
+// others say that their landing log has a partition for them, or that the lake moved
+// to one that has: engines make a HEAD for each when they start, and a move does.
 func (a *audit) everyPartition(objects map[string][]string, first, second map[string]taskHead) {
 	partitions := make(map[string]int) // of each landing log
 	for _, h := range first {
 		partitions[h.id.Landing] = max(partitions[h.id.Landing], h.manifest.Partitions)
+		if m := h.manifest.Moved; m != nil { // its tasks were made before any engine knew of them
+			partitions[m.Landing] = max(partitions[m.Landing], m.Partitions)
+		}
 	}
 	for _, landing := range slices.Sorted(maps.Keys(partitions)) {
 		for p := range partitions[landing] {

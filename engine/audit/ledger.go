@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -98,9 +99,8 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 			break
 		}
 	}
-	t.ledgered = true
+	t.ledgered, t.cut = true, w.cut
 	slices.Reverse(t.entries)
-	w.check()
 	t.byState = t.blank()
 	return nil
 }
@@ -146,6 +146,7 @@ func (w *walk) take(one *ledger.Walked) {
 	for i := range one.Logs {
 		e.claims = append(e.claims, w.claim(&one.Logs[i]))
 	}
+	t.came = append(t.came, one.Came...)
 	t.entries = append(t.entries, e)
 }
 
@@ -205,9 +206,8 @@ func (w *walk) claim(l *ledger.Log) claim {
 	if l.Chain != "" {
 		_, _ = hex.Decode(c.chain[:], []byte(l.Chain))
 	}
-	state.task = w.task.name
 	if !state.claimed { // the newest entry that names it comes first
-		state.claimed, state.next, state.digest, state.digestKnown, state.chain = true, c.next, c.digest, c.known, c.chain
+		state.task, state.claimed, state.next, state.digest, state.digestKnown, state.chain = w.task.name, true, c.next, c.digest, c.known, c.chain
 	}
 	state.claimedClosed = state.claimedClosed || l.Closed
 	for _, m := range state.marks {
@@ -218,31 +218,49 @@ func (w *walk) claim(l *ledger.Log) claim {
 	return c
 }
 
-// check finds what contradicts within the ledger: entries and logs go on where
-// the ones before them ended.
-func (w *walk) check() {
-	t := w.task
+// checkLedgers finds what contradicts within the ledgers: entries and logs go on
+// where the ones before them ended, also those of a task that goes on from tasks of
+// another landing log.
+func (a *audit) checkLedgers() {
+	reached := make(map[*logState]uint64) // by tasks of the generations before
+	at := make(map[*logState]uint64)      // and by those of this one
+	if a.Since != nil {
+		for i := range a.Since.Logs {
+			l := &a.Since.Logs[i]
+			if t := a.tasks[l.Task]; t != nil && t.since {
+				reached[a.log(logKey{l.Gateway, l.Log})] = l.Next
+			}
+		}
+	}
+	generation := 0
+	for _, t := range a.inOrder() {
+		if t.generation != generation {
+			generation = t.generation
+			maps.Copy(reached, at)
+			clear(at)
+		}
+		a.checkLedger(t, reached, at)
+	}
+}
+
+// checkLedger checks one task's entries. reached is where the generations before it
+// have taken the logs; where the task takes them goes to at.
+func (a *audit) checkLedger(t *taskState, reached, at map[*logState]uint64) {
 	wrong := func(e *entry, format string, args ...any) {
-		w.find(Finding{Kind: KindLedger, Task: t.name, Epoch: uint64(e.epoch), File: ledger.Folder(t.name),
+		a.find(Finding{Kind: KindLedger, Task: t.name, Epoch: uint64(e.epoch), File: ledger.Folder(t.name),
 			Detail: fmt.Sprintf("entry %d of the ledger of %s: ", e.number, t.name) + fmt.Sprintf(format, args...)})
 	}
 	last := stream.Epoch(0)
 	if t.since {
 		last = t.below
-	} else if len(t.entries) > 0 && w.cut {
+	} else if len(t.entries) > 0 && t.cut {
 		t.below = t.entries[0].epoch - 1
 		if t.entries[0].kind != ledger.KindEpoch {
 			t.below = t.entries[0].epoch
 		}
 		last = t.below
 	}
-	at := make(map[*logState]uint64)
-	if t.since {
-		for i := range w.Since.Logs {
-			l := &w.Since.Logs[i]
-			at[w.log(logKey{l.Gateway, l.Log})] = l.Next
-		}
-	}
+	a.checkCame(t)
 	for i := range t.entries {
 		e := &t.entries[i]
 		want := last
@@ -255,12 +273,64 @@ func (w *walk) check() {
 		last = e.epoch
 		for _, c := range e.claims {
 			before, known := at[c.log]
-			if known && c.from != before || !known && c.from != 0 && !w.cut && !t.blank() {
+			if !known {
+				before, known = reached[c.log]
+			}
+			if known && c.from != before || !known && c.from != 0 && !t.cut && !t.blank() {
 				wrong(e, "it takes log %s of %s on from offset %d, and the entry before ended at %d", c.log.key.log, c.log.key.gateway, c.from, before)
 			}
 			at[c.log] = c.next
 		}
 	}
+}
+
+// checkCame holds a task of a landing log that the lake moved to against the tasks
+// that it goes on from: its ledger begins with the move, and the entries that this
+// names are in their ledgers.
+func (a *audit) checkCame(t *taskState) {
+	wrong := func(format string, args ...any) {
+		a.find(Finding{Kind: KindLedger, Task: t.name, File: ledger.Folder(t.name), Detail: fmt.Sprintf(format, args...)})
+	}
+	if t.manifest == nil || t.since || t.cut {
+		return // it was read before, or is a finding already
+	}
+	moved := len(t.entries) > 0 && t.entries[0].kind == ledger.KindMoved
+	switch {
+	case t.generation > 0 && !moved:
+		wrong("the lake moved to the landing log of task %s, and its ledger does not begin with that", t.name)
+	case t.generation == 0 && moved:
+		wrong("the ledger of task %s begins with a move of the lake, and its manifest does not know of one", t.name)
+	}
+	for i := 1; i < len(t.entries); i++ {
+		if t.entries[i].kind == ledger.KindMoved && t.entries[i-1].kind != ledger.KindMoved {
+			wrong("entry %d of the ledger of %s is of a move, which only begins a ledger", t.entries[i].number, t.name)
+		}
+	}
+	for _, tip := range t.came {
+		old := a.tasks[tip.Task()]
+		switch {
+		case old == nil:
+			wrong("task %s goes on from entry %d of the ledger of task %s, and there is no task with a checkpoint of this name", t.name, tip.Number, tip.Task())
+		case old.manifest != nil && !old.has(tip):
+			wrong("task %s goes on from entry %d of the ledger of task %s, and that is not in it", t.name, tip.Number, tip.Task())
+		}
+	}
+}
+
+// has tells whether an entry is in the ledger of a task, as far as it was read.
+func (t *taskState) has(tip ledger.Tip) bool {
+	for i := range t.entries {
+		if e := &t.entries[i]; e.number == tip.Number {
+			return hex.EncodeToString(e.sha256[:]) == tip.SHA256
+		}
+	}
+	first := uint64(1) // that was read
+	if len(t.entries) > 0 {
+		first = t.entries[0].number
+	} else if t.tip != nil {
+		first = t.tip.Number + 1
+	}
+	return (t.since || t.cut) && tip.Number < first
 }
 
 // entryOf returns the number among entries of the one that an epoch's files

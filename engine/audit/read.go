@@ -35,28 +35,27 @@ const (
 	maxBatchBytes = 64 << 20
 )
 
-// readAll reads the files, entry by entry of each task's ledger, oldest first.
+// readAll reads the files, entry by entry of each task's ledger, oldest first, and
+// the tasks of a landing log after those of the one that the lake had before.
 func (a *audit) readAll(ctx context.Context, files []lakeFile) error {
-	for len(files) > 0 {
-		n := 1
-		for n < len(files) && files[n].task == files[0].task {
-			n++
+	of := make(map[string][]lakeFile)
+	for _, f := range files {
+		of[f.task] = append(of[f.task], f)
+	}
+	var order []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if a.tasks[name] == nil {
+			order = append(order, name)
 		}
-		if err := a.readTask(ctx, a.tasks[files[0].task], files[:n]); err != nil {
+	}
+	for _, t := range a.inOrder() {
+		order = append(order, t.name) // also where none of its files is there
+	}
+	for _, name := range order {
+		if err := a.readTask(ctx, a.tasks[name], of[name]); err != nil {
 			return err
 		}
-		if t := a.tasks[files[0].task]; t != nil {
-			t.read = true
-		}
-		a.result.Files += n
-		files = files[n:]
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.tasks)) {
-		if t := a.tasks[name]; !t.read { // none of its files is there
-			if err := a.readTask(ctx, t, nil); err != nil {
-				return err
-			}
-		}
+		a.result.Files += len(of[name])
 	}
 	return nil
 }
