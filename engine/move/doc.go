@@ -1,0 +1,25 @@
+// Package move knows from which landing log a lake is fed, and moves the lake to
+// another one.
+//
+// In:  the store of a lake's checkpoints; the landing log that an engine was
+// started with; for a move, the old landing log, where it can be read.
+// Out: a refusal of any other landing log than the lake's (Check, Bind); tasks of
+// the new landing log that go on where those of the old one ended (Replace).
+//
+// The store holds two objects of this package, JSON of format 1:
+//
+//	_lake/landing   which landing log feeds the lake, since which move
+//	_lake/moving    a move that is under way: from where and where to
+//
+// Invariants
+//
+//  1. A lake has one landing log at a time: the one in _lake/landing. It is written
+//     by create-if-absent at the first start and changes by compare-and-swap, as the
+//     last step of a move.
+//  2. While _lake/moving is there and not done, no engine starts on the lake.
+//  3. What is known of a log, and what is held for a gateway, is handed over as the
+//     old task's last manifest has it, after that manifest has ended the task: no
+//     record is taken twice, and none of what is sent again is missing.
+//  4. Every step is repeated by the same call; nothing that a move writes changes
+//     what is in the lake already.
+package move
