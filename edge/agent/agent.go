@@ -78,7 +78,7 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if a.store, err = seglog.Open(cfg.storeConfig(opt.FS, opt.Logger)); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	was, acked, err := forward.ReadAcked(opt.FS, cfg.ForwardState())
+	was, acked, err := forward.ReadSettled(opt.FS, cfg.ForwardState())
 	if err != nil {
 		a.opt.Logger.Warn("it is not known what of older logs the cloud has", "error", err) // assemble says the rest
 	}
@@ -122,7 +122,7 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	a.session, err = forward.New(forward.Config{
-		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked,
+		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
@@ -194,7 +194,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	stopForwarding()
 	parts.Wait()
-	a.tips.addEnded(a.cfg.Gateway, a.store, a.session.AckedOffsets()) // nothing is appended any more
+	a.tips.addEnded(a.cfg.Gateway, a.store, a.session.SettledOffsets()) // nothing is appended any more
 	err = errors.Join(err, local.Close(), a.store.Close())
 	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)
 	return err

@@ -58,6 +58,7 @@ type ForwardCounters struct {
 	ResentBytes   uint64 `json:"resent_bytes"`
 	WireBytes     uint64 `json:"wire_bytes"`
 	AckedRecords  uint64 `json:"acked_records"`
+	Resyncs       uint64 `json:"resyncs"`
 	LossBlocks    uint64 `json:"loss_blocks"`
 	StateDamaged  uint64 `json:"state_damaged"`
 	StateFailures uint64 `json:"state_failures"`

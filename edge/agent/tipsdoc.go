@@ -43,7 +43,7 @@ func (c *Config) Tips(ctx context.Context, fsys durable.FS, name string, now tim
 	if err != nil {
 		return tips.Body{}, err
 	}
-	was, acked, err := forward.ReadAcked(fsys, c.ForwardState())
+	was, acked, err := forward.ReadSettled(fsys, c.ForwardState())
 	if err != nil && !errors.Is(err, forward.ErrState) && !errors.Is(err, durable.ErrMedia) { // or nothing is known to be acknowledged
 		return tips.Body{}, err
 	}

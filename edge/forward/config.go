@@ -37,6 +37,8 @@ type Config struct {
 	URL     string // required; http or https, the ingest's root
 	Store   Store  // required
 
+	Release Release // what is waited for before records are let go
+
 	FS        durable.FS // nil: durable.OS
 	StatePath string     // required; the file that holds AckedOffset, in a directory that exists
 
@@ -58,10 +60,14 @@ type Config struct {
 	// Clock gives what is known of the time of the gateway's boots, to go along
 	// with the blocks of a log (wire.RequestHeader.Clock); nil: nothing.
 	Clock func(record.LogID) []byte
-	// Settled is told that the cloud has a log below an offset: after that is
-	// durable here, before what lies below is released, and again. From Run's
-	// goroutine; nil disables it.
+	// Settled is told that the cloud has a log below an offset (Core.Settled: it is
+	// published, or has landed where Release or an older ingest make that enough):
+	// after that is durable here, before what lies below is released, and again.
+	// From Run's goroutine; nil disables it.
 	Settled func(log record.LogID, below record.Offset)
+	// Anchored is told the newest entry of the ledger of this gateway's task that an
+	// answer names, once for each. From Run's goroutine; nil disables it.
+	Anchored func(wire.LedgerTip)
 	// DigestAt returns the digest of a log at its end, for a loss behind which no
 	// block says it; false where it is not known. nil: it never is.
 	DigestAt func(record.LogID, record.Offset) (record.Digest, bool)
@@ -91,6 +97,8 @@ func (c Config) Validate() error {
 		return errors.New("forward: Store is nil")
 	case c.StatePath == "":
 		return errors.New("forward: StatePath is empty")
+	case c.Release > ReleaseLanded:
+		return fmt.Errorf("forward: unknown Release %d", c.Release)
 	case c.StallTimeout < 0 || c.MinRate < 0 || c.SendBuffer < 0:
 		return errors.New("forward: StallTimeout, MinRate and SendBuffer must not be negative")
 	}
@@ -118,6 +126,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Settled == nil {
 		c.Settled = func(record.LogID, record.Offset) {}
+	}
+	if c.Anchored == nil {
+		c.Anchored = func(wire.LedgerTip) {}
 	}
 	if c.DigestAt == nil {
 		c.DigestAt = func(record.LogID, record.Offset) (record.Digest, bool) { return 0, false }

@@ -2,16 +2,23 @@ package forward
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"landfall/edge/record"
 	"landfall/edge/wire"
 )
 
-// Mark is what the cloud is known to hold of a log.
+// Mark is what the cloud is known to hold of a log. Published is at most Next.
 type Mark struct {
-	Next record.Offset // AckedOffset: the first offset not acknowledged
+	Next record.Offset // AckedOffset: the first offset that has not landed. It may go back
 	Hash record.Hash   // of the block that ends at Next; zero: not known
+
+	Published     record.Offset // the first offset that is not published. It never goes back
+	PublishedHash record.Hash   // of the block that ends there; zero: not known
+	// Kept ends what may have been sent while the gateway promised to keep it until
+	// it is published, after a change to ReleaseLanded; 0: nothing.
+	Kept record.Offset
 }
 
 // Log is a fact about one log of the store.
@@ -46,17 +53,24 @@ type Exchange struct {
 	Action      Action
 	Answer      wire.Answer
 	Contradicts bool          // the gateway's own log has no such block at Answer.Acked
+	Forged      bool          // nor at Answer.Published.Next
 	Sent        int64         // bytes of blocks sent, before compression
 	Records     int64         // in those blocks
 	Whole       bool          // all of them were handed to the link
 	Took        time.Duration // from the request's first byte to the answer
 }
 
-// Progress is what an answer changed, to be made durable before anything is
-// released.
+// Progress is what an answer changed.
 type Progress struct {
 	Log  record.LogID
 	Mark Mark
+	Back bool // less has landed than before: it is sent again from Mark.Next
+}
+
+// turn is a log of which less has landed than before.
+type turn struct {
+	times int
+	reach record.Offset // it had landed up to here
 }
 
 // Red says why a log is not sent.
@@ -71,6 +85,11 @@ type Core struct {
 	t       Tuning
 	marks   map[record.LogID]Mark
 	red     map[record.LogID]Red
+	hear    map[record.LogID]hearing
+	back    map[record.LogID]turn
+	release Release
+	telling Telling
+	gaveUp  bool // telling is quiet for longer than quietLimit
 	current record.LogID
 	ask     bool
 	attempt int
@@ -82,9 +101,13 @@ type Core struct {
 	record  float64 // bytes a record takes in a block, smoothed
 }
 
-// NewCore starts from what is known to be acknowledged.
+// NewCore starts from what is known to be acknowledged. Until Resume says more, it
+// releases as ReleasePublished, and no ingest has told what is published.
 func NewCore(t Tuning, marks map[record.LogID]Mark) *Core {
-	c := &Core{t: t.withDefaults(), marks: map[record.LogID]Mark{}, red: map[record.LogID]Red{}}
+	c := &Core{
+		t: t.withDefaults(), marks: map[record.LogID]Mark{}, red: map[record.LogID]Red{},
+		hear: map[record.LogID]hearing{}, back: map[record.LogID]turn{},
+	}
 	for log, m := range marks {
 		c.marks[log] = m
 	}
@@ -115,19 +138,23 @@ func (c *Core) Next(now time.Time, logs []Log) Action {
 		return Action{Kind: ActWait, Until: c.until}
 	}
 	log, recheck := c.pick(now, logs)
-	if log == nil {
-		return Action{Kind: ActWait, Until: recheck}
-	}
-	if log.ID != c.current {
+	if log != nil && log.ID != c.current {
 		c.current, c.ask = log.ID, true
 	}
-	next := c.next(log)
-	if c.ask {
-		return Action{Kind: ActAsk, Log: log.ID, Offset: next}
+	if log != nil && c.ask {
+		return Action{Kind: ActAsk, Log: log.ID, Offset: c.next(log)}
 	}
+	waiting, due := c.toHear(now, logs, log)
+	if waiting != nil {
+		return Action{Kind: ActAsk, Log: waiting.ID, Offset: c.next(waiting)}
+	}
+	if log == nil {
+		return Action{Kind: ActWait, Until: earlier(recheck, due)}
+	}
+	next := c.next(log)
 	backlog := int64(c.record * float64(log.End-next))
 	if linger := c.started.Add(c.t.Linger); backlog < c.t.MinRequestBytes && !log.Closed && now.Before(linger) {
-		return Action{Kind: ActWait, Until: linger}
+		return Action{Kind: ActWait, Until: earlier(linger, due)}
 	}
 	c.started = now
 	return Action{Kind: ActSend, Log: log.ID, Offset: next, Bytes: c.size(backlog)}
@@ -155,23 +182,18 @@ func (c *Core) pick(now time.Time, logs []Log) (*Log, time.Time) {
 
 // forget drops what is known of logs that the store has no more.
 func (c *Core) forget(logs []Log) {
-	if len(c.marks) <= len(logs) && len(c.red) <= len(logs) {
+	if max(len(c.marks), len(c.red), len(c.hear), len(c.back)) <= len(logs) {
 		return
 	}
 	here := make(map[record.LogID]bool, len(logs))
 	for _, l := range logs {
 		here[l.ID] = true
 	}
-	for id := range c.marks {
-		if !here[id] {
-			delete(c.marks, id)
-		}
-	}
-	for id := range c.red {
-		if !here[id] {
-			delete(c.red, id)
-		}
-	}
+	gone := func(id record.LogID) bool { return !here[id] }
+	maps.DeleteFunc(c.marks, func(id record.LogID, _ Mark) bool { return gone(id) })
+	maps.DeleteFunc(c.red, func(id record.LogID, _ Red) bool { return gone(id) })
+	maps.DeleteFunc(c.hear, func(id record.LogID, _ hearing) bool { return gone(id) })
+	maps.DeleteFunc(c.back, func(id record.LogID, _ turn) bool { return gone(id) })
 }
 
 // next is the first offset to send: AckedOffset, or the oldest kept one where
@@ -192,58 +214,118 @@ func (c *Core) size(backlog int64) int64 {
 }
 
 // Answered takes a well-formed answer. logs are the store's logs now. rnd, in
-// [0,1), is the jitter of a backoff that may begin. The Progress, if any, must
-// be durable before anything of the log is released.
+// [0,1), is the jitter of waits that may begin. What Settled returns after it must
+// be durable before anything is released; false: no mark changed.
 func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Progress, bool) {
 	log := find(logs, e.Action.Log)
 	a := e.Answer
-	c.ask = true
+	own := e.Action.Log == c.current
+	c.ask = c.ask || own
+	c.hearTelling(a)
 	if log == nil { // the store has it no more
 		return Progress{}, false
 	}
-	mark := Mark{Next: c.next(log)}
-	switch {
-	case a.Conflict:
-		c.redden(now, log.ID, "the cloud holds other bytes under these offsets: "+a.Detail)
-		return Progress{}, false
-	case a.Known && a.Acked < mark.Next:
-		c.redden(now, log.ID, fmt.Sprintf("the cloud holds offsets below %d and has acknowledged those below %d", a.Acked, mark.Next))
-		return Progress{}, false
-	case a.Known && a.Acked > log.End && !log.Closed:
-		c.redden(now, log.ID, fmt.Sprintf("the cloud holds offsets below %d of a log that has reached %d", a.Acked, log.End))
-		return Progress{}, false
-	case e.Contradicts:
-		c.redden(now, log.ID, fmt.Sprintf("the block that ends at %d is another here than in the cloud", a.Acked))
+	was := c.marks[log.ID]
+	was.Next = c.next(log)
+	if why := c.contradiction(log, was, e); why != "" {
+		c.redden(now, log.ID, why)
 		return Progress{}, false
 	}
 	delete(c.red, log.ID)
-	progress := a.Known && a.Acked > mark.Next
-	c.judge(now, e, progress, rnd)
-	if !progress {
+	mark := c.advance(log, was, e)
+	c.heard(now, log.ID, a, mark.Published > was.Published || mark.Next > was.Next, rnd)
+	if c.sendAgain(e) {
+		mark.Next, mark.Hash = mark.Published, mark.PublishedHash
+	}
+	c.judge(now, e, own, mark.Next != was.Next, rnd)
+	c.turned(now, log.ID, was.Next, mark.Next, rnd)
+	if mark == was {
 		return Progress{}, false
 	}
-	// A closed log may have lost its tail here after the cloud had got it.
-	mark = Mark{Next: min(a.Acked, log.End), Hash: a.Hash}
 	c.marks[log.ID] = mark
-	return Progress{Log: log.ID, Mark: mark}, true
+	return Progress{Log: log.ID, Mark: mark, Back: mark.Next < was.Next}, true
 }
 
-// judge decides from the answer's code how to go on.
-func (c *Core) judge(now time.Time, e Exchange, progress bool, rnd float64) {
+// contradiction says what in an answer cannot be true, given what the cloud said
+// before and what the gateway has; "" when all of it can. What is not settled may
+// have landed and be lost again.
+func (c *Core) contradiction(log *Log, was Mark, e Exchange) string {
+	a := e.Answer
+	floor := max(c.Settled(log.ID), log.First)
+	switch pub := a.Published; {
+	case a.Conflict:
+		return "the cloud holds other bytes under these offsets: " + a.Detail
+	case a.PublishedKnown && pub.Next < was.Published:
+		return fmt.Sprintf("the cloud has published offsets below %d and had published those below %d: was an older lake put back?", pub.Next, was.Published)
+	case a.PublishedKnown && pub.Next > log.End && !log.Closed:
+		return fmt.Sprintf("the cloud has published offsets below %d of a log that has reached %d", pub.Next, log.End)
+	case e.Forged, a.PublishedKnown && pub.Next == was.Published && differ(pub.Hash, was.PublishedHash):
+		return fmt.Sprintf("the block that ends at %d is another here than in the lake", pub.Next)
+	case a.Known && a.Acked < floor:
+		return fmt.Sprintf("the cloud holds offsets below %d and has acknowledged those below %d, which are not sent again", a.Acked, floor)
+	case a.Known && a.Acked > log.End && !log.Closed:
+		return fmt.Sprintf("the cloud holds offsets below %d of a log that has reached %d", a.Acked, log.End)
+	case e.Contradicts:
+		return fmt.Sprintf("the block that ends at %d is another here than in the cloud", a.Acked)
+	}
+	return ""
+}
+
+// advance returns the mark of a log after an answer that contradicts nothing. A
+// closed log may have lost its tail here after the cloud had got it.
+func (c *Core) advance(log *Log, was Mark, e Exchange) Mark {
+	a, mark := e.Answer, was
+	if a.Known && a.Acked != was.Next {
+		mark.Next, mark.Hash = min(a.Acked, log.End), a.Hash
+	}
+	if a.PublishedKnown && a.Published.Next > was.Published {
+		mark.Published, mark.PublishedHash = min(a.Published.Next, log.End), a.Published.Hash
+	}
+	if mark.Published > mark.Next {
+		mark.Next, mark.Hash = mark.Published, mark.PublishedHash
+	}
+	if mark.Published >= mark.Kept {
+		mark.Kept = 0
+	}
+	return mark
+}
+
+// turned has a log wait before it is sent again, longer with each time until more
+// of it has landed than ever: ingests that do not agree must not have the link
+// send the same blocks all the time.
+func (c *Core) turned(now time.Time, log record.LogID, was, next record.Offset, rnd float64) {
+	t := c.back[log]
+	switch {
+	case next < was:
+		c.back[log] = turn{times: t.times + 1, reach: max(t.reach, was)}
+		if wait := now.Add(c.t.Backoff(t.times, rnd)); wait.After(c.until) {
+			c.until = wait
+		}
+	case next > t.reach:
+		delete(c.back, log)
+	}
+}
+
+// differ says that two known hashes are not the same.
+func differ(a, b record.Hash) bool { return a != b && a != (record.Hash{}) && b != (record.Hash{}) }
+
+// judge decides from the answer's code how to go on. own: it is of the log that is
+// being sent. moved: the place to go on from is another than before.
+func (c *Core) judge(now time.Time, e Exchange, own, moved bool, rnd float64) {
 	switch e.Answer.Code {
 	case wire.CodeNone:
-		if e.Action.Kind == ActSend && !progress {
+		if e.Action.Kind == ActSend && !moved {
 			c.retry(now, rnd)
 			return
 		}
-		c.ask, c.attempt, c.until = false, 0, time.Time{}
+		c.ask, c.attempt, c.until = c.ask && !own, 0, time.Time{}
 		c.learn(e)
 	case wire.CodeOutOfOrder:
-		if !progress {
+		if !moved {
 			c.retry(now, rnd)
 			return
 		}
-		c.ask, c.attempt, c.until = false, 0, time.Time{}
+		c.ask, c.attempt, c.until = c.ask && !own, 0, time.Time{}
 	case wire.CodeBomb:
 		c.limit = max(c.limit/2, c.t.MinRequestBytes)
 		c.retry(now, rnd)
@@ -283,7 +365,8 @@ func (c *Core) Failed(now time.Time, a Action, rnd float64) {
 	if a.Kind == ActSend {
 		c.limit = max(c.limit/2, c.t.MinRequestBytes)
 	}
-	c.ask = true
+	c.ask = c.ask || a.Log == c.current
+	c.unheard(now, a.Log)
 	c.retry(now, rnd)
 }
 

@@ -17,9 +17,15 @@ import (
 //	next                    gives: ask A 0 | send A 0 | wait | wait 1s
 //	answer A 50 [code]      to the last action; - for unknown
 //	contradict A 50         the same, where the gateway has another block
+//	forged A 50 pub=40      the same, at what is published
 //	fail                    the last action ended without an answer
+//	settled A               gives the offset
 //
-// Each of next, answer and contradict is followed by what it must give.
+// An answer may say more: pub=40 published (pub=- not known now), ph=1 the hash
+// there, again=300 seconds, at=24h of the cloud's clock.
+//
+// Each of next, answer, contradict and forged is followed by what it must give:
+// acked, published or back with the new offset, red, or nothing.
 type script struct {
 	t    *testing.T
 	c    *Core
@@ -29,6 +35,10 @@ type script struct {
 }
 
 var zeroTime = time.Unix(1e9, 0)
+
+func newScript(t *testing.T, marks map[record.LogID]Mark) *script {
+	return &script{t: t, c: NewCore(Tuning{}, marks), now: zeroTime}
+}
 
 func logID(name string) record.LogID { return record.LogID{name[0]} }
 
@@ -66,8 +76,10 @@ func (s *script) do(words []string) string {
 		return s.describe(s.last)
 	case cmd == "fail":
 		s.c.Failed(s.now, s.last, 0)
-	case cmd == "answer", cmd == "contradict":
+	case cmd == "answer", cmd == "contradict", cmd == "forged":
 		return s.answer(words)
+	case cmd == "settled":
+		return s.c.Settled(logID(words[1])).String()
 	}
 	return ""
 }
@@ -85,26 +97,61 @@ func (s *script) describe(a Action) string {
 }
 
 func (s *script) answer(words []string) string {
-	e := Exchange{Action: s.last, Contradicts: words[0] == "contradict", Took: 10 * time.Millisecond, Whole: true, Sent: 100}
+	e := Exchange{Action: s.last, Contradicts: words[0] == "contradict", Forged: words[0] == "forged", Took: 10 * time.Millisecond, Whole: true, Sent: 100}
 	e.Answer.Log = logID(words[1])
 	if words[2] != "-" {
 		e.Answer.Known = true
-		if _, err := fmt.Sscan(words[2], &e.Answer.Acked); err != nil {
-			s.t.Fatal(err)
-		}
+		s.scan(words[2], &e.Answer.Acked)
 	}
-	if len(words) > 3 {
-		e.Answer.Code = wire.Code(words[3])
-		e.Answer.Conflict = e.Answer.Code == wire.CodeConflict
+	for _, w := range words[3:] {
+		s.say(&e.Answer, w)
 	}
+	was := s.c.Acked(e.Answer.Log)
 	p, ok := s.c.Answered(s.now, e, s.logs, 0)
 	switch {
-	case ok:
+	case ok && p.Back:
+		return fmt.Sprintf("back %c %d", p.Log[0], p.Mark.Next)
+	case ok && p.Mark.Next != was.Next:
 		return fmt.Sprintf("acked %c %d", p.Log[0], p.Mark.Next)
+	case ok:
+		return fmt.Sprintf("published %c %d", p.Log[0], p.Mark.Published)
 	case len(s.c.red) > 0:
 		return "red"
 	}
 	return "nothing"
+}
+
+func (s *script) scan(text string, to any) {
+	s.t.Helper()
+	if _, err := fmt.Sscan(text, to); err != nil {
+		s.t.Fatal(text, err)
+	}
+}
+
+// say adds to an answer what one word says.
+func (s *script) say(a *wire.Answer, word string) {
+	key, value, _ := strings.Cut(word, "=")
+	switch key {
+	case "pub":
+		a.Publishes = true
+		if a.PublishedKnown = value != "-"; a.PublishedKnown {
+			s.scan(value, &a.Published.Next)
+		}
+	case "ph":
+		s.scan(value, &a.Published.Hash[0])
+	case "again":
+		s.scan(value, &a.AgainIn)
+		a.AgainIn *= time.Duration(time.Second)
+	case "at":
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		a.LandedAt = record.Micros(zeroTime.Add(d).UnixMicro())
+	default:
+		a.Code = wire.Code(word)
+		a.Conflict = a.Code == wire.CodeConflict
+	}
 }
 
 func TestCore(t *testing.T) {
@@ -239,8 +286,7 @@ func TestCore(t *testing.T) {
 			next -> ask B 0`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &script{t: t, c: NewCore(Tuning{}, c.marks), now: zeroTime}
-			s.run(c.text)
+			newScript(t, c.marks).run(c.text)
 		})
 	}
 }

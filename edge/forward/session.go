@@ -28,8 +28,15 @@ type Session struct {
 	core *Core
 	link *link
 	enc  *wire.Encoder
-	// dirty says that AckedOffset in memory is ahead of the state file.
+	// dirty says that what is settled in memory is ahead of the state file, and
+	// that the file could not be written.
 	dirty bool
+	// unsaved says that the state in memory is another than in the file, by
+	// something that nothing is released for.
+	unsaved bool
+	// promised says that the state file has how records are released: only then may
+	// a request promise that they are kept.
+	promised bool
 	// room says that the room for the state file on a full disk is kept.
 	room bool
 	// hurried says that the core was told what hurry says.
@@ -38,10 +45,14 @@ type Session struct {
 	hurry   context.Context // ends when what is captured is to go at once
 	hurryUp context.CancelFunc
 
-	mu     sync.Mutex // guards what Status reads
-	acked  map[record.LogID]Mark
-	bytes  map[record.LogID]sentBytes
-	status Status
+	anchored wire.LedgerTip // the last one told
+
+	mu      sync.Mutex // guards what Status reads
+	acked   map[record.LogID]Mark
+	settled map[record.LogID]record.Offset
+	stands  map[record.LogID]time.Time // since when a log waits to be published, and nothing of it was
+	bytes   map[record.LogID]sentBytes
+	status  Status
 	// last is what the last request with blocks began at and sent of its log.
 	last struct {
 		log  record.LogID
@@ -55,6 +66,7 @@ type Session struct {
 type sentBytes struct {
 	sent, resent int64
 	below        record.Offset // blocks below were sent at least once
+	acked        record.Offset // counted as acknowledged
 }
 
 // New reads what was acknowledged and makes a session; nothing is sent before
@@ -66,37 +78,46 @@ func New(cfg Config) (*Session, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Session{cfg: cfg, bytes: map[record.LogID]sentBytes{}}
-	gateway, marks, err := loadState(cfg.FS, cfg.StatePath)
+	s := &Session{cfg: cfg, bytes: map[record.LogID]sentBytes{}, stands: map[record.LogID]time.Time{}}
+	was, err := loadState(cfg.FS, cfg.StatePath)
 	if errors.Is(err, ErrState) || errors.Is(err, durable.ErrMedia) {
 		cfg.Logger.Error("forwarding state is damaged; the cloud will be asked", "path", cfg.StatePath, "error", err)
 		s.status.Counters.StateDamaged++
+		was.telling.Told = true // perhaps: until the cloud has answered, nothing is released
 	} else if err != nil {
 		return nil, err
 	}
-	if err := checkName(gateway, cfg, marks); err != nil {
+	if err := checkName(&was, cfg); err != nil {
 		return nil, err
 	}
 	s.link = newLink(cfg)
 	if s.enc, err = wire.NewEncoder(io.Discard); err != nil {
 		return nil, err
 	}
-	s.core = NewCore(cfg.Tuning, marks)
+	s.core = NewCore(cfg.Tuning, was.marks)
+	s.core.Resume(cfg.Release, was.release, was.telling, s.logs())
 	s.hurry, s.hurryUp = context.WithCancel(context.Background())
-	s.acked = maps.Clone(s.core.marks)
+	for log, m := range was.marks {
+		s.bytes[log] = sentBytes{acked: m.Next}
+		if m.Published < m.Next {
+			s.stands[log] = cfg.Now()
+		}
+	}
 	s.status.State, s.status.OldestUnacked = stateIdle, record.NoTime
+	s.show()
 	return s, nil
 }
 
 // checkName refuses another gateway name while something captured under the
-// old one is not forwarded.
-func checkName(was string, cfg Config, marks map[record.LogID]Mark) error {
-	if was == "" || was == cfg.Gateway {
+// old one is not settled: it may have to be sent, or sent again, under that.
+func checkName(was *state, cfg Config) error {
+	if was.gateway == "" || was.gateway == cfg.Gateway {
 		return nil
 	}
+	settled := was.core().settledAll()
 	for _, l := range cfg.Store.Logs() {
-		if next := max(marks[l.ID].Next, l.First); next < l.End {
-			return fmt.Errorf("forward as %q: log %s of %q has %d records to go: %w", cfg.Gateway, l.ID, was, l.End-next, ErrRenamed)
+		if next := max(settled[l.ID], l.First); next < l.End {
+			return fmt.Errorf("forward as %q: log %s of %q has %d records to go: %w", cfg.Gateway, l.ID, was.gateway, l.End-next, ErrRenamed)
 		}
 	}
 	return nil
@@ -110,6 +131,11 @@ func (s *Session) Run(ctx context.Context) error {
 	defer s.hurryUp()
 	s.cfg.Pulse.Begin()
 	defer s.cfg.Pulse.End()
+	defer func() {
+		if s.unsaved {
+			s.settle()
+		}
+	}()
 	s.settle() // the name, before anything is sent under it, if the disk lets us
 	for ctx.Err() == nil {
 		s.cfg.Pulse.Beat()
@@ -183,10 +209,10 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 
 // act carries out one Ask or Send and hands the core what came of it. Steps,
 // and what a crash after each leaves: the cloud lands blocks (the next session
-// asks), it answers (the same), AckedOffset is persisted (the next session goes
-// on from there), what lies below is released (the same).
+// asks), publishes them (the same), and answers (the same); settle does the rest.
 func (s *Session) act(ctx context.Context, action Action) {
 	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Log: action.Log, Offset: action.Offset}
+	h.Keeps = s.promised && s.cfg.Release == ReleasePublished
 	_, _ = rand.Read(h.Request[:]) // never fails
 	h.Behind = s.behind()
 	if s.cfg.Clock != nil && action.Kind == ActSend {
@@ -221,15 +247,18 @@ func (s *Session) act(ctx context.Context, action Action) {
 		}
 	}
 	if err == nil {
-		e.Contradicts, err = s.contradicts(action, e.Answer, did.marks)
+		err = s.compare(&e, did.marks)
 	}
 	if err != nil {
 		s.cfg.Logger.Warn("request ended without an answer", "log", action.Log, "offset", action.Offset, "error", err)
 		s.core.Failed(now, action, s.cfg.Rand())
 		return
 	}
-	if progress, ok := s.core.Answered(now, e, s.logs(), s.cfg.Rand()); ok {
-		s.advance(progress)
+	progress, moved := s.core.Answered(now, e, s.logs(), s.cfg.Rand())
+	s.advance(now, progress, moved)
+	if tip := e.Answer.Published.Ledger; !tip.IsZero() && tip != s.anchored {
+		s.cfg.Anchored(tip)
+		s.anchored = tip
 	}
 }
 
@@ -255,76 +284,124 @@ func (s *Session) send(ctx context.Context, action Action, h wire.RequestHeader,
 	return answer, did, err
 }
 
-// contradicts says whether this gateway's log has another block than the cloud
-// at the offset that an answer acknowledges anew. What the store has no more
-// cannot be compared.
-func (s *Session) contradicts(action Action, a wire.Answer, sent []boundary) (bool, error) {
-	if !a.Known || a.Acked <= action.Offset {
+// compare looks whether this gateway's log has the blocks at which an answer says
+// that something landed, or is published, that it did not say before.
+func (s *Session) compare(e *Exchange, sent []boundary) (err error) {
+	a, was := e.Answer, s.core.Acked(e.Action.Log)
+	if a.Known && a.Acked != e.Action.Offset {
+		if e.Contradicts, err = s.contradicts(e.Action.Log, a.Acked, a.Hash, sent); err != nil {
+			return err
+		}
+	}
+	if a.PublishedKnown && a.Published.Next > was.Published {
+		e.Forged, err = s.contradicts(e.Action.Log, a.Published.Next, a.Published.Hash, sent)
+	}
+	return err
+}
+
+// contradicts says whether this gateway's log has no block that ends at an offset,
+// or another one than the hash says. What the store has no more, or not yet,
+// cannot be compared; nor can a hash that is not known.
+func (s *Session) contradicts(log record.LogID, at record.Offset, hash record.Hash, sent []boundary) (bool, error) {
+	for _, b := range sent {
+		if b.end == at {
+			return differ(hash, b.hash), nil
+		}
+	}
+	here := find(s.logs(), log)
+	if here == nil || at <= here.First || at > here.End {
 		return false, nil
 	}
-	for _, b := range sent {
-		if b.end == a.Acked {
-			return a.Hash != (record.Hash{}) && a.Hash != b.hash, nil
-		}
-	}
-	reader, err := s.cfg.Store.Reader(action.Log, action.Offset)
+	reader, err := s.cfg.Store.Reader(log, at-1)
 	if err != nil {
-		return false, fmt.Errorf("compare log %s at offset %d: %w", action.Log, action.Offset, err)
+		return false, fmt.Errorf("compare log %s at offset %d: %w", log, at, err)
 	}
 	defer func() { _ = reader.Close() }() // read only
-	for {
-		item, err := reader.Next()
-		switch {
-		case errors.Is(err, seglog.ErrCaughtUp), err == io.EOF:
-			return false, nil // beyond the end: the core's to judge
-		case err != nil:
-			return false, fmt.Errorf("compare log %s below offset %d: %w", action.Log, a.Acked, err)
-		case item.IsGap() && item.Gap.To >= a.Acked:
-			return false, nil
-		case item.IsGap() || item.Block.End() < a.Acked:
-			continue
-		case item.Block.End() == a.Acked:
-			return a.Hash != (record.Hash{}) && a.Hash != record.HashBlock(item.Block.Bytes), nil
-		default:
-			return true, nil // no block ends there
+	item, err := reader.Next()
+	switch {
+	case errors.Is(err, seglog.ErrCaughtUp), err == io.EOF:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("compare log %s at offset %d: %w", log, at, err)
+	case item.IsGap():
+		return false, nil
+	case item.Block.End() == at:
+		return differ(hash, record.HashBlock(item.Block.Bytes)), nil
+	}
+	return true, nil // no block ends there
+}
+
+// advance shows what an answer changed, and settles it when more may be released.
+// What has landed is not written for itself while nothing is released for it: the
+// next session asks.
+func (s *Session) advance(now time.Time, p Progress, moved bool) {
+	s.unsaved = s.unsaved || moved
+	s.mu.Lock()
+	b := s.bytes[p.Log]
+	if moved && p.Mark.Next > b.acked {
+		s.status.Counters.AckedRecords += uint64(p.Mark.Next - b.acked)
+		b.acked = p.Mark.Next
+		s.bytes[p.Log] = b
+	}
+	was := s.acked[p.Log]
+	switch {
+	case !moved:
+	case p.Mark.Published >= p.Mark.Next, !s.core.telling.Told:
+		delete(s.stands, p.Log)
+	case p.Mark.Published > was.Published || s.stands[p.Log].IsZero():
+		s.stands[p.Log] = now
+	}
+	if p.Back {
+		s.status.Counters.Resyncs++
+		s.cfg.Logger.Warn("the cloud has lost what had landed of a log; it is sent again", "log", p.Log, "from", p.Mark.Next, "landed", was.Next, "published", p.Mark.Published)
+	}
+	s.mu.Unlock()
+	s.show()
+	for _, l := range s.logs() {
+		if min(s.core.Settled(l.ID), l.End) > l.First {
+			s.settle()
+			return
 		}
 	}
 }
 
-// advance shows what was acknowledged, and settles it.
-func (s *Session) advance(p Progress) {
+// show has Status tell what the core knows.
+func (s *Session) show() {
 	s.mu.Lock()
-	if was := s.acked[p.Log].Next; p.Mark.Next > was {
-		s.status.Counters.AckedRecords += uint64(p.Mark.Next - was)
-	}
-	s.acked = maps.Clone(s.core.marks)
-	s.mu.Unlock()
-	s.settle()
+	defer s.mu.Unlock()
+	s.acked, s.settled = maps.Clone(s.core.marks), s.core.settledAll()
+	s.status.Telling, s.status.GaveUp = s.core.Telling()
 }
 
-// settle makes AckedOffset durable, and only then releases what it covers.
-// False: the state file could not be written, and it is to be tried again.
+// settle releases what the cloud has (Core.Settled). Steps, and what a crash after
+// each leaves: the marks and how records are released are made durable (the next
+// session goes on from there and releases the same, for nothing of it goes back);
+// Settled is told (it is told again); the store is told what nobody will read, and
+// lets go of whole segments (C3; the next session tells it again). False: the state
+// file could not be written, nothing is released, and it is to be tried again.
 func (s *Session) settle() bool {
 	failpoint.Hit("forward.before-ack")
-	p, err := encodeState(s.cfg.Gateway, s.core.marks)
+	st := state{gateway: s.cfg.Gateway, release: s.cfg.Release, telling: s.core.telling, marks: s.core.marks}
+	p, err := st.encode()
 	if err == nil {
 		err = s.write(p)
 	}
 	if s.dirty = err != nil; s.dirty {
-		s.cfg.Logger.Error("acknowledged offset cannot be persisted; nothing is released", "error", err)
+		s.cfg.Logger.Error("what the cloud has cannot be persisted; nothing is released", "error", err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.status.LastError, s.status.LastErrorAt = err.Error(), s.cfg.Now()
 		s.status.Counters.StateFailures++
 		return false
 	}
+	s.unsaved, s.promised = false, true
 	failpoint.Hit("forward.after-ack")
 	for _, l := range s.cfg.Store.Logs() {
-		next := s.core.marks[l.ID].Next
-		s.cfg.Settled(l.ID, next)
-		if next > l.First {
-			if err := s.cfg.Store.Release(l.ID, next); err != nil {
-				s.cfg.Logger.Error("acknowledged records stay on disk", "log", l.ID, "error", err)
+		below := s.core.Settled(l.ID)
+		s.cfg.Settled(l.ID, below)
+		if below > l.First {
+			if err := s.cfg.Store.Release(l.ID, below); err != nil {
+				s.cfg.Logger.Error("settled records stay on disk", "log", l.ID, "error", err)
 			}
 		}
 	}

@@ -13,39 +13,77 @@ import (
 	"landfall/edge/record"
 )
 
-// The state file, version 1: one line of text, then JSON to the end.
+// The state file, version 2: one line of text, then JSON to the end.
 //
-//	landfall-forward 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
-//	{"gateway":"…","logs":[{"log":"<LogID>","next":<AckedOffset>,"hash":"<hash or empty>"}, …]}\n
+//	landfall-forward 2 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	{"gateway":"…","release":"published","told":true,"quiet_since":0,"logs":[
+//	{"log":"<LogID>","next":<AckedOffset>,"hash":"<hash or empty>","published":<offset>,"published_hash":"<hash or empty>","kept":0}, …]}\n
+//
+// told and quiet_since (microseconds since 1970 UTC, the cloud's clock) are
+// Telling, kept is Mark.Kept. Version 1 had gateway, and of each log its log, next
+// and hash: nothing is known to be published, and records were released when they
+// had landed.
 const (
 	stateMagic    = "landfall-forward"
-	stateVersion  = 1
+	stateVersion  = 2
 	maxStateBytes = 16 << 20
 )
 
 // state is what forwarding keeps over a restart.
 type state struct {
-	Gateway string     `json:"gateway"`
-	Logs    []logState `json:"logs"`
+	gateway string
+	release Release // how records were released when it was written
+	telling Telling
+	marks   map[record.LogID]Mark
 }
 
-type logState struct {
-	Log  string        `json:"log"`
-	Next record.Offset `json:"next"`
-	Hash string        `json:"hash"`
+type stateJSON struct {
+	Gateway    string         `json:"gateway"`
+	Release    string         `json:"release"`
+	Told       bool           `json:"told"`
+	QuietSince record.Micros  `json:"quiet_since"`
+	Logs       []logStateJSON `json:"logs"`
 }
 
-func encodeState(gateway string, marks map[record.LogID]Mark) ([]byte, error) {
-	s := state{Gateway: gateway, Logs: []logState{}}
-	for id, m := range marks {
-		l := logState{Log: id.String(), Next: m.Next}
-		if m.Hash != (record.Hash{}) {
-			l.Hash = m.Hash.String()
-		}
-		s.Logs = append(s.Logs, l)
+type logStateJSON struct {
+	Log           string        `json:"log"`
+	Next          record.Offset `json:"next"`
+	Hash          string        `json:"hash"`
+	Published     record.Offset `json:"published"`
+	PublishedHash string        `json:"published_hash"`
+	Kept          record.Offset `json:"kept"`
+}
+
+// hashText returns a hash as it stands in the file.
+func hashText(h record.Hash) string {
+	if h == (record.Hash{}) {
+		return ""
 	}
-	sort.Slice(s.Logs, func(i, j int) bool { return s.Logs[i].Log < s.Logs[j].Log })
-	body, err := json.Marshal(s)
+	return h.String()
+}
+
+// parseHash reads what hashText wrote. Error: ErrState.
+func parseHash(text string) (record.Hash, error) {
+	if text == "" {
+		return record.Hash{}, nil
+	}
+	h, err := record.ParseLogID(text)
+	if err != nil {
+		return record.Hash{}, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return record.Hash(h), nil
+}
+
+func (s *state) encode() ([]byte, error) {
+	j := stateJSON{Gateway: s.gateway, Release: s.release.String(), Told: s.telling.Told, QuietSince: s.telling.QuietSince, Logs: []logStateJSON{}}
+	for id, m := range s.marks {
+		j.Logs = append(j.Logs, logStateJSON{
+			Log: id.String(), Next: m.Next, Hash: hashText(m.Hash),
+			Published: m.Published, PublishedHash: hashText(m.PublishedHash), Kept: m.Kept,
+		})
+	}
+	sort.Slice(j.Logs, func(i, k int) bool { return j.Logs[i].Log < j.Logs[k].Log })
+	body, err := json.Marshal(j)
 	if err != nil {
 		return nil, fmt.Errorf("encode forwarding state: %w", err)
 	}
@@ -58,76 +96,101 @@ func stateSum(body []byte) uint32 {
 	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
 }
 
-// decodeState reads what encodeState wrote. Errors: ErrState,
-// record.ErrVersion.
-func decodeState(p []byte) (gateway string, marks map[record.LogID]Mark, err error) {
+// decodeState reads what encode wrote, of this version or an older one. Errors:
+// ErrState, record.ErrVersion.
+func decodeState(p []byte) (state, error) {
 	var magic string
 	var version int
 	var sum uint32
 	head, body, ok := bytes.Cut(p, []byte("\n"))
 	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != stateMagic {
-		return "", nil, fmt.Errorf("read its first line: %w", ErrState)
+		return state{}, fmt.Errorf("read its first line: %w", ErrState)
 	}
 	if version > stateVersion {
-		return "", nil, fmt.Errorf("forwarding state version %d: %w", version, record.ErrVersion)
+		return state{}, fmt.Errorf("forwarding state version %d: %w", version, record.ErrVersion)
 	}
-	var s state
-	if stateSum(body) != sum || json.Unmarshal(body, &s) != nil {
-		return "", nil, fmt.Errorf("check its sum: %w", ErrState)
+	var j stateJSON
+	if stateSum(body) != sum || json.Unmarshal(body, &j) != nil {
+		return state{}, fmt.Errorf("check its sum: %w", ErrState)
 	}
-	marks = make(map[record.LogID]Mark, len(s.Logs))
-	for _, l := range s.Logs {
+	s := state{gateway: j.Gateway, release: ReleaseLanded, telling: Telling{j.Told, j.QuietSince}, marks: make(map[record.LogID]Mark, len(j.Logs))}
+	if version > 1 {
+		var err error
+		if s.release, err = ParseRelease(j.Release); err != nil {
+			return state{}, fmt.Errorf("%w: %w", ErrState, err)
+		}
+	}
+	for i := range j.Logs {
+		l := &j.Logs[i]
 		id, err := record.ParseLogID(l.Log)
 		if err != nil {
-			return "", nil, fmt.Errorf("%w: %w", ErrState, err)
+			return state{}, fmt.Errorf("%w: %w", ErrState, err)
 		}
-		m := Mark{Next: l.Next}
-		if l.Hash != "" {
-			h, err := record.ParseLogID(l.Hash)
-			if err != nil {
-				return "", nil, fmt.Errorf("%w: %w", ErrState, err)
-			}
-			m.Hash = record.Hash(h)
+		if s.marks[id], err = l.mark(); err != nil {
+			return state{}, err
 		}
-		marks[id] = m
 	}
-	return s.Gateway, marks, nil
+	return s, nil
 }
 
-// loadState reads the state file; absent is an empty state.
-func loadState(fsys durable.FS, path string) (gateway string, marks map[record.LogID]Mark, err error) {
+// mark returns the mark of a log. Error: ErrState.
+func (l *logStateJSON) mark() (m Mark, err error) {
+	if l.Published > l.Next {
+		return Mark{}, fmt.Errorf("log %s published below %d, landed below %d: %w", l.Log, l.Published, l.Next, ErrState)
+	}
+	m = Mark{Next: l.Next, Published: l.Published, Kept: l.Kept}
+	if m.Hash, err = parseHash(l.Hash); err != nil {
+		return Mark{}, err
+	}
+	if m.PublishedHash, err = parseHash(l.PublishedHash); err != nil {
+		return Mark{}, err
+	}
+	return m, nil
+}
+
+// loadState reads the state file; absent is an empty state, of a gateway that has
+// promised nothing.
+func loadState(fsys durable.FS, path string) (state, error) {
 	info, err := fsys.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, nil
+		return state{release: ReleaseLanded}, nil
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("read forwarding state %s: %w", path, err)
+		return state{}, fmt.Errorf("read forwarding state %s: %w", path, err)
 	}
 	if info.Size() > maxStateBytes {
-		return "", nil, fmt.Errorf("read forwarding state %s of %d bytes: %w", path, info.Size(), ErrState)
+		return state{}, fmt.Errorf("read forwarding state %s of %d bytes: %w", path, info.Size(), ErrState)
 	}
 	p, err := durable.ReadFile(fsys, path)
 	if err != nil {
-		return "", nil, fmt.Errorf("read forwarding state: %w", err)
+		return state{}, fmt.Errorf("read forwarding state: %w", err)
 	}
-	if gateway, marks, err = decodeState(p); err != nil {
-		return "", nil, fmt.Errorf("read forwarding state %s: %w", path, err)
+	s, err := decodeState(p)
+	if err != nil {
+		return state{}, fmt.Errorf("read forwarding state %s: %w", path, err)
 	}
-	return gateway, marks, nil
+	return s, nil
 }
 
-// ReadAcked reads a state file without changing it: the gateway's name in it, and
-// the first offset of each log that is not acknowledged; empty where there is no
-// file. Errors: ErrState, record.ErrVersion, and the file system's.
-func ReadAcked(fsys durable.FS, path string) (gateway string, acked map[record.LogID]record.Offset, err error) {
-	gateway, marks, err := loadState(fsys, path)
-	return gateway, offsets(marks), err
+// ReadSettled reads a state file without changing it: the gateway's name in it,
+// and of each log what Core.Settled was; empty where there is no file. Errors:
+// ErrState, record.ErrVersion, and the file system's.
+func ReadSettled(fsys durable.FS, path string) (gateway string, settled map[record.LogID]record.Offset, err error) {
+	s, err := loadState(fsys, path)
+	if err != nil {
+		return "", nil, err
+	}
+	return s.gateway, s.core().settledAll(), nil
 }
 
-func offsets(marks map[record.LogID]Mark) map[record.LogID]record.Offset {
-	acked := make(map[record.LogID]record.Offset, len(marks))
-	for log, m := range marks {
-		acked[log] = m.Next
+// core returns a core that knows what settled means in the state.
+func (s *state) core() *Core { return &Core{release: s.release, telling: s.telling, marks: s.marks} }
+
+// settledAll returns Settled of every log that is known.
+func (c *Core) settledAll() map[record.LogID]record.Offset {
+	all := make(map[record.LogID]record.Offset, len(c.marks))
+	for log := range c.marks {
+		all[log] = c.Settled(log)
 	}
-	return acked
+	return all
 }

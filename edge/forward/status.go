@@ -1,10 +1,12 @@
 package forward
 
 import (
+	"maps"
 	"sort"
 	"time"
 
 	"landfall/edge/record"
+	"landfall/edge/seglog"
 	"landfall/edge/wire"
 )
 
@@ -26,14 +28,32 @@ type Status struct {
 	BytesPerSecond float64   // of blocks, smoothed; 0: not known
 	RoundTrip      time.Duration
 	Counters       Counters
+
+	// Release is what is waited for before records are let go; Telling and GaveUp
+	// are whether the cloud tells what is published (Core.Telling).
+	Release Release
+	Telling Telling
+	GaveUp  bool
+	// Unpublished is how many records have landed and are not known to be
+	// published, of all logs; 0 while the cloud has never told.
+	Unpublished uint64
+	// UnpublishedSince is since when nothing of the log was published that waits
+	// longest, since the start of the process; zero: none waits.
+	UnpublishedSince time.Time
+	// KeptBytes is about how many bytes of the store are kept only because they are
+	// not published.
+	KeptBytes int64
 }
 
 // LogStatus is one log with something to tell.
 type LogStatus struct {
 	Log     record.LogID
-	Acked   record.Offset
+	Acked   record.Offset // landed
 	Durable record.Offset
 	Closed  bool
+	// Published is the first offset that is not known to be published. Settled is
+	// the one below which records are released.
+	Published, Settled record.Offset
 	// Sent and Resent are bytes of blocks since the start of the process; Resent
 	// is the part of Sent that had been sent before, unacknowledged.
 	Sent, Resent int64
@@ -49,19 +69,20 @@ type Counters struct {
 	BlockBytes   uint64 // bytes of blocks handed to the link
 	ResentBytes  uint64 // of these: sent before, unacknowledged
 	WireBytes    uint64 // compressed bytes handed to the link
-	AckedRecords uint64 // records acknowledged
+	AckedRecords uint64 // records acknowledged: landed
+	Resyncs      uint64 // times that less had landed of a log than before, so that it is sent again
 	LossBlocks   uint64 // declarations of loss handed to the link
 	StateDamaged uint64 // state files that could not be read
 	// StateFailures are attempts to write the state file that failed.
 	StateFailures uint64
 }
 
-// AckedOffsets returns the first offset of each log that is not acknowledged. It may be
-// called from any goroutine.
-func (s *Session) AckedOffsets() map[record.LogID]record.Offset {
+// SettledOffsets returns Core.Settled of each log. It may be called from any
+// goroutine.
+func (s *Session) SettledOffsets() map[record.LogID]record.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return offsets(s.acked)
+	return maps.Clone(s.settled)
 }
 
 // Status gives a picture of now. It may be called from any goroutine.
@@ -70,7 +91,7 @@ func (s *Session) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
-	st.Gateway, st.OldestUnacked = s.cfg.Gateway, record.NoTime
+	st.Gateway, st.OldestUnacked, st.Release = s.cfg.Gateway, record.NoTime, s.cfg.Release
 	st.Reds = append([]Red(nil), s.status.Reds...)
 	for _, l := range logs {
 		acked := max(s.acked[l.ID].Next, l.First)
@@ -82,14 +103,31 @@ func (s *Session) Status() Status {
 		}
 		st.Logs = append(st.Logs, LogStatus{
 			Log: l.ID, Acked: acked, Durable: l.End, Closed: l.Closed,
+			Published: s.acked[l.ID].Published, Settled: s.settled[l.ID],
 			Sent: s.bytes[l.ID].sent, Resent: s.bytes[l.ID].resent,
 		})
+		s.unpublished(&st, &l)
 	}
 	if st.Pending > 0 && len(st.Reds) > 0 && st.State == stateIdle {
 		st.State = stateRed
 	}
 	sort.Slice(st.Reds, func(i, j int) bool { return st.Reds[i].Log.String() < st.Reds[j].Log.String() })
 	return st
+}
+
+// unpublished adds to st what of a log has landed and is not published. The caller
+// holds mu.
+func (s *Session) unpublished(st *Status, l *seglog.LogInfo) {
+	m := s.acked[l.ID]
+	if published := max(m.Published, l.First); st.Telling.Told && published < m.Next {
+		st.Unpublished += uint64(m.Next - published)
+		if since := s.stands[l.ID]; st.UnpublishedSince.IsZero() || since.Before(st.UnpublishedSince) {
+			st.UnpublishedSince = since
+		}
+	}
+	if landed := min(m.Next, l.End); s.settled[l.ID] < landed && l.First < landed {
+		st.KeptBytes += int64(float64(l.Bytes) * float64(landed-l.First) / float64(l.End-l.First))
+	}
 }
 
 // tellBehind is from which age of the oldest record that waits on the ingest is

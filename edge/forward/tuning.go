@@ -27,6 +27,11 @@ type Tuning struct {
 	// RedRetry is how long a red log rests before it is asked about again.
 	// Default 5 min.
 	RedRetry time.Duration
+	// HearMin and HearMax bound the time between two questions whether what has
+	// landed of a log is published, where the cloud does not say when there may be
+	// news. It doubles from one to the other while the answers stay the same.
+	// Default 1 min and 10 min.
+	HearMin, HearMax time.Duration
 }
 
 func (t Tuning) withDefaults() Tuning {
@@ -50,7 +55,9 @@ func (t Tuning) withDefaults() Tuning {
 	set(&t.BackoffMin, 500*time.Millisecond)
 	set(&t.BackoffMax, time.Minute)
 	set(&t.RedRetry, 5*time.Minute)
-	t.BackoffMax = max(t.BackoffMax, t.BackoffMin)
+	set(&t.HearMin, time.Minute)
+	set(&t.HearMax, 10*time.Minute)
+	t.BackoffMax, t.HearMax = max(t.BackoffMax, t.BackoffMin), max(t.HearMax, t.HearMin)
 	return t
 }
 

@@ -1,0 +1,141 @@
+package forward
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+)
+
+var writeFormats = flag.Bool("write-formats", false, "write frozen files of a format version that has none yet")
+
+// sampleState is a state that uses every field.
+func sampleState() state {
+	return state{
+		gateway: "mv-ada", release: ReleaseLanded, telling: Telling{Told: true, QuietSince: 1_790_000_000_000_000},
+		marks: map[record.LogID]Mark{
+			{1}: {Next: 150, Hash: record.Hash{2}, Published: 100, PublishedHash: record.Hash{3}, Kept: 160},
+			{2}: {Next: 7},
+		},
+	}
+}
+
+func encoded(t testing.TB, s state) []byte {
+	t.Helper()
+	p, err := s.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// frozen returns a frozen file; make makes one that is not there yet.
+func frozen(t *testing.T, name string, make func() []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", "formats", name)
+	p, err := os.ReadFile(path)
+	if os.IsNotExist(err) && *writeFormats {
+		p = make()
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			err = os.WriteFile(path, p, 0o644)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// stateV1 is what gateways of before wrote.
+func stateV1() []byte {
+	body := []byte(`{"gateway":"mv-ada","logs":[{"log":"01000000000000000000000000000000","next":150,"hash":"02000000000000000000000000000000"},` +
+		`{"log":"02000000000000000000000000000000","next":7,"hash":""}]}` + "\n")
+	return append(fmt.Appendf(nil, "landfall-forward 1 %08x\n", stateSum(body)), body...)
+}
+
+// TestFrozenStates: the file of version 2 is written and read as it was frozen, and
+// that of version 1 means what it meant: nothing published, released as landed.
+func TestFrozenStates(t *testing.T) {
+	if p := frozen(t, "state-v2.txt", func() []byte { return encoded(t, sampleState()) }); !bytes.Equal(p, encoded(t, sampleState())) {
+		t.Errorf("this version writes\n%s", encoded(t, sampleState()))
+	} else if s, err := decodeState(p); err != nil || !reflect.DeepEqual(s, sampleState()) {
+		t.Errorf("read as %+v, %v", s, err)
+	}
+	s, err := decodeState(frozen(t, "state-v1.txt", stateV1))
+	want := state{gateway: "mv-ada", release: ReleaseLanded, marks: map[record.LogID]Mark{{1}: {Next: 150, Hash: record.Hash{2}}, {2}: {Next: 7}}}
+	if err != nil || !reflect.DeepEqual(s, want) {
+		t.Errorf("read as %+v, %v", s, err)
+	}
+}
+
+func TestStatesThatAreRefused(t *testing.T) {
+	good := encoded(t, sampleState())
+	if _, err := decodeState(bytes.Replace(good, []byte(" 2 "), []byte(" 3 "), 1)); !errors.Is(err, record.ErrVersion) {
+		t.Error("a newer version:", err)
+	}
+	for _, c := range []struct{ old, new string }{
+		{`"release":"landed"`, `"release":"late"`}, {`"published":100`, `"published":151`},
+		{`"published_hash":"03`, `"published_hash":"0z`}, {`"hash":"02`, `"hash":"0z`}, {`"log":"02`, `"log":"0z`},
+	} {
+		_, body, _ := bytes.Cut(bytes.Replace(good, []byte(c.old), []byte(c.new), 1), []byte("\n"))
+		if bytes.HasSuffix(good, body) {
+			t.Fatalf("%s: nothing was changed", c.old)
+		}
+		if s, err := decodeState(append(fmt.Appendf(nil, "landfall-forward 2 %08x\n", stateSum(body)), body...)); !errors.Is(err, ErrState) {
+			t.Errorf("%s: %+v, %v", c.new, s, err)
+		}
+	}
+}
+
+// TestWhatAStateSettles: what others read of the file is what was released by it.
+func TestWhatAStateSettles(t *testing.T) {
+	told, quiet := Telling{Told: true}, Telling{Told: true, QuietSince: 5}
+	for _, c := range []struct {
+		release Release
+		telling Telling
+		kept    record.Offset
+		want    record.Offset
+	}{
+		{ReleasePublished, Telling{}, 0, 150},
+		{ReleasePublished, told, 0, 100},
+		{ReleasePublished, quiet, 0, 100},
+		{ReleaseLanded, told, 0, 150},
+		{ReleaseLanded, told, 160, 100},
+		{ReleaseLanded, quiet, 160, 150},
+	} {
+		path := filepath.Join(t.TempDir(), "forward.state")
+		s := state{gateway: "mv-ada", release: c.release, telling: c.telling, marks: map[record.LogID]Mark{{1}: {Next: 150, Published: 100, Kept: c.kept}}}
+		if err := os.WriteFile(path, encoded(t, s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		gateway, settled, err := ReadSettled(durable.OS{}, path)
+		if err != nil || gateway != "mv-ada" || settled[record.LogID{1}] != c.want {
+			t.Errorf("%s, %+v, kept below %d: %v, %v, want %d", c.release, c.telling, c.kept, settled, err, c.want)
+		}
+	}
+	if _, settled, err := ReadSettled(durable.OS{}, filepath.Join(t.TempDir(), "absent")); err != nil || len(settled) != 0 {
+		t.Errorf("no file: %v, %v", settled, err)
+	}
+}
+
+func FuzzDecodeState(f *testing.F) {
+	f.Add(encoded(f, sampleState()))
+	f.Add(stateV1())
+	f.Fuzz(func(t *testing.T, p []byte) {
+		s, err := decodeState(p)
+		if err != nil {
+			return
+		}
+		again, err := decodeState(encoded(t, s))
+		if err != nil || !reflect.DeepEqual(again, s) {
+			t.Fatalf("%+v, then %+v, %v", s, again, err)
+		}
+	})
+}
