@@ -17,7 +17,11 @@ import (
 // ackedLog is how far the cloud has acknowledged a log to its gateway.
 type ackedLog struct {
 	file, gateway, log string
-	next               uint64
+	landed             uint64
+	// settled is below what the gateway may have let go: it waited until that was
+	// published, or did not wait for more than that it landed.
+	settled   uint64
+	published bool // it waited
 }
 
 // maxAckedBytes bounds a file forward.state.
@@ -26,11 +30,16 @@ const maxAckedBytes = 16 << 20
 // errState says that a file is no whole forward.state.
 var errState = errors.New("not a whole forward.state")
 
-// decodeAcked reads forward.state, version 1: one line of text, then JSON to the
-// end.
+// decodeAcked reads forward.state, version 1 or 2: one line of text, then JSON to
+// the end.
 //
-//	landfall-forward 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
-//	{"gateway":"…","logs":[{"log":"<LogID>","next":<offset>,"hash":"…"}, …]}\n
+//	landfall-forward 2 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	{"gateway":"…","release":"published","told":true,"quiet_since":0,"logs":[
+//	{"log":"<LogID>","next":<offset>,"hash":"…","published":<offset>,"published_hash":"…","kept":0}, …]}\n
+//
+// Version 1 lacks what is said of publishing. A gateway that is told what is
+// published lets go of nothing else, but with release "landed", and then not of
+// what lies below kept either, while the cloud goes on telling.
 func decodeAcked(file string, data []byte) ([]ackedLog, error) {
 	head, body, _ := bytes.Cut(data, []byte("\n"))
 	var version int
@@ -38,14 +47,19 @@ func decodeAcked(file string, data []byte) ([]ackedLog, error) {
 	if n, err := fmt.Sscanf(string(head), "landfall-forward %d %x", &version, &sum); n != 2 || err != nil {
 		return nil, errState
 	}
-	if version != 1 {
+	if version < 1 || version > 2 {
 		return nil, fmt.Errorf("forward.state of version %d: %w", version, record.ErrVersion)
 	}
 	var state struct {
-		Gateway string `json:"gateway"`
-		Logs    []struct {
-			Log  string `json:"log"`
-			Next uint64 `json:"next"`
+		Gateway    string `json:"gateway"`
+		Release    string `json:"release"`
+		Told       bool   `json:"told"`
+		QuietSince int64  `json:"quiet_since"`
+		Logs       []struct {
+			Log       string `json:"log"`
+			Next      uint64 `json:"next"`
+			Published uint64 `json:"published"`
+			Kept      uint64 `json:"kept"`
 		} `json:"logs"`
 	}
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum || json.Unmarshal(body, &state) != nil {
@@ -53,7 +67,12 @@ func decodeAcked(file string, data []byte) ([]ackedLog, error) {
 	}
 	var all []ackedLog
 	for _, l := range state.Logs {
-		all = append(all, ackedLog{file, state.Gateway, l.Log, l.Next})
+		k := ackedLog{file: file, gateway: state.Gateway, log: l.Log, landed: l.Next, settled: l.Next}
+		k.published = state.Told && (state.Release == "published" || l.Published < l.Kept && state.QuietSince == 0)
+		if k.published {
+			k.settled = l.Published
+		}
+		all = append(all, k)
 	}
 	return all, nil
 }
@@ -154,6 +173,7 @@ func holdsLog(fsys durable.FS, dir string) bool {
 }
 
 // compareAcked finds what the cloud acknowledged to a gateway and the lake lacks.
+// What has landed and the gateway keeps until it is published is said only.
 func (a *audit) compareAcked() {
 	for _, n := range a.edge.notes {
 		a.note("%s", n)
@@ -163,12 +183,18 @@ func (a *audit) compareAcked() {
 		if l != nil {
 			have = l.found()
 		}
-		if k.next <= have {
+		if k.settled <= have {
+			if k.landed > have {
+				a.note("log %.8s of %s has landed up to offset %d and is in the lake up to %d: the gateway keeps the rest until it is published", k.log, k.gateway, k.landed, have)
+			}
 			continue
 		}
 		f := logKey{k.gateway, k.log}.of(KindEdge, "the cloud acknowledged log %s of %s up to offset %d, and the lake has it up to %d: not published yet, or lost; audit again after the engine's next epoch",
-			k.log, k.gateway, k.next, have)
-		f.Offsets = offsets(have, k.next)
+			k.log, k.gateway, k.settled, have)
+		if k.published {
+			f = logKey{k.gateway, k.log}.of(KindEdge, "the cloud told the gateway that log %s of %s is published up to offset %d, and the lake has it up to %d: it is lost, or an older lake was put back", k.log, k.gateway, k.settled, have)
+		}
+		f.Offsets = offsets(have, k.settled)
 		a.find(f)
 	}
 }

@@ -152,6 +152,38 @@ func TestWhatTheCloudAcknowledged(t *testing.T) {
 	}
 }
 
+// TestForwardStatesOfEachVersion reads what gateways froze.
+func TestForwardStatesOfEachVersion(t *testing.T) {
+	one, two := record.LogID{1}.String(), record.LogID{2}.String()
+	for name, want := range map[string][]ackedLog{
+		"state-v1.txt": {{gateway: "mv-ada", log: one, landed: 150, settled: 150}, {gateway: "mv-ada", log: two, landed: 7, settled: 7}},
+		"state-v2.txt": {{gateway: "mv-ada", log: one, landed: 150, settled: 150}, {gateway: "mv-ada", log: two, landed: 7, settled: 7}},
+	} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "edge", "forward", "testdata", "formats", name))
+		check(t, err)
+		if all, err := decodeAcked("", data); err != nil || !slices.Equal(all, want) {
+			t.Errorf("%s: %+v, %v", name, all, err)
+		}
+	}
+	for _, c := range []struct {
+		fields  string
+		settled uint64
+	}{
+		{`"release":"published","told":true,"quiet_since":0`, 100}, {`"release":"published","told":true,"quiet_since":9`, 100},
+		{`"release":"published","told":false,"quiet_since":0`, 150},
+		{`"release":"landed","told":true,"quiet_since":0`, 100}, {`"release":"landed","told":true,"quiet_since":9`, 150},
+	} {
+		body := fmt.Sprintf("{\"gateway\":\"g\",%s,\"logs\":[{\"log\":\"x\",\"next\":150,\"published\":100,\"kept\":160}]}\n", c.fields)
+		all, err := decodeAcked("", fmt.Appendf(nil, "landfall-forward 2 %08x\n%s", crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli)), body))
+		if err != nil || len(all) != 1 || all[0].settled != c.settled {
+			t.Errorf("%s: %+v, %v", c.fields, all, err)
+		}
+	}
+	if _, err := decodeAcked("", []byte("landfall-forward 3 00000000\n{}\n")); !errors.Is(err, record.ErrVersion) {
+		t.Error(err)
+	}
+}
+
 // FuzzAcked: no file takes the reader down.
 func FuzzAcked(f *testing.F) {
 	f.Add([]byte("landfall-forward 1 00000000\n{}\n"))

@@ -71,6 +71,17 @@ func (g *gatewayData) acknowledged(ends ...int) {
 	check(g.t, os.WriteFile(filepath.Join(g.dir, "forward.state"), []byte(head+body), 0o644))
 }
 
+// published writes a forward.state of version 2, all landed and published so far.
+func (g *gatewayData) published(landed int, published ...int) {
+	var logs []string
+	for i, end := range published {
+		logs = append(logs, fmt.Sprintf("{\"log\":%q,\"next\":%d,\"hash\":\"\",\"published\":%d,\"published_hash\":\"\",\"kept\":0}", g.logs[i], landed, end))
+	}
+	body := fmt.Sprintf("{\"gateway\":\"gw\",\"release\":\"published\",\"told\":true,\"quiet_since\":0,\"logs\":[%s]}\n", strings.Join(logs, ","))
+	head := fmt.Sprintf("landfall-forward 2 %08x\n", crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli)))
+	check(g.t, os.WriteFile(filepath.Join(g.dir, "forward.state"), []byte(head+body), 0o644))
+}
+
 func (g *gatewayData) book(found ...tips.Tip) {
 	var b tips.Book
 	b.Learn("gw", found)
@@ -120,6 +131,9 @@ func TestATailIsProvenByWhatIsWhole(t *testing.T) {
 			}
 		}, tail: TailUnproven, want: Finding{Kind: KindEdge, Gateway: "gw"}},
 		{name: "acknowledged beyond its end", do: func(g *gatewayData) { g.acknowledged(201, 260) }, want: Finding{Kind: KindEdge, Offsets: "201-259"}},
+		{name: "published as noted", do: func(g *gatewayData) { g.published(201, 201, 201) }, tail: TailProven, exact: true},
+		{name: "landed beyond the lake's end", do: func(g *gatewayData) { g.published(260, 201, 201) }, tail: TailProven, exact: true},
+		{name: "published beyond the lake's end", do: func(g *gatewayData) { g.published(260, 201, 240) }, want: Finding{Kind: KindEdge, Offsets: "201-239"}},
 		{name: "noted beyond its end", do: func(g *gatewayData) {
 			g.book(tips.Tip{Log: g.logs[0].String(), End: 201}, tips.Tip{Log: g.logs[1].String(), Previous: g.logs[0].String(), End: 205})
 		}, want: Finding{Kind: KindEdge, Offsets: "201-204"}},

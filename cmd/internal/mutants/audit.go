@@ -136,7 +136,9 @@ func auditMutants() []mutant {
 			"if newest != \"\" && a.previousOf(at) == newest {", "if newest != \"-\" || a.previousOf(at) == newest {", in("TestTipsTell")},
 
 		{"audit: what forward.state says is acknowledged", "engine/audit/acked.go",
-			"if k.next <= have {", "if true {", in("TestWhatTheCloud")},
+			"if k.settled <= have {", "if true {", in("TestWhatTheCloud")},
+		{"audit: what landed and is kept is no finding", "engine/audit/acked.go",
+			"if k.published {\n\t\t\tk.settled", "if false {\n\t\t\tk.settled", in("TestATailIsProven|TestForwardStates")},
 		{"audit: a directory without a log", "engine/audit/edge.go",
 			"if len(store.Logs()) == 0 {", "if false {", in("TestEdgeLogThatIsNone")},
 		{"audit: a gateway's log that ends before the lake", "engine/audit/edge.go",
