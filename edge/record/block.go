@@ -210,12 +210,35 @@ func (b *Block) Payloads(yield func(Offset, []byte) bool) {
 // rawOf returns the Raw of an encoded record; of one that cannot be decoded, all
 // of its bytes, as the table record holds them.
 func rawOf(payload []byte) []byte {
-	var b Block
-	var r Record
-	if err := b.DecodeRecord(payload, &r); err != nil {
+	if len(payload) < 3 { // kind, time source, time quality
 		return payload
 	}
-	return r.Raw
+	numbers := 5 // flags, source, received at, event time, monotonic
+	if TimeSource(payload[1]) == TimeNone {
+		numbers = 4
+	}
+	p := payload[3:]
+	for range numbers {
+		n := varintBytes(p)
+		if n == 0 {
+			return payload
+		}
+		p = p[n:]
+	}
+	return p
+}
+
+// varintBytes returns how long the varint is that p begins with; 0: it is none.
+func varintBytes(p []byte) int {
+	for i, c := range p[:min(len(p), binary.MaxVarintLen64)] {
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				return 0 // more than 64 bits
+			}
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // DigestRecords returns what the block's records add to the Digest of its log.

@@ -2,9 +2,12 @@ package record
 
 import (
 	"crypto/sha256"
+	"encoding"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
+	"slices"
 	"strconv"
 )
 
@@ -35,9 +38,28 @@ func ParseDigest(s string) (Digest, error) {
 
 // Digester computes the terms of one log's Digest. It belongs to one goroutine
 // and allocates only to grow.
+//
+// It pads what it hashes itself and reads the words of the state behind the last
+// block, where the hash's own Sum copies state and padding: for a record of 50
+// bytes that is a third of the time.
 type Digester struct {
-	buf []byte // "L:", then the rest of what is hashed
+	buf   []byte // "L:", then the rest of what is hashed and its padding
+	hash  stateful
+	state []byte // of hash: stateMagicBytes, then its words
 }
+
+// stateful is a hash of crypto/sha256, which all can tell their state.
+type stateful interface {
+	hash.Hash
+	encoding.BinaryAppender
+}
+
+// stateMagicBytes come before the words of a state. Go promises to read the states
+// that it wrote, and a test holds this to what Sum256 says.
+const stateMagicBytes = 4
+
+// paddingBytes is the least padding of SHA-256: a bit, and the length.
+const paddingBytes = 1 + 8
 
 // logPrefixBytes is the length of "L:".
 const logPrefixBytes = 2*len(LogID{}) + 1
@@ -47,15 +69,22 @@ func NewDigester(log LogID) Digester {
 	buf := make([]byte, logPrefixBytes, 256)
 	hex.Encode(buf, log[:])
 	buf[logPrefixBytes-1] = ':'
-	return Digester{buf}
+	return Digester{buf: buf, hash: sha256.New().(stateful), state: make([]byte, 0, 128)}
 }
 
 // Record returns the term of one record: what it adds to the Digest of its log.
 func (d *Digester) Record(offset Offset, raw []byte) Digest {
 	d.buf = strconv.AppendUint(d.buf[:logPrefixBytes], uint64(offset), 10)
 	d.buf = append(append(d.buf, ':'), raw...)
-	sum := sha256.Sum256(d.buf)
-	return Digest(binary.BigEndian.Uint64(sum[:8]))
+	n := len(d.buf)
+	padded := (n + paddingBytes + sha256.BlockSize - 1) &^ (sha256.BlockSize - 1)
+	d.buf = append(slices.Grow(d.buf, padded-n), 0x80)[:padded]
+	clear(d.buf[n+1:])
+	binary.BigEndian.PutUint64(d.buf[padded-8:], 8*uint64(n))
+	d.hash.Reset()
+	_, _ = d.hash.Write(d.buf)                    // never fails
+	d.state, _ = d.hash.AppendBinary(d.state[:0]) // nor does this
+	return Digest(binary.BigEndian.Uint64(d.state[stateMagicBytes:]))
 }
 
 // DigestAnnotation encodes the digest of a log at the end of a block: 8 bytes,

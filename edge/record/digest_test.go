@@ -2,6 +2,8 @@ package record
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"testing"
 )
@@ -86,6 +88,63 @@ func TestDigestOfALoss(t *testing.T) {
 	}
 	if _, err := (Annotation{AnnDigest, []byte("short")}).Digest(); err == nil {
 		t.Error("a short digest was read")
+	}
+}
+
+// TestDigestIsOfSHA256: of records of every length up to some blocks, and of large
+// ones, the term is what SHA-256 says of the text in Digest's comment.
+func TestDigestIsOfSHA256(t *testing.T) {
+	d := NewDigester(vectorLog)
+	for n := range 400 {
+		if n >= 390 {
+			n = 1000 * (n - 389)
+		}
+		raw := bytes.Repeat([]byte{byte(n)}, n)
+		for _, o := range []Offset{0, 9, 4711, 1 << 63} {
+			sum := sha256.Sum256(append([]byte(vectorLog.String()+":"+o.String()+":"), raw...))
+			if got, want := d.Record(o, raw), Digest(binary.BigEndian.Uint64(sum[:8])); got != want {
+				t.Fatalf("%d bytes at offset %s: %s, want %s", n, o, got, want)
+			}
+		}
+	}
+}
+
+// TestRawOfARecord: the short way to the raw bytes ends where decoding does, also
+// in bytes that are no record.
+func TestRawOfARecord(t *testing.T) {
+	var b Builder
+	b.Reset()
+	if err := b.Add(&Record{Kind: KindText, TimeSource: TimeNone, EventTime: NoTime, ReceivedAt: 1 << 50, Source: 1 << 31, Raw: []byte("none")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Add(&Record{Kind: KindAIS, TimeSource: TimeTag, EventTime: 7, ReceivedAt: 9, Monotonic: -1 << 40, Flags: 3, Raw: []byte("tag")}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Parse(b.Seal(vectorLog, 0, Hash{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(payload []byte) {
+		t.Helper()
+		want := payload
+		var r Record
+		if err := p.DecodeRecord(payload, &r); err == nil {
+			want = r.Raw
+		}
+		if got := rawOf(payload); !bytes.Equal(got, want) || len(got) > len(payload) {
+			t.Errorf("raw of % x is % x, want % x", payload, got, want)
+		}
+	}
+	for _, payload := range p.Payloads {
+		for n := range len(payload) + 1 {
+			check(payload[:n])
+		}
+	}
+	for n := range 12 { // numbers of too many bytes, and of too many bits
+		for _, last := range []byte{0, 1, 2, 0x7f, 0x80} {
+			long := append(append([]byte{0, 0, 0}, bytes.Repeat([]byte{0xff}, n)...), last)
+			check(append(long, 0, 0, 0, 0, 'x'))
+		}
 	}
 }
 
