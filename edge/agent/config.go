@@ -139,6 +139,10 @@ type ForwardConfig struct {
 	Linger time.Duration `yaml:"linger"`
 	// RetryMax bounds the wait after a failure, which doubles from 500 ms.
 	RetryMax time.Duration `yaml:"retry_max"`
+	// Release is what is waited for before records are let go: published, until they
+	// are in the lake; landed, until the engine's landing log has them, which may
+	// lose them again.
+	Release string `yaml:"release"`
 	// Proxy is the URL of a CONNECT proxy; empty: what the environment says
 	// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); direct: none.
 	Proxy string `yaml:"proxy"`
@@ -163,7 +167,7 @@ func Default() Config {
 		Log:          LogConfig{SegmentSize: seglog.DefaultSegmentBytes, Quota: 4 << 30, Reserve: 256 << 20, WhenFull: seglog.Block.String()},
 		Capture:      CaptureConfig{GroupInterval: 250 * time.Millisecond, GroupSize: 64 << 10, FragmentLimit: 2 * time.Second},
 		Watermark:    WatermarkConfig{Disorder: 30 * time.Second, IdleTimeout: time.Minute, Tolerance: 10 * time.Second},
-		Forward:      ForwardConfig{Timeout: 30 * time.Second, Linger: time.Second, RetryMax: time.Minute},
+		Forward:      ForwardConfig{Timeout: 30 * time.Second, Linger: time.Second, RetryMax: time.Minute, Release: forward.ReleasePublished.String()},
 	}
 }
 
@@ -245,6 +249,8 @@ func (f *ForwardConfig) validate(p *config.Problems) {
 	p.Add(f.Timeout >= time.Second, "forward.timeout", f.Timeout.String(), "a time of at least 1s")
 	p.Add(f.Linger >= 0 && f.Linger <= time.Hour, "forward.linger", f.Linger.String(), "a time from 0s (none) to 1h")
 	p.Add(f.RetryMax >= 500*time.Millisecond && f.RetryMax <= time.Hour, "forward.retry_max", f.RetryMax.String(), "a time from 500ms to 1h")
+	_, err = forward.ParseRelease(f.Release)
+	p.Add(err == nil, "forward.release", strconv.Quote(f.Release), "published or landed")
 	f.validateProxy(p)
 	secure := good && u.Scheme == "https"
 	for _, file := range []struct{ key, value string }{{"ca_file", f.CAFile}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}, {"server_name", f.ServerName}} {

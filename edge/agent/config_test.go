@@ -45,6 +45,7 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"data_dir: /var/lib/landfall", "data_dir: here", `edge.yaml:2: data_dir: got "here", expected the absolute path`},
 		{"https://", "ftp://", `edge.yaml:7: forward.url: got "ftp://ingest.example:8443", expected a URL`},
 		{"https://ingest.example:8443", "http://u:p@x", `forward.url: got`},
+		{"https://ingest.example:8443", "https://ingest.example:8443\n  release: late", `forward.release: got "late", expected published or landed`},
 		{"serial: {device: /dev/ttyUSB0}", "serial: {device: ''}", `edge.yaml:5: sources[0].serial.device: expected the path of a device`},
 		{"serial: {device: /dev/ttyUSB0}", "disorder: 5s", `edge.yaml:5: sources[0].disorder: got an unknown key`},
 		{"    serial: {device: /dev/ttyUSB0}\n", "", `edge.yaml:4: sources[0]: expected exactly one of file`},

@@ -69,6 +69,8 @@ func logMetrics(m *page.Metrics, l *LogStatus) {
 	m.Count("log_corrupt_blocks_total", "Damaged places met.", l.CorruptBlocks)
 	m.Count("log_corrupt_bytes_total", "Bytes of damaged places.", l.CorruptBytes)
 	m.Count("log_beheaded_total", "Logs whose newest segment was not there at the start.", l.Beheaded)
+	m.Gauge("log_room_bytes", "Bytes that the log may still take; -1: not known.", float64(l.RoomBytes))
+	m.Gauge("log_outage_seconds", "How long nothing may be released at the present rate until the log is full; 0: not known yet, or no room.", l.OutageDays*secondsADay)
 	m.Count("log_shed_offsets_total", "Records given up by the policy.", l.ShedOffsets)
 }
 
@@ -89,5 +91,10 @@ func (a *Agent) forwardMetrics(m *page.Metrics, s *Status) {
 	m.Count("forward_block_bytes_total", "Bytes of blocks handed to the link.", f.BlockBytes)
 	m.Count("forward_resent_bytes_total", "Of these, bytes sent before.", f.ResentBytes)
 	m.Count("forward_wire_bytes_total", "Compressed bytes handed to the link.", f.WireBytes)
+	m.Flag("forward_tells_published", "1 while the engine tells what is published.", f.TellsPublished)
+	m.Gauge("forward_unpublished_records", "Records landed and not published; they are kept.", float64(f.Unpublished))
+	m.Stamp("forward_unpublished_since_timestamp_seconds", "Since when nothing of the log was published that waits longest, since the start of the process.", f.UnpublishedSince)
+	m.Gauge("forward_kept_bytes", "Bytes of the log, about, that are kept only because they are not published.", float64(f.KeptBytes))
+	m.Count("forward_resyncs_total", "Times that the cloud had lost what had landed of a log, and it was sent again.", f.Resyncs)
 	m.Count("forward_acked_records_total", "Records acknowledged by the cloud.", f.AckedRecords)
 }

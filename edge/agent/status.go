@@ -70,6 +70,14 @@ type LogStatus struct {
 	StoreStats
 	// WrittenPerCaptured is bytes handed to the disk per byte of blocks.
 	WrittenPerCaptured float64 `json:"written_per_captured"`
+	// BytesPerDay is the rate since the start; 0: not known yet.
+	BytesPerDay float64 `json:"bytes_per_day"`
+	// RoomBytes is what the log may still take, of its quota and of the disk; -1:
+	// not known.
+	RoomBytes int64 `json:"room_bytes"`
+	// OutageDays is how long nothing may be released at this rate until the log is
+	// full; 0: not known yet, or no room.
+	OutageDays float64 `json:"outage_days"`
 }
 
 // ForwardStatus is the link.
@@ -83,6 +91,16 @@ type ForwardStatus struct {
 	BytesPerSecond float64  `json:"bytes_per_second"`
 	RoundTripMS    float64  `json:"round_trip_ms"`
 	Reds           []string `json:"reds"`
+
+	Release        string `json:"release"`         // published or landed, as configured
+	TellsPublished bool   `json:"tells_published"` // the engine does
+	// ReleaseNote says why records are not released as configured, or which ingest
+	// that depends on.
+	ReleaseNote      string  `json:"release_note,omitempty"`
+	Unpublished      uint64  `json:"unpublished"` // records landed and not published
+	UnpublishedSince string  `json:"unpublished_since"`
+	KeptBytes        int64   `json:"kept_bytes"` // of the log, about: only because they are not published
+	KeptDays         float64 `json:"kept_days"`  // the same at the log's rate; 0: not known yet
 	ForwardCounters
 }
 
@@ -96,6 +114,7 @@ func (a *Agent) Status() Status {
 	a.captured(&s, wall)
 	a.logged(&s)
 	a.forwarded(&s, wall)
+	a.room(&s)
 	s.Clock = a.clockStatus()
 	a.certified(&s)
 	for _, why := range a.tips.forked() {
@@ -201,6 +220,7 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 	if f.LastError != "" {
 		s.red("forwarding: %s", f.LastError)
 	}
+	published(s, &f, time.Now())
 }
 
 // text gives a time in UTC, empty for none.

@@ -476,5 +476,5 @@ func (s *Session) count(action Action, did sums, a wire.Answer, err error) {
 	default:
 		s.status.LastError = ""
 	}
-	s.status.LastTransferAt = now
+	s.status.LastTransferAt, s.status.AgainIn = now, a.AgainIn
 }

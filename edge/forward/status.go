@@ -43,6 +43,8 @@ type Status struct {
 	// KeptBytes is about how many bytes of the store are kept only because they are
 	// not published.
 	KeptBytes int64
+	// AgainIn is how long the cloud said that publishing takes; 0: it did not say.
+	AgainIn time.Duration
 }
 
 // LogStatus is one log with something to tell.

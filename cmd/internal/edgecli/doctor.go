@@ -49,6 +49,9 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Good, Detail: "runs, and is healthy"})
 	}
 	all = append(all, disk(c))
+	if s != nil {
+		all = append(all, release(s.Status))
+	}
 	all = append(all, sources(ctx, c, s)...)
 	words, synchronized := cli.ClockSource(durable.OS{})
 	kept := cli.Finding{What: "clock", Verdict: cli.Good, Detail: words}
@@ -73,6 +76,22 @@ func disk(c *agent.Config) cli.Finding {
 		f.Verdict, f.Fix = cli.Bad, "make room, or lower log.reserve: under the reserve nothing is captured"
 	} else if c.Log.Quota > 0 && left < int64(c.Log.Quota)/2 {
 		f.Verdict, f.Fix = cli.Look, fmt.Sprintf("log.quota is %s, and there is not so much room: the reserve ends it first", c.Log.Quota)
+	}
+	return f
+}
+
+// fewDays is so little room for an outage that a person should look at it.
+const fewDays = 2
+
+// release says what the log keeps until it is published, and how long an outage it
+// stands.
+func release(s *agent.Status) cli.Finding {
+	f := cli.Finding{What: "release", Verdict: cli.Good, Detail: fmt.Sprintf("when %s; %s", s.Forward.Release, kept(s))}
+	switch {
+	case s.Forward.ReleaseNote != "":
+		f.Verdict, f.Detail, f.Fix = cli.Look, s.Forward.ReleaseNote, "landfall-engine version; an engine of this version that has a lake tells it"
+	case s.Log.BytesPerDay > 0 && s.Log.OutageDays < fewDays:
+		f.Verdict, f.Fix = cli.Look, "a larger disk, and log.quota; or forward.release: landed, if the engine's landing log is safe by itself"
 	}
 	return f
 }

@@ -87,7 +87,7 @@ func gateway(t *testing.T) (config string) {
 func TestVerbsOfARunningGateway(t *testing.T) {
 	config := gateway(t)
 	_, out, _ := run(t, "status", "-c", config)
-	for _, want := range []string{"HANDOFF", "file -> edge log", "C1", "edge log -> landing log", "C2", "exactly once", "5 records"} {
+	for _, want := range []string{"HANDOFF", "file -> edge log", "C1", "edge log -> landing log", "C2", "exactly once", "5 records", "release: when published; 0 records landed and not published"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("status has no %q:\n%s", want, out)
 		}
@@ -111,7 +111,7 @@ func TestVerbsOfARunningGateway(t *testing.T) {
 		t.Errorf("tap --rejects: %d %s", code, got)
 	}
 	code, out, errs := run(t, "doctor", "-c", config)
-	for _, want := range []string{"ok    source file", "bad   engine", "what is captured meanwhile waits on the disk"} {
+	for _, want := range []string{"ok    source file", "bad   engine", "what is captured meanwhile waits on the disk", "ok    release: when published"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("doctor has no %q:\n%s", want, out)
 		}
@@ -128,7 +128,7 @@ func TestVerbsWithoutAGateway(t *testing.T) {
 		t.Errorf("doctor: %d\n%s%s", code, out, errs)
 	}
 	code, out, errs := run(t, "setup", "--gateway", "pier", "--listen", "0s", "--data-dir", dir+"/data", "--url", "https://example:1/", "--write", config)
-	if code != 0 || !strings.Contains(errs, "days without a link") || !strings.Contains(errs, "clock: ") {
+	if code != 0 || !strings.Contains(errs, "days without a link") || !strings.Contains(errs, "until they are in the lake") || !strings.Contains(errs, "clock: ") {
 		t.Fatalf("setup: %d\n%s%s", code, out, errs)
 	}
 	if code, out, errs := run(t, "check", "-c", config); code != 0 {

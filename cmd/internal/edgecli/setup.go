@@ -125,6 +125,7 @@ func (f *found) say(w io.Writer) {
 	if f.UDP.Sentences > 0 {
 		how = "as heard"
 	}
+	line("release: records stay on this disk until they are in the lake (forward.release: published); that and the outage share this room, and each hour takes %s", cli.Size(int64(f.Rate*bytesPerRecord*60*60)))
 	line("disk: %s free, the log may take %s: %.1f days without a link at %.0f sentences a second (%s)", cli.Size(f.Free), f.Quota, f.OfflineDays, f.Rate, how)
 }
 
@@ -134,7 +135,7 @@ func (f *found) config() string {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Written by landfall-edge setup. landfall-edge check says what is wrong with it, landfall-edge explain")
 	line("# what it guarantees. Every key: configuration.md in docs or /usr/share/doc/landfall-edge")
-	line("gateway: %s\ndata_dir: %s\nstatus: 127.0.0.1:8471\nlog:\n  quota: %s # %.1f days without a link at %.0f sentences a second\nsources:", f.Gateway, f.dataDir, f.Quota, f.OfflineDays, f.Rate)
+	line("gateway: %s\ndata_dir: %s\nstatus: 127.0.0.1:8471\nlog:\n  quota: %s # %.1f days without a link, or without a lake that takes it, at %.0f sentences a second\nsources:", f.Gateway, f.dataDir, f.Quota, f.OfflineDays, f.Rate)
 	sources := 0
 	for i, d := range f.Serial {
 		if d.LeftOut != "" {

@@ -86,10 +86,26 @@ func printStatus(w io.Writer, s *standing) error {
 	if err := explain.ProgressText(w, s.Handoffs); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
+	if _, err := fmt.Fprintf(w, "\nlog: %d records in %d groups, %s on disk in %d logs\nlink: %s, %d records pending, oldest %s, last transfer %s\n",
 		s.Capture.Records, s.Capture.Groups, config.Bytes(s.Log.Bytes), s.Log.Logs,
-		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer))
+		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "release: when %s; %s\n", s.Forward.Release, kept(s.Status)); err != nil || s.Forward.ReleaseNote == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "         %s\n", s.Forward.ReleaseNote)
 	return err
+}
+
+// kept says what the log keeps only because it is not published, and how long an
+// outage it stands at the present rate.
+func kept(s *agent.Status) string {
+	text := fmt.Sprintf("%d records landed and not published, %s of the log", s.Forward.Unpublished, config.Bytes(s.Forward.KeptBytes))
+	if s.Log.BytesPerDay == 0 {
+		return text + "; how long an outage it stands is not known in the first minute"
+	}
+	return text + fmt.Sprintf(" (%.2f days); at %s a day there is room for an outage of %.1f days", s.Forward.KeptDays, config.Bytes(s.Log.BytesPerDay), s.Log.OutageDays)
 }
 
 func healthCommand() *cobra.Command { return cli.HealthCommand(DefaultConfig, statusAddress) }

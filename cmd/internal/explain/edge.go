@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"landfall/edge/agent"
+	"landfall/edge/forward"
 	"landfall/edge/seglog"
 )
 
@@ -27,7 +28,13 @@ func Edge(c *agent.Config) []Handoff {
 	}
 	release := Handoff{
 		From: "edge log", To: "free space", Commit: "C3", Guarantee: ExactlyOnce,
-		Why: "A segment is deleted only when it lies wholly below the acknowledged offset, and that offset is on disk before.",
+		Why: "A segment is deleted only when it lies wholly below the offset that the engine told to be published (in the lake, verified, in its ledger), and that offset is on disk before. " +
+			"What the landing log loses before that is sent again.",
+		Limits: []string{"an engine that does not tell what is published (older, or without a lake) has records deleted when they have landed; status says so."},
+	}
+	if c.Forward.Release == forward.ReleaseLanded.String() {
+		release.Why = "A segment is deleted only when it lies wholly below the offset that has landed, and that offset is on disk before."
+		release.Limits = []string{"release is landed: what the landing log loses before it is published is lost."}
 	}
 	return append(out, link, release)
 }
