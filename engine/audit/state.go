@@ -51,10 +51,10 @@ type stateLog struct {
 
 // logsTable is the table of the state in which a task keeps its logs: under the
 // 16 bytes of the LogID uvarint length and name of the gateway, uvarint next
-// offset, and more. Versions 1 and 2 begin so.
+// offset, and more. Versions 1 to 3 begin so.
 const (
 	logsTable        = "logs"
-	logsTableVersion = 2
+	logsTableVersion = 3
 )
 
 // stateLogs reads the state at a manifest.
@@ -81,7 +81,9 @@ func stateLogs(ctx context.Context, store checkpoint.Store, m *checkpoint.Manife
 			if f.Bad() {
 				return fmt.Errorf("%w: log %s", state.ErrCorrupt, id)
 			}
-			logs[id] = l
+			if l.next > 0 { // else nothing of it was taken
+				logs[id] = l
+			}
 			return nil
 		})
 		if err != nil {

@@ -190,3 +190,28 @@ func TestTheLandingLogIsHeld(t *testing.T) {
 		t.Errorf("released below %v", released)
 	}
 }
+
+// TestAnEpochAfterACutIsMadeAgain from where it was read, not from where the epoch
+// before it ended.
+func TestAnEpochAfterACutIsMadeAgain(t *testing.T) {
+	store, s, r := newMemory(), newContentSink(), &remaker{}
+	cfg := contentConfig(store, s, r)
+	c := claim(t, cfg)
+	must(t, commitContent(t, c, 10))
+	must(t, commitContent(t, c, 20))
+	closed(t, c)
+	back := stream.Position{Log: "x", Offset: 3}
+	cfg.Check = func(context.Context, *Manifest, iter.Seq2[[]byte, error]) (Checked, error) { return Checked{From: &back}, nil }
+	s.shows = func(target string) {
+		if target == "visible/3a" {
+			s.damage("visible/3a")
+			s.shows = nil
+		}
+	}
+	c = claim(t, cfg)
+	must(t, commitContent(t, c, 12))
+	closed(t, c)
+	if len(r.asked) != 1 || r.asked[0].Epoch != 3 || r.asked[0].From != back || !r.asked[0].Cut || r.asked[0].To.Offset != 12 || r.state[0] != "20" {
+		t.Errorf("made again: %+v with state %q", r.asked, r.state)
+	}
+}

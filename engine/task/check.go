@@ -38,6 +38,7 @@ func (l *loop) check(ctx context.Context, found *checkpoint.Manifest, state iter
 	l.reader, err = l.cfg.Log.Reader(l.cfg.Partition, l.position)
 	switch {
 	case err == nil:
+		l.processor.begin(l.position, false)
 		return checkpoint.Checked{}, nil
 	case !errors.Is(err, landing.ErrCut):
 		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s: %w", l.cfg.Partition, l.position, err)
@@ -61,6 +62,7 @@ func (l *loop) rewind(ctx context.Context, why error) (checkpoint.Checked, error
 	l.cfg.Logger.Error("the landing log was cut: what it holds is read again from its beginning; gateways are asked for what is missing",
 		"partition", l.cfg.Partition, "position", l.position, "from", first, "error", why)
 	l.position = first
+	l.processor.begin(first, true)
 	return checkpoint.Checked{From: &stream.Position{Log: first.Log, Offset: first.Offset}}, nil
 }
 

@@ -11,6 +11,8 @@ type Counters struct {
 	Lost           atomic.Uint64 // given up by gateways
 	Conflicts      atomic.Uint64 // blocks kept in conflict
 	Gaps           atomic.Uint64 // of Conflicts: blocks beyond the next expected offset
+	PassedOver     atomic.Uint64 // left to be sent again, because what comes before is missing; again each time they are read
+	Asked          atomic.Uint64 // times a gateway was asked to send a log again
 	Rewinds        atomic.Uint64 // times the landing log was found cut and read again from its beginning
 	Alternations   atomic.Uint64 // blocks of an older log after a newer one was opened
 	BadAnnotations atomic.Uint64 // annotations that could not be read

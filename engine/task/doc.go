@@ -14,7 +14,9 @@
 //  2. The judge checks contiguity instead of trusting it: of each log every
 //     offset is taken once and in order. What was taken before is dropped and
 //     counted, what contradicts is kept in the table conflict and advances no
-//     log.
+//     log. What comes behind offsets that are missing in the landing log is passed
+//     over while its gateway keeps both: it is asked to send them again, and the
+//     landing log is kept from there on.
 //  3. Rows of an epoch depend only on the landed blocks and on the state
 //     restored with them: an epoch done again gives the same rows.
 //  4. Nothing is visible before the epoch's manifest is (C4), and nothing is

@@ -16,6 +16,7 @@ const (
 	dropDuplicate                // taken before, with the same hash
 	dropUnchecked                // taken before, too long ago to compare
 	keepConflict                 // contradicts the log: kept raw in conflict
+	passOver                     // what comes before it is missing, and the gateway sends both again
 )
 
 // keptBoundaries is how many of a log's last blocks are remembered with their
@@ -54,9 +55,14 @@ type logState struct {
 	Previous    record.LogID
 	PreviousEnd record.Offset
 	OpenedAt    record.Micros
-	Closed      bool       // the gateway has opened a newer log, which names this one
-	Recent      []boundary // newest last, at most keptBoundaries
+	Closed      bool          // the gateway has opened a newer log, which names this one
+	End         record.Offset // where that says this one ended, or at least; 0: not known
+	Hole        hole          // what is missing at Next
+	Recent      []boundary    // newest last, at most keptBoundaries
 }
+
+// begun tells whether anything of the log was taken.
+func (st *logState) begun() bool { return st.Next > 0 }
 
 // newLogState is the state of a log of which nothing was taken.
 func newLogState() logState {
@@ -71,12 +77,15 @@ type ruling struct {
 }
 
 // judge rules on a landed block given what is known of its log, and changes
-// nothing. known is false when no block of this log was ever taken.
+// nothing. known is false when no block of this log was ever taken; keeps says that
+// the gateway has the block still, and what comes before it.
 //
 // The order of the checks matters: identity first, then position, then content.
-func judge(st *logState, known bool, gateway string, h *record.Header, hash record.Hash) ruling {
+func judge(st *logState, known bool, gateway string, h *record.Header, hash record.Hash, keeps bool) ruling {
 	if !known {
 		switch {
+		case h.First != 0 && keeps:
+			return ruling{Verdict: passOver}
 		case h.First != 0:
 			return ruling{Verdict: keepConflict, Reason: "unknown_log"}
 		case h.Prev != (record.Hash{}):
@@ -88,6 +97,8 @@ func judge(st *logState, known bool, gateway string, h *record.Header, hash reco
 		return ruling{Verdict: keepConflict, Reason: "gateway"}
 	}
 	switch {
+	case h.First > st.Next && keeps:
+		return ruling{Verdict: passOver}
 	case h.First > st.Next:
 		return ruling{Verdict: keepConflict, Reason: "gap"}
 	case h.Kind == record.BlockLoss:

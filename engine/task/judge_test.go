@@ -50,7 +50,7 @@ func feed(t testing.TB, st *logState, known *bool, gateway string, block []byte)
 		t.Fatal(err)
 	}
 	hash := record.HashBlock(block)
-	r := judge(st, *known, gateway, &b.Header, hash)
+	r := judge(st, *known, gateway, &b.Header, hash, false)
 	if r.Verdict == take || r.Verdict == takeLoss {
 		st.Gateway, *known = gateway, true
 		st.advance(&b.Header, hash, ais.Opt[record.Digest]{})
@@ -224,11 +224,11 @@ func TestLogStateRoundTrip(t *testing.T) {
 		feed(t, &st, &known, "gateway-1", b)
 	}
 	st.Gaps = 2
-	got, err := logCodec{}.DecodeValue(2, logCodec{}.AppendValue(nil, st))
+	got, err := logCodec{}.DecodeValue(logCodec{}.Version(), logCodec{}.AppendValue(nil, st))
 	if err != nil || !reflect.DeepEqual(got, st) {
 		t.Errorf("got %+v, %v; want %+v", got, err, st)
 	}
-	if _, err := (logCodec{}).DecodeValue(2, []byte{200}); err == nil {
+	if _, err := (logCodec{}).DecodeValue(3, []byte{200}); err == nil {
 		t.Error("half a length was read")
 	}
 }
@@ -248,7 +248,7 @@ func FuzzLogState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := logCodec{}.DecodeValue(2, logCodec{}.AppendValue(nil, st))
+		again, err := logCodec{}.DecodeValue(logCodec{}.Version(), logCodec{}.AppendValue(nil, st))
 		if err != nil || !reflect.DeepEqual(again, st) {
 			t.Fatalf("%+v became %+v, %v", st, again, err)
 		}

@@ -8,31 +8,35 @@ import (
 	"landfall/edge/record"
 )
 
-// logCodec writes a log's state, version 2, under its 16 bytes:
+// logCodec writes a log's state, version 3, under its 16 bytes:
 //
 //	uvarint length, gateway
 //	uvarint Next
 //	16 bytes Hash
 //	uvarint Gaps
-//	1 byte: bit 0 Digest is known, bit 1 Closed
+//	1 byte: bit 0 Digest is known, bit 1 Closed, bit 2 there is a Hole
 //	8 bytes Digest, little-endian, zero where it is not known
 //	16 bytes Previous
 //	uvarint PreviousEnd
 //	varint OpenedAt
+//	uvarint End
+//	the Hole, if there is one: uvarint length and name of the link of At, uvarint
+//	offset of At, varint Since, uvarints Order, From, End and Blocks
 //	the boundaries, oldest first: uvarint First, uvarint Count, 16 bytes Hash each
 //
-// Version 1 had the boundaries right after Gaps: the digest is not known then,
-// nor what opened the log.
+// Version 2 had neither End nor Hole. Version 1 had the boundaries right after Gaps:
+// the digest is not known then, nor what opened the log.
 type logCodec struct{}
 
 // Bits of a log's state.
 const (
 	bitDigest = 1 << iota
 	bitClosed
+	bitHole
 )
 
 // Version implements state.Codec.
-func (logCodec) Version() uint16 { return 2 }
+func (logCodec) Version() uint16 { return 3 }
 
 // AppendKey implements state.Codec.
 func (logCodec) AppendKey(dst []byte, k record.LogID) []byte { return append(dst, k[:]...) }
@@ -51,9 +55,16 @@ func (logCodec) AppendValue(dst []byte, v logState) []byte {
 	if v.Closed {
 		bits |= bitClosed
 	}
+	if v.Hole.isOpen() {
+		bits |= bitHole
+	}
 	dst = binary.LittleEndian.AppendUint64(append(dst, bits), uint64(digest))
 	dst = binary.AppendUvarint(append(dst, v.Previous[:]...), uint64(v.PreviousEnd))
 	dst = binary.AppendVarint(dst, int64(v.OpenedAt))
+	dst = binary.AppendUvarint(dst, uint64(v.End))
+	if v.Hole.isOpen() {
+		dst = v.Hole.append(dst)
+	}
 	for _, b := range v.Recent {
 		dst = binary.AppendUvarint(dst, uint64(b.First))
 		dst = binary.AppendUvarint(dst, uint64(b.Count))
@@ -78,8 +89,9 @@ func (logCodec) DecodeValue(version uint16, p []byte) (logState, error) {
 	st.Next = record.Offset(r.Uvarint())
 	copy(st.Hash[:], r.Take(16))
 	st.Gaps = r.Uvarint()
+	bits := byte(0)
 	if version >= 2 {
-		bits := r.Byte()
+		bits = r.Byte()
 		if p := r.Take(8); bits&bitDigest != 0 && len(p) == 8 {
 			st.Digest = ais.Some(record.Digest(binary.LittleEndian.Uint64(p)))
 		}
@@ -87,6 +99,12 @@ func (logCodec) DecodeValue(version uint16, p []byte) (logState, error) {
 		copy(st.Previous[:], r.Take(16))
 		st.PreviousEnd = record.Offset(r.Uvarint())
 		st.OpenedAt = record.Micros(r.Varint())
+	}
+	if version >= 3 {
+		st.End = record.Offset(r.Uvarint())
+		if bits&bitHole != 0 {
+			st.Hole.decode(&r)
+		}
 	}
 	for !r.Bad() && len(r.Rest()) > 0 {
 		b := boundary{First: record.Offset(r.Uvarint()), Count: uint32(r.Uvarint())}

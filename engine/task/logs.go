@@ -35,7 +35,9 @@ func (p *processor) touch(id record.LogID, next record.Offset, at record.Micros)
 func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	if g, ok := p.gateways.Get(l.Gateway); ok {
 		newest, known := p.logs.Get(g.Log)
-		st.Closed = known && newest.Gateway == l.Gateway && newest.Previous == b.Log
+		if known && newest.Gateway == l.Gateway && newest.Previous == b.Log {
+			st.Closed, st.End = true, newest.PreviousEnd
+		}
 	}
 	o, ok := opening(b)
 	if !ok {
@@ -43,10 +45,13 @@ func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	}
 	st.open(&o)
 	old, known := p.logs.Get(o.Prev)
-	if !known || old.Gateway != l.Gateway || old.Closed {
+	if !known || !old.begun() || old.Gateway != l.Gateway || old.Closed {
 		return
 	}
-	old.Closed = true
+	old.Closed, old.End = true, o.PrevEnd
+	if l.Keeps && old.Next < o.PrevEnd {
+		p.lacks(o.Prev, &old, o.PrevEnd, l.LandedAt)
+	}
 	p.touch(o.Prev, old.Next, l.LandedAt)
 	p.logs.Put(o.Prev, old)
 }
@@ -97,7 +102,9 @@ func (p *processor) endEpoch(epoch stream.Epoch, out *table.Batch) []ledger.Log 
 func (p *processor) allLogs() []ledger.Log {
 	var logs []ledger.Log
 	for id, st := range p.logs.All() {
-		logs = append(logs, ledgerLog(id, &st, 0))
+		if st.begun() {
+			logs = append(logs, ledgerLog(id, &st, 0))
+		}
 	}
 	sortLogs(logs)
 	return logs

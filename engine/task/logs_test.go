@@ -336,6 +336,10 @@ func TestLogStateVersions(t *testing.T) {
 			want.Digest, want.Closed = ais.Some(record.Digest(7143166726811136250)), true
 			want.Previous, want.PreviousEnd, want.OpenedAt = record.LogID{0xab, 15: 1}, 4711, 1_780_000_000_000_000
 		}
+		if version == 3 {
+			want.End = 70_003
+			want.Hole = hole{At: stream.Position{Log: "00ff", Offset: 4711}, Since: 1_780_000_000_000_001, Order: 2, From: 70_000, End: 71_000, Blocks: 3}
+		}
 		frozen, err := os.ReadFile(fmt.Sprintf("testdata/formats/log-v%d.hex", version))
 		if err != nil {
 			t.Fatal(err)

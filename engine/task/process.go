@@ -31,13 +31,16 @@ type processor struct {
 	window   *operator.Window
 
 	counters *Counters
-	context  operator.Context // of the block at hand
+	context  operator.Context      // of the block at hand
+	at       stream.Position       // where the block at hand begins
+	open     map[record.LogID]bool // logs with a hole
+	found    []finding             // holes found or filled since they were asked for
 	sources  map[string]string
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
-	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}}
+	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}, open: map[record.LogID]bool{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -63,6 +66,11 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 	if err := p.state.Restore(objects); err != nil {
 		return err
 	}
+	for id, st := range p.logs.All() {
+		if st.Hole.isOpen() {
+			p.open[id] = true
+		}
+	}
 	p.dedupe.Restored()
 	p.static.Restored()
 	p.window.Restored()
@@ -73,6 +81,12 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 // behind it. The rows alias l.Block. The only error is a block of a newer
 // format: to pass over it would lose it, so the task stops.
 func (p *processor) block(l *landing.Landed, after stream.Position, out *table.Batch) error {
+	err := p.take(l, after, out)
+	p.at = place(after)
+	return err
+}
+
+func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Batch) error {
 	b, err := record.Parse(l.Block)
 	if errors.Is(err, record.ErrVersion) {
 		return fmt.Errorf("read block of gateway %s before landing offset %d: %w", l.Gateway, after.Offset, err)
@@ -82,11 +96,12 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 		return nil
 	}
 	hash := record.HashBlock(l.Block)
-	st, known := p.logs.Get(b.Log)
-	if !known {
+	st, ok := p.logs.Get(b.Log)
+	if !ok {
 		st = newLogState()
 	}
-	r := judge(&st, known, l.Gateway, &b.Header, hash)
+	known := st.begun()
+	r := judge(&st, known, l.Gateway, &b.Header, hash, l.Keeps && !l.Conflict)
 	if l.Conflict && (r.Verdict == take || r.Verdict == takeLoss) {
 		// Ingest refused it, so the gateway sends what is right again.
 		r = ruling{Verdict: keepConflict, Reason: "ingest"}
@@ -100,6 +115,9 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 			p.logs.Put(b.Log, st)
 		}
 		return nil
+	case passOver:
+		p.passOver(l, &b.Header, st)
+		return nil
 	case dropDuplicate:
 		p.counters.Duplicates.Add(uint64(b.Count))
 		return nil
@@ -109,7 +127,7 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 		return nil
 	}
 	st.Gateway = l.Gateway
-	gate := p.gateway(l, b.Log, known)
+	gate := p.gateway(l, &b.Header, &st, known)
 	var digest ais.Opt[record.Digest]
 	digest.Value, digest.Valid = b.Digest()
 	p.touch(b.Log, st.Next, l.LandedAt)
@@ -122,6 +140,7 @@ func (p *processor) block(l *landing.Landed, after stream.Position, out *table.B
 		p.opened(l, &b, &st)
 	}
 	st.advance(&b.Header, hash, digest)
+	p.fill(b.Log, &st)
 	p.logs.Put(b.Log, st)
 	p.watermark(l.Gateway, gate, &b, out)
 	return nil
@@ -140,13 +159,18 @@ func (p *processor) conflict(l *landing.Landed, after stream.Position, h *record
 }
 
 // gateway notes which log a gateway writes. An older log that goes on after a
-// newer one was opened means two machines under one name.
-func (p *processor) gateway(l *landing.Landed, log record.LogID, known bool) gatewayState {
+// newer one was opened means two machines under one name, unless it goes no further
+// than the newer one says: then it was missing in the landing log, and came again.
+func (p *processor) gateway(l *landing.Landed, h *record.Header, st *logState, known bool) gatewayState {
+	log := h.Log
 	g, ok := p.gateways.Get(l.Gateway)
 	if !ok {
 		g.Watermark = record.NoTime
 	}
+	newest, _ := p.logs.Get(g.Log)
 	switch {
+	case !known && newest.Gateway == l.Gateway && newest.Previous == log:
+	case known && st.Closed && h.End() <= st.End:
 	case !known:
 		if old, ok := p.logs.Get(g.Log); ok && old.trim() {
 			p.logs.Put(g.Log, old)

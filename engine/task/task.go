@@ -99,6 +99,7 @@ func committing(cfg *Config) checkpoint.Config {
 func (l *loop) run(ctx context.Context) error {
 	manifest := l.committer.Manifest()
 	l.cfg.Published.Claimed(l.cfg.id(), l.processor.allLogs(), manifest.Ledger)
+	l.askAgain()
 	if manifest.Final {
 		return nil
 	}
@@ -229,6 +230,7 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) error {
 	if err := l.processor.block(landed, after, batch); err != nil {
 		return err
 	}
+	l.ask()
 	l.cfg.Look(landed, batch)
 	l.writer.write(batch)
 	l.position = after
@@ -260,7 +262,7 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 	}
 	watermarks := l.processor.watermarks()
 	err = l.committer.Commit(ctx, checkpoint.Cut{
-		Position: l.position, Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Logs: logs, Final: final,
+		Position: l.position, Hold: l.processor.hold(), Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Logs: logs, Final: final,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"landfall/edge/record"
@@ -147,6 +149,18 @@ func (m *Memory) Bounds(_ context.Context, partition int) (first, end stream.Pos
 		return first, end, nil
 	}
 	return stream.Position{Log: m.link(), Offset: p.first}, stream.Position{Log: m.link(), Offset: p.first + int64(len(p.landed))}, nil
+}
+
+// Copy returns a log with the same content, as a copy of its directory.
+func (m *Memory) Copy() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	other := NewMemory(m.id, len(m.parts))
+	for i, p := range m.parts {
+		other.parts[i] = memoryPart{first: p.first, landed: slices.Clone(p.landed)}
+	}
+	maps.Copy(other.tails, m.tails)
+	return other
 }
 
 // Cut drops the newest n blocks of a partition, as a log that lost its end; the

@@ -1,0 +1,143 @@
+package task
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"landfall/edge/record"
+	"landfall/engine/landing"
+	"landfall/engine/stream"
+)
+
+// hole is what is missing of a log at its next offset: the landing log was damaged,
+// cut or replaced, and does not have it, or not any more. The gateway has it, and
+// sends it again with everything that follows; until then that is passed over.
+//
+// It is a function of the landed blocks, as everything in the state: an epoch that is
+// done again passes over the same blocks.
+type hole struct {
+	// At is where the first block lies that was passed over; the landing log is kept
+	// from there on, for should the gateway be lost, that block is the only copy.
+	At     stream.Position
+	Since  record.Micros // when that block landed, or the one that showed the hole
+	Order  uint64        // holes that were found later have higher ones
+	From   record.Offset // from where the gateway was asked to send again
+	End    record.Offset // the hole is filled once the log reaches this; 0: there is none
+	Blocks uint64        // passed over
+}
+
+func (h *hole) isOpen() bool { return h.End > 0 }
+
+// append writes the hole as it stands in a log's state.
+func (h *hole) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(h.At.Log)))
+	dst = binary.AppendUvarint(append(dst, h.At.Log...), uint64(h.At.Offset))
+	dst = binary.AppendVarint(dst, int64(h.Since))
+	for _, n := range []uint64{h.Order, uint64(h.From), uint64(h.End), h.Blocks} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
+// decode reads what append wrote.
+func (h *hole) decode(r *record.Fields) {
+	h.At = stream.Position{Log: string(r.Bytes()), Offset: int64(r.Uvarint())}
+	h.Since = record.Micros(r.Varint())
+	h.Order, h.From, h.End, h.Blocks = r.Uvarint(), record.Offset(r.Uvarint()), record.Offset(r.Uvarint()), r.Uvarint()
+}
+
+// finding is a hole that was found, or filled.
+type finding struct {
+	Gateway string
+	Log     record.LogID
+	From    record.Offset // the gateway has to send again from here
+	Filled  bool
+}
+
+// begin says where the first block lies. cut says that the landing log was cut and is
+// read from there again: what was passed over before is not where it was, or is read
+// once more.
+func (p *processor) begin(at stream.Position, cut bool) {
+	p.at = place(at)
+	if !cut {
+		return
+	}
+	for _, id := range p.holes() {
+		st, _ := p.logs.Get(id)
+		if st.Hole.Blocks > 0 {
+			st.Hole = hole{}
+			p.logs.Put(id, st)
+			delete(p.open, id)
+		}
+	}
+}
+
+// holes lists the logs with a hole, in the order in which those were found.
+func (p *processor) holes() []record.LogID {
+	var all []record.LogID
+	order := map[record.LogID]uint64{}
+	for id := range p.open {
+		st, _ := p.logs.Get(id)
+		all, order[id] = append(all, id), st.Hole.Order
+	}
+	slices.SortFunc(all, func(a, b record.LogID) int {
+		return cmp.Or(cmp.Compare(order[a], order[b]), slices.Compare(a[:], b[:]))
+	})
+	return all
+}
+
+// passOver passes over a block because what comes before it is missing.
+func (p *processor) passOver(l *landing.Landed, h *record.Header, st logState) {
+	st.Gateway = l.Gateway
+	if st.Hole.Blocks == 0 {
+		st.Hole.At = p.at
+	}
+	st.Hole.Blocks++
+	p.counters.PassedOver.Add(uint64(h.Count))
+	p.lacks(h.Log, &st, h.End(), l.LandedAt)
+	p.logs.Put(h.Log, st)
+}
+
+// lacks notes that a log lacks what comes before end, at its next offset. It is told
+// once, and again when what came since has another hole.
+func (p *processor) lacks(id record.LogID, st *logState, end record.Offset, at record.Micros) {
+	h := &st.Hole
+	found := !h.isOpen()
+	if found {
+		h.Since, h.Order = at, 1
+		for _, other := range p.holes() {
+			o, _ := p.logs.Get(other)
+			h.Order = max(h.Order, o.Hole.Order+1)
+		}
+		p.open[id] = true
+	}
+	if found || h.From < st.Next {
+		h.From = st.Next
+		p.found = append(p.found, finding{Gateway: st.Gateway, Log: id, From: h.From})
+	}
+	h.End = max(h.End, end)
+}
+
+// fill closes the hole of a log that has come past it.
+func (p *processor) fill(id record.LogID, st *logState) {
+	if !st.Hole.isOpen() || st.Next < st.Hole.End {
+		return
+	}
+	st.Hole = hole{}
+	delete(p.open, id)
+	p.found = append(p.found, finding{Gateway: st.Gateway, Log: id, Filled: true})
+}
+
+// hold returns where the landing log is to be kept from; nil: nothing was passed over.
+func (p *processor) hold() *stream.Position {
+	for _, id := range p.holes() {
+		if st, _ := p.logs.Get(id); st.Hole.Blocks > 0 {
+			return &st.Hole.At
+		}
+	}
+	return nil
+}
+
+// place is a position without what it stands on.
+func place(p stream.Position) stream.Position { return stream.Position{Log: p.Log, Offset: p.Offset} }

@@ -1,0 +1,301 @@
+package task
+
+import (
+	"context"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
+	"landfall/engine/published"
+)
+
+// landKept lands blocks of a gateway that keeps them until they are published.
+func (r *rig) landKept(t testing.TB, gateway string, blocks ...[]byte) {
+	t.Helper()
+	for _, b := range blocks {
+		if err := r.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: 1, Keeps: true, Block: b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// first is where what the landing log holds begins.
+func (r *rig) first(t testing.TB) int64 {
+	t.Helper()
+	first, _, err := r.log.Bounds(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return first.Offset
+}
+
+// asked is a config whose gateways are asked through a registry.
+func (r *rig) asked(c *Counters) (Config, *published.Registry) {
+	cfg := r.config(c)
+	cfg.EpochInterval = time.Second
+	cfg.Published = published.New(published.Config{Landing: r.log.ID(), Partitions: 1})
+	return cfg, cfg.Published
+}
+
+// working runs a task until stop is called, which returns how it ended.
+func working(t testing.TB, cfg Config) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg) }()
+	return func() error { cancel(); return <-ended }
+}
+
+// settle waits until what is landed is committed and published.
+func settle() {
+	<-time.After(2 * time.Second)
+	synctest.Wait()
+}
+
+// TestAHoleIsAskedForAndFilled: what follows a hole is passed over, the gateway is
+// asked once, and again by the next claim; the landing log is kept from the first
+// block that was passed over. When it has come again everything is there once, nothing
+// is in conflict, and the landing log is let go.
+func TestAHoleIsAskedForAndFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l, other := newRig(t), capturedLog(t, 1, 9, 2), capturedLog(t, 2, 3, 1)
+		var c Counters
+		cfg, registry := r.asked(&c)
+		stop := working(t, cfg)
+		r.landKept(t, "g", l.blocks[:3]...)
+		r.landKept(t, "g", l.blocks[4:6]...) // block 3 is not there
+		r.landKept(t, "h", other.blocks...)
+		settle()
+		sameRows(t, r.sink.rows(), append(want("g", l, 6), want("h", other, 3)...))
+		if from, ok := registry.Wanted("g", l.id); !ok || from != 6 || c.PassedOver.Load() != 4 || c.Asked.Load() != 1 {
+			t.Errorf("wanted from %d, %v; %d passed over, asked %d times", from, ok, c.PassedOver.Load(), c.Asked.Load())
+		}
+		if m := r.head(t); m.Position.Offset != 8 || m.Hold == nil || m.Hold.Offset != 3 || r.first(t) != 3 {
+			t.Errorf("position %s, held from %v, landing log from %d", m.Position, m.Hold, r.first(t))
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		stop = working(t, cfg)
+		synctest.Wait()
+		if from, ok := registry.Wanted("g", l.id); !ok || from != 6 || r.first(t) != 3 {
+			t.Errorf("after a restart: wanted from %d, %v; landing log from %d", from, ok, r.first(t))
+		}
+		r.landKept(t, "g", l.blocks[3]) // the hole itself: what follows it is in the landing log alone
+		settle()
+		if _, ok := registry.Wanted("g", l.id); ok || r.first(t) != 3 {
+			t.Errorf("wanted still: %v; landing log from %d", ok, r.first(t))
+		}
+		r.landKept(t, "g", l.blocks[4:]...)
+		settle()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), append(want("g", l, 18), want("h", other, 3)...))
+		if m := r.head(t); m.Hold != nil || r.first(t) != 14 || c.Conflicts.Load() != 0 {
+			t.Errorf("held from %v, landing log from %d, %d conflicts", m.Hold, r.first(t), c.Conflicts.Load())
+		}
+	})
+}
+
+// TestWhoDoesNotKeepIsNotAsked: blocks of a gateway that let go of what came before
+// them go to conflict, and so does what ingest has refused.
+func TestWhoDoesNotKeepIsNotAsked(t *testing.T) {
+	for what, landed := range map[string]landing.Landed{
+		"it does not keep": {Gateway: "g", LandedAt: 1}, "ingest refused it": {Gateway: "g", LandedAt: 1, Keeps: true, Conflict: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, l, unknown := newRig(t), capturedLog(t, 1, 4, 2), capturedLog(t, 2, 4, 2)
+			cfg, registry := r.asked(new(Counters))
+			r.land(t, "g", l.blocks[0])
+			for _, b := range [][]byte{l.blocks[2], unknown.blocks[1]} {
+				landed.Block = b
+				if err := r.log.Append(t.Context(), landed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := runFor(t, cfg); err != nil {
+				t.Fatal(err)
+			}
+			sameRows(t, r.sink.rows(), append(want("g", l, 2), rowName("g", l.id.String(), 4, "conflict gap"), rowName("g", unknown.id.String(), 2, "conflict unknown_log")))
+			if holes := registry.Holes(cfg.id()); len(holes) != 0 || r.first(t) != 3 {
+				t.Errorf("%s: asked for %v, landing log from %d", what, holes, r.first(t))
+			}
+		})
+	}
+}
+
+// TestALogWithoutItsBeginning is asked for from its beginning, and so is the end of a
+// log that a newer one has followed; neither is taken for two machines.
+func TestALogWithoutItsBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, a, b := newRig(t), writeLog(t, 1), writeLog(t, 2)
+		var c Counters
+		cfg, registry := r.asked(&c)
+		stop := working(t, cfg)
+		first := [][]byte{a.open(record.Opening{OpenedAt: 7}), a.texts(2), a.texts(2), a.texts(1)}
+		second := [][]byte{b.open(record.Opening{Prev: a.id, PrevEnd: a.next, OpenedAt: 8}), b.texts(3), b.texts(1)}
+		r.landKept(t, "g", first[:2]...)
+		r.landKept(t, "g", second[0])
+		settle()
+		if holes := registry.Holes(cfg.id()); !slices.Equal(holes, []published.Hole{{Gateway: "g", Log: a.id, From: 3}}) || r.head(t).Hold != nil {
+			t.Errorf("the end of the first log: %v, held from %v", holes, r.head(t).Hold)
+		}
+		r.landKept(t, "g", first[2:]...)
+		r.landKept(t, "g", second[1])
+		alone := writeLog(t, 3)
+		_, rest := alone.texts(2), alone.texts(2)
+		r.landKept(t, "h", rest)
+		settle()
+		if holes := registry.Holes(cfg.id()); !slices.Equal(holes, []published.Hole{{Gateway: "h", Log: alone.id, From: 0}}) {
+			t.Errorf("a log without its beginning: %v", holes)
+		}
+		again := writeLog(t, 3)
+		r.landKept(t, "h", again.texts(2), again.texts(2))
+		r.landKept(t, "g", second[2])
+		settle()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		var rows []string
+		for _, l := range []struct {
+			gateway string
+			log     *writtenLog
+		}{{"g", a}, {"g", b}, {"h", again}} {
+			for o := range l.log.next {
+				rows = append(rows, rowName(l.gateway, l.log.id.String(), o, "record"))
+			}
+		}
+		sameRows(t, r.sink.rows(), rows)
+		if holes := registry.Holes(cfg.id()); len(holes) != 0 || c.Alternations.Load() != 0 || c.Conflicts.Load() != 0 {
+			t.Errorf("holes %v, %d alternations, %d conflicts", holes, c.Alternations.Load(), c.Conflicts.Load())
+		}
+	})
+}
+
+// stateAt reads the state of a checkpoint, which a later one may collect.
+func (r *rig) stateAt(t testing.TB, m *checkpoint.Manifest) iter.Seq2[[]byte, error] {
+	t.Helper()
+	var all [][]byte
+	for data, err := range checkpoint.StateOf(t.Context(), r.store, m) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, data)
+	}
+	return func(yield func([]byte, error) bool) {
+		for _, data := range all {
+			if !yield(data, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestAnEpochWithHolesIsMadeAgain: an epoch that passed blocks over, and one that read
+// a landing log again from its beginning, give the same rows when they are made again.
+func TestAnEpochWithHolesIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newRig(t), capturedLog(t, 1, 8, 2)
+		cfg, _ := r.asked(new(Counters))
+		r.landKept(t, "g", l.blocks[0])
+		older := copyOf(t, r.log, 0)
+		if err := runFor(t, cfg); err != nil {
+			t.Fatal(err)
+		}
+		// made runs an epoch and makes it again from a copy of the landing log as it was.
+		made := func(what string) checkpoint.Manifest {
+			t.Helper()
+			before := r.head(t)
+			state, held := r.stateAt(t, &before), r.log.Copy()
+			if err := runFor(t, cfg); err != nil {
+				t.Fatal(err)
+			}
+			at := r.head(t)
+			again := checkpoint.Remaking{Epoch: at.Epoch, From: before.Position, To: at.Position, State: state}
+			if at.From != nil {
+				again.From, again.Cut = *at.From, true
+			}
+			stage, err := r.sink.Begin(cfg.id(), "again", at.Epoch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.Stage = stage
+			other := cfg
+			other.Log = held
+			if err := remake(t.Context(), &other, again); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			sameRows(t, slices.Clone(stage.(*memoryStage).lines), slices.Clone(r.sink.published["m-0000-"+at.Epoch.Padded()]))
+			return at
+		}
+		r.landKept(t, "g", l.blocks[1], l.blocks[3], l.blocks[4])
+		if m := made("with a hole"); m.Hold == nil || m.From != nil {
+			t.Errorf("held from %v, read from %v", m.Hold, m.From)
+		}
+		r.log, cfg.Log = older, older // an older copy is put back, and the gateway sends again
+		r.landKept(t, "g", l.blocks[1:4]...)
+		r.landKept(t, "g", l.blocks[5])
+		if m := made("after a cut, with a hole"); m.Hold == nil || m.From == nil {
+			t.Errorf("held from %v, read from %v", m.Hold, m.From)
+		}
+		r.landKept(t, "g", l.blocks[4:]...)
+		if m := made("filled"); m.Hold != nil || m.From != nil {
+			t.Errorf("held from %v, read from %v", m.Hold, m.From)
+		}
+		sameRows(t, r.sink.rows(), want("g", l, 16))
+	})
+}
+
+// TestHolesAnywhere lands what two gateways send with pieces missing, copies and
+// gateways that send again when they are asked, and crashes the task at random calls
+// of its store. Every record is published once and nothing is in conflict.
+func TestHolesAnywhere(t *testing.T) {
+	for seed := range uint64(5) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		r := newRig(t)
+		logs := map[string]testLog{"g": capturedLog(t, 1, 30, 3), "h": capturedLog(t, 2, 30, 3)}
+		at := map[string]int{}
+		for at["g"] < 30 || at["h"] < 30 || rng.IntN(4) > 0 {
+			for range rng.IntN(8) {
+				g := []string{"g", "h"}[rng.IntN(2)]
+				switch {
+				case at[g] > 0 && rng.IntN(20) == 0:
+					at[g] = rng.IntN(at[g]) // it is told to send again
+				case at[g] < 30 && rng.IntN(6) == 0:
+					at[g] += 1 + rng.IntN(2) // lost from the landing log
+				case at[g] < 30:
+					r.landKept(t, g, logs[g].blocks[at[g]])
+					at[g]++
+				}
+			}
+			crash(t, r, rng)
+		}
+		for g, l := range logs { // at last everything comes again
+			r.landKept(t, g, l.blocks...)
+		}
+		var c Counters
+		cfg := r.config(&c)
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg.EpochInterval = time.Millisecond
+		end := r.landed(t)
+		cfg.Progress = func(s Status) {
+			if s.Position.Offset == end {
+				cancel()
+			}
+		}
+		if err := Run(ctx, cfg); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		cancel()
+		sameRows(t, r.sink.rows(), append(want("g", logs["g"], 90), want("h", logs["h"], 90)...))
+		if m := r.head(t); m.Hold != nil {
+			t.Errorf("seed %d: held from %s", seed, m.Hold)
+		}
+	}
+}
