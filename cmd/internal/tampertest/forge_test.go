@@ -7,6 +7,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"landfall/edge/durable"
@@ -24,13 +26,10 @@ func Task(partition int) stream.TaskID {
 // TaskNamed returns the task with a name.
 func TaskNamed(t testing.TB, name string) stream.TaskID {
 	t.Helper()
-	for p := range partitions {
-		if Task(p).String() == name {
-			return Task(p)
-		}
-	}
-	t.Fatalf("no task %s", name)
-	return stream.TaskID{}
+	cut := strings.LastIndexByte(name, '-')
+	partition, err := strconv.Atoi(name[cut+1:])
+	must(t, err)
+	return stream.TaskID{Landing: name[:max(cut, 0)], Partition: partition}
 }
 
 func (l *Lake) store(t testing.TB) checkpoint.Store {
