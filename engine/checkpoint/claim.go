@@ -17,9 +17,10 @@ import (
 // Steps, and what a crash after each one leaves:
 //
 //  1. list the task's objects; nothing.
-//  2. read HEAD, settle it, read its manifest, refuse another identity, and let
-//     Check look whether its state and the landing log behind its position can be
-//     read; nothing, and whoever had the task goes on.
+//  2. read HEAD, settle it, read its manifest, refuse another identity, and a HEAD
+//     that is gone or older than what was listed (checkListed), and let Check look
+//     whether its state and the landing log behind its position can be read;
+//     nothing, and whoever had the task goes on.
 //  3. create a manifest equal to it under a new claim id, and before it, for a
 //     checkpoint of a version without a ledger, the entries that begin one
 //     (adopt); objects that no HEAD names, collected by the next claim.
@@ -63,7 +64,7 @@ func (c *Committer) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.moveHead(ctx); err != nil {
+	if err := c.moveHead(ctx, listed); err != nil {
 		return err
 	}
 	for _, p := range c.at.manifest.Pending() {
@@ -88,12 +89,18 @@ func (c *Committer) takeOver(ctx context.Context) error {
 }
 
 // moveHead is steps 2 to 4 of Claim.
-func (c *Committer) moveHead(ctx context.Context) error {
+func (c *Committer) moveHead(ctx context.Context, listed []string) error {
 	var from cursor
 	err := c.retry.do(ctx, func() (err error) {
 		from, err = load(ctx, c.cfg.Store, c.cfg.Task, true)
 		return err
 	})
+	if errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("%w; %s", err, cureHead)
+	}
+	if err == nil {
+		err = c.checkListed(ctx, listed, &from)
+	}
 	if err != nil {
 		return err
 	}
@@ -181,27 +188,30 @@ func (c *Committer) writeManifest(ctx context.Context, m Manifest) (cursor, erro
 	if err != nil {
 		return cursor{}, err
 	}
+	c.expect(m.Epoch, head)
 	return cursor{data: head, hash: sum, manifest: m}, nil
 }
 
-// alive is nil while HEAD is this claim's. What this claim wrote there was
-// durable before, so there is nothing to settle.
+// alive is nil while HEAD names a manifest of this claim, with the hash that this
+// claim gave it, and none of an epoch below the one that is being published. What
+// this claim wrote there was durable before, so there is nothing to settle.
+// ErrFenced when another claim has the task; errSetBack.
 func (c *Committer) alive(ctx context.Context) error {
 	at, err := readHead(ctx, c.cfg.Store, c.cfg.Task, false)
 	if err != nil {
 		return err
 	}
-	if at.data == nil {
-		return fmt.Errorf("%w: HEAD is gone", stream.ErrFenced)
+	if c.isOurs(at.data) {
+		return nil
 	}
 	head, err := DecodeHead(at.data)
-	if err != nil {
-		return err
-	}
-	if head.Claim != c.claim {
+	if err == nil && head.Claim != c.claim {
 		return fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task)
 	}
-	return nil
+	if at.data == nil || err == nil {
+		return setBack(c.cfg.Task, at.data, c.newestHead())
+	}
+	return err
 }
 
 // CheckHead reads HEAD and compares it with what this claim wrote last: nil when
@@ -217,18 +227,15 @@ func (c *Committer) CheckHead(ctx context.Context) error {
 		return err
 	case bytes.Equal(now.data, c.at.data):
 		return nil
-	case now.data == nil:
-		return fmt.Errorf("%w: HEAD of %s is gone", ErrCorrupt, c.cfg.Task)
+	}
+	if back := setBack(c.cfg.Task, now.data, c.at.data); back != nil {
+		return back
 	}
 	head, err := DecodeHead(now.data)
 	if err != nil {
 		return fmt.Errorf("task %s: %w", c.cfg.Task, err)
 	}
-	if head.Claim != c.claim {
-		return c.why(ctx, fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task))
-	}
-	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older checkpoint put back?",
-		ErrCorrupt, c.cfg.Task, head.Epoch, c.at.manifest.Epoch)
+	return c.why(ctx, fmt.Errorf("%w: %s holds %s", stream.ErrFenced, head.Claim, c.cfg.Task))
 }
 
 // whyOver adds ErrFenced to an error that another claim may have caused: a new

@@ -62,8 +62,8 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 	return nil
 }
 
-// remove deletes objects that nothing reaches any more, while HEAD is this
-// claim's.
+// remove deletes objects that nothing reaches any more, while HEAD names this
+// claim's manifest.
 func (c *Committer) remove(ctx context.Context, names []string) error {
 	for _, name := range names {
 		c.cfg.Pulse.Beat()
@@ -86,12 +86,13 @@ func (c *Committer) remove(ctx context.Context, names []string) error {
 }
 
 // left counts what could not be removed: it does no harm where it is and the
-// next claim finds it. Only a fence and the end of ctx are errors.
+// next claim finds it. Only a fence, a HEAD that was set back and the end of ctx
+// are errors.
 func (c *Committer) left(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, stream.ErrFenced) || ctx.Err() != nil {
+	if errors.Is(err, stream.ErrFenced) || errors.Is(err, errSetBack) || ctx.Err() != nil {
 		return fmt.Errorf("collect %s: %w", what, err)
 	}
 	c.count(func(s *Stats) { s.CollectErrors++ })

@@ -43,9 +43,10 @@ type Committer struct {
 	cancel context.CancelFunc // ends publishing
 
 	mu      sync.Mutex
-	pending []batch // committed and not known published, oldest first; guarded by mu
-	err     error   // the first error; guarded by mu
-	stats   Stats   // Backlog is filled in when asked; guarded by mu
+	heads   []ownHead // that HEAD may be, oldest first; guarded by mu
+	pending []batch   // committed and not known published, oldest first; guarded by mu
+	err     error     // the first error; guarded by mu
+	stats   Stats     // Backlog is filled in when asked; guarded by mu
 }
 
 // batch is one committed epoch on its way to being published.

@@ -27,13 +27,17 @@
 //  7. An object is removed only when no manifest that HEAD names or may ever
 //     name reaches it: it was listed before this claim moved HEAD and this
 //     claim's manifest does not name it, or this claim itself stopped naming
-//     it. HEAD is read before each removal, and another claim there ends all.
+//     it. HEAD is read before each removal, and before the landing log is released:
+//     anything but a manifest that this claim wrote, with its hash, ends all.
 //  8. Each epoch has one entry in the task's ledger (engine/ledger), durable
 //     before HEAD names the manifest that names it. Entries in the chain are
 //     never removed, but for those that a fold holds which was read back; while
 //     an epoch is not published, the manifest and the state before it stay.
 //  9. A damaged output is replaced by bytes with the hash of its manifest, made
 //     again from the landing log, or the task stops. History never changes.
+//  10. A store's word is not enough: each object and HEAD is read back when it is
+//     written, and written again where it is not there. A task of which anything is
+//     left is never claimed from nothing, nor from a HEAD that was set back.
 //
 // A Committer belongs to one goroutine, its task's; it owns one more, which
 // publishes, reads back, makes damaged epochs again, releases and folds beside the

@@ -173,7 +173,16 @@ func (s *sink) Publish(_ context.Context, staged []stream.Staged) error {
 	return nil
 }
 
-func (s *sink) Verify(context.Context, []stream.Staged) error { return nil }
+func (s *sink) Verify(_ context.Context, staged []stream.Staged) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range staged {
+		if !slices.Contains(s.published, o.Target) {
+			return &stream.DamagedError{Staged: o, Where: o.Target, Detail: "is missing"}
+		}
+	}
+	return nil
+}
 
 func (s *sink) Collect(context.Context, stream.TaskID, map[string]bool, func() error) error {
 	return nil

@@ -44,6 +44,10 @@ func (c *Committer) finish(ctx context.Context, b batch) error {
 	if err := c.publish(ctx, b); err != nil {
 		return err
 	}
+	c.forgetHeads(b.epoch)
+	if err := c.retry.do(ctx, func() error { return c.alive(ctx) }); err != nil {
+		return err
+	}
 	c.cfg.OnPublished(b.epoch, b.logs, b.tip)
 	if err := c.release(ctx, b.release); err != nil {
 		return err

@@ -294,7 +294,7 @@ func TestHeadIsFoundAgain(t *testing.T) {
 			m := c.Manifest()
 			before := slices.Clone(store.content(headName(task)))
 			tt.damage(t, store, &m)
-			found, err := FindHead(t.Context(), store, task)
+			found, err := FindHead(t.Context(), store, task, unseen)
 			if tt.want != nil {
 				if !errors.Is(err, tt.want) {
 					t.Errorf("%v, want %v", err, tt.want)
@@ -350,7 +350,7 @@ func TestEveryBitOfTheNameInHead(t *testing.T) {
 		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil {
 			t.Errorf("read as HEAD: %s", data)
 		}
-		found, err := FindHead(t.Context(), store, c.cfg.Task)
+		found, err := FindHead(t.Context(), store, c.cfg.Task, unseen)
 		if err == nil {
 			err = RestoreHead(t.Context(), store, c.cfg.Task, found)
 		}

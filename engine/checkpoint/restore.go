@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,12 @@ type Found struct {
 	version  Version // of what HEAD is now
 }
 
-// FindHead looks for the manifest that HEAD named before it was lost or
-// damaged: the newest one that is whole, with its state and its ledger. It
+// FindHead looks for the manifest that HEAD named before it was lost, damaged or
+// set back: the newest one that is whole, with its state and its ledger. It
 // changes nothing. Where HEAD names one that is not, an older one is never
 // taken: the task would do again what its landing log may hold no more. Where HEAD
-// can be read, the hash in it tells which one it was, however the name is damaged.
+// can be read, the hash in it tells which one it was, however the name is damaged,
+// and another one is taken only where that follows it (SetBack).
 //
 // It may also find a manifest that was written but never became HEAD. That is
 // safe, because its outputs and state were durable before it was written, and it
@@ -31,20 +33,38 @@ type Found struct {
 // ErrCorrupt.
 //
 // Errors: ErrCorrupt, ErrNotExist when there is no manifest at all, ErrVersion.
-func FindHead(ctx context.Context, store Store, task stream.TaskID) (Found, error) {
+func FindHead(ctx context.Context, store Store, task stream.TaskID, visible Visible) (Found, error) {
 	data, version, err := store.Read(ctx, headName(task))
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return Found{}, err
 	}
-	if h, err := DecodeHead(data); err == nil {
-		return named(ctx, store, task, h, version)
-	} else if errors.Is(err, ErrVersion) {
-		return Found{}, err
+	h, headErr := DecodeHead(data)
+	if errors.Is(headErr, ErrVersion) {
+		return Found{}, headErr
 	}
 	all, err := wholeManifests(ctx, store, task)
 	if err != nil {
 		return Found{}, err
 	}
+	if headErr == nil {
+		back, err := isSetBack(ctx, store, task, all, h, visible)
+		if err != nil {
+			return Found{}, err
+		}
+		if !back {
+			return named(task, all, h, version)
+		}
+	}
+	found, err := newestOf(ctx, store, task, all)
+	if err == nil && headErr == nil && found.SHA256 == h.SHA256 {
+		return Found{}, fmt.Errorf("%w: HEAD of %s was set back to %s, and nothing that followed it is whole", ErrCorrupt, task, found.Name)
+	}
+	found.version = version
+	return found, err
+}
+
+// newestOf returns the one whole manifest that no other follows.
+func newestOf(ctx context.Context, store Store, task stream.TaskID, all []Found) (Found, error) {
 	newest := slices.DeleteFunc(slices.Clone(all), func(f Found) bool {
 		return slices.ContainsFunc(all, func(o Found) bool { return o.Manifest.Epoch > f.Manifest.Epoch || o.Manifest.Previous == f.SHA256 })
 	})
@@ -54,17 +74,72 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID) (Found, erro
 	case len(newest) != 1:
 		return Found{}, fmt.Errorf("%w: %d manifests of %s may be the newest, as %s; put HEAD back from a backup", ErrCorrupt, len(newest), task, newest[0].Name)
 	}
-	newest[0].version = version
+	names, err := store.List(ctx, manifestFolder(task))
+	if err != nil {
+		return Found{}, err
+	}
+	for _, name := range names {
+		if epoch, ok := manifestEpoch(task, name); ok && epoch > newest[0].Manifest.Epoch+1 {
+			return Found{}, fmt.Errorf("%w: %s is newer than every manifest of %s that is whole, and an older one would set the task back", ErrCorrupt, name, task)
+		}
+	}
 	return newest[0], nil
+}
+
+// SetBack tells whether HEAD of a task can be read and was set back: an object is
+// there that could not have been written, or an output published, before HEAD named
+// a later manifest. It changes nothing.
+func SetBack(ctx context.Context, store Store, task stream.TaskID, visible Visible) (bool, error) {
+	listed, err := store.List(ctx, task.String()+"/")
+	if err != nil {
+		return false, err
+	}
+	at, err := load(ctx, store, task, false)
+	if err != nil || at.data == nil {
+		return false, err
+	}
+	newer, err := newerThan(ctx, store, task, listed, &at, visible)
+	return newer != "", err
+}
+
+// isSetBack tells whether one of the whole manifests follows what HEAD names. A
+// manifest that is named is taken for set back only by SetBack's evidence.
+func isSetBack(ctx context.Context, store Store, task stream.TaskID, all []Found, h Head, visible Visible) (bool, error) {
+	if slices.ContainsFunc(all, func(f Found) bool { return f.SHA256 == h.SHA256 }) {
+		back, err := SetBack(ctx, store, task, visible)
+		return back, except(err, ErrCorrupt) // a damaged name: HEAD's hash tells
+	}
+	newest, err := newestOf(ctx, store, task, all)
+	if err != nil {
+		return false, except(err, ErrCorrupt, ErrNotExist)
+	}
+	return descends(ctx, store, &newest.Manifest, h)
+}
+
+// descends tells whether a manifest follows the one that a HEAD names, whose bytes
+// are gone: directly, or because its ledger has that epoch of that claim, or the
+// next one of it.
+func descends(ctx context.Context, store Store, m *Manifest, h Head) (bool, error) {
+	if m.Previous == h.SHA256 {
+		return true, nil
+	}
+	if m.Ledger == nil || m.Epoch < h.Epoch {
+		return false, nil
+	}
+	for one, err := range ledger.Walk(ctx, LedgerOf(store), m.TaskID().String(), *m.Ledger) {
+		if err != nil || one.Epoch < h.Epoch {
+			return false, err
+		}
+		if one.Claim == h.Claim && (one.Epoch == h.Epoch || one.Epoch == h.Epoch+1) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // named finds the manifest with the hash that HEAD names, whatever else HEAD says
 // of it.
-func named(ctx context.Context, store Store, task stream.TaskID, h Head, version Version) (Found, error) {
-	all, err := wholeManifests(ctx, store, task)
-	if err != nil {
-		return Found{}, err
-	}
+func named(task stream.TaskID, all []Found, h Head, version Version) (Found, error) {
 	for _, f := range all {
 		if f.SHA256 == h.SHA256 {
 			f.version = version
@@ -127,13 +202,18 @@ func except(err error, others ...error) error {
 }
 
 // RestoreHead makes HEAD name a manifest that FindHead returned, durable on
-// return, unless HEAD changed meanwhile: ErrChanged. It is one swap: a crash
-// leaves HEAD as it was or as it is to be.
+// return and read back, unless HEAD changed meanwhile: ErrChanged. It is one swap: a
+// crash leaves HEAD as it was or as it is to be.
 func RestoreHead(ctx context.Context, store Store, task stream.TaskID, f Found) error {
 	data, err := Head{Format: f.Manifest.Format, Manifest: f.Name, SHA256: f.SHA256, Claim: f.Manifest.Claim, Epoch: f.Manifest.Epoch}.Encode()
 	if err != nil {
 		return err
 	}
-	_, err = store.Swap(ctx, headName(task), f.version, data)
-	return err
+	if _, err = store.Swap(ctx, headName(task), f.version, data); err != nil {
+		return err
+	}
+	if at, err := readHead(ctx, store, task, false); err != nil || !bytes.Equal(at.data, data) {
+		return errors.Join(errUnkept, err)
+	}
+	return nil
 }

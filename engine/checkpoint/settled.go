@@ -52,24 +52,39 @@ func (r *retrier) do(ctx context.Context, step func() error) error {
 	}
 }
 
-// put creates an object, durable on return. Its name belongs to one content: it
+// errUnkept says that a store confirmed a write and shows something else. It may
+// pass: the write is made again.
+var errUnkept = errors.New("the store confirmed a write and does not show it")
+
+// errOtherBytes says that a store confirmed an object and shows other bytes.
+var errOtherBytes = errors.New("the store confirmed an object and shows other bytes")
+
+// put creates an object and reads it back, durable on return: what a store
+// confirmed and does not have is created again. Its name belongs to one content: it
 // holds a claim id with an epoch or, of a ledger entry, with a number; that of a
 // fold holds the number of its first entry. So what has the name already is this
-// object, from an attempt whose answer was lost, or somebody else's mistake.
+// object, from an attempt whose answer was lost, or somebody else's mistake:
+// ErrCorrupt. Other bytes where the store confirmed ours are none of these: the
+// error may pass, for the next claim uses other names.
 func (r *retrier) put(ctx context.Context, store Store, name string, data []byte) error {
+	confirmed := false
 	err := r.do(ctx, func() error {
 		err := store.Create(ctx, name, data)
-		if err == nil {
-			return nil
-		}
+		confirmed = confirmed || err == nil
 		have, _, readErr := store.Read(ctx, name)
-		if readErr != nil {
+		switch {
+		case err == nil && errors.Is(readErr, ErrNotExist):
+			return fmt.Errorf("%w: %w", errUnkept, readErr)
+		case readErr != nil:
 			return errors.Join(err, readErr)
-		}
-		if !bytes.Equal(have, data) {
+		case !bytes.Equal(have, data) && confirmed:
+			return errOtherBytes
+		case !bytes.Equal(have, data):
 			return fmt.Errorf("%w: another object under this name", ErrCorrupt)
+		case err != nil:
+			return store.Settle(ctx, name)
 		}
-		return store.Settle(ctx, name)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("put %s: %w", name, err)
@@ -78,29 +93,31 @@ func (r *retrier) put(ctx context.Context, store Store, name string, data []byte
 }
 
 // swapHead moves HEAD from the content that from holds to data, durable on
-// return. ErrFenced when HEAD is neither. After any other error HEAD may have
+// return, and reads it back: a swap that the store confirmed and did not do is made
+// again. ErrFenced when HEAD is another claim's, errSetBack when it is an older one
+// of this claim or gone. After any other error HEAD may have
 // moved: the caller stops, and whoever claims next reads what happened.
 func (r *retrier) swapHead(ctx context.Context, store Store, task stream.TaskID, from cursor, data []byte) (Version, error) {
 	name := headName(task)
 	var moved Version
 	err := r.do(ctx, func() error {
-		version, err := store.Swap(ctx, name, from.version, data)
-		if err == nil {
-			moved = version
-			return nil
-		}
-		at, readErr := readHead(ctx, store, task, true)
+		_, err := store.Swap(ctx, name, from.version, data)
+		at, readErr := readHead(ctx, store, task, err != nil)
 		switch {
 		case readErr != nil:
 			return errors.Join(err, readErr)
 		case bytes.Equal(at.data, data):
 			moved = at.version
 			return nil
+		case at.version == from.version && err == nil:
+			return fmt.Errorf("%w: HEAD is as it was", errUnkept)
 		case at.version == from.version:
 			return err // unchanged: the same bytes again
-		default:
-			return fmt.Errorf("%w: %w", stream.ErrFenced, err)
 		}
+		if back := setBack(task, at.data, data); back != nil {
+			return errors.Join(back, err)
+		}
+		return errors.Join(stream.ErrFenced, err)
 	})
 	if err != nil {
 		return "", fmt.Errorf("swap %s: %w", name, err)

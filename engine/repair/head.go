@@ -14,7 +14,11 @@ import (
 func (r *run) head(ctx context.Context, id stream.TaskID) (m *checkpoint.Manifest, restored bool, err error) {
 	loaded, err := checkpoint.Load(ctx, r.Store, id)
 	if err == nil {
-		return &loaded, false, nil
+		back, err2 := checkpoint.SetBack(ctx, r.Store, id, r.visible)
+		if err2 != nil || !back {
+			return &loaded, false, err2
+		}
+		err = fmt.Errorf("%w: HEAD names epoch %s, and later checkpoints are there", checkpoint.ErrCorrupt, loaded.Epoch)
 	}
 	name := id.String() + "/HEAD"
 	if errors.Is(err, checkpoint.ErrVersion) {
@@ -24,7 +28,7 @@ func (r *run) head(ctx context.Context, id stream.TaskID) (m *checkpoint.Manifes
 	if !errors.Is(err, checkpoint.ErrCorrupt) && !errors.Is(err, checkpoint.ErrNotExist) {
 		return nil, false, err
 	}
-	found, err2 := checkpoint.FindHead(ctx, r.Store, id)
+	found, err2 := checkpoint.FindHead(ctx, r.Store, id, r.visible)
 	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrVersion) || errors.Is(err2, checkpoint.ErrNotExist) {
 		r.left(id.String(), "", name, "%v; %v", err, err2)
 		return nil, false, nil
@@ -39,4 +43,20 @@ func (r *run) head(ctx context.Context, id stream.TaskID) (m *checkpoint.Manifes
 	}
 	r.did(Head, id.String(), "", name, "it names %s again, which is whole, with its state and its ledger", found.Name)
 	return &found.Manifest, true, nil
+}
+
+// visible is a checkpoint.Visible: the lake shows a file of that length.
+func (r *run) visible(ctx context.Context, output stream.Staged) (bool, error) {
+	if output.Sink != LakeSink {
+		return false, nil
+	}
+	f, err := r.Lake.Open(ctx, output.Target)
+	var odd *NotAFileError
+	if errors.Is(err, checkpoint.ErrNotExist) || errors.As(err, &odd) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return f.Size() == output.Bytes, f.Close()
 }

@@ -67,7 +67,16 @@ func (s *memorySink) Publish(ctx context.Context, staged []stream.Staged) error 
 	return nil
 }
 
-func (s *memorySink) Verify(context.Context, []stream.Staged) error { return nil }
+func (s *memorySink) Verify(_ context.Context, staged []stream.Staged) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range staged {
+		if _, ok := s.published[f.Target]; !ok {
+			return &stream.DamagedError{Staged: f, Where: f.Target, Detail: "is missing"}
+		}
+	}
+	return nil
+}
 
 func (s *memorySink) Collect(_ context.Context, _ stream.TaskID, keep map[string]bool, alive func() error) error {
 	s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"landfall/engine/checkpoint"
@@ -92,6 +93,38 @@ func (b *buckets) oneRequestFails(t *testing.T, k int, outcome s3test.Outcome, d
 		t.Fatalf("%s %s, dead %v: %v", requests[k-1], outcome, dead, err)
 	}
 	return len(requests)
+}
+
+// TestEveryWriteToABucketIsConfirmedAndLost: as TestEveryWriteIsConfirmedAndLost, by
+// a store that answers 200 with the right ETag to one PUT below the checkpoints.
+func TestEveryWriteToABucketIsConfirmedAndLost(t *testing.T) {
+	b, results := &buckets{server: s3test.Start(t)}, tally{}
+	plain := &s3test.Script{}
+	w, prefix := b.world(t)
+	store, files, err := openBucket(t.Context(), b.server.Proxy(t, plain), prefix)
+	if err == nil {
+		err = w.run(watched{store, w}, files)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	for k, request := range plain.Requests() {
+		if !strings.Contains(request, "PUT ") || !strings.Contains(request, "/_checkpoint/") {
+			continue
+		}
+		lost++
+		b.oneRequestFails(t, k+1, s3test.Unkept, false, results)
+	}
+	results.log(t)
+	if lost < 10 {
+		t.Errorf("%d writes of %d requests were lost", lost, len(plain.Requests()))
+	}
+	for key, n := range results {
+		if n.stopped > 0 {
+			t.Errorf("%v: %d of %d runs stopped", key, n.stopped, n.runs)
+		}
+	}
 }
 
 // TestSecondWriterInABucket wakes another claim before and after calls of the

@@ -7,8 +7,8 @@ func publishedMutants() []mutant {
 	registry := []string{"./engine/published"}
 	return []mutant{
 		{"an epoch is told as published after it was verified", "engine/checkpoint/publish.go",
-			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.cfg.OnPublished(b.epoch, b.logs, b.tip)\n",
-			"	c.cfg.OnPublished(b.epoch, b.logs, b.tip)\n\tif err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n", []string{"-run", "ToldWhenItIsVerified", "./engine/checkpoint"}},
+			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.forgetHeads",
+			"	c.cfg.OnPublished(b.epoch, b.logs, b.tip)\n	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.forgetHeads", []string{"-run", "ToldWhenItIsVerified", "./engine/checkpoint"}},
 		{"what a claim finds published is told", "engine/task/task.go",
 			"l.processor.allLogs(), manifest.Ledger)", "nil, nil)", []string{"-run", "PublishedIsTold", "./engine/task"}},
 		{"of a task that ended nothing is known", "engine/task/task.go",

@@ -9,7 +9,7 @@
 //
 //  1. Calls of a Store and of Files that share a Script are numbered together
 //     from 1; the same calls give the same numbers.
-//  2. A call that meets NotDone or CrashBefore has no effect; one that meets
+//  2. A call that meets NotDone, CrashBefore or Unkept has no effect; one that meets
 //     AnswerLost or CrashAfter has its whole effect.
 //  3. After a crash no call has any effect: each gives ErrCrashed.
 //  4. Damaged changes one bit: of what a Write writes, an object a Store reads or
@@ -46,12 +46,14 @@ const (
 	CrashBefore         // the process ends before the call
 	CrashAfter          // the process ends when the call is done
 	Damaged             // done, with one bit changed in what is written or read
+	Unkept              // success, without effect: of Create and Swap of a Store
 )
 
-// Outcomes lists the ones that fail, for tests that try each; Damaged does not.
+// Outcomes lists the ones that fail, for tests that try each; Damaged and Unkept do
+// not.
 func Outcomes() []Outcome { return []Outcome{NotDone, AnswerLost, CrashBefore, CrashAfter} }
 
-var outcomeNames = []string{"works", "not-done", "answer-lost", "crash-before", "crash-after", "damaged"}
+var outcomeNames = []string{"works", "not-done", "answer-lost", "crash-before", "crash-after", "damaged", "unkept"}
 
 // String gives the name used in tables.
 func (o Outcome) String() string {
@@ -152,6 +154,8 @@ func (s *Script) do(op, name string, effect func() error) error {
 
 func (s *Script) apply(outcome Outcome, effect func() error) error {
 	switch outcome {
+	case Unkept:
+		return nil
 	case NotDone:
 		return fmt.Errorf("%w: %s", ErrInjected, outcome)
 	case CrashBefore:

@@ -44,6 +44,7 @@ func (s *store) Create(ctx context.Context, name string, data []byte) error {
 
 // Swap implements checkpoint.Store.
 func (s *store) Swap(ctx context.Context, name string, old checkpoint.Version, data []byte) (v checkpoint.Version, err error) {
+	v = "unkept"
 	err = s.script.do("Swap", name, func() (err error) {
 		v, err = s.inner.Swap(ctx, name, old, data)
 		return err

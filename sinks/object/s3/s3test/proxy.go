@@ -1,9 +1,11 @@
 package s3test
 
 import (
+	"crypto/md5"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -28,6 +30,7 @@ const (
 	Lost               // the connection ends instead of the answer, though it was done
 	Ignored            // no answer for as long as the client waits, and nothing was done
 	Unanswered         // no answer for as long as the client waits, though it was done
+	Unkept             // success with the ETag of what came, and nothing was done: of a PUT of an object
 )
 
 // Outcomes lists the faulty ones that need no patience of the client.
@@ -35,7 +38,7 @@ func Outcomes() []Outcome { return []Outcome{Refused, Cut, Late500, Lost} }
 
 // String gives the name used in tables.
 func (o Outcome) String() string {
-	return [...]string{"works", "refused", "cut", "late 500", "lost", "ignored", "unanswered"}[o]
+	return [...]string{"works", "refused", "cut", "late 500", "lost", "ignored", "unanswered", "unkept"}[o]
 }
 
 // Script says what becomes of each request. The zero Script lets all work.
@@ -182,9 +185,18 @@ func (s *Server) Proxy(t testing.TB, script *Script) string {
 	t.Helper()
 	return s.proxy(t, httptest.NewServer, func(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
 		outcome := script.meet(r)
+		if outcome == Unkept && (r.Method != http.MethodPut || r.URL.Query().Has("uploadId")) {
+			outcome = Works
+		}
 		if outcome == Refused || outcome == Cut || outcome == Ignored {
 			_, _ = io.Copy(io.Discard, r.Body) // so that the client hears of it
 			end(w, r, outcome)
+			return
+		}
+		if outcome == Unkept {
+			sum := md5.New()
+			_, _ = io.Copy(sum, r.Body)
+			w.Header().Set("ETag", fmt.Sprintf("\"%x\"", sum.Sum(nil)))
 			return
 		}
 		script.tell(r)

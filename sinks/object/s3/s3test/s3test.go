@@ -8,7 +8,7 @@
 // Invariants
 //
 //  1. A test without the store is skipped and says why; with CI=true it fails.
-//  2. A request that meets Refused, Cut or Ignored never reaches the store; one
+//  2. A request that meets Refused, Cut, Ignored or Unkept never reaches the store; one
 //     that meets Late500, Lost or Unanswered has its whole effect there.
 //  3. A store that is killed and started again keeps its data and its URL.
 //
