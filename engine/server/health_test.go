@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/ingest"
+	"landfall/engine/stream"
 	"landfall/engine/task"
 )
 
@@ -37,17 +39,60 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 	}
 }
 
-// TestAFailedRunCountsUntilTheNextClaim: running is not claimed yet.
-func TestAFailedRunCountsUntilTheNextClaim(t *testing.T) {
+// behind is a landing log with so many blocks that are not committed.
+type behind struct {
+	landingLog
+	blocks int64
+}
+
+func (b *behind) Behind(int, stream.Position) (int64, error) { return b.blocks, nil }
+
+// TestHealthStaysRedUntilACommit: a partition whose uploads fail claims before each
+// attempt and never commits. Whenever health is looked at, it is red; and green
+// after a commit, or when the claim stood and there is nothing to do.
+func TestHealthStaysRedUntilACommit(t *testing.T) {
+	aborted := errors.New("seal sink parquet: upload part 1: the upload was aborted")
 	s, _ := script(t)
-	s.set(TaskRetrying, errors.New("disk"))
-	s.set(TaskRunning, nil)
-	if s.err == nil {
-		t.Error("forgotten before the partition was claimed")
+	log, runs := &behind{blocks: 3}, 0
+	sample := func(when string, red bool) {
+		t.Helper()
+		st := s.status(log, map[string]record.Micros{})
+		if reasons := st.reasons(); (len(reasons) > 0) != red {
+			t.Errorf("run %d, %s: %q", runs, when, reasons)
+		}
 	}
-	s.claimed(task.Status{}, func() checkpoint.Stats { return checkpoint.Stats{} })
-	if s.err != nil {
-		t.Errorf("after the claim: %v", s.err)
+	stats := checkpoint.Stats{}
+	ctx, cancel := context.WithCancel(t.Context())
+	s.run = func(_ context.Context, c task.Config) error {
+		runs++
+		sample("before the claim", runs > 1)
+		c.Claimed(task.Status{}, func() checkpoint.Stats { return stats })
+		sample("after the claim", runs > 1 && runs != 6) // a repair is no failure
+		switch runs {
+		case 5:
+			c.Progress(task.Status{})
+			sample("after a commit", false)
+			return checkpoint.ErrRepaired
+		case 8:
+			log.blocks, stats = 0, checkpoint.Stats{Backlog: 1, OldestPending: time.Unix(1, 0)}
+			sample("nothing to read, and an epoch that is not visible", true)
+			stats.Backlog, stats.OldestPending, stats.PublishError = 0, time.Time{}, "no"
+			sample("nothing to read, and publishing fails", true)
+			stats.PublishError = ""
+			sample("nothing to do", false)
+			cancel()
+			return nil
+		}
+		return aborted
+	}
+	next := s.wait
+	s.wait = func(ctx context.Context, d time.Duration) bool {
+		sample("while it waits", true)
+		return next(ctx, d)
+	}
+	s.supervise(ctx)
+	if runs != 8 {
+		t.Errorf("%d runs", runs)
 	}
 }
 

@@ -134,7 +134,7 @@ func (t *TaskStatus) reasons() []string {
 	switch {
 	case t.State == TaskRed || t.State == TaskRetrying:
 		out = append(out, fmt.Sprintf("partition %d is %s: %s", t.Partition, t.State, t.Error))
-	case t.State == TaskRunning && t.Error != "": // it has not claimed the partition again yet
+	case t.State == TaskRunning && t.Error != "": // it has not committed since
 		out = append(out, fmt.Sprintf("partition %d is started again after: %s", t.Partition, t.Error))
 	case t.State == TaskRunning && t.PublishError != "":
 		out = append(out, fmt.Sprintf("partition %d: what is committed is not visible: %s", t.Partition, t.PublishError))
@@ -271,9 +271,6 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
 	}
-	if s.err != nil {
-		out.Error = s.err.Error()
-	}
 	if !s.commitAt.IsZero() {
 		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)
 	}
@@ -285,6 +282,12 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 	}
 	if s.stats != nil {
 		s.publishing(&out)
+	}
+	if s.holds && out.Behind == 0 && out.PublishError == "" && out.OldestUnpublishedAt == "" {
+		s.err = nil // there is nothing to do on which the task could fail again
+	}
+	if s.err != nil {
+		out.Error = s.err.Error()
 	}
 	for _, w := range s.last.Watermarks {
 		marks[w.Gateway] = w.At

@@ -55,7 +55,8 @@ type supervisor struct {
 	cancel   context.CancelFunc      // nil: not ours to run; guarded by mu
 	done     chan struct{}           // closed when the last run ended; guarded by mu
 	state    TaskState               // guarded by mu
-	err      error                   // the last one; guarded by mu
+	err      error                   // the last one that nothing has made up for; guarded by mu
+	holds    bool                    // this run has claimed the partition; guarded by mu
 	restarts uint64                  // guarded by mu
 	last     task.Status             // as of the last commit; guarded by mu
 	commitAt time.Time               // guarded by mu
@@ -188,19 +189,25 @@ func (s *supervisor) set(state TaskState, err error) {
 	if state == TaskRetrying {
 		s.restarts++
 	}
-	s.state = state
+	s.state, s.holds = state, false
 	if err != nil || state == TaskStopped {
 		s.err = err
 	}
 }
 
-// claimed notes where a claim begins. What ended the run before is over by then.
+// claimed notes where a claim begins. What ended the run before is not over by
+// that: a task that fails with each epoch claims before each. It is where a repair
+// took the partition, which is no failure.
 func (s *supervisor) claimed(st task.Status, stats func() checkpoint.Stats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.stats, s.err = st, stats, nil
+	s.last, s.stats, s.holds = st, stats, true
+	if errors.Is(s.err, checkpoint.ErrRepaired) {
+		s.err = nil
+	}
 }
 
+// progress notes a commit: what ended the run before is over.
 func (s *supervisor) progress(st task.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

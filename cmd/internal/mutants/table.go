@@ -380,6 +380,12 @@ func remakeMutants() []mutant {
 			"stream.ErrContent, stream.ErrDamaged, landing.ErrPosition,", "stream.ErrContent, landing.ErrPosition,", []string{"-timeout", "20s", "-run", "Person", "./engine/server"}},
 		{"what is committed and not visible turns health red", "engine/server/status.go",
 			"case t.State == TaskRunning && t.PublishError != \"\":", "case t.State == TaskStopped && t.PublishError != \"\":", []string{"-run", "PartitionRed", "./engine/server"}},
+		{"a claim makes up for no failure", "engine/server/supervise.go",
+			"s.last, s.stats, s.holds = st, stats, true\n", "s.last, s.stats, s.holds, s.err = st, stats, true, nil\n", []string{"-run", "StaysRed", "./engine/server"}},
+		{"health is green when there is nothing to do", "engine/server/status.go",
+			"s.holds && out.Behind == 0 && out.PublishError == \"\"", "s.holds && out.Behind < 0 && out.PublishError == \"\"", []string{"-run", "StaysRed", "./engine/server"}},
+		{"what waits to be published is something to do", "engine/server/status.go",
+			" && out.OldestUnpublishedAt == \"\"", "", []string{"-run", "StaysRed", "./engine/server"}},
 		{"two machines under one name turn health red", "engine/server/status.go",
 			"now.Sub(time.UnixMicro(int64(at))) < alternationMemory", "now.Sub(time.UnixMicro(int64(at))) < 0", []string{"-run", "TwoMachines", "./engine/server"}},
 	}
