@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,7 +153,8 @@ func (s *contentSink) damage(part string) int {
 	n := 0
 	for _, all := range []map[string]string{s.staged, s.visible} {
 		for name, data := range all {
-			if strings.Contains(name, part) {
+			folder, _, _ := strings.Cut(name, "/") // a claim in between may be called like anything
+			if strings.Contains(folder+"/"+path.Base(name), part) {
 				all[name] = "?" + data[1:]
 				n++
 			}
