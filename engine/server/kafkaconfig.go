@@ -56,7 +56,7 @@ func (c *KafkaConfig) validate(p *config.Problems) {
 	for i, b := range c.Brokers {
 		p.Add(config.IsAddress(b), fmt.Sprintf(at+"brokers[%d]", i), strconv.Quote(b), "host:port with a number for the port")
 	}
-	p.Add(kafka.ValidTopic(c.Topic), at+"topic", strconv.Quote(c.Topic), "1 to 249 letters, digits, '.', '_' or '-'")
+	p.Add(kafka.ValidTopic(c.Topic), at+"topic", strconv.Quote(c.Topic), "1 to 243 letters, digits, '.', '_' or '-'")
 	p.Add(c.TopicID == "" || topicID.MatchString(c.TopicID), at+"topic_id", strconv.Quote(c.TopicID), "32 hexadecimal digits as check prints them, or nothing")
 	p.Add(c.Partitions >= 1 && c.Partitions <= kafka.MaxPartitions, at+"partitions", strconv.Itoa(c.Partitions), fmt.Sprintf("a number from 1 to %d", kafka.MaxPartitions))
 	p.Add(c.Replication >= 1 && c.Replication <= 100, at+"replication", strconv.Itoa(c.Replication), "a number from 1 to 100, 3 to outlive a broker")
@@ -79,11 +79,16 @@ func (c *KafkaConfig) logConfig(fsys durable.FS, o certs.Config) (kafka.Config, 
 	}, keeper, err
 }
 
-// KafkaProblem gives an error of opening the landing log on Kafka as one of the
+// KafkaProblem returns an error of opening the landing log on Kafka as one of the
 // configuration, where that is what must change.
 func KafkaProblem(err error) error {
 	var refused *kafka.TopicError
+	var others *kafka.LakeError
 	switch {
+	case errors.As(err, &others):
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that feeds no other lake"}
+	case errors.Is(err, kafka.ErrRights):
+		return &config.FieldError{Key: "landing.kafka", Got: err.Error(), Want: "a user with the rights that docs/scale.md lists"}
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return &config.FieldError{Key: "landing.kafka.sasl", Got: err.Error(), Want: "a mechanism, a user and a password that the brokers know"}
 	case errors.As(err, &refused):

@@ -62,7 +62,7 @@ func (s *Server) openKafka(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, err := openTopic(ctx, cfg, store, s.opt.Logger)
+	log, err := openTopic(ctx, cfg, store, s.cfg.Lake.Dir, s.opt.Logger)
 	if err != nil {
 		return err
 	}
@@ -73,22 +73,63 @@ func (s *Server) openKafka(ctx context.Context) error {
 	return nil
 }
 
-// Open opens the topic, makes it if it is absent, and writes down in the store
-// of a lake (nil: none) that the lake is fed from it. Errors:
-// config.FieldErrors, kafka.ErrUnavailable while no broker answers, and those
-// of the store.
-func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, logger *slog.Logger) (*kafka.Log, error) {
+// Open opens the topic, makes it if it is absent, registers the lake that it feeds
+// and writes down in the lake's store (nil: there is no lake) that it is fed from
+// the topic; place is where the lake lies, for people. Errors: config.FieldErrors,
+// kafka.ErrUnavailable while no broker answers, and those of the store.
+func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
 	cfg, err := c.LogConfig(fsys)
 	if err != nil {
 		return nil, err
 	}
-	return openTopic(ctx, cfg, store, logger)
+	return openTopic(ctx, cfg, store, place, logger)
 }
 
-func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, logger *slog.Logger) (*kafka.Log, error) {
+// Check says whether Open would open the topic, and makes and registers nothing: its
+// identity, "" when it is absent. Errors as of Open.
+func (c *KafkaConfig) Check(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string) (landing.ID, error) {
+	cfg, err := c.LogConfig(fsys)
+	if err == nil && store != nil {
+		cfg, err = feed(ctx, cfg, store, place, checkpoint.FindLakeID)
+	}
+	if err != nil {
+		return "", err
+	}
+	id, err := kafka.Check(ctx, cfg)
+	return id, KafkaProblem(err)
+}
+
+// feed adds which lake the topic feeds, as identity finds or makes it, and which
+// topic of the name it was fed from before.
+func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Config, error) {
+	was, err := boundTo(ctx, store, cfg.Topic)
+	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
+		return cfg, err
+	}
+	if was != "" && cfg.ID != "" && cfg.ID != was {
+		return cfg, otherTopic(cfg.Topic, cfg.ID, was)
+	}
+	if was != "" {
+		cfg.ID = was
+	}
+	lake, err := identity(ctx, store)
+	if lake == "" {
+		lake = checkpoint.NewLakeID() // it has none yet, which is another than any that is registered
+	}
+	cfg.Lake = kafka.Lake{ID: lake, Place: place}
+	return cfg, err
+}
+
+func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
 	cfg.Logger = logger
 	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
 	defer cancel()
+	if store != nil {
+		var err error
+		if cfg, err = feed(ctx, cfg, store, place, checkpoint.LakeID); err != nil {
+			return nil, err
+		}
+	}
 	log, err := kafka.Open(ctx, cfg)
 	if err != nil {
 		return nil, KafkaProblem(err)
@@ -120,18 +161,30 @@ func bind(ctx context.Context, store checkpoint.Store, topic string, id landing.
 	if err = store.Create(ctx, name, append(text, '\n')); err == nil || !errors.Is(err, checkpoint.ErrExist) {
 		return err
 	}
+	was, err := boundTo(ctx, store, topic)
+	if err == nil && was != id {
+		err = otherTopic(topic, id, was)
+	}
+	return err
+}
+
+// boundTo returns the id of the topic of a name that the lake is fed from.
+// checkpoint.ErrNotExist: of none yet.
+func boundTo(ctx context.Context, store checkpoint.Store, topic string) (landing.ID, error) {
+	name := "_landing/" + topic
 	have, _, err := store.Read(ctx, name)
 	if err != nil {
-		return fmt.Errorf("read which topic the lake is fed from: %w", err)
+		return "", fmt.Errorf("read which topic the lake is fed from: %w", err)
 	}
 	var was bound
-	if err := json.Unmarshal(have, &was); err != nil || was.Topic != topic {
-		return fmt.Errorf("read which topic the lake is fed from, %s: %w", name, checkpoint.ErrCorrupt)
+	if err := json.Unmarshal(have, &was); err != nil || was.Topic != topic || was.ID == "" {
+		return "", fmt.Errorf("read which topic the lake is fed from, %s: %w", name, checkpoint.ErrCorrupt)
 	}
-	if was.ID != id {
-		return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was.ID, landing.ErrMismatch))
-	}
-	return nil
+	return was.ID, nil
+}
+
+func otherTopic(topic string, id, was landing.ID) error {
+	return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was, landing.ErrMismatch))
 }
 
 // work starts the tasks: every partition's, or those that the group assigns. It
@@ -211,6 +264,9 @@ func (s *Server) groupStatus() *GroupStatus {
 	}
 	k := &s.cfg.Landing.Kafka
 	out := &GroupStatus{Topic: k.Topic, Group: k.GroupName(), Partitions: s.topic.Partitions(), Mine: []int{}}
+	for _, err := range s.topic.Problems() {
+		out.Problems = append(out.Problems, err.Error())
+	}
 	g := s.group.Load()
 	if g == nil {
 		return out
@@ -229,7 +285,7 @@ func (s *Server) landingReasons() []string {
 		return nil
 	}
 	var out []string
-	if err := s.topic.Err(); err != nil {
+	for _, err := range s.topic.Problems() {
 		out = append(out, "landing log: "+err.Error())
 	}
 	if g := s.group.Load(); g != nil {

@@ -28,6 +28,9 @@ func (s *Server) metrics(m *page.Metrics) {
 	m.Count("landing_full_total", "Blocks refused because free space is under the reserve.", st.Store.Full)
 	m.Count("landing_failed_total", "Blocks the landing log could not write.", st.Store.Failed)
 	m.Count("landing_damaged_total", "Landed blocks that could not be read back.", st.Store.DamagedOffsets)
+	if st.Group != nil {
+		m.Gauge("landing_topic_problems", "Things wrong with the landing topic as a whole: settings that promise less, another topic, another lake's, no answer.", float64(len(st.Group.Problems)))
+	}
 	for i := range st.Tasks {
 		taskMetrics(m, &st.Tasks[i])
 	}

@@ -52,6 +52,8 @@ type GroupStatus struct {
 	Mine       []int  `json:"mine"`       // that this engine works on; Tasks has each with what is behind
 	Member     bool   `json:"member"`     // false: an ingest only
 	Error      string `json:"error,omitempty"`
+	// Problems are of the topic: of its settings, of what it is and whose.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // GatewayStatus is what ingest last saw of a gateway.

@@ -16,6 +16,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/wire"
+	"landfall/engine/checkpoint"
 	"landfall/engine/server"
 )
 
@@ -78,15 +79,21 @@ func directoryFindings(ctx context.Context, c *server.Config) []cli.Finding {
 	if err := directories(c); err != nil {
 		return []cli.Finding{{What: "directories", Verdict: cli.Bad, Detail: err.Error(), Fix: "run doctor as the service does: sudo -u landfall landfall-engine doctor"}}
 	}
-	all := []cli.Finding{}
+	var lake []cli.Finding
+	var store checkpoint.Store
+	if c.Runs(server.RoleTasks) {
+		store, lake = lakeFindings(ctx, c)
+	}
 	if c.Landing.Kafka.Used() {
-		all = append(all, topicFinding(ctx, c))
-	} else {
-		all = append(all, roomFor("landing.dir", c.Landing.Dir, c))
+		return append([]cli.Finding{topicFinding(ctx, c, store)}, lake...)
 	}
-	if !c.Runs(server.RoleTasks) {
-		return all
-	}
+	return append([]cli.Finding{roomFor("landing.dir", c.Landing.Dir, c)}, lake...)
+}
+
+// lakeFindings looks at the lake, and returns the store of its checkpoints; nil: it
+// cannot be used, or not from here.
+func lakeFindings(ctx context.Context, c *server.Config) (checkpoint.Store, []cli.Finding) {
+	var all []cli.Finding
 	lake := cli.Finding{What: "lake", Verdict: cli.Good, Detail: fmt.Sprintf("%s can be written, and %s compares before it swaps", c.Lake.Dir, c.CheckpointDir())}
 	fix := "another file system: without this two engines could both commit"
 	if server.IsBucket(c.Lake.Dir) {
@@ -97,13 +104,14 @@ func directoryFindings(ctx context.Context, c *server.Config) []cli.Finding {
 	p := placeOf(c)
 	if name := p.withheld(); name != "" {
 		lake.Verdict, lake.Detail, lake.Fix = cli.Look, fmt.Sprintf("%s: not asked: systemd hands %s to the service alone", c.Lake.Dir, name), "landfall-engine status says whether it commits"
-		return append(all, lake)
+		return nil, append(all, lake)
 	}
 	p.note = func(note string) { lake.Verdict, lake.Detail = cli.Look, lake.Detail+"; "+note }
-	if _, _, err := openLake(ctx, p); err != nil {
+	store, _, err := openLake(ctx, p)
+	if err != nil {
 		lake.Verdict, lake.Detail, lake.Fix = cli.Bad, err.Error(), fix
 	}
-	return append(all, lake)
+	return store, append(all, lake)
 }
 
 // roomFor says how much room a directory's disk has.
@@ -278,10 +286,10 @@ func refusals(s *standing) []cli.Finding {
 }
 
 // topicFinding asks for the topic of the landing log.
-func topicFinding(ctx context.Context, c *server.Config) cli.Finding {
+func topicFinding(ctx context.Context, c *server.Config, store checkpoint.Store) cli.Finding {
 	f := cli.Finding{What: "landing.kafka", Verdict: cli.Good}
 	out := &strings.Builder{}
-	if err := checkTopic(ctx, c, out); err != nil {
+	if err := checkTopic(ctx, c, store, out); err != nil {
 		f.Verdict, f.Detail = cli.Bad, err.Error()
 		f.Fix = "see to the brokers, or change the topic as the message says"
 		return f

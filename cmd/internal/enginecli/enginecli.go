@@ -37,7 +37,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
-	"landfall/engine/landing/kafka"
+	"landfall/engine/checkpoint"
 	"landfall/engine/server"
 )
 
@@ -104,22 +104,20 @@ func named(c *server.Config, key string) bool {
 	return c.Runs(server.RoleTasks)
 }
 
-// checkTopic asks for the topic of the landing log, and makes none.
-func checkTopic(ctx context.Context, c *server.Config, out io.Writer) error {
-	if absent(&c.Landing.Kafka.TLS, &c.Landing.Kafka.SASL, out, "topic "+c.Landing.Kafka.Topic) {
+// checkTopic asks for the topic of the landing log, and makes none; store is the
+// lake's that it feeds, nil: not known here.
+func checkTopic(ctx context.Context, c *server.Config, store checkpoint.Store, out io.Writer) error {
+	k := &c.Landing.Kafka
+	if absent(&k.TLS, &k.SASL, out, "topic "+k.Topic) {
 		return nil
-	}
-	k, err := c.Landing.Kafka.LogConfig(durable.OS{})
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
-	id, err := kafka.Check(ctx, k)
+	id, err := k.Check(ctx, durable.OS{}, store, c.Lake.Dir)
 	switch {
 	case err != nil:
 		var field *config.FieldError
-		if err = server.KafkaProblem(err); !errors.As(err, &field) {
+		if !errors.As(err, &field) {
 			err = &config.FieldError{Key: "landing.kafka", Got: err.Error(), Want: "brokers that answer, with certificates that tls.ca_file signs, and that let this engine in"}
 		}
 		return err
@@ -127,6 +125,9 @@ func checkTopic(ctx context.Context, c *server.Config, out io.Writer) error {
 		_, err = fmt.Fprintf(out, "topic %s: absent; the first engine that starts makes it, %d partitions on %d brokers each\n", k.Topic, k.Partitions, k.Replication)
 	default:
 		_, err = fmt.Fprintf(out, "topic %s: id %s, %d partitions, every setting as the landing log needs it\n", k.Topic, id, k.Partitions)
+		if err == nil && store != nil {
+			_, err = fmt.Fprintf(out, "topic %s: it feeds no other lake than %s\n", k.Topic, c.Lake.Dir)
+		}
 	}
 	return err
 }
@@ -145,12 +146,10 @@ func checkCommand() *cobra.Command {
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)
 		}
-		if cfg.Landing.Kafka.Used() {
-			if err := checkTopic(c.Context(), cfg, out); err != nil {
+		if !cfg.Runs(server.RoleTasks) { // which needs a topic
+			if err := checkTopic(c.Context(), cfg, nil, out); err != nil {
 				return f.Locate(err)
 			}
-		}
-		if !cfg.Runs(server.RoleTasks) {
 			return checkCertificates(cfg, f, out)
 		}
 		for _, dir := range slices.Compact([]string{cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir()}) {
@@ -163,7 +162,11 @@ func checkCommand() *cobra.Command {
 		}
 		p := placeOf(cfg)
 		p.note = func(note string) { _, _ = fmt.Fprintf(out, "note: %s\n", note) }
-		if err := checkLake(c.Context(), cfg, p, out); err != nil {
+		store, err := checkLake(c.Context(), cfg, p, out)
+		if err == nil && cfg.Landing.Kafka.Used() {
+			err = checkTopic(c.Context(), cfg, store, out)
+		}
+		if err != nil {
 			return f.Locate(err)
 		}
 		if err := checkKafka(c.Context(), &cfg.Sinks.Kafka, out); err != nil {
@@ -173,20 +176,22 @@ func checkCommand() *cobra.Command {
 	})
 }
 
-// checkLake tries what the commits of p need, and says what was tried.
-func checkLake(ctx context.Context, c *server.Config, p place, out io.Writer) error {
+// checkLake tries what the commits of p need, and says what was tried. It returns
+// the store of the checkpoints; nil: it cannot be reached from here.
+func checkLake(ctx context.Context, c *server.Config, p place, out io.Writer) (checkpoint.Store, error) {
 	if name := p.withheld(); name != "" {
 		_, _ = fmt.Fprintf(out, "%s: not asked: systemd hands %s to the service alone, whose start tries it\n", c.Lake.Dir, name)
-		return nil
+		return nil, nil
 	}
-	if _, _, err := openLake(ctx, p); err != nil {
-		return err
+	store, _, err := openLake(ctx, p)
+	if err != nil {
+		return nil, err
 	}
 	if server.IsBucket(c.Lake.Dir) {
 		_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", c.Lake.Dir, c.Lake.S3.Outage)
 	}
 	_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", c.CheckpointDir())
-	return nil
+	return store, nil
 }
 
 func checkCertificates(c *server.Config, f *config.File, out *cli.Checklist) error {

@@ -63,7 +63,7 @@ func kafkaLanding(c *server.Config) explain.Handoff {
 		From: "edge log", To: fmt.Sprintf("landing log (topic %s, %d partitions)", k.Topic, k.Partitions), Commit: "C2", Guarantee: explain.ExactlyOnce,
 		Why: fmt.Sprintf("A block is acknowledged when all in-sync replicas have it, %d of %d at least. It is produced only when the block before it is acknowledged, and a request starts at an acknowledged offset, "+
 			"so whatever arrives late, twice or at another ingest lies behind all that it follows; the task drops the copies by offset. ", kafka.MinInsync(k.Replication), k.Replication) +
-			"A topic with other settings, another topic id or another number of partitions is refused.",
+			"A topic with other settings, another topic id or another number of partitions is refused, and one that feeds another lake; settings are looked at again each minute.",
 		Limits: []string{
 			"Kafka answers before its disks are synced: what all in-sync replicas lose at once, as in a power cut of all brokers, gateways have already released.",
 			"each ingest knows what it landed itself: a gateway whose answer was lost sends again what another ingest landed meanwhile; give a gateway the same ingest where you can.",

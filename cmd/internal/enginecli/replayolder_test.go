@@ -101,7 +101,7 @@ func TestAReplayIntoATopicOfAnOlderProgramContinues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, nil)
+	topic, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (f *replayFlags) intoTopic(c *cobra.Command, files []string, base record.Mi
 // as those that answer late.
 func (f *replayFlags) openTopic(ctx context.Context, cfg *server.Config, store checkpoint.Store) (*kafka.Log, error) {
 	for patience := time.Now().Add(checkPatience); ; {
-		topic, err := cfg.Landing.Kafka.Open(ctx, durable.OS{}, store, f.log)
+		topic, err := cfg.Landing.Kafka.Open(ctx, durable.OS{}, store, cfg.Lake.Dir, f.log)
 		if !errors.Is(err, kafka.ErrUnavailable) {
 			return topic, err
 		}

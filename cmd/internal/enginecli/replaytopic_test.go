@@ -117,7 +117,11 @@ func TestInspectReadsATopic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, nil, nil)
+	store, _, err := openLake(t.Context(), placeOf(cfg)) // only a lake's tasks release
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, cfg.Lake.Dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +180,7 @@ func TestReplayIntoATopicWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, nil)
+	log, err := cfg.Landing.Kafka.Open(t.Context(), durable.OS{}, store, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
 	landingkafka "landfall/engine/landing/kafka"
 	"landfall/engine/server"
 	"landfall/sinks/kafka"
@@ -50,12 +51,11 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 	if err := directories(c); err != nil {
 		return nil, nil, f.Locate(err)
 	}
-	if p := placeOf(c); p.buckets() {
-		if _, _, err := openLake(context.Background(), p); err != nil && !s3.Transient(err) {
-			return nil, nil, f.Locate(err)
-		}
+	store, err := storeToLoad(c)
+	if err != nil {
+		return nil, nil, f.Locate(err)
 	}
-	if _, err := c.Landing.Kafka.LogConfig(durable.OS{}); err != nil {
+	if err := topicToLoad(c, store); err != nil {
 		return nil, nil, f.Locate(err)
 	}
 	if _, err := kafkaSink(&c.Sinks.Kafka); err != nil {
@@ -63,6 +63,43 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 	}
 	_, err = c.TLS.Open(durable.OS{}, certs.Config{})
 	return c, f, f.Locate(err)
+}
+
+// storeToLoad tries the lake's store; nil without an error: there is none, or it
+// does not answer.
+func storeToLoad(c *server.Config) (checkpoint.Store, error) {
+	p := placeOf(c)
+	if p.buckets() {
+		store, _, err := openLake(context.Background(), p)
+		if err != nil && !s3.Transient(err) {
+			return nil, err
+		}
+		return store, nil
+	}
+	if !c.Runs(server.RoleTasks) {
+		return nil, nil
+	}
+	return p.openStore(context.Background(), true)
+}
+
+// loadPatience is how long brokers may take to say whose the topic is before a
+// configuration is loaded without their word: the start asks again, and waits.
+const loadPatience = 5 * time.Second
+
+// topicToLoad tries whether the topic may be the landing log of the lake, where
+// the brokers answer.
+func topicToLoad(c *server.Config, store checkpoint.Store) error {
+	k := &c.Landing.Kafka
+	if !k.Used() || store == nil {
+		_, err := k.LogConfig(durable.OS{})
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), loadPatience)
+	defer cancel()
+	if _, err := k.Check(ctx, durable.OS{}, store, c.Lake.Dir); !errors.Is(err, landingkafka.ErrUnavailable) {
+		return err
+	}
+	return nil
 }
 
 // served is a Server as the service sees it.

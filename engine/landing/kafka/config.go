@@ -28,8 +28,14 @@ type Config struct {
 	Replication int
 	// ID is the identity the topic must have; empty: any.
 	ID landing.ID
+	// Lake is the lake that the topic feeds: it is registered, and another one's
+	// topic is refused. Without an ID nothing is released.
+	Lake Lake
 	// Client are options of every client, such as TLS and SASL.
 	Client []kgo.Opt
+	// SettingsEvery is the time between two looks at the topic's settings and its
+	// lake's registration while all is well. Default 1 min.
+	SettingsEvery time.Duration
 	// DeliveryTimeout is how long an Append may wait for its promise. Default
 	// 30 s.
 	DeliveryTimeout time.Duration
@@ -46,7 +52,11 @@ const (
 	MaxMessageBytes = record.MaxBlockBytes + 64<<10
 )
 
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+// maxTopic is how long the name of a landing topic may be: Kafka takes 249, and
+// LakesTopic is longer.
+const maxTopic = 243
+
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,243}$`)
 
 // Validate checks the fields and changes nothing.
 func (c Config) Validate() error {
@@ -54,13 +64,13 @@ func (c Config) Validate() error {
 	case len(c.Brokers) == 0:
 		return errors.New("landing log on Kafka: Brokers: none")
 	case !ValidTopic(c.Topic):
-		return fmt.Errorf("landing log on Kafka: Topic %q: want 1 to 249 letters, digits, '.', '_' or '-'", c.Topic)
+		return fmt.Errorf("landing log on Kafka: Topic %q: want 1 to %d letters, digits, '.', '_' or '-'", c.Topic, maxTopic)
 	case c.Partitions < 1 || c.Partitions > MaxPartitions:
 		return fmt.Errorf("landing log on Kafka: Partitions %d: want 1 to %d", c.Partitions, MaxPartitions)
 	case c.Replication < 0 || c.Replication > 100:
 		return fmt.Errorf("landing log on Kafka: Replication %d: want 1 to 100", c.Replication)
-	case c.DeliveryTimeout < 0:
-		return fmt.Errorf("landing log on Kafka: DeliveryTimeout %s is negative", c.DeliveryTimeout)
+	case c.DeliveryTimeout < 0 || c.SettingsEvery < 0:
+		return fmt.Errorf("landing log on Kafka: DeliveryTimeout %s or SettingsEvery %s is negative", c.DeliveryTimeout, c.SettingsEvery)
 	}
 	return nil
 }
@@ -74,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DeliveryTimeout == 0 {
 		c.DeliveryTimeout = 30 * time.Second
+	}
+	if c.SettingsEvery == 0 {
+		c.SettingsEvery = time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -95,7 +108,7 @@ func (c Config) client(more ...kgo.Opt) []kgo.Opt {
 	return append(append(base, c.Client...), more...)
 }
 
-// setting is one setting of the topic that Open asks for.
+// setting is one setting of a topic that Open asks for.
 type setting struct {
 	name string
 	want string // as it is set when the topic is made
@@ -112,7 +125,31 @@ func atLeast(want int) func(string) bool {
 	}
 }
 
-// settings lists what a topic must be like, and why.
+// spec is what one of the topics must be like.
+type spec struct {
+	name, role string
+	partitions int
+	settings   []setting
+}
+
+// What the topics are, in errors.
+const (
+	roleLanding = "a landing log"
+	roleLakes   = "the register of the lake that a landing log feeds"
+)
+
+func (c Config) landingSpec() spec { return spec{c.Topic, roleLanding, c.Partitions, c.settings()} }
+
+func (c Config) lakesSpec() spec {
+	insync := MinInsync(c.Replication)
+	return spec{LakesTopic(c.Topic), roleLakes, 1, []setting{
+		{"min.insync.replicas", strconv.Itoa(insync), atLeast(insync), "a registration could be taken back"},
+		{"unclean.leader.election.enable", "false", exactly("false"), "a registration could be taken back"},
+		{"cleanup.policy", "compact", exactly("compact"), "a registration would be deleted by age or size"},
+	}}
+}
+
+// settings lists what the landing topic must be like, and why.
 func (c Config) settings() []setting {
 	insync := MinInsync(c.Replication)
 	return []setting{

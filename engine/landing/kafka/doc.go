@@ -27,6 +27,9 @@
 //     is reading.
 //  5. Tail tells what this instance landed since it was opened. Others append
 //     too (Shared), so more may be landed than it says; never less.
+//  6. A topic feeds one lake. Nothing is released but by that lake's tasks, and
+//     another lake is refused before it appends, reads or releases: see
+//     registry.go.
 //
 // # Why a block follows all of its log that is not published
 //

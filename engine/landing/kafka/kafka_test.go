@@ -20,7 +20,7 @@ func freshTopic() string { return fmt.Sprintf("landing-%d", topics.Add(1)) }
 
 // opener opens one new topic again and again.
 func opener(addrs []string, p int) landingtest.Opener {
-	cfg := Config{Brokers: addrs, Topic: freshTopic(), Partitions: p, Replication: 1}
+	cfg := Config{Brokers: addrs, Topic: freshTopic(), Partitions: p, Replication: 1, Lake: lakeOf}
 	return func() (landingtest.Closable, error) { return Open(context.Background(), cfg) }
 }
 

@@ -28,17 +28,21 @@ type Log struct {
 	cancel context.CancelFunc
 	own    sync.WaitGroup // goroutines
 
-	blocks, bytes, failed, foreign, replaced, unreleased atomic.Uint64
-	starts, ends                                         []atomic.Int64 // of each partition, as last seen; an end of -1: never
+	blocks, bytes, failed, foreign, replaced, notReleased atomic.Uint64
+	starts, ends                                          []atomic.Int64 // of each partition, as last seen; an end of -1: never
 
-	mu       sync.Mutex
-	producer *producer               // nil: the next Append makes one; guarded by mu
-	tails    map[string]landing.Tail // guarded by mu
-	readers  map[*reader]bool        // guarded by mu
-	owed     map[int]stream.Position // what could not be released, by partition; guarded by mu
-	broken   error                   // the topic is another one: for good; guarded by mu
-	silent   error                   // the cluster did not answer last time; guarded by mu
-	closed   bool                    // guarded by mu
+	settingsDue time.Time // of the next look at settings and registration; of watch
+
+	mu         sync.Mutex
+	producer   *producer               // nil: the next Append makes one; guarded by mu
+	tails      map[string]landing.Tail // guarded by mu
+	readers    map[*reader]bool        // guarded by mu
+	owed       map[int]stream.Position // what could not be released, by partition; guarded by mu
+	broken     error                   // the topic is another one, or another lake's: permanently; guarded by mu
+	silent     error                   // the cluster did not answer last time; guarded by mu
+	weak       error                   // the topic's settings promise less; guarded by mu
+	unreleased error                   // why nothing may be released; nil: the lake's registration was confirmed; guarded by mu
+	closed     bool                    // guarded by mu
 }
 
 // askTimeout bounds one question to the cluster.
@@ -46,8 +50,8 @@ const askTimeout = 15 * time.Second
 
 // Open opens the landing log, and makes its topic if it is absent. Errors:
 // landing.ErrMismatch, naming what the topic is and what was asked for;
-// TopicError, with what must be changed; ErrUnavailable; others of the cluster,
-// as that somebody may not do something.
+// LakeError when it feeds another lake; TopicError, with what must be changed;
+// ErrUnavailable; others of the cluster, as that somebody may not do something.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -59,6 +63,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	admin := kadm.NewClient(client)
 	id, err := openTopic(ctx, admin, cfg)
+	if err == nil && cfg.Lake.ID != "" {
+		err = (&registry{cfg, admin, id}).register(ctx)
+	}
 	if err != nil {
 		client.Close()
 		return nil, fmt.Errorf("open landing log on Kafka: %w", unavailable(err))
@@ -70,13 +77,17 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	for i := range l.ends {
 		l.ends[i].Store(-1)
 	}
+	if cfg.Lake.ID == "" {
+		l.unreleased = errors.New("it was opened for no lake")
+	}
+	l.settingsDue = time.Now().Add(cfg.SettingsEvery)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.own.Go(l.watch)
 	return l, nil
 }
 
-// Check says whether Open would take the topic, without making it: its identity,
-// and "" when it is absent. Errors as of Open.
+// Check says whether Open would take the topic, without making it or registering
+// the lake: its identity, and "" when it is absent. Errors as of Open.
 func Check(ctx context.Context, cfg Config) (landing.ID, error) {
 	if err := cfg.Validate(); err != nil {
 		return "", err
@@ -92,6 +103,12 @@ func Check(ctx context.Context, cfg Config) (landing.ID, error) {
 		return "", nil
 	}
 	id, err := openTopic(ctx, admin, cfg)
+	if err == nil && cfg.Lake.ID != "" {
+		r := &registry{cfg, admin, id}
+		if err = r.rights(r.decide(ctx)); errors.Is(err, errUnregistered) {
+			err = nil
+		}
+	}
 	return id, unavailable(err)
 }
 
@@ -155,7 +172,7 @@ func (l *Log) place(partition int, at stream.Position) (start int64, err error) 
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
 	defer cancel()
-	if err := l.identify(ctx); err != nil {
+	if _, err := l.identify(ctx); err != nil {
 		return 0, err
 	}
 	start, err = l.bound(ctx, l.admin.ListStartOffsets, partition)
@@ -174,27 +191,39 @@ func (l *Log) place(partition int, at stream.Position) (start int64, err error) 
 
 // bound asks for one end of a partition.
 func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), partition int) (int64, error) {
-	all, err := ask(ctx, l.cfg.Topic)
-	if listed, ok := all.Lookup(l.cfg.Topic, int32(partition)); ok { // whatever ails the others
-		if err = listed.Err; err == nil {
-			return listed.Offset, nil
-		}
+	at, err := endOf(ctx, ask, l.cfg.Topic, partition)
+	if err == nil {
+		return at, nil
 	}
 	if closed := l.usable(); closed != nil {
 		return 0, closed
 	}
-	return 0, fmt.Errorf("ask topic %s for its bounds: %w", l.cfg.Topic, err)
+	return 0, err
+}
+
+// endOf asks for one end of one partition of a topic, whatever ails the others.
+func endOf(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), topic string, partition int) (int64, error) {
+	all, err := ask(ctx, topic)
+	if listed, ok := all.Lookup(topic, int32(partition)); ok {
+		if err = listed.Err; err == nil {
+			return listed.Offset, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("no broker says")
+	}
+	return 0, fmt.Errorf("ask topic %s for its bounds: %w", topic, err)
 }
 
 // Release implements landing.Log: DeleteRecords below the position. What cannot
-// be deleted now, as while a replica is away, is kept and counted, and asked for
-// again until it is.
+// be deleted now, as while a replica is away or the lake's registration is not
+// confirmed, is kept and counted, and asked for again until it is.
 func (l *Log) Release(partition int, below stream.Position) error {
 	later, err := l.delete(partition, below)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if later != nil {
-		l.unreleased.Add(1)
+		l.notReleased.Add(1)
 		if _, again := l.owed[partition]; !again {
 			l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", later)
 		}
@@ -233,9 +262,12 @@ func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 	if below.Log != string(l.id) || below.Offset < 0 {
 		return nil, fmt.Errorf("release below %+v in topic %s with id %s: %w", below, l.cfg.Topic, l.id, landing.ErrPosition)
 	}
+	if err := l.mayRelease(); err != nil {
+		return err, nil
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
 	defer cancel()
-	if err := l.identify(ctx); errors.Is(err, landing.ErrMismatch) { // DeleteRecords goes by name
+	if _, err := l.identify(ctx); errors.Is(err, landing.ErrMismatch) { // DeleteRecords goes by name
 		return nil, err
 	}
 	offsets := kadm.Offsets{}
@@ -263,7 +295,10 @@ func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 // Bounds implements landing.Log: it asks the cluster. Below first everything is
 // released, or was lost.
 func (l *Log) Bounds(ctx context.Context, partition int) (first, end stream.Position, err error) {
-	if err := errors.Join(l.usable(), l.identify(ctx)); err != nil {
+	if err := l.usable(); err != nil {
+		return first, end, err
+	}
+	if _, err := l.identify(ctx); err != nil {
 		return first, end, err
 	}
 	if partition < 0 || partition >= l.cfg.Partitions {
@@ -297,17 +332,6 @@ func (l *Log) Stats() landing.Stats {
 		Commits: l.blocks.Load(), Blocks: l.blocks.Load(), Bytes: l.bytes.Load(),
 		Failed: l.failed.Load(), DamagedOffsets: l.foreign.Load(),
 	}
-}
-
-// Err tells what is wrong with the log as a whole: the topic is another one, or
-// the cluster does not answer. Nil: nothing known.
-func (l *Log) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken != nil {
-		return l.broken
-	}
-	return l.silent
 }
 
 // Close ends waiting appends and readers with landing.ErrClosed. A block that
@@ -346,82 +370,4 @@ func (l *Log) landed(block landing.Landed, h record.Header) {
 	if t, known = t.Advance(known, block, h); known {
 		l.tails[block.Gateway] = t
 	}
-}
-
-// watchEvery is the time between two looks at the topic.
-const watchEvery = 2 * time.Second
-
-// watch keeps looking whether the topic is the same one, and where it ends.
-func (l *Log) watch() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		l.look()
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (l *Log) look() {
-	ctx, cancel := context.WithTimeout(l.ctx, askTimeout)
-	defer cancel()
-	err := l.identify(ctx)
-	if err == nil {
-		err = errors.Join(l.see(ctx, l.admin.ListStartOffsets, l.starts), l.see(ctx, l.admin.ListEndOffsets, l.ends))
-	}
-	if l.ctx.Err() != nil {
-		return
-	}
-	l.mu.Lock()
-	l.silent = err
-	l.mu.Unlock()
-	if err == nil {
-		l.releaseOwed()
-	}
-}
-
-// see notes one end of every partition.
-func (l *Log) see(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), to []atomic.Int64) error {
-	all, err := ask(ctx, l.cfg.Topic)
-	if err != nil {
-		return err
-	}
-	all.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil && int(o.Partition) < len(to) {
-			to[o.Partition].Store(o.Offset)
-		}
-	})
-	return all.Error()
-}
-
-// identify checks that the topic is the one that was opened. Error:
-// landing.ErrMismatch, from then on for good; those of the cluster.
-func (l *Log) identify(ctx context.Context) error {
-	detail, err := describe(ctx, l.admin, l.cfg.Topic)
-	if err == nil {
-		err = l.same(detail)
-	}
-	if !errors.Is(err, landing.ErrMismatch) {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken == nil {
-		l.broken = err
-		l.cfg.Logger.Error("the topic of the landing log is another one", "topic", l.cfg.Topic, "error", err)
-	}
-	return err
-}
-
-func (l *Log) same(d kadm.TopicDetail) error {
-	if id := idOf(d.ID); id != l.id {
-		return fmt.Errorf("topic %s was deleted and made again: it has the id %s, not %s: %w", l.cfg.Topic, id, l.id, landing.ErrMismatch)
-	}
-	if len(d.Partitions) != l.cfg.Partitions {
-		return fmt.Errorf("topic %s has %d partitions now, not %d: %w", l.cfg.Topic, len(d.Partitions), l.cfg.Partitions, landing.ErrMismatch)
-	}
-	return nil
 }

@@ -118,7 +118,7 @@ func (l *Log) knows(ctx context.Context, p *producer) error {
 	if p.known {
 		return nil
 	}
-	if err := l.identify(ctx); err != nil {
+	if _, err := l.identify(ctx); err != nil {
 		return err
 	}
 	p.known = true

@@ -15,16 +15,17 @@ import (
 	"landfall/engine/landing"
 )
 
-// TopicError says what a topic must be before it can be a landing log, and how
-// to make it so.
+// TopicError says what a topic must be before it can be a landing log, or what
+// belongs to one, and how to make it so.
 type TopicError struct {
 	Topic    string
+	Role     string   // what it is to be
 	Problems []string // each with its reason and the command that mends it
 }
 
 // Error implements error.
 func (e *TopicError) Error() string {
-	return fmt.Sprintf("topic %s cannot be a landing log: %s", e.Topic, strings.Join(e.Problems, "; "))
+	return fmt.Sprintf("topic %s cannot be %s: %s", e.Topic, e.Role, strings.Join(e.Problems, "; "))
 }
 
 // ErrUnavailable says that the brokers do not answer, or not yet.
@@ -34,7 +35,7 @@ var ErrUnavailable = errors.New("no broker answers")
 func unavailable(err error) error {
 	var said *kerr.Error
 	var refused *TopicError
-	if err == nil || errors.As(err, &refused) || errors.Is(err, landing.ErrMismatch) || errors.As(err, &said) && !said.Retriable {
+	if err == nil || errors.As(err, &refused) || errors.Is(err, landing.ErrMismatch) || errors.Is(err, record.ErrVersion) || errors.As(err, &said) && !said.Retriable {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -68,7 +69,7 @@ func openTopic(ctx context.Context, admin *kadm.Client, cfg Config) (landing.ID,
 		if cfg.ID != "" {
 			return "", fmt.Errorf("there is no topic %s, and %q is asked for: %w", cfg.Topic, cfg.ID, landing.ErrMismatch)
 		}
-		detail, err = makeTopic(ctx, admin, cfg)
+		detail, err = makeTopic(ctx, admin, cfg, cfg.landingSpec())
 	}
 	if err != nil {
 		return "", err
@@ -76,13 +77,13 @@ func openTopic(ctx context.Context, admin *kadm.Client, cfg Config) (landing.ID,
 	id := idOf(detail.ID)
 	switch {
 	case detail.ID == kadm.TopicID{}:
-		return "", &TopicError{cfg.Topic, []string{"the brokers know no topic ids: Kafka 2.8 or later is needed"}}
+		return "", &TopicError{cfg.Topic, roleLanding, []string{"the brokers know no topic ids: Kafka 2.8 or later is needed"}}
 	case cfg.ID != "" && cfg.ID != id:
 		return "", fmt.Errorf("topic %s has the id %s, not %s: %w", cfg.Topic, id, cfg.ID, landing.ErrMismatch)
 	case len(detail.Partitions) != cfg.Partitions:
 		return "", fmt.Errorf("topic %s has %d partitions, not %d: %w", cfg.Topic, len(detail.Partitions), cfg.Partitions, landing.ErrMismatch)
 	}
-	return id, checkTopic(ctx, admin, cfg, detail)
+	return id, checkTopic(ctx, admin, cfg, cfg.landingSpec(), detail)
 }
 
 // idOf gives a topic's id as the identity of a landing log: 32 hexadecimal
@@ -102,32 +103,32 @@ func describe(ctx context.Context, admin *kadm.Client, topic string) (kadm.Topic
 	return detail, nil
 }
 
-// makeTopic makes the topic with the settings that checkTopic asks for, and
+// makeTopic makes a topic with the settings that checkTopic asks for, and
 // waits until it is seen. Another instance may make it at the same time.
-func makeTopic(ctx context.Context, admin *kadm.Client, cfg Config) (kadm.TopicDetail, error) {
+func makeTopic(ctx context.Context, admin *kadm.Client, cfg Config, s spec) (kadm.TopicDetail, error) {
 	configs := map[string]*string{}
-	for _, s := range cfg.settings() {
-		configs[s.name] = &s.want
+	for _, one := range s.settings {
+		configs[one.name] = &one.want
 	}
-	_, err := admin.CreateTopic(ctx, int32(cfg.Partitions), int16(cfg.Replication), configs, cfg.Topic)
+	_, err := admin.CreateTopic(ctx, int32(s.partitions), int16(cfg.Replication), configs, s.name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return kadm.TopicDetail{}, fmt.Errorf("make topic %s of %d partitions on %d brokers: %w", cfg.Topic, cfg.Partitions, cfg.Replication, err)
+		return kadm.TopicDetail{}, fmt.Errorf("make topic %s of %d partitions on %d brokers: %w", s.name, s.partitions, cfg.Replication, err)
 	}
 	if err == nil {
-		cfg.Logger.Info("made the topic of the landing log", "topic", cfg.Topic, "partitions", cfg.Partitions, "replication", cfg.Replication)
+		cfg.Logger.Info("made a topic", "topic", s.name, "for", s.role, "partitions", s.partitions, "replication", cfg.Replication)
 	}
 	ctx, cancel := context.WithTimeout(ctx, topicWait)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		detail, err := describe(ctx, admin, cfg.Topic)
+		detail, err := describe(ctx, admin, s.name)
 		if err == nil && led(detail) {
 			return detail, nil
 		}
 		select {
 		case <-ctx.Done():
-			return kadm.TopicDetail{}, fmt.Errorf("wait for topic %s: %w", cfg.Topic, errors.Join(err, ctx.Err()))
+			return kadm.TopicDetail{}, fmt.Errorf("wait for topic %s: %w", s.name, errors.Join(err, ctx.Err()))
 		case <-tick.C:
 		}
 	}
@@ -145,7 +146,7 @@ func led(d kadm.TopicDetail) bool {
 
 // checkTopic refuses a topic that promises less than the configuration does.
 // Error: TopicError, with everything that is wrong.
-func checkTopic(ctx context.Context, admin *kadm.Client, cfg Config, detail kadm.TopicDetail) error {
+func checkTopic(ctx context.Context, admin *kadm.Client, cfg Config, s spec, detail kadm.TopicDetail) error {
 	var problems []string
 	for _, p := range detail.Partitions.Sorted() {
 		if n := len(p.Replicas); n < cfg.Replication {
@@ -153,28 +154,28 @@ func checkTopic(ctx context.Context, admin *kadm.Client, cfg Config, detail kadm
 			break
 		}
 	}
-	all, err := admin.DescribeTopicConfigs(ctx, cfg.Topic)
+	all, err := admin.DescribeTopicConfigs(ctx, s.name)
 	if err == nil {
 		var rc kadm.ResourceConfig
-		if rc, err = all.On(cfg.Topic, nil); err == nil {
+		if rc, err = all.On(s.name, nil); err == nil {
 			err = rc.Err
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("read the settings of topic %s (the right DescribeConfigs is needed): %w", cfg.Topic, err)
+		return fmt.Errorf("read the settings of topic %s (the right DescribeConfigs is needed): %w", s.name, err)
 	}
 	have := map[string]string{}
 	for _, c := range all[0].Configs {
 		have[c.Key] = c.MaybeValue()
 	}
-	for _, s := range cfg.settings() {
-		if !s.ok(have[s.name]) {
+	for _, one := range s.settings {
+		if !one.ok(have[one.name]) {
 			problems = append(problems, fmt.Sprintf("%s is %q and must be %s, or %s (kafka-configs --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s)",
-				s.name, have[s.name], s.want, s.why, cfg.Brokers[0], cfg.Topic, s.name, s.want))
+				one.name, have[one.name], one.want, one.why, cfg.Brokers[0], s.name, one.name, one.want))
 		}
 	}
 	if len(problems) > 0 {
-		return &TopicError{cfg.Topic, problems}
+		return &TopicError{s.name, s.role, problems}
 	}
 	return nil
 }

@@ -31,8 +31,14 @@ func adminOf(t *testing.T, addrs []string) *kadm.Client {
 	return c
 }
 
+// lakeOf is the lake that the tests' topics feed.
+var lakeOf = Lake{ID: "0123456789abcdef0123456789abcdef", Place: "/lake"}
+
 func openLog(t *testing.T, cfg Config) *Log {
 	t.Helper()
+	if cfg.Lake.ID == "" {
+		cfg.Lake = lakeOf
+	}
 	l, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +169,7 @@ func TestAnotherTopicIsRefused(t *testing.T) {
 	if _, err := admin.CreatePartitions(t.Context(), 1, cfg.Topic); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the growth is seen", func() bool { return errors.Is(again.Err(), landing.ErrMismatch) })
+	until(t, "the growth is seen", func() bool { return errors.Is(errors.Join(again.Problems()...), landing.ErrMismatch) })
 	if err := again.Append(t.Context(), c.Block(1, 1)); !errors.Is(err, landing.ErrMismatch) {
 		t.Errorf("appended to a topic that grew: %v", err)
 	}
