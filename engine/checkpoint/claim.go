@@ -192,6 +192,11 @@ func (c *Committer) writeManifest(ctx context.Context, m Manifest) (cursor, erro
 	return cursor{data: head, hash: sum, manifest: m}, nil
 }
 
+// Alive reads HEAD: nil while it is this claim's, stream.ErrFenced when it is
+// another's; any other error says that it is not known or was set back. From any
+// goroutine.
+func (c *Committer) Alive(ctx context.Context) error { return c.alive(ctx) }
+
 // alive is nil while HEAD names a manifest of this claim, with the hash that this
 // claim gave it, and none of an epoch below the one that is being published. What
 // this claim wrote there was durable before, so there is nothing to settle.

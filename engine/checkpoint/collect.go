@@ -25,6 +25,7 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 	m := &c.at.manifest
 	kept := reach(m)
 	kept[headName(c.cfg.Task)] = true
+	kept[ProgressName(c.cfg.Task)] = true
 	kept[manifestName(c.cfg.Task, m.Epoch, m.Claim)] = true
 	garbage, folded, unfolded := c.sortLedger(ctx, listed)
 	c.folding.folded = folded

@@ -51,6 +51,10 @@ func DecodeHead(data []byte) (Head, error) {
 
 func headName(task stream.TaskID) string { return task.String() + "/HEAD" }
 
+// ProgressName is the name of the object in which a task tells what of it is
+// published (engine/published). It stands beside HEAD and decides nothing.
+func ProgressName(task stream.TaskID) string { return task.String() + "/progress" }
+
 func manifestName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) string {
 	return fmt.Sprintf("%s%s-%s.json", manifestFolder(task), epoch.Padded(), claim)
 }

@@ -48,8 +48,9 @@ type Hole struct {
 type Registry struct {
 	cfg Config
 
-	mu    sync.Mutex
-	tasks map[stream.TaskID]*known // guarded by mu; a task that is absent is not known
+	mu      sync.Mutex
+	tasks   map[stream.TaskID]*known        // guarded by mu; a task that is absent is not known
+	watches map[stream.TaskID]chan struct{} // each holds a token when something changed; guarded by mu
 }
 
 // key names a log: two gateways that use one LogID do not touch each other.
@@ -66,15 +67,16 @@ type reached struct {
 
 // known is what is known of one task.
 type known struct {
-	tip   ledger.Tip
-	logs  map[key]reached
-	past  map[key]bool // logs that a published one names as the one before it
-	holes map[key]record.Offset
+	followed bool // another engine's, as a Follower read it
+	tip      ledger.Tip
+	logs     map[key]reached
+	past     map[key]bool // logs that a published one names as the one before it
+	holes    map[key]record.Offset
 }
 
 // New makes a Registry that knows of no task yet.
 func New(cfg Config) *Registry {
-	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known)}
+	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known), watches: make(map[stream.TaskID]chan struct{})}
 }
 
 // AgainIn is Config.AgainIn.
@@ -86,11 +88,17 @@ func (r *Registry) AgainIn() time.Duration { return r.cfg.AgainIn }
 // everything that was known of the task, its holes too: a task that restores
 // holes tells them after it.
 func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Tip) {
-	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset)}
-	k.advance(logs, tip)
+	k := newKnown(logs, tip)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tasks[task] = k
+	r.changed(task)
+}
+
+func newKnown(logs []ledger.Log, tip *ledger.Tip) *known {
+	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset)}
+	k.advance(logs, tip)
+	return k
 }
 
 // Published tells that an epoch of a task is published and was read back, as are
@@ -100,8 +108,9 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 func (r *Registry) Published(task stream.TaskID, logs []ledger.Log, tip ledger.Tip) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if k := r.tasks[task]; k != nil {
+	if k := r.own(task); k != nil {
 		k.advance(logs, &tip)
+		r.changed(task)
 	}
 }
 
@@ -109,7 +118,9 @@ func (r *Registry) Published(task stream.TaskID, logs []ledger.Log, tip ledger.T
 func (r *Registry) Lost(task stream.TaskID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.tasks, task)
+	if r.own(task) != nil {
+		delete(r.tasks, task)
+	}
 }
 
 // Want tells that a task found a hole: the landing log does not hold the log's
@@ -119,8 +130,9 @@ func (r *Registry) Lost(task stream.TaskID) {
 func (r *Registry) Want(task stream.TaskID, gateway string, log record.LogID, from record.Offset) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if k := r.tasks[task]; k != nil {
+	if k := r.own(task); k != nil {
 		k.holes[key{gateway, log}] = from
+		r.changed(task)
 	}
 }
 
@@ -128,8 +140,9 @@ func (r *Registry) Want(task stream.TaskID, gateway string, log record.LogID, fr
 func (r *Registry) Filled(task stream.TaskID, gateway string, log record.LogID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if k := r.tasks[task]; k != nil {
+	if k := r.own(task); k != nil {
 		delete(k.holes, key{gateway, log})
+		r.changed(task)
 	}
 }
 
@@ -177,6 +190,90 @@ func (r *Registry) Holes(task stream.TaskID) []Hole {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), slices.Compare(a.Log[:], b.Log[:]))
 	})
 	return all
+}
+
+// own returns what is known of a task of this engine, nil of any other. The caller
+// holds mu.
+func (r *Registry) own(task stream.TaskID) *known {
+	if k := r.tasks[task]; k != nil && !k.followed {
+		return k
+	}
+	return nil
+}
+
+// isOwn tells whether a task is one of this engine's that has told.
+func (r *Registry) isOwn(task stream.TaskID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.own(task) != nil
+}
+
+// changed tells whoever watches a task. The caller holds mu.
+func (r *Registry) changed(task stream.TaskID) {
+	select {
+	case r.watches[task] <- struct{}{}:
+	default: // nobody watches, or is told already
+	}
+}
+
+// watch returns a channel on which it is told that something of a task changed; one
+// at a time may watch a task, until stop.
+func (r *Registry) watch(task stream.TaskID) (changed <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watches[task] = c
+	return c, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.watches[task] == c {
+			delete(r.watches, task)
+		}
+	}
+}
+
+// progress returns what a claim of this engine has to tell of its task; false:
+// nothing now.
+func (r *Registry) progress(task stream.TaskID, claim stream.ClaimID) (Progress, bool) {
+	r.mu.Lock()
+	k := r.own(task)
+	p := Progress{Format: Format, Task: task.String(), Claim: claim}
+	if k != nil && k.tip.Number > 0 {
+		tip := k.tip
+		p.Ledger = &tip
+	}
+	r.mu.Unlock()
+	for _, h := range r.Holes(task) {
+		if len(p.Wanted) < maxWanted {
+			p.Wanted = append(p.Wanted, Wanted{Gateway: h.Gateway, Log: h.Log.String(), From: h.From})
+		}
+	}
+	return p, k != nil
+}
+
+// follow takes what a Follower read of another engine's task: all of it (k), or how
+// much further it is. False: the task is this engine's own, or all of it has to be
+// told first.
+func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := r.tasks[task]
+	switch {
+	case have != nil && !have.followed, have == nil && k == nil:
+		return false
+	case k != nil:
+		k.followed = true
+		r.tasks[task], have = k, k
+	}
+	have.advance(logs, tip)
+	clear(have.holes)
+	for _, h := range holes {
+		at := key{h.Gateway, h.Log}
+		if have.logs[at].next <= h.From {
+			have.holes[at] = h.From
+		}
+	}
+	return true
 }
 
 func (r *Registry) taskOf(gateway string) stream.TaskID {

@@ -12,6 +12,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/ledger"
+	"landfall/engine/operator"
 	"landfall/engine/state"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -43,13 +44,14 @@ func remake(ctx context.Context, cfg *Config, r checkpoint.Remaking) error {
 	return r.Stage.Write(&batch)
 }
 
-// logsOf returns how far each log is by the keyed state of a checkpoint.
-func logsOf(cfg *Config, state iter.Seq2[[]byte, error]) ([]ledger.Log, error) {
-	p, err := newProcessor(new(Counters), cfg.Windows)
+// LogsOf returns how far each log is by the keyed state of a checkpoint, which the
+// objects restore. Errors: those of the objects, and of package state.
+func LogsOf(objects iter.Seq2[[]byte, error]) ([]ledger.Log, error) {
+	p, err := newProcessor(new(Counters), operator.WindowConfig{})
 	if err != nil {
 		return nil, err
 	}
-	if err := p.restoreFrom(state); err != nil {
+	if err := p.state.Restore(objects); err != nil {
 		return nil, err
 	}
 	return p.allLogs(), nil

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strconv"
+	"sync"
 	"time"
 
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/ledger"
 	"landfall/engine/operator"
+	"landfall/engine/published"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -65,13 +66,34 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer cfg.Published.Lost(cfg.id())
 	l.committer = committer
+	told := l.announce(ctx)
 	err = l.run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.CommitTimeout)
 	defer cancel()
 	if ctx.Err() == nil {
 		closing = ctx // nobody is in a hurry: a bounded task waits for publishing
 	}
-	return errors.Join(err, committer.Close(closing))
+	err = errors.Join(err, committer.Close(closing))
+	told()
+	return err
+}
+
+// announce tells ingests of other engines how far the task has published, where
+// there may be any. The function that it returns ends that.
+func (l *loop) announce(ctx context.Context) (end func()) {
+	if !l.cfg.Log.Shared() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a := &published.Announcer{
+		Registry: l.cfg.Published, Store: l.cfg.Store, Task: l.cfg.id(), Claim: l.committer.ClaimID(), Alive: l.committer.Alive, Logger: l.cfg.Logger,
+	}
+	var own sync.WaitGroup
+	own.Go(func() { a.Run(ctx) })
+	return func() {
+		cancel()
+		own.Wait()
+	}
 }
 
 func (l *loop) claim(ctx context.Context) (*checkpoint.Committer, error) {
@@ -87,7 +109,7 @@ func committing(cfg *Config) checkpoint.Config {
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
 		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
-		AdoptLogs:      func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error) { return logsOf(cfg, state) },
+		AdoptLogs:      LogsOf,
 		OnPublished:    func(_ stream.Epoch, logs []ledger.Log, tip ledger.Tip) { cfg.Published.Published(cfg.id(), logs, tip) },
 		OnDamaged:      func(n int) { cfg.Counters.Damaged.Add(uint64(n)) },
 		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
