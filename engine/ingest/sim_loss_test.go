@@ -65,6 +65,7 @@ type lossSim struct {
 	registry *published.Registry
 	now      record.Micros
 
+	gateway  func(chaos bool) // one exchange of the gateway's; exchange, or a real one's
 	logs     []*keeper
 	late     []simRequest
 	requests uint32
@@ -79,6 +80,7 @@ func newLossSim(t *testing.T, seed uint64, shared bool) *lossSim {
 	s.registry = published.New(published.Config{Landing: "mem", Partitions: 1})
 	s.task = taken{next: map[record.LogID]record.Offset{}, holes: map[record.LogID]record.Offset{}}
 	s.saved = s.task.clone()
+	s.gateway = s.exchange
 	s.empty()
 	s.open()
 	return s
@@ -282,7 +284,7 @@ func (s *lossSim) run(steps int) {
 		case 13, 14, 15:
 			s.read()
 		default:
-			s.exchange(true)
+			s.gateway(true)
 		}
 	}
 }
@@ -295,7 +297,7 @@ func (s *lossSim) finish() {
 		if n < 50 { // what was lost at the very end shows with what comes after it
 			s.capture()
 		}
-		s.exchange(false)
+		s.gateway(false)
 		s.publish()
 		if !slices.ContainsFunc(s.logs, func(k *keeper) bool { return k.published < k.end() }) {
 			return
