@@ -54,7 +54,7 @@ func published(s *Status, f *forward.Status, now time.Time) {
 		s.red("forwarding: %s", s.Forward.ReleaseNote)
 	}
 	if s.Capture.Blocked != "" && f.KeptBytes > 0 {
-		s.red("%s of the log are kept only because they are not published: see landfall-engine status. forward.release: landed lets go of what has landed, which is then on the engine's landing log alone",
+		s.red("%s of the log are kept only because they are not published: landfall-engine status says what holds the lake up; a larger log.quota or disk helps meanwhile",
 			config.Bytes(f.KeptBytes))
 	}
 }

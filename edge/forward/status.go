@@ -128,7 +128,7 @@ func (s *Session) unpublished(st *Status, l *seglog.LogInfo) {
 		}
 	}
 	if landed := min(m.Next, l.End); s.settled[l.ID] < landed && l.First < landed {
-		st.KeptBytes += int64(float64(l.Bytes) * float64(landed-l.First) / float64(l.End-l.First))
+		st.KeptBytes += int64(float64(l.Used) * float64(landed-l.First) / float64(l.End-l.First))
 	}
 }
 

@@ -93,6 +93,7 @@ type LogInfo struct {
 	End     record.Offset // DurableOffset of the active log; the end of a closed one
 	Closed  bool          // it takes no more records
 	Bytes   int64         // of its segments' files
+	Used    int64         // of these, written so far; of a segment of an earlier start, all
 	FirstAt record.Micros // about when the oldest kept record was received; NoTime when unknown
 	LastAt  record.Micros // when the last record was received; NoTime when unknown
 	Prev    record.LogID  // the log before it, zero when none or unknown
@@ -241,6 +242,7 @@ func (l *logState) info(storeClosed bool) LogInfo {
 	in.First = min(max(in.First, l.released), l.end)
 	for _, g := range l.segments {
 		in.Bytes += g.size
+		in.Used += min(g.limit, g.size)
 	}
 	return in
 }

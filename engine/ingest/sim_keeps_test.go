@@ -2,7 +2,6 @@ package ingest_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -13,8 +12,8 @@ import (
 )
 
 // coreSim is the simulation of a lossy landing log with the gateway's real core:
-// it restarts with what was durable, lets go of what is settled, and is served by
-// engines of before now and then.
+// it restarts with what was durable, lets go of what is settled, and now and then
+// is not told what is published.
 type coreSim struct {
 	*lossSim
 	core *forward.Core
@@ -22,7 +21,8 @@ type coreSim struct {
 	marks   map[record.LogID]forward.Mark
 	telling forward.Telling
 	first   map[record.LogID]record.Offset
-	back    int // times that a log was sent again
+	quiet   bool // nothing is told of what is published
+	back    int  // times that a log was sent again
 }
 
 func newCoreSim(t *testing.T, seed uint64, shared bool) *coreSim {
@@ -99,6 +99,9 @@ func (s *coreSim) step(chaos bool) {
 		req.body = encode(s.t, k.blocks[first:to]...)
 	}
 	a := s.deliver(req)
+	if s.quiet = chaos && (s.quiet || s.rnd.IntN(30) == 0) && s.rnd.IntN(10) > 0; s.quiet {
+		a.Publishes, a.PublishedKnown, a.Published, a.AgainIn = false, false, wire.Published{}, 0
+	}
 	if chaos && s.rnd.IntN(6) == 0 {
 		s.late = append(s.late, req)
 		s.core.Failed(s.clock(), act, s.rnd.Float64())
@@ -156,7 +159,7 @@ func TestSimulationOfAGatewayThatKeeps(t *testing.T) {
 					s.run(600)
 					s.finish()
 					lost, back = lost+s.lost, back+s.back
-					for id, at := range maps.All(s.first) {
+					for id, at := range s.first {
 						if end := s.of(id).end(); at > end {
 							t.Errorf("log %s let go below %d of %d", id, at, end)
 						}
