@@ -20,9 +20,12 @@ import (
 type anchorOf struct {
 	tips.Anchor
 	gateway, file string // whose tips name it, and where they stand
-	met           bool   // the ledger has an entry of this number
-	holds         bool   // and it is this one
-	epoch         stream.Epoch
+	// through is the task of a later landing log whose entry in the tips leads to this
+	// one, which the tips do not name themselves; empty: they do.
+	through string
+	met     bool // the ledger has an entry of this number
+	holds   bool // and it is this one
+	epoch   stream.Epoch
 }
 
 // changedLater is a file of an epoch that an entry after the newest anchor
@@ -44,7 +47,29 @@ func (a *audit) addAnchors(g *gatewayTips) {
 		}
 	}
 	for _, all := range a.anchors {
-		slices.SortStableFunc(all, func(a, b *anchorOf) int { return cmp.Compare(b.Number, a.Number) }) // the newest first
+		newestFirst(all)
+	}
+}
+
+func newestFirst(all []*anchorOf) {
+	slices.SortStableFunc(all, func(a, b *anchorOf) int { return cmp.Compare(b.Number, a.Number) })
+}
+
+// inheritAnchors has tips that name an entry of a task vouch for the tasks of the
+// landing log before too: the first entry of a task says with which entries those
+// ended when the lake moved. Tasks of later landing logs are walked first.
+func (a *audit) inheritAnchors(t *taskState) {
+	held := a.anchorHeld(t.name)
+	if held == nil {
+		return
+	}
+	for _, tip := range t.came {
+		task := tip.Task()
+		a.anchors[task] = append(a.anchors[task], &anchorOf{
+			Anchor:  tips.Anchor{Task: task, Number: tip.Number, SHA256: tip.SHA256, ToldAt: held.ToldAt},
+			gateway: held.gateway, file: held.file, through: t.name,
+		})
+		newestFirst(a.anchors[task])
 	}
 }
 
@@ -69,7 +94,7 @@ func (w *walk) meet(one *ledger.Walked) (more bool) {
 			continue
 		}
 		a.met, a.holds, a.epoch = true, a.SHA256 == one.SHA256, one.Epoch
-		if !a.holds {
+		if !a.holds && a.through == "" { // else checkCame finds it
 			w.find(Finding{Kind: KindTips, Task: t.name, Epoch: uint64(one.Epoch), Gateway: a.gateway, File: one.Object,
 				Detail: fmt.Sprintf("entry %d of the ledger of task %s has the SHA-256 %s, and the cloud told %s %s (%s): the history up to it was written again since",
 					a.Number, t.name, one.SHA256, a.gateway, a.SHA256, quoteName(a.file))})
@@ -97,7 +122,7 @@ func (a *audit) compareAnchors() {
 	for _, task := range slices.Sorted(maps.Keys(a.anchors)) {
 		t := a.tasks[task]
 		for _, one := range a.anchors[task] {
-			if why := t.unmet(one); !one.met {
+			if why := t.unmet(one); !one.met && one.through == "" {
 				a.find(Finding{Kind: KindTips, Task: task, Gateway: one.gateway, File: one.file,
 					Detail: fmt.Sprintf("the cloud told %s entry %d of the ledger of task %s, with the SHA-256 %s, at %s: %s", one.gateway, one.Number, task, one.SHA256, timeText(one.ToldAt), why)})
 			}
@@ -156,6 +181,9 @@ type Tipped struct {
 	Gateway string `json:"gateway"`
 	// ToldAt is when the cloud told the gateway, by the gateway's clock.
 	ToldAt record.Micros `json:"told_at"`
+	// Through is the task of a later landing log of which the gateway was told: its
+	// ledger goes on from this entry. Empty: the gateway was told of this one.
+	Through string `json:"through,omitempty"`
 }
 
 // tippedOf returns what Task.Tipped says of a task; nil: nothing.
@@ -164,7 +192,7 @@ func (a *audit) tippedOf(task string) *Tipped {
 	if one == nil {
 		return nil
 	}
-	return &Tipped{Number: one.Number, SHA256: one.SHA256, Epoch: uint64(one.epoch), Gateway: one.gateway, ToldAt: one.ToldAt}
+	return &Tipped{Number: one.Number, SHA256: one.SHA256, Epoch: uint64(one.epoch), Gateway: one.gateway, ToldAt: one.ToldAt, Through: one.through}
 }
 
 // beyondTips lists what the ledger entries in the tips do not vouch for, and tells
@@ -210,5 +238,9 @@ func (r *Result) tippedWords(b *lines, t *Task, since bool) {
 	if !r.Exact {
 		what += ", but for the problems below"
 	}
-	b.add("task %s: entry %d of its ledger, up to epoch %d, is the one that the cloud told %s at %s: %s", t.Task, t.Tipped.Number, t.Tipped.Epoch, t.Tipped.Gateway, timeText(t.Tipped.ToldAt), what)
+	told := "is the one that the cloud told " + t.Tipped.Gateway
+	if t.Tipped.Through != "" {
+		told = fmt.Sprintf("is the one that task %s goes on from, of which the cloud told %s", t.Tipped.Through, t.Tipped.Gateway)
+	}
+	b.add("task %s: entry %d of its ledger, up to epoch %d, %s at %s: %s", t.Task, t.Tipped.Number, t.Tipped.Epoch, told, timeText(t.Tipped.ToldAt), what)
 }

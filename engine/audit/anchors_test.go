@@ -261,14 +261,62 @@ func TestAnchorsAndSince(t *testing.T) {
 	}
 }
 
-// TestAnchorOfATaskThatWasLeft: a lake that moved to another landing log has an old
-// task, whose anchors stay valid.
-func TestAnchorOfATaskThatWasLeft(t *testing.T) {
+// tipOfLedger is the newest entry of a lake's ledger.
+func tipOfLedger(t *testing.T, store checkpoint.Store) ledger.Tip {
+	t.Helper()
+	m, err := checkpoint.Load(t.Context(), store, testTask)
+	check(t, err)
+	return *m.Ledger
+}
+
+// moveTo makes the task of another landing log that goes on from an entry of that of
+// a lake, and returns what the cloud tells of its ledger.
+func (w *tamperedLake) moveTo(landing string, came ledger.Tip) tips.Anchor {
+	w.t.Helper()
+	e := ledger.Entry{Format: ledger.Format, Kind: ledger.KindMoved, Task: landing + "-0000", Claim: testClaim, Schema: table.SchemaVersion, Decoder: "5", Came: []ledger.Tip{came}}
+	for _, claims := range claimsOf(fleet()) {
+		for _, l := range claims {
+			l.From = l.Next
+			e.Logs = slices.DeleteFunc(e.Logs, func(o ledger.Log) bool { return o.Log == l.Log })
+			e.Logs = append(e.Logs, l)
+		}
+	}
+	tip := writeLedger(w.t, w.store, []ledger.Entry{e})
+	writeHeadOf(w.t, w.store, checkpoint.Manifest{Landing: landing, Partitions: 1, Generation: 1, Ledger: tip})
+	return tips.Anchor{Task: e.Task, Number: tip.Number, SHA256: tip.SHA256, ToldAt: madeTips}
+}
+
+// TestAnchorsOfALakeThatMoved: an anchor of the old task stays valid, and one of the
+// new task vouches for what the old one published too.
+func TestAnchorsOfALakeThatMoved(t *testing.T) {
+	tipped := func(r *Result, task string) *Tipped {
+		return r.Tasks[slices.IndexFunc(r.Tasks, func(t Task) bool { return t.Task == task })].Tipped
+	}
 	w, _ := ledgered(t, nil, nil)
-	moved := checkpoint.Manifest{Landing: "moved", Partitions: 1}
-	writeHeadOf(t, w.store, moved)
-	r := runAudit(t, Config{Lake: w.dir, Tips: anchoredTips(t, anchorAt(t, w.store, 5))})
-	if !r.Exact || len(r.Tasks) != 2 || r.Tasks[1].Tipped == nil || r.Tasks[0].Tipped != nil {
-		t.Errorf("exact %v, %+v, %s", r.Exact, r.Tasks, listFindings(r))
+	moved, old := w.moveTo("moved", tipOfLedger(t, w.store)), anchorAt(t, w.store, 3)
+	r := runAudit(t, Config{Lake: w.dir, Tips: anchoredTips(t, old)})
+	if got := tipped(r, "test-0000"); !r.Exact || got == nil || got.Number != 3 || got.Through != "" || tipped(r, "moved-0000") != nil {
+		t.Errorf("the old task's: exact %v, %+v, %s", r.Exact, r.Tasks, listFindings(r))
+	}
+	r = runAudit(t, Config{Lake: w.dir, Level: LevelBytes, Tips: anchoredTips(t, old, moved)})
+	if got := tipped(r, "test-0000"); !r.Exact || got == nil || got.Number != 5 || got.Through != "moved-0000" || got.Gateway != "gw" || tipped(r, "moved-0000") == nil {
+		t.Errorf("both: exact %v, %+v, %s", r.Exact, r.Tasks, listFindings(r))
+	}
+	if text := textOf(t, r); !strings.Contains(text, "task test-0000: entry 5 of its ledger, up to epoch 5, is the one that task moved-0000 goes on from, of which the cloud told gw at") || strings.Contains(text, "set out to forge") {
+		t.Errorf("%s", text)
+	}
+	moved.SHA256 = strings.Repeat("b", 64)
+	r = runAudit(t, Config{Lake: w.dir, Tips: anchoredTips(t, moved)})
+	wantFinding(t, r, Finding{Kind: KindTips, Task: "moved-0000"})
+	if tipped(r, "test-0000") != nil || len(r.Findings) != 1 {
+		t.Errorf("another entry: %+v, %s", r.Tasks, listFindings(r))
+	}
+
+	forged, _ := ledgered(t, func(e []*table.Batch) { e[1].Windows[0].Count++ }, nil)
+	moved = forged.moveTo("moved", tipOfLedger(t, w.store))
+	r = runAudit(t, Config{Lake: forged.dir, Tips: anchoredTips(t, moved)})
+	wantFinding(t, r, Finding{Kind: KindLedger, Task: "moved-0000"})
+	if tipped(r, "test-0000") != nil || tipped(r, "moved-0000") == nil {
+		t.Errorf("the old ledger forged: %+v, %s", r.Tasks, listFindings(r))
 	}
 }

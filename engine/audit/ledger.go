@@ -100,6 +100,7 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 		}
 	}
 	t.ledgered, t.cut = true, w.cut
+	a.inheritAnchors(t)
 	slices.Reverse(t.entries)
 	t.byState = t.blank()
 	return nil
