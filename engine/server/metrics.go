@@ -73,6 +73,7 @@ func sinkMetrics(m *page.Metrics, k *SinkStatus) {
 	m.Count("sink_found_total", "Epochs that the sink found published already.", k.Found, "sink", k.Sink)
 	m.Count("sink_failures_total", "Transactions without a known end; what became of them is read.", k.Failures, "sink", k.Sink)
 	m.Count("sink_fenced_total", "Of these, ended by another writer of the task.", k.Fenced, "sink", k.Sink)
+	m.Gauge("sink_topic_problems", "Settings of the sink's topics under which rows or markers would be lost.", float64(len(k.Problems)), "sink", k.Sink)
 	m.Count("sink_omitted_total", "Rows too large for a message, sent without their largest fields.", k.Omitted, "sink", k.Sink)
 }
 

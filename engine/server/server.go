@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,9 @@ type Options struct {
 	TypedRows func(*table.Batch) []TypedRow
 	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
 	SinkStatus func() []SinkStatus
+	// WatchSinks looks after those sinks until its context ends, which is when Run
+	// does; nil: nobody.
+	WatchSinks func(context.Context)
 	// FS is the file system of the landing log; nil: durable.OS.
 	FS      durable.FS
 	Logger  *slog.Logger // nil: silence
@@ -183,10 +187,17 @@ func (s *Server) Run(ctx context.Context) error {
 	web, failed := s.serve(listener)
 	s.opt.Logger.Info("engine runs", "listen", s.cfg.Listen, "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
 	s.opt.Ready()
+	watching, endWatch := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	if s.opt.WatchSinks != nil {
+		watch.Go(func() { s.opt.WatchSinks(watching) })
+	}
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	endWatch()
+	watch.Wait()
 	closeWeb(web)
 	endTasks()
 	err = errors.Join(err, local.Close(), s.log.Close())

@@ -107,4 +107,6 @@ type SinkStatus struct {
 	Failures uint64 `json:"failures"` // transactions that came to no known end, and are decided by reading
 	Fenced   uint64 `json:"fenced"`   // of these, ended by another writer
 	Omitted  uint64 `json:"omitted"`  // rows that went without their largest fields
+	// Problems are settings of its topics under which rows or markers would be lost.
+	Problems []string `json:"problems,omitempty"`
 }

@@ -218,6 +218,11 @@ func (s *Server) Status() Status {
 	if s.opt.SinkStatus != nil {
 		out.Sinks = s.opt.SinkStatus()
 	}
+	for _, k := range out.Sinks {
+		for _, p := range k.Problems {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("sink %s: %s", k.Sink, p))
+		}
+	}
 	if w := s.warning.Load(); w != nil && *w != "" {
 		out.Reasons = append(out.Reasons, *w)
 	}

@@ -52,10 +52,23 @@ func Check(ctx context.Context, c Config) (*Report, error) {
 		return nil, fmt.Errorf("make Kafka client: %w", err)
 	}
 	defer client.Close()
-	var r Report
 	if _, err := s.transactionLimit(ctx, kadm.NewClient(client)); err != nil {
 		return nil, err
 	}
+	r, refused, err := s.lookAtAll(ctx, client)
+	if err == nil && len(refused) > 0 {
+		err = refused[0]
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// lookAtAll looks at every topic that the sink writes to; refused has what of them
+// must be changed, topic by topic.
+func (s *Sink) lookAtAll(ctx context.Context, client *kgo.Client) (r *Report, refused []error, err error) {
+	r = new(Report)
 	topics := map[string]bool{s.cfg.MarkerTopic: true}
 	for _, name := range s.cfg.Tables {
 		topics[s.cfg.topic(name)] = false
@@ -63,7 +76,7 @@ func Check(ctx context.Context, c Config) (*Report, error) {
 	for _, name := range slices.Sorted(maps.Keys(topics)) {
 		found, err := look(ctx, client, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if found == nil {
 			r.Absent = append(r.Absent, name)
@@ -72,11 +85,12 @@ func Check(ctx context.Context, c Config) (*Report, error) {
 		r.Topics = append(r.Topics, name)
 		warnings, err := found.check(topics[name], s.cfg.MaxMessageBytes)
 		if err != nil {
-			return nil, err
+			refused = append(refused, err)
+			continue
 		}
 		r.Warnings = append(r.Warnings, warnings...)
 	}
-	return &r, nil
+	return r, refused, nil
 }
 
 // prepare makes sure, once a process, of the topics that an epoch goes to.

@@ -79,10 +79,10 @@ func absent(t *server.KafkaTLSConfig, s *server.KafkaSASLConfig, out io.Writer, 
 	return len(names) > 0
 }
 
-// kafkaStatus tells what the sink did.
-func kafkaStatus(c *kafka.Counters) server.SinkStatus {
+// kafkaStatus tells what the sink did, and what is wrong with its topics.
+func kafkaStatus(c *kafka.Counters, problems []string) server.SinkStatus {
 	return server.SinkStatus{
 		Sink: kafka.Name, Epochs: c.Epochs.Load(), Rows: c.Rows.Load(), Bytes: c.Bytes.Load(), Found: c.Found.Load(),
-		Failures: c.Failures.Load(), Fenced: c.Fenced.Load(), Omitted: c.Omitted.Load(),
+		Failures: c.Failures.Load(), Fenced: c.Fenced.Load(), Omitted: c.Omitted.Load(), Problems: problems,
 	}
 }

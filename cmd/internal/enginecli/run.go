@@ -140,10 +140,17 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 	if brokers != nil {
 		o.Links = append(o.Links, server.Link{Name: "sinks.kafka", Certs: brokers})
 	}
-	if topics != nil {
+	if topics != nil && cfg.Runs(server.RoleTasks) {
 		counters := new(kafka.Counters)
 		topics.Counters, topics.Logger = counters, o.Logger
-		o.SinkStatus = func() []server.SinkStatus { return []server.SinkStatus{kafkaStatus(counters)} }
+		watch, err := kafka.NewWatch(*topics, kafka.WatchEvery)
+		if err != nil {
+			return nil, err
+		}
+		o.WatchSinks = watch.Run
+		o.SinkStatus = func() []server.SinkStatus {
+			return []server.SinkStatus{kafkaStatus(counters, watch.Problems())}
+		}
 	}
 	lake := placeOf(cfg)
 	if cfg.Runs(server.RoleTasks) && lake.buckets() {
