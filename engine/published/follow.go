@@ -11,6 +11,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
 	"landfall/engine/ledger"
 	"landfall/engine/stream"
 )
@@ -30,6 +31,9 @@ type FollowConfig struct {
 	Registry *Registry
 	Store    checkpoint.Store // of the lake; it is only read
 	Tasks    []stream.TaskID
+	// Check says whether the store is of the lake that the landing log feeds. Nothing
+	// is told before it once returned nil. Nil: it is.
+	Check func(context.Context) error
 	// LogsOf returns how far each log is by the keyed state that state's objects
 	// restore.
 	LogsOf func(state iter.Seq2[[]byte, error]) ([]ledger.Log, error)
@@ -42,8 +46,10 @@ type FollowConfig struct {
 // published, and tells a Registry. Run and Look belong to one goroutine; Problems
 // may be called from any.
 type Follower struct {
-	cfg   FollowConfig
-	tasks []*followed
+	cfg     FollowConfig
+	tasks   []*followed
+	checked bool
+	refused int // times that Check failed
 
 	mu       sync.Mutex
 	problems []string // guarded by mu
@@ -93,6 +99,16 @@ func (f *Follower) Run(ctx context.Context) {
 // what was known of it stands: it only becomes more.
 func (f *Follower) Look(ctx context.Context) {
 	var problems []string
+	if f.checked = f.checked || f.cfg.Check == nil; !f.checked {
+		if err := f.cfg.Check(ctx); err != nil {
+			if f.refused++; f.refused >= patience || errors.Is(err, landing.ErrMismatch) {
+				problems = append(problems, fmt.Sprintf("what is published cannot be told, so gateways keep their records longer: %v", err))
+			}
+			f.say(problems)
+			return
+		}
+		f.checked = true
+	}
 	for _, t := range f.tasks {
 		err := f.look(ctx, t)
 		if ctx.Err() != nil {
@@ -109,6 +125,10 @@ func (f *Follower) Look(ctx context.Context) {
 			problems = append(problems, fmt.Sprintf("what is published of task %s cannot be read, so its gateways keep their records longer: %v", t.id, err))
 		}
 	}
+	f.say(problems)
+}
+
+func (f *Follower) say(problems []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.problems = problems

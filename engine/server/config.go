@@ -84,7 +84,8 @@ type LandingConfig struct {
 
 // LakeConfig says where the tables lie.
 type LakeConfig struct {
-	// Dir is absolute, made if absent, or s3://bucket/prefix. Required.
+	// Dir is absolute, made if absent, or s3://bucket/prefix. Required of tasks. An
+	// ingest alone reads below it what is published, and makes nothing.
 	Dir string   `yaml:"dir"`
 	S3  S3Config `yaml:"s3"`
 }
@@ -257,7 +258,8 @@ func (c *Config) directories(p *config.Problems) {
 	}
 	const place = want + ", or s3://bucket/prefix"
 	if !c.Runs(RoleTasks) {
-		p.Add(c.Lake.Dir == "", "lake.dir", strconv.Quote(c.Lake.Dir), "nothing, because the role tasks is not this engine's")
+		p.Add(c.Lake.Dir == "" || isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), "nothing, or the place of the lake that other engines write: "+place)
+		p.Add(c.Checkpoint.Dir == "" || c.Lake.Dir != "" && isPlace(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), place+" beside lake.dir, or nothing")
 		return
 	}
 	p.Add(isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), place)

@@ -114,7 +114,9 @@ func TestRolesAndKafkaAreChecked(t *testing.T) {
 		"tasks": func(c *Config) {
 			c.Roles, c.Listen, c.Identity = []string{RoleTasks}, "", IdentityConfig{}
 		},
-		"ingest": func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "" },
+		"ingest":                      func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "" },
+		"ingest that tells":           func(c *Config) { c.Roles = []string{RoleIngest} },
+		"ingest that tells, a bucket": func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "s3://lake/a" },
 		"credentials": func(c *Config) {
 			c.Landing.Kafka.TLS = KafkaTLSConfig{true, "credential:ca", "credential:cert", "credential:key"}
 			c.Landing.Kafka.SASL = KafkaSASLConfig{"SCRAM-SHA-512", "credential:user", "credential:password"}
@@ -135,7 +137,8 @@ func TestRolesAndKafkaAreChecked(t *testing.T) {
 			c.Landing.Kafka, c.Landing.Dir, c.Roles = Default().Landing.Kafka, "/landing", []string{RoleTasks}
 		},
 		"listen":                        func(c *Config) { c.Roles = []string{RoleTasks} },
-		"lake.dir":                      func(c *Config) { c.Roles = []string{RoleIngest} },
+		"lake.dir":                      func(c *Config) { c.Roles, c.Lake.Dir = []string{RoleIngest}, "here" },
+		"checkpoint.dir":                func(c *Config) { c.Roles, c.Lake.Dir, c.Checkpoint.Dir = []string{RoleIngest}, "", "/c" },
 		"landing.dir":                   func(c *Config) { c.Landing.Dir = "/landing" },
 		"landing.kafka.brokers":         func(c *Config) { c.Landing.Kafka.Brokers = nil },
 		"landing.kafka.brokers[0]":      func(c *Config) { c.Landing.Kafka.Brokers = []string{"nowhere"} },

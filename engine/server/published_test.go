@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/wire"
@@ -116,5 +118,83 @@ func TestAnEngineTellsWhatIsPublished(t *testing.T) {
 	}
 	if g := s.Status().Gateways[0]; g.Published != nil {
 		t.Errorf("when it has ended: %+v", g)
+	}
+}
+
+// TestAnIngestTellsWhatOtherEnginesPublish: tasks run in one engine and gateways come
+// to another, on one topic. What the ingest knows of the lake it reads in the store;
+// of a lake that another topic feeds it tells nothing, and says so.
+func TestAnIngestTellsWhatOtherEnginesPublish(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	dir := t.TempDir()
+	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := object.OpenLake(durable.OS{}, filepath.Join(dir, "lake"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := func(topic string, opt Options, roles ...string) *Server {
+		c := Default()
+		c.Roles, c.Lake.Dir, c.Identity.Unauthenticated, c.Epoch.Interval, c.DrainTimeout = roles, filepath.Join(dir, "lake"), true, 100*time.Millisecond, time.Minute
+		k := &c.Landing.Kafka
+		if k.Brokers, k.Topic, k.Partitions, k.Replication = broker.ListenAddrs(), topic, 2, 1; roles[0] == RoleIngest {
+			c.Listen = "127.0.0.1:1"
+		}
+		s, err := New(t.Context(), c, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	tasks := engine("landing", Options{Store: store, Sinks: func() ([]stream.Sink, error) {
+		sink, err := parquet.New(parquet.Config{Files: files})
+		return []stream.Sink{sink}, err
+	}}, RoleTasks)
+	gates := engine("landing", Options{Followed: store}, RoleIngest)
+	defer func() { _ = gates.log.Close() }()
+	chain := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
+	head := wire.RequestHeader{Gateway: "mv-ada", Log: chain.Log, Request: wire.RequestID{1}, Keeps: true}
+	if a := send(t, gates, head, chain.Block(3, 20).Block, chain.Block(2, 20).Block); a.Acked != 5 || !a.Publishes || a.PublishedKnown {
+		t.Errorf("before anybody looked: %+v", a)
+	}
+	head.Offset = 5
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- tasks.Run(ctx) }()
+	var a wire.Answer
+	until(t, "all is published", func() bool {
+		gates.follower.Look(t.Context())
+		a = send(t, gates, head)
+		return a.PublishedKnown && a.Published.Next == 5
+	})
+	if a.Published.Hash != chain.Prev || a.Published.Ledger.Number == 0 || a.Acked != 5 {
+		t.Errorf("%+v", a)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if st := gates.Status(); st.Published != Tells || len(gates.follower.Problems()) != 0 || st.Gateways[0].Published == nil {
+		t.Errorf("%+v", st)
+	}
+	other := engine("another", Options{Followed: store}, RoleIngest)
+	defer func() { _ = other.log.Close() }()
+	other.follower.Look(t.Context())
+	if a := send(t, other, head); !a.Publishes || a.PublishedKnown {
+		t.Errorf("of another lake: %+v", a)
+	}
+	if p := other.Status().Reasons; len(p) != 1 || !strings.Contains(p[0], "is not what feeds the lake") {
+		t.Errorf("%q", p)
+	}
+	alone := engine("alone", Options{}, RoleIngest)
+	defer func() { _ = alone.log.Close() }()
+	if a := send(t, alone, head); a.Publishes || alone.Status().Published != TellsNobody {
+		t.Errorf("without a lake: %+v, %s", a, alone.Status().Published)
 	}
 }

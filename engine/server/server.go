@@ -30,6 +30,10 @@ import (
 type Options struct {
 	// Store holds checkpoints. Required of an engine with tasks.
 	Store checkpoint.Store
+	// Followed is the store of the lake that the tasks of other engines write, for an
+	// ingest that has none itself; it is only read, and need not answer yet. Nil: Store,
+	// and without that gateways are not told what is published.
+	Followed checkpoint.Store
 	// Sinks makes the sinks of one run of one task. Required of an engine with
 	// tasks.
 	Sinks func() ([]stream.Sink, error)
@@ -63,10 +67,12 @@ type Server struct {
 	group   atomic.Pointer[kafka.Group] // of the engines that share the partitions; nil: none, or not joined
 	ingest  *ingest.Handler             // nil: not this engine's role
 	tasks   []*supervisor
-	// published knows how far each log is in the lake, of the tasks of this engine.
+	// published knows how far each log is in the lake: of the tasks of this engine, and
+	// of those that follower follows.
 	published *published.Registry
-	certs     *certs.Keeper // nil: plain HTTP
-	links     []Link        // to brokers and to the store, those with certificates
+	follower  *published.Follower // nil: the landing log is this engine's alone, or there is no lake
+	certs     *certs.Keeper       // nil: plain HTTP
+	links     []Link              // to brokers and to the store, those with certificates
 	landing   pulse.Pulse
 	taps      taps
 	warning   atomic.Pointer[string] // stays in Status; nil: none
@@ -97,19 +103,15 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}
+	s.follow()
 	if err := s.assemble(); err != nil {
 		return nil, errors.Join(err, s.log.Close())
 	}
 	return s, nil
 }
 
-// publishSlack is how long an epoch may take from its commit until it is visible
-// and read back, when all is well.
-const publishSlack = 10 * time.Second
-
 // assemble makes the tasks and ingest, in this order.
 func (s *Server) assemble() error {
-	s.published = published.New(published.Config{Landing: s.log.ID(), Partitions: s.log.Partitions(), AgainIn: s.cfg.Epoch.Interval + publishSlack})
 	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
@@ -148,18 +150,10 @@ func (s *Server) assemble() error {
 	return err
 }
 
-// tells returns what tells ingest what is published; nil: nobody does. Of a
-// directory this engine has every task.
-func (s *Server) tells() ingest.Published {
-	if s.topic != nil {
-		return nil
-	}
-	return s.published
-}
-
-// lakeDir is the lake's directory, empty in a bucket.
+// lakeDir is the lake's directory; empty in a bucket, and where other engines write
+// the lake.
 func (s *Server) lakeDir() string {
-	if IsBucket(s.cfg.Lake.Dir) {
+	if IsBucket(s.cfg.Lake.Dir) || !s.cfg.Runs(RoleTasks) {
 		return ""
 	}
 	return s.cfg.Lake.Dir
@@ -184,6 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return errors.Join(err, local.Close(), s.log.Close())
 	}
+	endFollowing := s.following()
 	web, failed := s.serve(listener)
 	s.opt.Logger.Info("engine runs", "listen", s.cfg.Listen, "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
 	s.opt.Ready()
@@ -200,6 +195,7 @@ func (s *Server) Run(ctx context.Context) error {
 	watch.Wait()
 	closeWeb(web)
 	endTasks()
+	endFollowing()
 	err = errors.Join(err, local.Close(), s.log.Close())
 	s.opt.Logger.Info("engine stopped", "error", err)
 	return err

@@ -33,15 +33,18 @@ type Status struct {
 	Healthy   bool     `json:"healthy"`
 	Reasons   []string `json:"reasons"` // why it is not healthy
 
-	Landing  string          `json:"landing"`         // identity of the landing log
-	Group    *GroupStatus    `json:"group,omitempty"` // of the engines that share it, where it is on Kafka
-	Gateways []GatewayStatus `json:"gateways"`
-	Complete CompleteStatus  `json:"complete_through"`
-	Ingest   IngestStatus    `json:"ingest"`
-	Tasks    []TaskStatus    `json:"tasks"`
-	Store    LandingStats    `json:"landing_stats"`
-	Certs    *CertsStatus    `json:"certs,omitempty"`
-	Sinks    []SinkStatus    `json:"sinks,omitempty"` // beside the lake
+	Landing string `json:"landing"` // identity of the landing log
+	// Published says whether gateways are told what is published: Tells, TellsNobody;
+	// empty: no gateway comes to this engine.
+	Published string          `json:"published,omitempty"`
+	Group     *GroupStatus    `json:"group,omitempty"` // of the engines that share it, where it is on Kafka
+	Gateways  []GatewayStatus `json:"gateways"`
+	Complete  CompleteStatus  `json:"complete_through"`
+	Ingest    IngestStatus    `json:"ingest"`
+	Tasks     []TaskStatus    `json:"tasks"`
+	Store     LandingStats    `json:"landing_stats"`
+	Certs     *CertsStatus    `json:"certs,omitempty"`
+	Sinks     []SinkStatus    `json:"sinks,omitempty"` // beside the lake
 }
 
 // GroupStatus is this engine's place among those that share a topic.
@@ -194,6 +197,8 @@ func (s *Server) Status() Status {
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
+	out.Reasons = append(out.Reasons, s.followReasons()...)
+	out.Published = s.telling()
 	out.Group = s.groupStatus()
 	for name, g := range s.gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),

@@ -150,6 +150,9 @@ func checkCommand() *cobra.Command {
 			if err := checkTopic(c.Context(), cfg, nil, out); err != nil {
 				return f.Locate(err)
 			}
+			if err := checkFollowed(c.Context(), cfg, out); err != nil {
+				return f.Locate(err)
+			}
 			return checkCertificates(cfg, f, out)
 		}
 		for _, dir := range slices.Compact([]string{cfg.Landing.Dir, cfg.Lake.Dir, cfg.CheckpointDir()}) {

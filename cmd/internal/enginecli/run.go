@@ -1,6 +1,7 @@
 package enginecli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -69,6 +70,12 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 // does not answer.
 func storeToLoad(c *server.Config) (checkpoint.Store, error) {
 	p := placeOf(c)
+	if follows(c) {
+		if _, err := p.openStore(context.Background(), true); err != nil && !s3.Transient(err) {
+			return nil, unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err)
+		}
+		return nil, nil
+	}
 	if p.buckets() {
 		store, _, err := openLake(context.Background(), p)
 		if err != nil && !s3.Transient(err) {
@@ -153,13 +160,16 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 		}
 	}
 	lake := placeOf(cfg)
-	if cfg.Runs(server.RoleTasks) && lake.buckets() {
+	if lake.buckets() {
 		if lake.certs, err = openCerts(cfg.Lake.S3, judge); err != nil {
 			return nil, err
 		}
 	}
 	if lake.certs != nil {
 		o.Links = append(o.Links, server.Link{Name: "lake.s3", Certs: lake.certs})
+	}
+	if follows(cfg) {
+		o.Followed = &followed{place: lake}
 	}
 	for waiting := false; ; waiting = true {
 		p := lake

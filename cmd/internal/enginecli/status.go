@@ -96,9 +96,16 @@ func printStatus(w io.Writer, s *standing) error {
 	if g := s.Group; g != nil {
 		_, _ = fmt.Fprintf(w, "%s\n\n", groupLine(g))
 	}
-	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "LAST SEEN", "WATERMARK"}}
+	if s.Published == server.TellsNobody {
+		_, _ = fmt.Fprintf(w, "what is published is %s\n\n", s.Published)
+	}
+	rows := [][]string{{"GATEWAY", "LOG", "ACKED", "PUBLISHED", "LAST SEEN", "WATERMARK"}}
 	for _, g := range s.Gateways {
-		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
+		published := ""
+		if g.Published != nil {
+			published = fmt.Sprint(*g.Published)
+		}
+		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(published), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
 	}
 	if err := cli.Table(w, rows); err != nil {
 		return err

@@ -5,6 +5,7 @@ package main
 func publishedMutants() []mutant {
 	ingest, lossy := []string{"-run", "Published|Lost|Lacks|Hole|Closed|Keeps|Told", "./engine/ingest"}, []string{"-run", "LossyLanding", "./engine/ingest"}
 	registry := []string{"./engine/published"}
+	server := []string{"-run", "Published|OtherEngines", "./engine/server"}
 	return []mutant{
 		{"an epoch is told as published after it was verified", "engine/checkpoint/publish.go",
 			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.forgetHeads",
@@ -17,6 +18,26 @@ func publishedMutants() []mutant {
 			"ok && have.next >= l.Next {", "ok && have.next == l.Next {", registry},
 		{"a task that has not told is not known", "engine/published/registry.go",
 			"\tif k == nil {\n\t\treturn Log{}, false\n\t}", "\tif k == nil {\n\t\treturn Log{}, true\n\t}", registry},
+		{"a progress counts in the chain of HEAD's ledger only", "engine/published/scan.go",
+			"t.Number == e.Number && t.SHA256 == e.SHA256", "t.Number >= e.Number", registry},
+		{"what HEAD does not know to be published is not told", "engine/published/scan.go",
+			"return all[0].Epoch\n", "return m.Epoch + 1\n", registry},
+		{"late comers are told what is published, not what is committed", "engine/published/follow.go",
+			"newKnown(s.unpublished.takeBack(logs), s.tip)", "newKnown(logs, s.tip)", registry},
+		{"a checkpoint that was put back is noticed", "engine/published/scan.go",
+			"if e.Number == stop.Number && e.SHA256 == stop.SHA256 {", "if e.Number == stop.Number {", registry},
+		{"a hole is believed of HEAD's claim only", "engine/published/follow.go",
+			"if p.Claim != m.Claim {", "if p.Claim == \"\" {", registry},
+		{"who has lost the task writes no progress", "engine/published/announce.go",
+			"\t\tif err := a.Alive(ctx); err != nil {\n\t\t\treturn err\n\t\t}\n", "", registry},
+		{"a progress is swapped from what was read before HEAD", "engine/published/announce.go",
+			"a.Store.Swap(ctx, name, version, data)", "a.Store.Swap(ctx, name, func() checkpoint.Version { _, v, _ := a.Store.Read(ctx, name); return v }(), data)", registry},
+		{"a claim collects no progress", "engine/checkpoint/collect.go",
+			"\tkept[ProgressName(c.cfg.Task)] = true\n", "", registry},
+		{"a task of this engine goes before what is read of it", "engine/published/registry.go",
+			"case have != nil && !have.followed, have == nil && k == nil:", "case have == nil && k == nil:", registry},
+		{"of another topic's lake nothing is told", "engine/server/follow.go",
+			"Check: func(ctx context.Context) error { return s.feeds(ctx, store) },", "", server},
 		{"a tail is never below what is published", "engine/ingest/standing.go",
 			"case s.known && s.tail.Next >= f.published.Next:", "case s.known:", ingest},
 		{"an answer acknowledges what is published", "engine/ingest/standing.go",

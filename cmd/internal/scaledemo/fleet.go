@@ -64,6 +64,10 @@ roles: [ingest]
 listen: %s
 status: %s
 identity: {unauthenticated: true} # nothing here listens beyond loopback
+lake: # it reads what the engines have published, and tells the gateways
+  dir: %s
+  s3: {endpoint: %q, credentials_file: %q}
+epoch: {interval: 2s}
 `
 
 const engineConfig = `# An engine of the scale demo: takes its share of the partitions.
@@ -135,7 +139,7 @@ func (f *fleet) prepare(context.Context) error {
 	for i := range ingests {
 		listen, status := take(), take()
 		listens = append(listens, listen)
-		c, err := f.daemon(fmt.Sprintf("ingest-%d", i+1), engineVerb, status, fmt.Sprintf(ingestConfig, listen, status)+landing)
+		c, err := f.daemon(fmt.Sprintf("ingest-%d", i+1), engineVerb, status, fmt.Sprintf(ingestConfig, listen, status, lake, f.store.URL, f.keys)+landing)
 		if err != nil {
 			return err
 		}
