@@ -27,11 +27,17 @@ import (
 // cloud serves a real ingest over a landing log of its own and gives its URL.
 func cloud(t *testing.T) string {
 	t.Helper()
+	return cloudOf(t, func(*embedded.Log) ingest.Published { return nil })
+}
+
+// cloudOf is a cloud that tells what is published of its landing log.
+func cloudOf(t *testing.T, tells func(*embedded.Log) ingest.Published) string {
+	t.Helper()
 	log, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := ingest.New(ingest.Config{Log: log, Identity: ingest.Identity{AllowUnauthenticated: true}})
+	h, err := ingest.New(ingest.Config{Log: log, Published: tells(log), Identity: ingest.Identity{AllowUnauthenticated: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

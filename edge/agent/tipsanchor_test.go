@@ -10,9 +10,14 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
+	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/tips"
 	"landfall/edge/wire"
+	"landfall/engine/ingest"
+	"landfall/engine/landing/embedded"
+	"landfall/engine/ledger"
+	told "landfall/engine/published"
 )
 
 // entryOf is an entry of a ledger as the cloud tells it; the same number has the
@@ -92,6 +97,34 @@ func TestAnAnchorThatCannotBeWritten(t *testing.T) {
 			t.Errorf("entry %d is in the file", got)
 		}
 	})
+}
+
+// allPublished says that whatever has landed is published, with entry 7.
+type allPublished struct{ *embedded.Log }
+
+func (a allPublished) Of(gateway string, id record.LogID) (told.Log, bool) {
+	l := told.Log{Gateway: gateway, Task: entryOf(7).Task, Ledger: ledger.Tip{Number: 7, SHA256: entryOf(7).SHA256}}
+	if tail, ok := a.Tail(gateway); ok && tail.Log == id {
+		l.Next, l.Hash = tail.Next, tail.Hash
+	}
+	return l, true
+}
+
+func (allPublished) Wanted(string, record.LogID) (record.Offset, bool) { return 0, false }
+
+func (allPublished) AgainIn() time.Duration { return 0 }
+
+// TestWhatTheCloudTellsOfItsLedger is in the gateway's book and in its document.
+func TestWhatTheCloudTellsOfItsLedger(t *testing.T) {
+	c := fileGateway(t, 100, cloudOf(t, func(l *embedded.Log) ingest.Published { return allPublished{l} }))
+	runOnce(t, c)
+	if got := anchorIn(t, durable.OS{}, c.TipsFile()); got != 7 {
+		t.Errorf("the book's anchor is entry %d", got)
+	}
+	body, err := c.Tips(t.Context(), durable.OS{}, "", time.Now())
+	if err != nil || len(body.Anchors) != 1 || body.Anchors[0].Number != 7 || body.Anchors[0].ToldAt == 0 {
+		t.Errorf("%+v, %v", body.Anchors, err)
+	}
 }
 
 // TestAForkedLedgerIsRed: two entries of one number are shown, and are in the
