@@ -201,7 +201,9 @@ func TestAnEpochAfterACutIsMadeAgain(t *testing.T) {
 	must(t, commitContent(t, c, 20))
 	closed(t, c)
 	back := stream.Position{Log: "x", Offset: 3}
-	cfg.Check = func(context.Context, *Manifest, iter.Seq2[[]byte, error]) (Checked, error) { return Checked{From: &back}, nil }
+	cfg.Check = func(context.Context, *Manifest, iter.Seq2[[]byte, error]) (Checked, error) {
+		return Checked{From: &back}, nil
+	}
 	s.shows = func(target string) {
 		if target == "visible/3a" {
 			s.damage("visible/3a")

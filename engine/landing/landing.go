@@ -222,6 +222,17 @@ func (t Tail) Advance(known bool, l Landed, h record.Header) (Tail, bool) {
 	return Tail{Log: h.Log, Next: h.End(), Hash: record.HashBlock(l.Block), AfterLoss: h.Kind == record.BlockLoss}, true
 }
 
+// TailsOf returns those of a partition among p.
+func TailsOf(tails map[string]Tail, partition, p int) map[string]Tail {
+	of := make(map[string]Tail)
+	for gateway, t := range tails {
+		if Partition(gateway, p) == partition {
+			of[gateway] = t
+		}
+	}
+	return of
+}
+
 // Log is a landing log. Every method may be called from many goroutines.
 type Log interface {
 	// ID is the log's identity.
@@ -238,6 +249,10 @@ type Log interface {
 	// Tail tells what is landed of a gateway's newest log; false: not known. It
 	// never tells more than is durable; of a shared log it may tell less.
 	Tail(gateway string) (Tail, bool)
+	// Tails returns what Tail tells of each gateway of a partition: a Reader that has
+	// read everything gave all of it, or the log lacks something. The map belongs to
+	// the caller.
+	Tails(partition int) map[string]Tail
 	// Shared says that others append to the log too.
 	Shared() bool
 	// Reader reads a partition from a position: the zero Position, one that Next

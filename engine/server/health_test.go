@@ -29,6 +29,9 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 		"publishing fails meanwhile":  {TaskStatus{State: TaskRunning, PublishError: "no space"}, "not visible: no space"},
 		"a publish failed in the end": {TaskStatus{State: TaskRetrying, Error: "no space", PublishError: "no space"}, "is retrying: no space"},
 		"blocks contradict":           {TaskStatus{State: TaskRunning, Conflicts: 2}, "2 blocks contradict"},
+		"a log has a hole": {TaskStatus{State: TaskRunning, Holes: []HoleStatus{{Gateway: "aurora", Log: "ab", From: 7}}},
+			"log ab of gateway aurora: offsets from 7 are missing in the landing log; the gateway is asked"},
+		"the landing log is held": {TaskStatus{State: TaskRunning, HeldBlocks: 3}, "keeps 3 blocks"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			got := test.status.reasons()
@@ -36,6 +39,14 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 				t.Errorf("reasons %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestManyHolesAreCounted: the first three are named.
+func TestManyHolesAreCounted(t *testing.T) {
+	got := (&TaskStatus{State: TaskRunning, Holes: make([]HoleStatus, 9)}).reasons()
+	if len(got) != 4 || !strings.Contains(got[3], "6 more logs") {
+		t.Errorf("reasons %q", got)
 	}
 }
 

@@ -95,4 +95,9 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Gauge("task_ledger_entry", "Newest entry of the task's ledger.", float64(t.Ledger), "partition", p)
 	m.Count("task_damaged_outputs_total", "Outputs found damaged, staged or when they were read back.", t.Damaged, "partition", p)
 	m.Count("task_remade_epochs_total", "Epochs made again from the landing log because of that.", t.Remade, "partition", p)
+	m.Count("task_rewinds_total", "Times the landing log was found cut, and what it held was read again from its beginning.", t.Rewinds, "partition", p)
+	m.Count("task_asked_total", "Times a gateway was asked to send a log again, because the landing log lacks offsets.", t.Asked, "partition", p)
+	m.Count("task_passed_over_offsets_total", "Offsets left to come again with what is missing before them.", t.PassedOver, "partition", p)
+	m.Gauge("task_holes", "Logs of which the landing log lacks something.", float64(len(t.Holes)), "partition", p)
+	m.Gauge("task_held_blocks", "Landed blocks kept until what is missing before them has come.", float64(t.HeldBlocks), "partition", p)
 }

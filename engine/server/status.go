@@ -13,6 +13,7 @@ import (
 	"landfall/edge/tap"
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
+	"landfall/engine/stream"
 )
 
 // secure puts TLS before a listener, when there is any.
@@ -131,6 +132,43 @@ type TaskStatus struct {
 	// of what they were made of, and Remade the epochs made again because of that.
 	Damaged uint64 `json:"damaged"`
 	Remade  uint64 `json:"remade"`
+	// Rewinds is how often the landing log was found cut, and what it held was read
+	// again from its beginning; Asked how often a gateway was asked to send a log
+	// again; PassedOver counts offsets that were left to come again with that.
+	Rewinds    uint64 `json:"rewinds"`
+	Asked      uint64 `json:"asked"`
+	PassedOver uint64 `json:"passed_over"`
+	// Holes are the logs of which the landing log lacks something now, and HeldBlocks
+	// is how many landed blocks it keeps because of that, published or not.
+	Holes      []HoleStatus `json:"holes,omitempty"`
+	HeldBlocks int64        `json:"held_blocks,omitempty"`
+}
+
+// HoleStatus is a log of which the landing log lacks something.
+type HoleStatus struct {
+	Gateway string `json:"gateway"`
+	Log     string `json:"log"`
+	From    uint64 `json:"from"` // the first offset that is missing
+}
+
+// toldHoles is how many holes of a partition the reasons name.
+const toldHoles = 3
+
+// holeReasons says what is missing in the landing log.
+func (t *TaskStatus) holeReasons() []string {
+	var out []string
+	for i, h := range t.Holes {
+		if i == toldHoles {
+			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log", t.Partition, len(t.Holes)-i))
+			break
+		}
+		out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d are missing in the landing log; the gateway is asked to send them again",
+			t.Partition, h.Log, h.Gateway, h.From))
+	}
+	if t.HeldBlocks > 0 {
+		out = append(out, fmt.Sprintf("partition %d: the landing log keeps %d blocks until what is missing before them has come", t.Partition, t.HeldBlocks))
+	}
+	return out
 }
 
 // reasons says why the partition is not healthy.
@@ -147,7 +185,7 @@ func (t *TaskStatus) reasons() []string {
 	if t.Conflicts > 0 {
 		out = append(out, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
 	}
-	return out
+	return append(out, t.holeReasons()...)
 }
 
 // alternationMemory is how long health stays red after two machines under one
@@ -282,7 +320,9 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
+		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
+	s.holes(log, &out)
 	if !s.commitAt.IsZero() {
 		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)
 	}
@@ -305,6 +345,23 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		marks[w.Gateway] = w.At
 	}
 	return out
+}
+
+// holes tells what the landing log lacks. The caller holds mu.
+func (s *supervisor) holes(log landingLog, out *TaskStatus) {
+	if s.cfg.Published == nil {
+		return
+	}
+	for _, h := range s.cfg.Published.Holes(stream.TaskID{Landing: string(log.ID()), Partition: s.partition}) {
+		out.Holes = append(out.Holes, HoleStatus{Gateway: h.Gateway, Log: h.Log.String(), From: uint64(h.From)})
+	}
+	if s.last.Hold == nil {
+		return
+	}
+	held, err := log.Behind(s.partition, *s.last.Hold)
+	if behind, err2 := log.Behind(s.partition, s.last.Position); err == nil && err2 == nil {
+		out.HeldBlocks = max(0, held-behind)
+	}
 }
 
 // publishing tells how publishing stands now: it goes on beside the next epoch.

@@ -47,7 +47,8 @@ type Config struct {
 	// the publishing after it. 0: 30 s.
 	CommitTimeout time.Duration
 	// HeadInterval is how often a task that waits for its next block looks whether
-	// the checkpoint is still its own. 0: DefaultHeadInterval.
+	// the checkpoint is still its own, and how often a task compares what it has read
+	// with what the landing log says to hold. 0: DefaultHeadInterval.
 	HeadInterval time.Duration
 	// Published is told how far each log is published, from the claim on, and
 	// that nothing is known of the task any more when Run ends. Nil: nobody asks.
@@ -81,6 +82,9 @@ type Status struct {
 	Position   stream.Position
 	Watermarks []stream.Watermark
 	Checkpoint checkpoint.Stats
+	// Hold is where the landing log is kept from, because blocks there were passed over;
+	// nil: everything below Position may go once it is published.
+	Hold *stream.Position
 }
 
 // Validate names the first field that is unusable and changes nothing.

@@ -299,3 +299,64 @@ func TestHolesAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsPromisedIsAskedFor: where the landing log says to hold more of a log than
+// can be read of it, the gateway is asked without any later block that shows the hole:
+// for the end of a log, and for a log of which nothing can be read.
+func TestWhatIsPromisedIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l, silent := newRig(t), capturedLog(t, 1, 5, 2), capturedLog(t, 2, 1, 3)
+		var c Counters
+		cfg, registry := r.asked(&c)
+		r.landKept(t, "g", l.blocks[:3]...)
+		r.landKept(t, "h", silent.blocks...)
+		r.log.Damage(0, 2)
+		r.log.Damage(0, 3)
+		stop := working(t, cfg)
+		settle()
+		missing := []published.Hole{{Gateway: "g", Log: l.id, From: 4}, {Gateway: "h", Log: silent.id, From: 0}}
+		if holes := registry.Holes(cfg.id()); !slices.Equal(holes, missing) || c.Asked.Load() != 2 || r.head(t).Hold != nil {
+			t.Errorf("holes %v, asked %d times, held from %v", holes, c.Asked.Load(), r.head(t).Hold)
+		}
+		<-time.After(3 * DefaultHeadInterval)
+		if c.Asked.Load() != 2 {
+			t.Errorf("asked %d times", c.Asked.Load())
+		}
+		r.landKept(t, "h", silent.blocks...)
+		r.landKept(t, "g", l.blocks[2:]...)
+		settle()
+		if holes := registry.Holes(cfg.id()); len(holes) != 0 {
+			t.Errorf("holes %v", holes)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), append(want("g", l, 10), want("h", silent, 3)...))
+	})
+}
+
+// TestNothingIsAskedForThatComes: whatever lands while a task reads, and however far
+// it is behind, nothing is asked for that is there.
+func TestNothingIsAskedForThatComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l, other := newRig(t), capturedLog(t, 1, 40, 1), capturedLog(t, 2, 40, 1)
+		var c Counters
+		cfg, _ := r.asked(&c)
+		cfg.HeadInterval, cfg.EpochInterval, cfg.EpochRecords = time.Millisecond, 7*time.Millisecond, 5
+		r.landKept(t, "g", l.blocks[:20]...)
+		stop := working(t, cfg)
+		for i := range 20 {
+			r.landKept(t, "g", l.blocks[20+i])
+			r.landKept(t, "h", other.blocks[2*i:2*i+2]...)
+			<-time.After(time.Duration(i%4) * 400 * time.Microsecond)
+		}
+		settle()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), append(want("g", l, 40), want("h", other, 40)...))
+		if c.Asked.Load() != 0 {
+			t.Errorf("asked %d times", c.Asked.Load())
+		}
+	})
+}

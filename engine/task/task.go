@@ -36,6 +36,7 @@ type loop struct {
 	batches  [2]table.Batch
 	writer   *writer // of the open epoch; nil: no block of it was read yet
 	records  uint64  // taken before the open epoch
+	promises promises
 }
 
 // Run claims the partition and works on it until ctx ends, its bounded landing
@@ -219,6 +220,9 @@ func (l *loop) working(ctx context.Context) (context.Context, context.CancelFunc
 // its partition, or that its checkpoint was put back.
 func (l *loop) next(ctx context.Context) (landing.Landed, stream.Position, error) {
 	for {
+		if landed, after, ok, err := l.poll(ctx); ok || err != nil {
+			return landed, after, err
+		}
 		waiting, cancel := context.WithTimeoutCause(ctx, l.cfg.HeadInterval, errHeadDue)
 		landed, after, err := l.reader.Next(waiting)
 		due := ctx.Err() == nil && errors.Is(context.Cause(waiting), errHeadDue)
@@ -299,7 +303,7 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 func (l *loop) status(watermarks []stream.Watermark) Status {
 	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
-		Watermarks: watermarks, Checkpoint: l.committer.Stats(),
+		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold,
 	}
 }
 

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync/atomic"
 
@@ -186,6 +187,17 @@ func (l *Log) Tail(gateway string) (landing.Tail, bool) {
 	defer p.mu.Unlock()
 	t, ok := p.tails[gateway]
 	return t, ok
+}
+
+// Tails implements landing.Log.
+func (l *Log) Tails(partition int) map[string]landing.Tail {
+	p, err := l.partition(partition)
+	if err != nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.tails)
 }
 
 // partition checks a partition's number.

@@ -129,6 +129,13 @@ func (l *Log) Tail(gateway string) (landing.Tail, bool) {
 	return t, ok
 }
 
+// Tails implements landing.Log.
+func (l *Log) Tails(partition int) map[string]landing.Tail {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return landing.TailsOf(l.tails, partition, l.cfg.Partitions)
+}
+
 // usable tells why the log cannot be used.
 func (l *Log) usable() error {
 	l.mu.Lock()

@@ -114,6 +114,13 @@ func (m *Memory) Tail(gateway string) (landing.Tail, bool) {
 	return t, ok
 }
 
+// Tails implements landing.Log.
+func (m *Memory) Tails(partition int) map[string]landing.Tail {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return landing.TailsOf(m.tails, partition, len(m.parts))
+}
+
 func (m *Memory) link() string { return "memory-" + string(m.id) }
 
 // place checks a position against a partition; the caller holds mu.
@@ -128,7 +135,7 @@ func (m *Memory) place(partition int, at stream.Position) (int64, error) {
 	if at.Log != m.link() || at.Offset < p.first || at.Offset > p.first+int64(len(p.landed)) {
 		return 0, fmt.Errorf("partition %d, position %s: %w", partition, at, landing.ErrCut)
 	}
-	if at.Hash != "" && at.Offset > p.first && p.landed[at.Offset-1-p.first].Hash() != at.Hash {
+	if at.Hash != "" && at.Offset > p.first && p.landed[at.Offset-1-p.first].Gateway != "" && p.landed[at.Offset-1-p.first].Hash() != at.Hash {
 		return 0, fmt.Errorf("partition %d, position %s stands on another block: %w", partition, at, landing.ErrCut)
 	}
 	return at.Offset, nil
@@ -161,6 +168,15 @@ func (m *Memory) Copy() *Memory {
 	}
 	maps.Copy(other.tails, m.tails)
 	return other
+}
+
+// Damage makes one block of a partition unreadable: a Reader passes over it. Block 0
+// is the oldest that is kept.
+func (m *Memory) Damage(partition, block int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parts[partition].landed = slices.Clone(m.parts[partition].landed)
+	m.parts[partition].landed[block] = landing.Landed{}
 }
 
 // Cut drops the newest n blocks of a partition, as a log that lost its end; the
@@ -267,6 +283,13 @@ func (v *View) Tail(gateway string) (landing.Tail, bool) {
 	return t, ok
 }
 
+// Tails implements landing.Log.
+func (v *View) Tails(partition int) map[string]landing.Tail {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return landing.TailsOf(v.tails, partition, v.Partitions())
+}
+
 // Forget drops the view's tails.
 func (v *View) Forget() {
 	v.mu.Lock()
@@ -288,6 +311,9 @@ func (r *memoryReader) Next(ctx context.Context) (landing.Landed, stream.Positio
 			l := p.landed[i]
 			r.m.mu.Unlock()
 			r.at++
+			if l.Gateway == "" {
+				continue // damaged
+			}
 			l.Block = bytes.Clone(l.Block)
 			return l, stream.Position{Log: r.m.link(), Offset: r.at, Hash: l.Hash()}, nil
 		} else if i < 0 {

@@ -443,6 +443,11 @@ func testTail(t *testing.T, fresh func(*testing.T, int) Opener) {
 			if tail, ok := l.Tail(c.Gateway); !ok || tail != want {
 				t.Fatalf("tail of %s: %+v, %v, want %+v", c.Gateway, tail, ok, want)
 			}
+			for p := range 2 {
+				if tail, ok := l.Tails(p)[c.Gateway]; ok != (p == landing.Partition(c.Gateway, 2)) || ok && tail != want {
+					t.Fatalf("tail of %s in partition %d: %+v, %v", c.Gateway, p, tail, ok)
+				}
+			}
 		}
 	}
 	first := a.Block(3, 10)

@@ -139,6 +139,9 @@ func (l *Log) Append(context.Context, landing.Landed) error { return landing.Err
 // Tail knows nothing: nothing lands here.
 func (l *Log) Tail(string) (landing.Tail, bool) { return landing.Tail{}, false }
 
+// Tails knows nothing.
+func (l *Log) Tails(int) map[string]landing.Tail { return nil }
+
 // Release does nothing: the file is not ours.
 func (l *Log) Release(partition int, below stream.Position) error {
 	return l.check(partition, below)
