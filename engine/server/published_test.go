@@ -15,6 +15,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/edge/wire"
+	"landfall/engine/landing/kafkatest"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
@@ -122,14 +123,22 @@ func TestAnEngineTellsWhatIsPublished(t *testing.T) {
 }
 
 // TestAnIngestTellsWhatOtherEnginesPublish: tasks run in one engine and gateways come
-// to another, on one topic. What the ingest knows of the lake it reads in the store;
-// of a lake that another topic feeds it tells nothing, and says so.
+// to another, on one topic. What the ingest knows of the lake it reads in the store,
+// and what the task lacks too; of a lake that another topic feeds it tells nothing,
+// and says so.
 func TestAnIngestTellsWhatOtherEnginesPublish(t *testing.T) {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Close)
+	t.Run("fake", func(t *testing.T) {
+		broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(broker.Close)
+		otherEngines(t, broker.ListenAddrs())
+	})
+	t.Run("kafka", func(t *testing.T) { otherEngines(t, kafkatest.New(t, 1).Addrs()) })
+}
+
+func otherEngines(t *testing.T, brokers []string) {
 	dir := t.TempDir()
 	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "checkpoint"))
 	if err != nil {
@@ -143,7 +152,7 @@ func TestAnIngestTellsWhatOtherEnginesPublish(t *testing.T) {
 		c := Default()
 		c.Roles, c.Lake.Dir, c.Identity.Unauthenticated, c.Epoch.Interval, c.DrainTimeout = roles, filepath.Join(dir, "lake"), true, 100*time.Millisecond, time.Minute
 		k := &c.Landing.Kafka
-		if k.Brokers, k.Topic, k.Partitions, k.Replication = broker.ListenAddrs(), topic, 2, 1; roles[0] == RoleIngest {
+		if k.Brokers, k.Topic, k.Partitions, k.Replication = brokers, topic, 2, 1; roles[0] == RoleIngest {
 			c.Listen = "127.0.0.1:1"
 		}
 		s, err := New(t.Context(), c, opt)
@@ -175,6 +184,32 @@ func TestAnIngestTellsWhatOtherEnginesPublish(t *testing.T) {
 	})
 	if a.Published.Hash != chain.Prev || a.Published.Ledger.Number == 0 || a.Acked != 5 {
 		t.Errorf("%+v", a)
+	}
+	missing, last := chain.Block(2, 20).Block, chain.Block(2, 20).Block
+	head.Offset = 7
+	if a = send(t, gates, head, last); a.Acked != 9 {
+		t.Errorf("another ingest landed what lies between, as far as this one knows: %+v", a)
+	}
+	head.Offset = 9
+	until(t, "the task lacks what it did not", func() bool {
+		gates.follower.Look(t.Context())
+		a = send(t, gates, head)
+		return a.Acked == 5
+	})
+	head.Offset = 5
+	if a = send(t, gates, head, missing, last); a.Acked != 9 || a.Code != wire.CodeNone {
+		t.Errorf("sent again: %+v", a)
+	}
+	head.Offset = 9
+	until(t, "that is published too", func() bool {
+		gates.follower.Look(t.Context())
+		a = send(t, gates, head)
+		return a.PublishedKnown && a.Published.Next == 9 && a.Published.Hash == chain.Prev
+	})
+	for _, task := range tasks.Status().Tasks {
+		if task.Conflicts != 0 {
+			t.Errorf("%+v", task)
+		}
 	}
 	cancel()
 	if err := <-ended; err != nil {
