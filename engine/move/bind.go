@@ -120,3 +120,13 @@ func Bind(ctx context.Context, store checkpoint.Store, have Landing) error {
 	}
 	return store.Settle(ctx, landingName)
 }
+
+// FedTopic returns the identity of the topic of a name that feeds a lake; empty:
+// nothing does, or something else. Errors as of Check.
+func FedTopic(ctx context.Context, store checkpoint.Store, topic string) (landing.ID, error) {
+	l, err := look(ctx, store, "")
+	if err != nil || !l.known || l.fed.Kind != Kafka || l.fed.Place != topic {
+		return "", err
+	}
+	return l.fed.ID, nil
+}

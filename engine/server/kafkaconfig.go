@@ -94,7 +94,7 @@ func KafkaProblem(err error) error {
 	case errors.As(err, &refused):
 		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that keeps what gateways are told to forget"}
 	case errors.Is(err, landing.ErrMismatch):
-		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "the topic as it was made, for its life; another landing log is another topic, begun after this one is drained"}
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "the topic as it was made, for its life; `landfall-engine landing replace` moves the lake to another one"}
 	}
 	return err
 }

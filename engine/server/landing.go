@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"landfall/engine/landing"
 	"landfall/engine/landing/embedded"
 	"landfall/engine/landing/kafka"
+	"landfall/engine/move"
 	"landfall/engine/stream"
 )
 
@@ -36,35 +36,93 @@ func (s *Server) openLog(ctx context.Context) error {
 	if err := config.CheckDir(s.opt.FS, "landing.dir", s.cfg.Landing.Dir); err != nil {
 		return err
 	}
+	if err := CheckLanding(ctx, s.opt.FS, &s.cfg, s.lake()); err != nil {
+		return err // before a directory is made that nothing is to land in
+	}
+	log, err := s.cfg.Landing.OpenDir(s.opt.FS, s.opt.Logger)
+	if err != nil {
+		return err
+	}
+	s.log = log
+	if store := s.lake(); store != nil {
+		is := move.Landing{Kind: move.Embedded, ID: log.ID(), Partitions: log.Partitions(), Place: s.cfg.Landing.Dir}
+		if err := move.Bind(ctx, store, is); err != nil {
+			return errors.Join(LandingProblem(err, "landing.dir"), log.Close())
+		}
+	}
+	return nil
+}
+
+// OpenDir opens the directory of the landing log, or makes it. Errors:
+// config.FieldErrors, those of embedded.Open.
+func (c *LandingConfig) OpenDir(fsys durable.FS, logger *slog.Logger) (*embedded.Log, error) {
 	log, err := embedded.Open(embedded.Config{
-		FS: s.opt.FS, Dir: s.cfg.Landing.Dir, Partitions: s.cfg.Landing.Partitions, SegmentBytes: int64(s.cfg.Landing.SegmentSize),
-		QuotaBytes: int64(s.cfg.Landing.Quota), ReserveBytes: int64(s.cfg.Landing.Reserve), Logger: s.opt.Logger,
+		FS: fsys, Dir: c.Dir, Partitions: c.Partitions, SegmentBytes: int64(c.SegmentSize),
+		QuotaBytes: int64(c.Quota), ReserveBytes: int64(c.Reserve), Logger: logger,
 	})
 	switch {
 	case errors.Is(err, landing.ErrMismatch):
-		return &config.FieldError{Key: "landing.partitions", Got: err.Error(), Want: "what the landing log was made with, for its life"}
+		return nil, &config.FieldError{Key: "landing.partitions", Got: err.Error(),
+			Want: "what the landing log was made with, for its life; `landfall-engine landing replace` moves the lake to one with another number"}
 	case err != nil:
-		return fmt.Errorf("open landing log: %w", err)
+		return nil, fmt.Errorf("open landing log: %w", err)
 	}
-	s.log = log
-	return nil
+	return log, nil
+}
+
+// lake is the store of the lake that the engine feeds; nil: it feeds none.
+func (s *Server) lake() checkpoint.Store {
+	if !s.cfg.Runs(RoleTasks) {
+		return nil
+	}
+	return s.opt.Store
+}
+
+// CheckLanding finds out, changing nothing, whether the directory that a
+// configuration names as landing log is that of the lake of a store; nil: there is
+// none, and any directory will do. A configuration with a topic is none of this
+// call's. Errors: config.FieldErrors, those of move.Check.
+func CheckLanding(ctx context.Context, fsys durable.FS, c *Config, store checkpoint.Store) error {
+	if store == nil || c.Landing.Kafka.Used() {
+		return nil
+	}
+	id, partitions, err := embedded.Identity(fsys, c.Landing.Dir)
+	if err != nil {
+		return fmt.Errorf("look at the landing log %s: %w", c.Landing.Dir, err)
+	}
+	is := move.Landing{Kind: move.Embedded, ID: id, Partitions: partitions, Place: c.Landing.Dir}
+	return LandingProblem(move.Check(ctx, store, is), "landing.dir")
+}
+
+// LandingProblem returns the error of a landing log that is not the lake's as one of
+// the configuration, under a key.
+func LandingProblem(err error, key string) error {
+	var other *move.OtherError
+	if errors.As(err, &other) {
+		return &config.FieldError{Key: key, Got: other.Error(), Want: other.Want()}
+	}
+	return err
 }
 
 // kafkaPatience is how long brokers may take to answer at a start.
 const kafkaPatience = 30 * time.Second
 
 func (s *Server) openKafka(ctx context.Context) error {
-	var store checkpoint.Store
-	if s.cfg.Runs(RoleTasks) {
-		store = s.opt.Store
-	}
 	cfg, keeper, err := s.cfg.Landing.Kafka.logConfig(s.opt.FS, certs.Config{Floor: s.opt.CertFloor, Logger: s.opt.Logger})
 	if err != nil {
 		return err
 	}
-	log, err := openTopic(ctx, cfg, store, s.cfg.Lake.Dir, s.opt.Logger)
+	log, err := openTopic(ctx, cfg, s.lake(), s.cfg.Lake.Dir, s.opt.Logger)
 	if err != nil {
 		return err
+	}
+	// An ingest must not land what no task of the lake will read; where the lake does
+	// not answer it lands all the same.
+	var refused *config.FieldError
+	if store := s.opt.Followed; store != nil {
+		if err := checkTopic(ctx, cfg, store, log.ID()); errors.As(err, &refused) {
+			return errors.Join(err, log.Close())
+		}
 	}
 	s.log, s.topic = log, log
 	if keeper != nil {
@@ -74,8 +132,7 @@ func (s *Server) openKafka(ctx context.Context) error {
 }
 
 // Open opens the topic, makes it if it is absent, registers the lake that it feeds
-// and writes down in the lake's store (nil: there is no lake) that it is fed from
-// the topic; place is where the lake lies, for people. Errors: config.FieldErrors,
+// and binds the lake of a store (nil: there is no lake) to the topic; place is where the lake lies, for people. Errors: config.FieldErrors,
 // kafka.ErrUnavailable while no broker answers, and those of the store.
 func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
 	cfg, err := c.LogConfig(fsys)
@@ -83,6 +140,23 @@ func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoin
 		return nil, err
 	}
 	return openTopic(ctx, cfg, store, place, logger)
+}
+
+// OpenUnbound is Open, but for the lake's binding: the lake moves to the topic, or
+// from it.
+func (c *KafkaConfig) OpenUnbound(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
+	cfg, err := c.LogConfig(fsys)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Logger = logger
+	if cfg.Lake, err = lakeOf(ctx, store, place, checkpoint.LakeID); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
+	defer cancel()
+	log, err := kafka.Open(ctx, cfg)
+	return log, KafkaProblem(err)
 }
 
 // Check says whether Open would open the topic, and makes and registers nothing: its
@@ -96,14 +170,23 @@ func (c *KafkaConfig) Check(ctx context.Context, fsys durable.FS, store checkpoi
 		return "", err
 	}
 	id, err := kafka.Check(ctx, cfg)
+	if err == nil && store != nil {
+		err = checkTopic(ctx, cfg, store, id)
+	}
 	return id, KafkaProblem(err)
+}
+
+// checkTopic finds out whether a topic is the landing log of the lake of a store.
+func checkTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, id landing.ID) error {
+	is := move.Landing{Kind: move.Kafka, ID: id, Partitions: cfg.Partitions, Place: cfg.Topic}
+	return LandingProblem(move.Check(ctx, store, is), "landing.kafka.topic")
 }
 
 // feed adds which lake the topic feeds, as identity finds or makes it, and which
 // topic of the name it was fed from before.
 func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Config, error) {
-	was, err := boundTo(ctx, store, cfg.Topic)
-	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
+	was, err := move.FedTopic(ctx, store, cfg.Topic)
+	if err != nil {
 		return cfg, err
 	}
 	if was != "" && cfg.ID != "" && cfg.ID != was {
@@ -112,12 +195,21 @@ func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place s
 	if was != "" {
 		cfg.ID = was
 	}
+	cfg.Lake, err = lakeOf(ctx, store, place, identity)
+	return cfg, err
+}
+
+// lakeOf says which lake a topic feeds, as identity finds or makes it.
+func lakeOf(ctx context.Context, store checkpoint.Store, place string, identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Lake, error) {
 	lake, err := identity(ctx, store)
 	if lake == "" {
 		lake = checkpoint.NewLakeID() // it has none yet, which is another than any that is registered
 	}
-	cfg.Lake = kafka.Lake{ID: lake, Place: place}
-	return cfg, err
+	return kafka.Lake{ID: lake, Place: place}, err
+}
+
+func otherTopic(topic string, id, was landing.ID) error {
+	return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was, landing.ErrMismatch))
 }
 
 func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
@@ -130,61 +222,26 @@ func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, pl
 			return nil, err
 		}
 	}
+	if store != nil { // before a topic is made that nothing is to land in
+		id, err := kafka.Check(ctx, cfg)
+		if err == nil {
+			err = checkTopic(ctx, cfg, store, id)
+		}
+		if err != nil {
+			return nil, KafkaProblem(err)
+		}
+	}
 	log, err := kafka.Open(ctx, cfg)
 	if err != nil {
 		return nil, KafkaProblem(err)
 	}
 	if store != nil {
-		if err := bind(ctx, store, cfg.Topic, log.ID()); err != nil {
-			return nil, errors.Join(err, log.Close())
+		is := move.Landing{Kind: move.Kafka, ID: log.ID(), Partitions: cfg.Partitions, Place: cfg.Topic}
+		if err := move.Bind(ctx, store, is); err != nil {
+			return nil, errors.Join(LandingProblem(err, "landing.kafka.topic"), log.Close())
 		}
 	}
 	return log, nil
-}
-
-// bound is which landing log a lake was fed from, under the name of a topic.
-type bound struct {
-	Topic string     `json:"topic"`
-	ID    landing.ID `json:"id"`
-}
-
-// bind writes down, once for a lake, which topic of a name it is fed from, and
-// refuses another of that name later: it would be a landing log without the
-// beginning of what gateways have sent. A topic of another name is another
-// landing log, begun on purpose.
-func bind(ctx context.Context, store checkpoint.Store, topic string, id landing.ID) error {
-	name := "_landing/" + topic
-	text, err := json.Marshal(bound{Topic: topic, ID: id})
-	if err != nil {
-		return err
-	}
-	if err = store.Create(ctx, name, append(text, '\n')); err == nil || !errors.Is(err, checkpoint.ErrExist) {
-		return err
-	}
-	was, err := boundTo(ctx, store, topic)
-	if err == nil && was != id {
-		err = otherTopic(topic, id, was)
-	}
-	return err
-}
-
-// boundTo returns the id of the topic of a name that the lake is fed from.
-// checkpoint.ErrNotExist: of none yet.
-func boundTo(ctx context.Context, store checkpoint.Store, topic string) (landing.ID, error) {
-	name := "_landing/" + topic
-	have, _, err := store.Read(ctx, name)
-	if err != nil {
-		return "", fmt.Errorf("read which topic the lake is fed from: %w", err)
-	}
-	var was bound
-	if err := json.Unmarshal(have, &was); err != nil || was.Topic != topic || was.ID == "" {
-		return "", fmt.Errorf("read which topic the lake is fed from, %s: %w", name, checkpoint.ErrCorrupt)
-	}
-	return was.ID, nil
-}
-
-func otherTopic(topic string, id, was landing.ID) error {
-	return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was, landing.ErrMismatch))
 }
 
 // work starts the tasks: every partition's, or those that the group assigns. It

@@ -13,10 +13,8 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
-	"landfall/engine/landing"
 	"landfall/engine/stream"
 	"landfall/engine/task"
-	"landfall/sinks/object"
 )
 
 // TestAPartitionComesAndGoes: stop waits for the run's end, a start after it
@@ -80,24 +78,6 @@ func TestFencedInAGroup(t *testing.T) {
 	s.supervise(ctx)
 	if s.state != TaskStopped || len(*waits) != 1 || (*waits)[0] < s.fenced {
 		t.Errorf("%s after %v", s.state, *waits)
-	}
-}
-
-func TestALakeIsFedFromOneTopicOfAName(t *testing.T) {
-	store, err := object.OpenDir(durable.OS{}, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range []struct {
-		topic string
-		id    landing.ID
-		ok    bool
-	}{{"a", "1", true}, {"a", "1", true}, {"a", "2", false}, {"b", "2", true}, {"a", "1", true}} {
-		err := bind(t.Context(), store, step.topic, step.id)
-		var field *config.FieldError
-		if step.ok != (err == nil) || err != nil && !(errors.As(err, &field) && field.Key == "landing.kafka.topic") {
-			t.Errorf("%+v: %v", step, err)
-		}
 	}
 }
 

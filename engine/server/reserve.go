@@ -13,7 +13,8 @@ import (
 
 // reserved is a landing log that takes nothing while the lake's disk has less
 // than the reserve free: a task could not finish its epoch. A lake in a bucket
-// has no such bound, and staging for it takes no disk.
+// has no such bound, and staging for it takes no disk. Nor does it take anything
+// once the lake has moved to another landing log.
 type reserved struct {
 	landing.Log
 	fs    durable.FS
@@ -21,6 +22,7 @@ type reserved struct {
 	bytes uint64
 	now   func() time.Time
 	pulse *pulse.Pulse // of the landing log's commits
+	left  func() error // says that the lake has another landing log now; nil: it is not asked
 
 	mu   sync.Mutex
 	seen time.Time // of free; guarded by mu
@@ -32,6 +34,11 @@ const freeFor = time.Second
 
 // Append implements landing.Log.
 func (r *reserved) Append(ctx context.Context, l landing.Landed) error {
+	if r.left != nil {
+		if err := r.left(); err != nil {
+			return fmt.Errorf("land block: %w", err) // no task would ever read it
+		}
+	}
 	if r.dir != "" {
 		free, err := r.look()
 		if err != nil {

@@ -142,12 +142,23 @@ func (s *Server) assemble() error {
 	}
 	s.ingest, err = ingest.New(ingest.Config{
 		Published: s.tells(),
-		Log:       tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing}},
+		Log:       tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing, left: s.left}},
 		Identity:  identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})
 	return err
+}
+
+// left is why nothing more may land: the lake has another landing log now. nil: it
+// may.
+func (s *Server) left() error {
+	for _, t := range s.tasks {
+		if err := t.moved(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lakeDir is the lake's directory; empty in a bucket, and where other engines write

@@ -130,7 +130,7 @@ func (s *supervisor) supervise(ctx context.Context) {
 		s.set(TaskRunning, nil)
 		epochs := s.counters.Epochs.Load()
 		err := s.once(ctx)
-		taken, repaired := s.fenced > 0 && errors.Is(err, stream.ErrFenced), errors.Is(err, checkpoint.ErrRepaired)
+		taken, repaired := s.fenced > 0 && errors.Is(err, stream.ErrFenced) && !errors.Is(err, checkpoint.ErrMoved), errors.Is(err, checkpoint.ErrRepaired)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			s.set(TaskStopped, err)
@@ -223,6 +223,17 @@ func (s *supervisor) idle() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Since(s.commitAt), s.state == TaskRunning && !s.commitAt.IsZero()
+}
+
+// moved is the error of a task whose lake has another landing log now; nil: it has
+// not.
+func (s *supervisor) moved() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.err, checkpoint.ErrMoved) {
+		return s.err
+	}
+	return nil
 }
 
 // position is where the last commit ended.

@@ -68,6 +68,21 @@ func validID(id landing.ID) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(string(id), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
+// Identity reads which landing log lies in a directory, and changes nothing. Without
+// an ID there is none yet. Errors: record.ErrVersion, record.ErrCorrupt, those of the
+// file system.
+func Identity(fsys durable.FS, dir string) (id landing.ID, partitions int, err error) {
+	p, err := durable.ReadFileUpTo(fsys, filepath.Join(dir, metaName), maxMetaBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	m, err := decodeMeta(p)
+	return m.ID, m.Partitions, err
+}
+
 // openMeta reads the identity, or gives a new log one. A log without its
 // identity is not taken for a new one.
 func openMeta(cfg Config) (meta, error) {
