@@ -116,14 +116,6 @@ func (s *Server) openKafka(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// An ingest must not land what no task of the lake will read; where the lake does
-	// not answer it lands all the same.
-	var refused *config.FieldError
-	if store := s.opt.Followed; store != nil {
-		if err := checkTopic(ctx, cfg, store, log.ID()); errors.As(err, &refused) {
-			return errors.Join(err, log.Close())
-		}
-	}
 	s.log, s.topic = log, log
 	if keeper != nil {
 		s.links = append(s.links, Link{Name: "landing.kafka", Certs: keeper})

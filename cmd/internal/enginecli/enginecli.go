@@ -51,7 +51,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *server.Config) ([]explain.Handoff, error) { return Explain(c), nil }, Text: explain.Text,
 	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), doctorCommand(), inspectCommand(), auditCommand(), repairCommand(version), replayCommand(version))
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), doctorCommand(), inspectCommand(), auditCommand(), repairCommand(version), landingCommand(version), replayCommand(version))
 	return root
 }
 
@@ -194,7 +194,10 @@ func checkLake(ctx context.Context, c *server.Config, p place, out io.Writer) (c
 		_, _ = fmt.Fprintf(out, "%s: a file was staged, published, read back and removed; no lifecycle rule aborts uploads within %s\n", c.Lake.Dir, c.Lake.S3.Outage)
 	}
 	_, _ = fmt.Fprintf(out, "%s: compares before it swaps, also when several do it at once\n", c.CheckpointDir())
-	return store, nil
+	if err := server.CheckLanding(ctx, durable.OS{}, c, store); err != nil {
+		return nil, err
+	}
+	return store, tellFed(ctx, c, store, out)
 }
 
 func checkCertificates(c *server.Config, f *config.File, out *cli.Checklist) error {

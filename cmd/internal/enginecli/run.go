@@ -59,6 +59,9 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 	if err := topicToLoad(c, store); err != nil {
 		return nil, nil, f.Locate(err)
 	}
+	if err := server.CheckLanding(context.Background(), durable.OS{}, c, store); err != nil && !s3.Transient(err) {
+		return nil, nil, f.Locate(err)
+	}
 	if _, err := kafkaSink(&c.Sinks.Kafka); err != nil {
 		return nil, nil, f.Locate(err)
 	}
