@@ -294,6 +294,18 @@ func TestALogGoesBackToWhatItsTaskLacks(t *testing.T) {
 	}
 }
 
+// TestACopyThatEndsWhereNoHashIsKnown is compared with nothing.
+func TestACopyThatEndsWhereNoHashIsKnown(t *testing.T) {
+	a := newAda(t)
+	a.capture(6)
+	a.send(0, 60)
+	a.published(10, 1)
+	a.landing(a.memory, nil) // which remembers nothing
+	a.registry.Want(adaTask, "mv-ada", a.chain.Log, 20)
+	a.expect("asked", a.ask(60), wire.CodeNone, 20, 10)
+	a.expect("a late copy", a.send(10, 20), wire.CodeOutOfOrder, 20, 10)
+}
+
 // TestAHoleIsSentAgainThroughAnyIngest: of two on one landing log, each knows its
 // own appends only.
 func TestAHoleIsSentAgainThroughAnyIngest(t *testing.T) {

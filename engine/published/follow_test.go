@@ -234,6 +234,10 @@ func TestOwnTasksAreNotFollowed(t *testing.T) {
 	c.commit(offsets{logA: 20})
 	c.published()
 	w.expect("its own now", logA, 10, true)
+	if w.registry.follow(w.id, newKnown(nil, nil), nil, nil, nil) { // it was looked at before the claim
+		t.Error("what was read goes before what the task told")
+	}
+	w.known("its own still", w.registry, logA, 10, true)
 	w.registry.Lost(w.id)
 	w.known("lost", w.registry, logA, -1, false)
 	w.expect("another's again", logA, 20, true)
@@ -295,18 +299,19 @@ func TestAProcessThatWakesLate(t *testing.T) {
 				newer = w.claim()
 				newer.commit(offsets{logA: 20})
 			}
-			hook := &hooked{Store: w.store}
-			zombie.announcer.Store = hook
-			hook.before = func(string) error {
-				hook.before = nil
-				take()
-				if strings.HasSuffix(when, "has told") {
-					newer.published()
+			asleep := when != "before it begins"
+			zombie.announcer.Alive = func(ctx context.Context) error {
+				err := zombie.Alive(ctx)
+				if asleep {
+					asleep = false
+					take()
+					if strings.HasSuffix(when, "has told") {
+						newer.published()
+					}
 				}
-				return nil
+				return err
 			}
-			if when == "before it begins" {
-				hook.before = nil
+			if !asleep {
 				take()
 			}
 			err := zombie.announce()
