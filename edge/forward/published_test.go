@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -323,4 +324,29 @@ func TestWhatWasPromisedIsKept(t *testing.T) {
 	until(t, "all has landed", func() bool { return f.Status().Pending == 0 })
 	until(t, "what has landed is released", func() bool { l := s.Logs()[0]; return l.First == l.End })
 	stop()
+}
+
+// TestRenameWaitsForPublished: what has landed may have to be sent again, under the
+// name that it was captured under.
+func TestRenameWaitsForPublished(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "forward")
+	s := newStore(t, seglog.Config{})
+	capture(t, s, 3, 10)
+	log, all := end(s)
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{}
+	f, stop := start(t, Config{URL: url, Store: s, StatePath: state})
+	until(t, "all has landed", func() bool { return f.Status().Pending == 0 })
+	stop()
+	renamed := Config{Gateway: "mv-grace", URL: url, Store: s, StatePath: state}
+	if _, err := New(renamed); !errors.Is(err, ErrRenamed) {
+		t.Errorf("renamed with records that are not published: %v", err)
+	}
+	f, stop = start(t, Config{URL: url, Store: s, StatePath: state})
+	c.tell(func() { c.published[log] = all })
+	until(t, "all is published", func() bool { return f.Status().Unpublished == 0 })
+	stop()
+	if _, err := New(renamed); err != nil {
+		t.Errorf("renamed with nothing to send any more: %v", err)
+	}
 }
