@@ -91,7 +91,7 @@ func follows(before, m *Manifest) error {
 	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset && m.From == nil:
 		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
 	case m.Epoch == before.Epoch:
-		if m.Claim == before.Claim || len(m.Staged) != 0 && !repair || m.Position != before.Position || m.From != nil || !sameHold(m, before) || !slices.Equal(m.State, before.State) {
+		if m.Claim == before.Claim || (len(m.Staged) != 0 || !slices.Equal(m.State, before.State)) && !repair || m.Position != before.Position || m.From != nil || !sameHold(m, before) {
 			return fmt.Errorf("a claim changed the checkpoint")
 		}
 		if len(m.Unpublished) != len(pending) {
@@ -119,10 +119,9 @@ func sameHold(m, before *Manifest) bool {
 	return (m.Hold == nil) == (before.Hold == nil) && m.Released() == before.Released()
 }
 
-// isRepair tells a repair's manifest from that of a claim: it adds an entry and
-// outputs.
+// isRepair tells a repair's manifest from that of a claim: it adds an entry.
 func isRepair(before, m *Manifest) bool {
-	return m.Epoch == before.Epoch && len(m.Staged) > 0 && m.Ledger != nil && before.Ledger != nil && m.Ledger.Number == before.Ledger.Number+1
+	return m.Epoch == before.Epoch && m.Ledger != nil && before.Ledger != nil && m.Ledger.Number == before.Ledger.Number+1
 }
 
 // followsLedger holds that a commit adds one entry and a claim none, but for the

@@ -176,7 +176,7 @@ func TestDamagedOutputOfARepair(t *testing.T) {
 	const data = "a:repaired"
 	broken := cfg
 	broken.Sinks = []stream.Sink{&troubledSink{s, "visible/1a", 1000}}
-	err := Repair(t.Context(), broken, func(_ context.Context, claim stream.ClaimID, _ *Manifest) (Repairing, error) {
+	err := Repair(t.Context(), broken, nil, func(_ context.Context, claim stream.ClaimID, _ *Manifest) (Repairing, error) {
 		o := stream.Staged{Sink: "content", Table: "record", Name: "staged/" + string(claim) + "/1a", Target: "visible/1a", Rows: 1, Bytes: int64(len(data)), SHA256: sumOf(data)}
 		s.staged[o.Name] = data
 		delete(s.visible, o.Target)

@@ -23,7 +23,7 @@ func again(epoch string) Repairing {
 
 func repairWith(t *testing.T, cfg Config, r Repairing) error {
 	t.Helper()
-	return Repair(t.Context(), cfg, func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) { return r, nil })
+	return Repair(t.Context(), cfg, nil, func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) { return r, nil })
 }
 
 // TestRepairIsAnEntry: what was made again is published and stands in the
@@ -39,7 +39,7 @@ func TestRepairIsAnEntry(t *testing.T) {
 	var told Manifest
 	cfg := config(store, s)
 	cfg.Decoder = "of the repair"
-	err := Repair(t.Context(), cfg, func(_ context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error) {
+	err := Repair(t.Context(), cfg, nil, func(_ context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error) {
 		if told = *m; claim == m.Claim {
 			t.Error("it works under the claim of another")
 		}
@@ -110,7 +110,7 @@ func TestRepairIsFenced(t *testing.T) {
 	history := []Manifest{c.Manifest()}
 	epochs(t, c, 2, &history)
 	closed(t, c)
-	err := Repair(t.Context(), config(store, s), func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) {
+	err := Repair(t.Context(), config(store, s), nil, func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) {
 		closed(t, claim(t, config(store, s)))
 		return again("1"), nil
 	})

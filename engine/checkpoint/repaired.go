@@ -26,7 +26,7 @@ func (c *Committer) byRepair(ctx context.Context, err error) error {
 	}
 	var repaired bool
 	why := c.retry.do(ctx, func() (err error) {
-		repaired, err = repairsSince(ctx, c.cfg.Store, c.cfg.Task, claim)
+		repaired, err = repairsSince(ctx, c.cfg.Store, c.cfg.Task, claim, c.newest())
 		return err
 	})
 	if why != nil || !repaired {
@@ -38,7 +38,9 @@ func (c *Committer) byRepair(ctx context.Context, err error) error {
 // repairsSince tells whether HEAD names a repair that follows a manifest of claim,
 // with nothing but repairs between the two. A repair names the hash of the
 // manifest that it followed: any other claim in between has one of its own there.
-func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID) (bool, error) {
+// newest is the hash of the claim's newest manifest, as far as it is known, which
+// tells it where the object itself was lost.
+func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID, newest string) (bool, error) {
 	at, err := load(ctx, store, task, false)
 	if err != nil || at.data == nil || at.manifest.Ledger == nil {
 		return false, err
@@ -55,6 +57,9 @@ func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim st
 		m, err := DecodeManifest(data)
 		if err != nil {
 			return false, err
+		}
+		if m.Previous == newest && newest != "" {
+			return true, nil
 		}
 		if data, err = readManifest(ctx, store, task, epoch, claim, m.Previous); err != nil || data != nil {
 			return err == nil, err

@@ -217,3 +217,17 @@ func RestoreHead(ctx context.Context, store Store, task stream.TaskID, f Found) 
 	}
 	return nil
 }
+
+// ReadHead returns what HEAD says, whether or not what it names is there.
+// ErrNotExist, ErrCorrupt, ErrVersion.
+func ReadHead(ctx context.Context, store Store, task stream.TaskID) (Head, error) {
+	data, _, err := store.Read(ctx, headName(task))
+	if err != nil {
+		return Head{}, err
+	}
+	return DecodeHead(data)
+}
+
+// Name returns the name that the manifest which HEAD describes has by its epoch and
+// its claim.
+func (h *Head) Name(task stream.TaskID) string { return manifestName(task, h.Epoch, h.Claim) }

@@ -66,7 +66,7 @@ func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error
 		Store: r.Store, Sinks: []stream.Sink{r.Sink}, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
 		Schema: table.SchemaVersion, Decoder: decoderVersion, Logger: r.Logger,
 	}
-	return checkpoint.Repair(ctx, cfg, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
+	return checkpoint.Repair(ctx, cfg, nil, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
 		if m.Ledger == nil || *m.Ledger != *t.manifest.Ledger {
 			return checkpoint.Repairing{}, fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
 		}

@@ -24,6 +24,6 @@ func Names() []string {
 		"move.after-drain", "move.after-intent", "move.after-leave",
 		"arrive.after-state", "arrive.after-entry", "arrive.before-head", "arrive.after-head",
 		"move.before-bind", "move.after-bind",
-		"repair.after-aside", "repair.after-stage", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
+		"repair.before-put-back", "repair.after-aside", "repair.after-stage", "repair.after-state", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
 	}
 }
