@@ -114,6 +114,25 @@ func (s *Static) Advance(gateway string, watermark record.Micros) {
 	})
 }
 
+// RemembersHalf tells whether a half of an event time may be remembered at a
+// watermark.
+func RemembersHalf(watermark, at record.Micros) bool {
+	c := Context{Watermark: watermark}
+	return c.remembers(at, StaticHorizon)
+}
+
+// Recall remembers, in a state that is made again, what the row of a half says of
+// its ship: its own half, and the other one as far as it was known then. Of several
+// rows of a ship the one that landed last counts; seenAt is the newest event time
+// among them.
+func (s *Static) Recall(gateway string, seenAt record.Micros, row *ais.Static) {
+	key := halfKey{Gateway: s.gateways.of(gateway), MMSI: row.MMSI}
+	now := halves{SeenAt: seenAt, Name: row.Shipname, B: readPartB(row)}
+	now.HasB = row.Part == 'B' || now.B != partB{}
+	s.ships.Put(key, now)
+	s.expiry.add(key.Gateway, seenAt, key)
+}
+
 func readPartB(row *ais.Static) partB {
 	return partB{
 		Callsign: row.Callsign, ShipType: row.ShipType, EPFD: row.EPFD,

@@ -114,11 +114,8 @@ func (w *Window) opened(k windowKey) {
 // take puts a reading into its window, or a copy of it into late when that has
 // closed. lateness is judged by the watermark before the reading's block.
 func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
-	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised || r.EventTime == record.NoTime {
+	if !w.sumsUp(c, r) {
 		return
-	}
-	if c.LandedAt != record.NoTime && r.EventTime > c.LandedAt+maxAhead {
-		return // nothing is measured after it landed: it would stand open for ever
 	}
 	size := w.cfg.Size.Microseconds()
 	start := floor(int64(r.EventTime), size)
@@ -127,6 +124,19 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 		out.Lates = append(out.Lates, table.LateRow{ReadingRow: *r, Watermark: c.Watermark, WindowStart: record.Micros(start)})
 		return
 	}
+	w.add(c, r, start, size)
+}
+
+// sumsUp tells whether a reading is one that windows are made of.
+func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
+	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised || r.EventTime == record.NoTime {
+		return false
+	}
+	// Nothing is measured after it landed: it would stand open for ever.
+	return c.LandedAt == record.NoTime || r.EventTime <= c.LandedAt+maxAhead
+}
+
+func (w *Window) add(c *Context, r *table.ReadingRow, start, size int64) {
 	k := windowKey{r.Gateway, r.Source, r.Sensor, r.Metric, start, size}
 	s, ok := w.sums.Get(k)
 	if !ok {
@@ -135,6 +145,29 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 	}
 	s.add(c, r)
 	w.sums.Put(k, s)
+}
+
+// ClosedUpTo notes, in a state that is made again, how far a gateway's windows have
+// closed: the latest end in its rows. Readings that follow are passed to Recall.
+func (w *Window) ClosedUpTo(gateway string, end int64) {
+	if closed, ok := w.closed.Get(gateway); !ok || end > closed {
+		w.closed.Put(gateway, end)
+	}
+}
+
+// Recall takes a reading that is known not to have come too late into its window
+// again, unless that has closed. Calls are in the order in which the readings
+// landed.
+func (w *Window) Recall(c *Context, r *table.ReadingRow) {
+	if !w.sumsUp(c, r) {
+		return
+	}
+	size := w.cfg.Size.Microseconds()
+	start := floor(int64(r.EventTime), size)
+	if closed, ok := w.closed.Get(r.Gateway); ok && start+size <= closed {
+		return
+	}
+	w.add(c, r, start, size)
 }
 
 func (s *windowSum) add(c *Context, r *table.ReadingRow) {
@@ -191,9 +224,7 @@ func (w *Window) Finish(out *table.Batch) {
 }
 
 func (w *Window) close(gateway string, g *openWindows, end int64, out *table.Batch) {
-	if closed, ok := w.closed.Get(gateway); !ok || end > closed {
-		w.closed.Put(gateway, end)
-	}
+	w.ClosedUpTo(gateway, end)
 	keys := g.closing[end]
 	delete(g.closing, end)
 	slices.SortFunc(keys, func(a, b windowKey) int {
