@@ -176,6 +176,41 @@ func TestReaderAtTheEndOutlivesRelease(t *testing.T) {
 	}
 }
 
+// TestReaderPlacedAtTheEndOutlivesRelease: a task opens its reader before it claims,
+// and the claim releases all of the log in whose end the reader was placed.
+func TestReaderPlacedAtTheEndOutlivesRelease(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), SegmentBytes: 16 << 10}
+	c := &landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
+	l := open(t, cfg)
+	if err := l.Append(t.Context(), c.Block(1, 10)); err != nil {
+		t.Fatal(err)
+	}
+	first, err := l.Reader(0, stream.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, at, err := first.Next(t.Context())
+	if err := errors.Join(err, first.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, cfg)
+	r, err := l.Reader(0, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	want := c.Block(2, 10)
+	if err := l.Append(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(0, at); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := r.Next(t.Context()); err != nil || !bytes.Equal(got.Block, want.Block) {
+		t.Fatalf("after the release: %v", err)
+	}
+}
+
 // TestGroupsShareAnFsync: gateways that append at once cost fewer fsyncs than
 // blocks.
 func TestGroupsShareAnFsync(t *testing.T) {

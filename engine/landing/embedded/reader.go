@@ -281,6 +281,12 @@ func (r *reader) enter() (bool, error) {
 	if errors.Is(err, seglog.ErrClosed) {
 		return false, landing.ErrClosed
 	}
+	if errors.Is(err, seglog.ErrUnknownLog) { // released since the reader was placed, at its end perhaps
+		if _, err := r.again(); err != nil {
+			return false, err
+		}
+		return r.enter()
+	}
 	if err != nil {
 		return false, fmt.Errorf("read landing log %s at offset %d: %w: %w", r.log, r.next, landing.ErrCut, err)
 	}
