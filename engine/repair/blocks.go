@@ -15,6 +15,7 @@ import (
 	"landfall/edge/seglog"
 	"landfall/engine/landing"
 	"landfall/engine/ledger"
+	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
@@ -23,6 +24,10 @@ import (
 type blocks struct {
 	stores []*seglog.Store
 	byLog  map[string][]blockRef // by first offset; copies of a block lie beside each other
+	// partitions of the landing logs, which all have as many; 0: none was named.
+	partitions int
+	// positions behind each landed block, in the order in which they were read.
+	positions []stream.Position
 }
 
 // blockRef is where one block lies.
@@ -50,8 +55,11 @@ func openBlocks(c Config) (*blocks, error) {
 	}
 	for _, dir := range c.Landing {
 		parts, err := c.FS.ReadDir(dir)
+		n := 0
 		for _, p := range parts {
 			if ok, _ := filepath.Match("p[0-9][0-9][0-9][0-9]", p.Name()); ok && err == nil {
+				n++
+				b.partitions = max(b.partitions, n)
 				err = b.open(c.FS, filepath.Join(dir, p.Name()), b.landed)
 			}
 		}
@@ -117,8 +125,12 @@ func (b *blocks) edge(ref blockRef, block *record.Block) {
 func (b *blocks) landed(ref blockRef, block *record.Block) {
 	for at, payload := range block.Payloads {
 		l, err := landing.DecodeLanded(payload)
-		if err != nil || l.Conflict {
-			continue // an opening, or what is in the table conflict
+		if err != nil {
+			continue // an opening
+		}
+		b.positions = append(b.positions, stream.Position{Log: ref.log.String(), Offset: int64(at) + 1, Hash: l.Hash()})
+		if l.Conflict {
+			continue // it is in the table conflict
 		}
 		inner, err := record.Parse(l.Block)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"landfall/edge/durable/failpoint"
 	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -37,7 +38,7 @@ func (r *run) finish(ctx context.Context, t *taskState) error {
 }
 
 // carryOut stages what was found for a task, sets aside what is damaged, and
-// commits both.
+// commits both, with the state and the manifest that were made again.
 func (r *run) carryOut(ctx context.Context, t *taskState) error {
 	var fixed []wrongFile
 	for _, w := range t.wrong {
@@ -45,33 +46,88 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 			fixed = append(fixed, w)
 		}
 	}
-	if len(fixed) == 0 {
+	if t.lost != nil && t.unable {
+		for _, w := range fixed {
+			r.left(t.id.String(), table.Name(w.Table), w.Name, "it is %s, and can be made again when HEAD names a manifest", w.state())
+		}
 		return nil
 	}
-	if !r.DryRun {
-		if err := r.commit(ctx, t, fixed); err != nil {
+	if len(fixed) == 0 && t.memory == nil && t.lost == nil {
+		return nil
+	}
+	commit := fixed
+	if r.DryRun {
+		if err := r.asideOf(ctx, t, fixed); err != nil {
 			return err
 		}
-	} else if err := r.asideOf(ctx, t, fixed); err != nil {
-		return err
+		commit = nil
+	}
+	if len(commit) > 0 || t.memory != nil || t.lost != nil {
+		if err := r.commit(ctx, t, commit); err != nil {
+			return err
+		}
 	}
 	for _, w := range fixed {
 		r.did(w.fix.kind, t.id.String(), table.Name(w.Table), w.Name, "%s", w.fix.note)
 	}
+	if t.lost != nil {
+		r.did(Head, t.id.String(), "", t.id.String()+"/HEAD", "%s", t.manifestNote())
+	}
+	if t.memory != nil {
+		r.did(Replaced, t.id.String(), "", t.id.String()+"/state", "%s", t.memory.note)
+	}
 	return nil
 }
 
+// manifestNote says what a manifest is that was made again.
+func (t *taskState) manifestNote() string {
+	return fmt.Sprintf("a new manifest, made of entry %d of the ledger, is named in place of one that is lost (%v)", t.manifest.Ledger.Number, t.lost)
+}
+
+// commitTries is how often a commit is tried that an engine was faster than.
+const commitTries = 5
+
+// commit commits what was found. An engine that claims or commits meanwhile is
+// faster, perhaps again and again: it is tried some times, as long as what it added
+// are epochs.
 func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error {
+	for try := 1; ; try++ {
+		err := r.commitOnce(ctx, t, fixed)
+		if !errors.Is(err, stream.ErrFenced) || errors.Is(err, errWentOn) || try == commitTries {
+			return err
+		}
+		r.Logger.Info("an engine was faster; it is tried again", "task", t.id.String(), "try", try, "error", err)
+	}
+}
+
+// errWentOn says that what was found is not enough any more. It is
+// stream.ErrFenced.
+var errWentOn = fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
+
+func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) error {
 	cfg := checkpoint.Config{
-		Store: r.Store, Sinks: []stream.Sink{r.Sink}, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
+		Store: r.Store, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
 		Schema: table.SchemaVersion, Decoder: decoderVersion, Logger: r.Logger,
 	}
-	return checkpoint.Repair(ctx, cfg, nil, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
-		if m.Ledger == nil || *m.Ledger != *t.manifest.Ledger {
-			return checkpoint.Repairing{}, fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
+	if !r.DryRun {
+		cfg.Sinks = []stream.Sink{r.Sink}
+	}
+	var lost *checkpoint.Manifest
+	if t.lost != nil {
+		lost = &t.manifest
+	}
+	return checkpoint.Repair(ctx, cfg, lost, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
+		if err := r.sameTask(ctx, t, m); err != nil {
+			return checkpoint.Repairing{}, err
 		}
 		var out checkpoint.Repairing
 		var notes, decoders []string
+		if t.lost != nil {
+			notes = append(notes, t.manifestNote())
+		}
+		if t.memory != nil {
+			out.State, notes, decoders = t.memory.object, append(notes, t.memory.note), append(decoders, decoderVersion)
+		}
 		for i := range fixed {
 			w := &fixed[i]
 			if err := r.stage(ctx, t.id, claim, w); err != nil {
@@ -95,16 +151,47 @@ func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error
 	})
 }
 
+// sameTask tells whether what was found of a task is enough at the manifest that
+// HEAD names now: nil when its ledger ends as it did, or has epochs besides. They
+// change nothing in what epochs before them published; but the state of a task that
+// went on is another one.
+func (r *run) sameTask(ctx context.Context, t *taskState, m *checkpoint.Manifest) error {
+	switch {
+	case m.Ledger == nil:
+		return errWentOn
+	case *m.Ledger == *t.manifest.Ledger:
+		return nil
+	case t.memory != nil || t.lost != nil:
+		return errWentOn
+	}
+	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(r.Store), t.id.String(), *m.Ledger) {
+		if err != nil {
+			return err
+		}
+		if one.Number <= t.manifest.Ledger.Number {
+			if one.Number == t.manifest.Ledger.Number && one.SHA256 == t.manifest.Ledger.SHA256 {
+				return nil
+			}
+			return errWentOn
+		}
+		if one.Kind != ledger.KindEpoch {
+			return errWentOn
+		}
+	}
+	return errWentOn
+}
+
 // asideOf sets aside what is in the place of what was found.
 func (r *run) asideOf(ctx context.Context, t *taskState, fixed []wrongFile) error {
 	for i := range fixed {
 		w := &fixed[i]
-		if w.absent {
+		if w.absent || w.aside {
 			continue
 		}
 		if err := r.setAside(ctx, t.id.String(), w.Name, w.why()); err != nil {
 			return err
 		}
+		w.aside = true
 	}
 	return nil
 }
@@ -124,7 +211,11 @@ func (w *wrongFile) why() string {
 func (r *run) stage(ctx context.Context, id stream.TaskID, claim stream.ClaimID, w *wrongFile) error {
 	open := func() (File, error) { return r.Scratch.Open(ctx, w.fix.from) }
 	if w.fix.copyOf != "" {
-		open = func() (File, error) { return r.Lake.Open(ctx, w.fix.copyOf) }
+		from := w.fix.copyOf
+		if to, ok := r.moved[from]; ok {
+			from = to // by an attempt before
+		}
+		open = func() (File, error) { return r.Lake.Open(ctx, from) }
 	}
 	f, err := open()
 	if err != nil {

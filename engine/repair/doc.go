@@ -27,5 +27,11 @@
 // a landing log or in gateways' logs, proved by the chain that the ledger holds;
 // the rows of record of its epoch.
 //
+// An object of the checkpoints gets the bytes with the hash that something names:
+// they lie elsewhere, differ in one bit, or, of an entry of the ledger, come out of
+// what its epoch left in the lake. State, and a manifest, of which no such bytes are
+// to be had are made again of the ledger and of published rows, and committed as an
+// entry whose note says how far what is remembered is what was.
+//
 // Run belongs to one goroutine.
 package repair

@@ -9,40 +9,101 @@ import (
 	"landfall/engine/stream"
 )
 
-// head returns the manifest of a task, and puts HEAD right where the manifests
-// that are there leave no doubt; nil: it cannot be said how the task stands.
-func (r *run) head(ctx context.Context, id stream.TaskID) (m *checkpoint.Manifest, restored bool, err error) {
-	loaded, err := checkpoint.Load(ctx, r.Store, id)
+// head finds the manifest of a task, and puts HEAD right where the manifests
+// that are there leave no doubt, and the manifest where its bytes are to be had;
+// false: neither, and why says it; then the manifest may be made of the ledger.
+func (r *run) head(ctx context.Context, t *taskState) (found bool, why error, err error) {
+	loaded, err := checkpoint.Load(ctx, r.Store, t.id)
 	if err == nil {
-		back, err2 := checkpoint.SetBack(ctx, r.Store, id, r.visible)
-		if err2 != nil || !back {
-			return &loaded, false, err2
+		back, err := checkpoint.SetBack(ctx, r.Store, t.id, r.visible)
+		if err != nil {
+			return false, nil, err
 		}
-		err = fmt.Errorf("%w: HEAD names epoch %s, and later checkpoints are there", checkpoint.ErrCorrupt, loaded.Epoch)
+		if !back {
+			t.manifest = loaded
+			return true, nil, nil
+		}
+		was := fmt.Errorf("%w: HEAD names epoch %s, and later checkpoints are there", checkpoint.ErrCorrupt, loaded.Epoch)
+		why, err = r.restoreHead(ctx, t, was)
+		if why != nil {
+			r.left(t.id.String(), "", t.id.String()+"/HEAD", "%v", why)
+		}
+		return why == nil && err == nil, nil, err
 	}
-	name := id.String() + "/HEAD"
+	name := t.id.String() + "/HEAD"
 	if errors.Is(err, checkpoint.ErrVersion) {
-		r.left(id.String(), "", name, "%v, or it is damaged: run the repair of that version, or put HEAD and its manifest back from a backup of the checkpoints", err)
-		return nil, false, nil
+		r.left(t.id.String(), "", name, "%v, or it is damaged: run the repair of that version, or put HEAD and its manifest back from a backup of the checkpoints", err)
+		return false, nil, nil
 	}
-	if !errors.Is(err, checkpoint.ErrCorrupt) && !errors.Is(err, checkpoint.ErrNotExist) {
-		return nil, false, err
+	if !isDamage(err) {
+		return false, nil, err
 	}
-	found, err2 := checkpoint.FindHead(ctx, r.Store, id, r.visible)
-	if errors.Is(err2, checkpoint.ErrCorrupt) || errors.Is(err2, checkpoint.ErrVersion) || errors.Is(err2, checkpoint.ErrNotExist) {
-		r.left(id.String(), "", name, "%v; %v", err, err2)
-		return nil, false, nil
+	if why, err = r.restoreHead(ctx, t, err); why == nil || err != nil {
+		return why == nil && err == nil, nil, err
 	}
-	if err2 != nil {
-		return nil, false, err2
+	back, err := r.manifestBack(ctx, t.id)
+	if err != nil || !back {
+		return false, why, err
 	}
-	if !r.DryRun {
-		if err := checkpoint.RestoreHead(ctx, r.Store, id, found); err != nil {
-			return nil, false, fmt.Errorf("restore HEAD of %s: %w", id, err)
-		}
+	if t.manifest, err = checkpoint.Load(ctx, r.Store, t.id); err == nil {
+		return true, nil, nil
 	}
-	r.did(Head, id.String(), "", name, "it names %s again, which is whole, with its state and its ledger", found.Name)
-	return &found.Manifest, true, nil
+	if !isDamage(err) {
+		return false, nil, err
+	}
+	why, err = r.restoreHead(ctx, t, err)
+	return why == nil && err == nil, why, err
+}
+
+// restoreHead points HEAD to a manifest that is there. why: there is none.
+func (r *run) restoreHead(ctx context.Context, t *taskState, was error) (why, err error) {
+	found, err := checkpoint.FindHead(ctx, r.Store, t.id, r.visible)
+	if isDamage(err) || errors.Is(err, checkpoint.ErrVersion) {
+		return fmt.Errorf("%w; %w", was, err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkpoint.RestoreHead(ctx, r.Store, t.id, found); err != nil {
+		return nil, fmt.Errorf("restore HEAD of %s: %w", t.id, err)
+	}
+	r.did(Head, t.id.String(), "", t.id.String()+"/HEAD", "it names %s again, which is whole, with its state and its ledger", found.Name)
+	t.manifest = found.Manifest
+	return nil, nil
+}
+
+// manifestBack puts the manifest back that HEAD names, where bytes with its hash
+// are to be had.
+func (r *run) manifestBack(ctx context.Context, id stream.TaskID) (bool, error) {
+	h, err := checkpoint.ReadHead(ctx, r.Store, id)
+	if err != nil {
+		return false, nil // nothing says which one it was
+	}
+	data, from, err := checkpoint.FindBytes(ctx, r.Store, id.String(), h.Manifest, h.SHA256)
+	if err != nil || data == nil {
+		return false, err
+	}
+	m, err := checkpoint.DecodeManifest(data)
+	if err != nil || m.TaskID() != id {
+		return false, nil
+	}
+	h.Epoch, h.Claim = m.Epoch, m.Claim // whatever HEAD says
+	return true, r.putBack(ctx, id, h.Name(id), data, from)
+}
+
+// putBack makes an object of the checkpoints hold bytes again that it had.
+func (r *run) putBack(ctx context.Context, id stream.TaskID, name string, data []byte, from string) error {
+	if err := checkpoint.PutBack(ctx, r.Store, name, data); err != nil {
+		return err
+	}
+	r.did(Restored, id.String(), "", name, "with the bytes of which the hash is known: %s", from)
+	return nil
+}
+
+// isDamage tells an error that says that something is not there or not as it was
+// written.
+func isDamage(err error) bool {
+	return errors.Is(err, checkpoint.ErrCorrupt) || errors.Is(err, checkpoint.ErrNotExist)
 }
 
 // visible is a checkpoint.Visible: the lake shows a file of that length.

@@ -36,8 +36,14 @@ type taskState struct {
 	landed   map[stream.Epoch][]*group                  // what files say that are taken for wrong though the ledger names them
 	wrong    []wrongFile
 	maker    *maker // nil: nothing was made yet
-	restored bool   // HEAD is to be put right, or was
 	gone     bool   // HEAD, read again, is gone or of an earlier time
+
+	lost      error             // what is wrong with HEAD or its manifest, in place of which manifest is; nil: nothing
+	stateLost error             // what is wrong with the state that the manifest names; nil: nothing
+	memory    *memory           // state that was made again; nil: none was
+	unable    bool              // what was lost stays so
+	came      bool              // it goes on from tasks of another landing log
+	staged    map[string]string // where what waits lies staged, by name
 }
 
 // wrongFile is a file that is not as the ledger says.
@@ -47,6 +53,7 @@ type wrongFile struct {
 	absent bool
 	odd    string // what is there in its place and is no file; empty: a file
 	fix    *fix   // nil: none was found
+	aside  bool   // what was in its place is set aside
 	// suspect says why it is taken for wrong though it has the bytes that the ledger
 	// names; right: it turned out not to be.
 	suspect string
@@ -89,16 +96,23 @@ func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, err
 // look reads what a task's checkpoint and ledger say, and hashes its files.
 func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
 	t := &taskState{id: id, files: map[string]ledger.File{}, waiting: map[string]bool{}, repaired: map[string]bool{}, decoders: map[string]string{}, epochs: map[stream.Epoch]*ledger.Entry{},
-		opened: map[string]ledger.Log{}, order: map[string]int{}}
-	m, restored, err := r.head(ctx, id)
-	if err != nil || m == nil {
+		opened: map[string]ledger.Log{}, order: map[string]int{}, staged: map[string]string{}}
+	found, why, err := r.head(ctx, t)
+	if err == nil && !found && why != nil {
+		found, err = r.lost(ctx, t, why)
+	}
+	if err != nil || !found {
 		return t, err
 	}
-	t.manifest, t.restored = *m, restored
 	if err := r.checkState(ctx, t); err != nil {
 		return t, err
 	}
+	m := &t.manifest
 	if m.Ledger == nil {
+		if t.stateLost != nil {
+			t.unable = true
+			r.left(id.String(), "", id.String()+"/state", "%v; without a ledger it cannot be made again: put it back from a backup of the checkpoints", t.stateLost)
+		}
 		if m.Epoch > 0 {
 			r.left(id.String(), "", ledger.Folder(id.String()), "the task has no ledger: it was begun by a version without one; start an engine of this version once, which takes it over")
 		}
@@ -111,33 +125,17 @@ func (r *run) look(ctx context.Context, id stream.TaskID) (*taskState, error) {
 	return t, r.compare(ctx, t)
 }
 
-// checkState says which objects of keyed state are not as the manifest says:
-// they cannot be made again.
-func (r *run) checkState(ctx context.Context, t *taskState) error {
-	at := 0
-	for _, err := range checkpoint.StateOf(ctx, r.Store, &t.manifest) {
-		if errors.Is(err, checkpoint.ErrCorrupt) {
-			r.left(t.id.String(), "", t.manifest.State[at].Name, "%v; state cannot be made again from the lake: put the object back from a backup of the checkpoints, "+
-				"or the whole folder of the task as of an epoch from which the landing log still holds everything", err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		at++
-	}
-	return nil
-}
-
 // readLedger walks from the newest entry back.
 func (r *run) readLedger(ctx context.Context, t *taskState) error {
+	if why, err := r.mendLedger(ctx, t); err != nil || why != "" {
+		if err == nil {
+			r.left(t.id.String(), "", ledger.Folder(t.id.String()), "%s", why)
+		}
+		return err
+	}
 	seen := map[string]bool{}
 	var logs [][]ledger.Log
 	for one, err := range ledger.Walk(ctx, checkpoint.LedgerOf(r.Store), t.id.String(), *t.manifest.Ledger) {
-		if errors.Is(err, ledger.ErrMissing) || errors.Is(err, ledger.ErrCorrupt) || errors.Is(err, ledger.ErrVersion) {
-			r.left(t.id.String(), "", ledger.Folder(t.id.String()), "%v; an entry cannot be made again: put it back from a backup of the checkpoints", err)
-			return nil
-		}
 		if err != nil {
 			return err
 		}
@@ -153,6 +151,7 @@ func (r *run) readLedger(ctx context.Context, t *taskState) error {
 		for _, f := range one.Removed {
 			seen[f.Name] = seen[f.Name] || f.Sink == LakeSink
 		}
+		t.came = t.came || one.Kind == ledger.KindMoved
 		if one.Kind == ledger.KindEpoch {
 			entry := one.Entry
 			t.epochs[one.Epoch] = &entry
@@ -179,6 +178,7 @@ func (r *run) compare(ctx context.Context, t *taskState) error {
 				continue
 			}
 			var err error
+			t.staged[s.Target] = s.Name
 			if t.waiting[s.Target], err = r.waits(ctx, s); err != nil {
 				return err
 			}

@@ -3,7 +3,8 @@ package repair
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"landfall/edge/record"
@@ -31,15 +32,21 @@ type maker struct {
 
 func newMaker(windows operator.WindowConfig) (*maker, error) {
 	s := state.New()
-	m := &maker{watermarks: map[string]record.Micros{}}
+	window, err := operator.NewWindow(s, windows)
+	if err != nil {
+		return nil, err
+	}
+	return newMakerIn(s, window)
+}
+
+// newMakerIn registers operators in a state; window may be of another one.
+func newMakerIn(s *state.State, window *operator.Window) (*maker, error) {
+	m := &maker{window: window, watermarks: map[string]record.Micros{}}
 	var err error
 	if m.dedupe, err = operator.NewDedupe(s); err != nil {
 		return nil, err
 	}
 	if m.static, err = operator.NewStatic(s); err != nil {
-		return nil, err
-	}
-	if m.window, err = operator.NewWindow(s, windows); err != nil {
 		return nil, err
 	}
 	m.decode = operator.NewDecode(m.dedupe, m.static, m.window)
@@ -146,6 +153,10 @@ func (k *maker) feed(g *group, out *table.Batch) {
 	if !ok {
 		at = record.NoTime
 	}
+	if g.before != 0 && g.before > at {
+		at = g.before
+		k.watermarks[g.gateway] = at
+	}
 	k.context = operator.Context{
 		Gateway: g.gateway, Log: g.log, LogName: g.log.String(), LandedAt: g.landedAt, BootID: g.boot, Anchor: g.anchor, Sources: g.sources, Watermark: at,
 	}
@@ -188,37 +199,36 @@ type windowFileRow struct {
 // windows says how readings were summed up: in windows as long as the rows that
 // are there show, else as configured.
 func (r *run) windows(ctx context.Context) (operator.WindowConfig, error) {
-	found := operator.WindowConfig{AllowedLateness: r.Windows.AllowedLateness}
-	enough := errors.New("enough")
 	for _, t := range r.tasks {
-		for _, name := range sortedKeys(t.files) {
-			if t.files[name].Table != string(table.Window) {
-				continue
-			}
-			f, err := r.openRight(ctx, t, name)
-			if errors.Is(err, checkpoint.ErrNotExist) || err == nil && f == nil {
-				continue
-			}
-			if err != nil {
-				return r.Windows, err
-			}
-			err = readRows(f, func(row *windowFileRow) error {
-				if row.Start != nil && row.End != nil {
-					found.Size = time.Duration(*row.End-*row.Start) * time.Microsecond
-					return enough
-				}
-				return nil
-			})
-			if err := f.Close(); err != nil {
-				return r.Windows, err
-			}
-			if err != nil && !errors.Is(err, enough) {
-				return r.Windows, fmt.Errorf("read %s: %w", name, err)
-			}
-			if found.Size != 0 {
-				return found, nil
-			}
+		size, err := r.windowSize(ctx, t, slices.Values(sortedKeys(t.files)))
+		if err != nil {
+			return r.Windows, err
+		}
+		if size != 0 {
+			return operator.WindowConfig{Size: size, AllowedLateness: r.Windows.AllowedLateness}, nil
 		}
 	}
 	return r.Windows, nil
+}
+
+// windowSize returns how long the windows in the first of some files are that has a
+// row; 0: none has.
+func (r *run) windowSize(ctx context.Context, t *taskState, names iter.Seq[string]) (size time.Duration, err error) {
+	enough := errors.New("enough")
+	for name := range names {
+		if t.files[name].Table != string(table.Window) || size != 0 {
+			continue
+		}
+		err := eachRow(ctx, r, t, name, func(row *windowFileRow) error {
+			if row.Start == nil || row.End == nil {
+				return nil
+			}
+			size = time.Duration(*row.End-*row.Start) * time.Microsecond
+			return enough
+		})
+		if err != nil && !errors.Is(err, enough) && !errors.Is(err, checkpoint.ErrNotExist) {
+			return 0, err
+		}
+	}
+	return size, nil
 }

@@ -114,7 +114,7 @@ const (
 	Restored Kind = "restored" // with the bytes that the ledger names
 	Replaced Kind = "replaced" // made again with other bytes, which the ledger names now
 	Aside    Kind = "aside"    // moved to _quarantine
-	Head     Kind = "head"     // HEAD names a manifest again
+	Head     Kind = "head"     // HEAD names a manifest again, one that was there or a new one
 	Left     Kind = "left"     // cannot be repaired
 )
 
@@ -149,7 +149,10 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}, odd: map[string]string{}}
+	if c.DryRun {
+		c.Store = newOverlay(c.Store)
+	}
+	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}, odd: map[string]string{}, moved: map[string]string{}}
 	if err := r.run(ctx); err != nil {
 		return nil, fmt.Errorf("repair: %w", errors.Join(err, r.close()))
 	}
@@ -163,8 +166,11 @@ type run struct {
 	blocks *blocks
 	tasks  []*taskState
 	hashes map[string]string // SHA-256 of the files of the lake, as far as they were read
+	moved  map[string]string // where what was set aside lies, by the name that it had
 	odd    map[string]string // what has a name and is no file
-	spare  map[string]string // name of a file that nothing names, or that is in another's place, by SHA-256
+	// listedNames are the files that lie in the tables.
+	listedNames []string
+	spare       map[string]string // name of a file that nothing names, or that is in another's place, by SHA-256
 }
 
 func (r *run) close() error {
@@ -192,6 +198,7 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.listedNames = listed
 	ids, err := allTasks(ctx, r.Store)
 	if err != nil {
 		return err
@@ -224,6 +231,11 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	for _, t := range r.tasks {
+		if err := r.planState(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, t := range r.tasks {
 		if err := errors.Join(r.finish(ctx, t), r.carryOut(ctx, t)); err != nil {
 			return err
 		}
@@ -242,6 +254,7 @@ func (r *run) setAside(ctx context.Context, task, name, why string) error {
 		if to == "" {
 			return nil // another run was faster
 		}
+		r.moved[name] = to
 	}
 	r.did(Aside, task, tableOf(name), name, "%s; moved to %s", why, to)
 	return nil

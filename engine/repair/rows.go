@@ -11,6 +11,7 @@ import (
 	pq "github.com/parquet-go/parquet-go"
 
 	"landfall/edge/record"
+	"landfall/engine/checkpoint"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -20,6 +21,8 @@ type one struct {
 	offset  record.Offset
 	record  record.Record
 	corrupt bool // its own bytes could not be read: it has no rows
+	// rejected says that its row has a reject reason.
+	rejected bool
 }
 
 // group is a run of records that landed together.
@@ -30,6 +33,7 @@ type group struct {
 	boot     string
 	sources  []string
 	after    record.Micros  // the gateway's watermark after it; record.NoTime: not known
+	before   record.Micros  // and before it, as far as other rows show it; 0: they were not asked
 	anchor   *record.Anchor // of a block; rows of record have their times already
 	records  []one
 	loss     *table.LossRow
@@ -209,7 +213,7 @@ func (g *group) add(row *recordRow, x one) {
 
 // one returns the row's record.
 func (row *recordRow) one() (one, error) {
-	x := one{offset: record.Offset(row.Offset), corrupt: row.Reject != nil && *row.Reject == rejectCorrupt}
+	x := one{offset: record.Offset(row.Offset), corrupt: row.Reject != nil && *row.Reject == rejectCorrupt, rejected: row.Reject != nil}
 	x.record = record.Record{
 		ReceivedAt: micros(row.ReceivedAt), EventTime: micros(row.EventTime), Monotonic: row.Monotonic, Raw: slices.Clone(row.Raw),
 	}
@@ -272,10 +276,17 @@ func text(s *string) string {
 }
 
 // openRight opens a file of the lake with the bytes that the ledger names: as it
-// is, or as it will be when it is repaired; nil: neither.
+// is, as it waits to be published, or as it will be when it is repaired; nil: none
+// of them can be read.
 func (r *run) openRight(ctx context.Context, t *taskState, name string) (File, error) {
 	i := slices.IndexFunc(t.wrong, func(w wrongFile) bool { return w.Name == name })
 	switch {
+	case t.waiting[name]:
+		f, err := r.Lake.Open(ctx, t.staged[name])
+		if errors.Is(err, checkpoint.ErrNotExist) {
+			return nil, nil // in a bucket, before it is published
+		}
+		return f, err
 	case i < 0 || t.wrong[i].right:
 		return r.Lake.Open(ctx, name)
 	case t.wrong[i].fix == nil:

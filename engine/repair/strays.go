@@ -181,7 +181,7 @@ func (r *run) setStraysAside(ctx context.Context, strays []string) error {
 // lookAgain reads a task's HEAD again: it adds to published what the ledger names
 // since, and notes a checkpoint that is gone or went back.
 func (r *run) lookAgain(ctx context.Context, t *taskState, published map[string]bool) error {
-	if !t.readable || r.DryRun && t.restored {
+	if !t.readable {
 		return nil
 	}
 	m, err := checkpoint.Load(ctx, r.Store, t.id)

@@ -46,9 +46,10 @@ func TestRepairSurvivesKills(t *testing.T) {
 			t.Run(fmt.Sprint(step, " claimed ", claimed), func(t *testing.T) {
 				damageLake(t, before, damaged)
 				damaged += 2
+				damageCheckpoints(t, lake, step)
 				killRepair(t, engine, lake, step)
 				if claimed { // the same content again: the task is claimed, or refused where the newest epoch is damaged
-					if code, _, stderr := command(t, engine, replayArgs(file, lake, recordedGateway)...); code != 0 && !strings.Contains(stderr, "output is damaged") {
+					if code, _, stderr := command(t, engine, replayArgs(file, lake, recordedGateway)...); code != 0 && !strings.Contains(stderr, "output is damaged") && !strings.Contains(stderr, "state object") {
 						t.Fatalf("replay: exit code %d\n%s", code, stderr)
 					}
 				}
@@ -105,6 +106,36 @@ func damageLake(t *testing.T, files map[string][]byte, n int) {
 	data := bytes.Clone(files[names[n+1]])
 	data[len(data)/2] ^= 1
 	if err := errors.Join(os.Remove(names[n]), os.Remove(names[n+1]), os.WriteFile(names[n+1], data, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damageCheckpoints takes away what a step is passed for: the state, or a bit of an
+// entry of the ledger.
+func damageCheckpoints(t *testing.T, lake, step string) {
+	t.Helper()
+	pattern := map[string]string{"repair.after-state": "state/[0-9]*", "repair.before-put-back": "ledger/[0-9f]*"}[step]
+	if pattern == "" {
+		return
+	}
+	names, err := filepath.Glob(filepath.Join(lake, "_checkpoint", "*", pattern))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%v: nothing matches %s", err, pattern)
+	}
+	if step == "repair.after-state" {
+		for _, name := range names {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(names[0], data, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

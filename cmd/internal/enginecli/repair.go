@@ -27,7 +27,7 @@ var errUnrepaired = errors.New("the lake is not right yet; see the result")
 func repairCommand(version string) *cobra.Command {
 	c := &cobra.Command{Use: "repair", Short: "Makes again what a lake lost or what was damaged in it", Args: cli.NoArgs,
 		Long: "Compares every file with the ledger, and makes again what is missing or damaged: typed rows from record, record from a gateway's log or from\n" +
-			"a landing log that still holds it, HEAD from the manifests. The result is committed as an entry of its own in the ledger; a running engine\n" +
+			"a landing log that still holds it, HEAD, manifests, state and entries of the ledger from each other and from the lake. The result is committed as an entry of its own in the ledger; a running engine\n" +
 			"is fenced by it and goes on by itself. Files that nothing published, and what is damaged, are moved to _quarantine, never deleted.\n" +
 			"Nothing is guessed: what cannot be repaired is told with the reason. At the end, of a dry run too, the lake is audited at the level bytes.\n" +
 			"Exit 0: the lake is right. Exit 65: something is left, or would be done."}

@@ -54,6 +54,8 @@ type Config struct {
 	Change func(gateway string, log int, offset record.Offset, r *record.Record)
 	// Forge computes the digests of changed blocks again.
 	Forge bool
+	// Unfinished leaves the last tenth of each gateway's records for Lake.GoOn.
+	Unfinished bool
 }
 
 // Lake is a lake with what its gateways keep.
@@ -69,6 +71,9 @@ type Lake struct {
 	// Tips are the gateways' documents about where their logs end and which ledger
 	// entry the cloud told last.
 	Tips []audit.TipsFile
+	// rest are the blocks that have not landed, by gateway.
+	rest         map[string][][]byte
+	epochRecords int
 }
 
 // Checkpoints is the directory of manifests, state and ledger.
@@ -79,7 +84,7 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 	t.Helper()
 	l := &Lake{
 		Dir: filepath.Join(dir, "lake"), Earlier: filepath.Join(dir, "earlier"), Landing: filepath.Join(dir, "landing"),
-		Kept: filepath.Join(dir, "kept"), EdgeLogs: map[string]string{},
+		Kept: filepath.Join(dir, "kept"), EdgeLogs: map[string]string{}, epochRecords: c.Records / len(Gateways()) / epochsPerTask,
 	}
 	landed, bodies := map[string][][]byte{}, map[string]tips.Body{}
 	for i, name := range Gateways() {
@@ -93,11 +98,18 @@ func Make(t testing.TB, dir string, c Config) *Lake {
 			w.land(t, name, blocks[len(blocks)*part.from/10:len(blocks)*part.to/10], len(blocks)*part.from/10)
 		}
 		for p := range partitions {
-			w.run(t, p, c.Records/len(Gateways())/epochsPerTask)
+			w.run(t, p, l.epochRecords)
 		}
 		if part.to < 10 {
 			Copy(t, l.Dir, l.Earlier)
 		}
+		if c.Unfinished {
+			break
+		}
+	}
+	l.rest = map[string][][]byte{}
+	for name, blocks := range landed {
+		l.rest[name] = blocks[len(blocks)*9/10:]
 	}
 	for _, name := range Gateways() {
 		body := bodies[name]
@@ -126,6 +138,19 @@ func (l *Lake) told(t testing.TB, gateway string) []tips.Anchor {
 		}
 	}
 	return book.Anchors()
+}
+
+// GoOn lands what an unfinished lake has not seen, and works it through.
+func (l *Lake) GoOn(t testing.TB) {
+	t.Helper()
+	w := l.open(t)
+	defer w.close(t)
+	for name, blocks := range l.rest {
+		w.land(t, name, blocks, 9*len(blocks))
+	}
+	for p := range partitions {
+		w.run(t, p, l.epochRecords)
+	}
 }
 
 // capture makes one gateway's logs and returns the blocks that land of them, and

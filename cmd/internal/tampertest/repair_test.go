@@ -161,7 +161,7 @@ func damages() []damage {
 			}
 		}
 	}
-	return append(all, []damage{
+	return append(append(all, checkpointDamages()...), []damage{
 		{"a bit of ais_position", "good", flip(table.AISPosition), fromEdge, kinds{repair.Restored: 1, repair.Aside: 1}, 0, true},
 		{"a bit of record", "good", flip(table.Record), fromLanding, kinds{repair.Restored: 1, repair.Aside: 1}, 0, true},
 		{"typed rows without the logs", "good", mixed("ais_position"), fromNothing, nil, 0, false},
@@ -233,11 +233,6 @@ func damages() []damage {
 		{"a bit of the name in HEAD", "good", headBit(`"manifest":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"a bit of the claim in HEAD", "good", headBit(`"claim":"`, 1), fromNothing, kinds{repair.Head: 1}, 0, true},
 		{"a bit of the format in HEAD", "good", headBit(`"format":`, 2), fromNothing, nil, 1, false},
-		{"the manifest gone", "good", mixed("_checkpoint/" + Task(0).String() + "/manifest"), fromNothing, nil, 1, false},
-		{"state gone", "good", mixed("_checkpoint/" + Task(0).String() + "/state"), fromNothing, nil, 1, false},
-		{"a ledger entry gone", "good", func(b *Bench) {
-			b.Remove("_checkpoint/" + b.Ledger(b, Task(0))[2].Object)
-		}, fromNothing, nil, 1, false},
 	}...)
 }
 
