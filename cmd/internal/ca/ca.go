@@ -113,7 +113,9 @@ func Init(fsys durable.FS, dir, name string, life time.Duration, now func() time
 	return errors.Join(a.save(), a.writeRevoked())
 }
 
-// Open opens the authority in dir. Errors: fs.ErrNotExist, durable.ErrLocked.
+// Open opens the authority in dir. A crl.pem that lacks what the index says is
+// revoked, because whoever revoked it was ended before it was written, is written
+// first. Errors: fs.ErrNotExist, durable.ErrLocked.
 func Open(fsys durable.FS, dir string, now func() time.Time) (*Authority, error) {
 	if _, err := fsys.Stat(filepath.Join(dir, "ca.pem")); err != nil { // or a lock would be made in any directory
 		return nil, fmt.Errorf("open authority: %w", err)
@@ -123,7 +125,11 @@ func Open(fsys durable.FS, dir string, now func() time.Time) (*Authority, error)
 		return nil, err
 	}
 	a := &Authority{fs: fsys, dir: dir, now: now, lock: lock}
-	if err := a.read(); err != nil {
+	err = a.read()
+	if err == nil {
+		err = a.completeRevoked()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open authority %s: %w", dir, err), lock.Close())
 	}
 	return a, nil
@@ -224,9 +230,41 @@ func (a *Authority) Sign(role Role, life time.Duration, names ...string) (Signed
 	return s, a.write(names[0], der, key)
 }
 
+// completeRevoked writes crl.pem when it is not there, cannot be read, or lacks a
+// certificate that the index says is revoked.
+func (a *Authority) completeRevoked() error {
+	data, err := durable.ReadFile(a.fs, filepath.Join(a.dir, "crl.pem"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	there := map[string]bool{}
+	whole := false
+	if block, _ := pem.Decode(data); block != nil {
+		if list, err := x509.ParseRevocationList(block.Bytes); err == nil && list.CheckSignatureFrom(a.cert) == nil {
+			whole = true
+			for _, e := range list.RevokedCertificateEntries {
+				there[e.SerialNumber.Text(16)] = true
+			}
+		}
+	}
+	for _, s := range a.list {
+		whole = whole && (s.RevokedAt.IsZero() || there[s.Serial])
+	}
+	if whole {
+		return nil
+	}
+	return a.writeRevoked()
+}
+
 // Revoke revokes every certificate of a name that is still valid, or the one
-// with a serial number, and writes crl.pem. Error: fs.ErrNotExist when there
-// is none.
+// with a serial number, and writes crl.pem. Steps, and what a crash after each one
+// leaves:
+//
+//  1. write the index: what it says is revoked is not in crl.pem yet and still
+//     accepted; the next Open, of whatever command, writes it there.
+//  2. write crl.pem: it is revoked.
+//
+// Error: fs.ErrNotExist when there is no such certificate.
 func (a *Authority) Revoke(nameOrSerial string) ([]Signed, error) {
 	var done []Signed
 	for i := range a.list {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -262,6 +264,64 @@ func TestAnAuthorityIsMadeOnce(t *testing.T) {
 	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// fullFS has no room for the list of what is revoked.
+type fullFS struct{ durable.OS }
+
+func (f fullFS) Rename(from, to string) error {
+	if filepath.Base(to) == "crl.pem" {
+		return syscall.ENOSPC
+	}
+	return f.OS.Rename(from, to)
+}
+
+// TestARevocationThatWasCutShortIsCompleted: between the index and crl.pem the next
+// command that opens the authority goes on.
+func TestARevocationThatWasCutShortIsCompleted(t *testing.T) {
+	f := start(t)
+	f.sign(time.Now, Gateway, "pier")
+	a, err := Open(fullFS{}, f.dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Revoke("pier"); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("revoked with %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	revoked := func() int {
+		data, err := os.ReadFile(f.file("crl.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.RevokedCertificateEntries)
+	}
+	if n := revoked(); n != 0 {
+		t.Fatalf("%d in the list that could not be written", n)
+	}
+	for range 2 {
+		if a, err = Open(durable.OS{}, f.dir, time.Now); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.Stat(f.file("crl.pem"))
+		if err := errors.Join(err, a.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if a, err = Open(durable.OS{}, f.dir, time.Now); err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.Stat(f.file("crl.pem"))
+		if err := errors.Join(err, a.Close()); err != nil || revoked() != 1 || !os.SameFile(before, after) {
+			t.Errorf("%d revoked, written again: %v, %v", revoked(), !os.SameFile(before, after), err)
+		}
 	}
 }
 

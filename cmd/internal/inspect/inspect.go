@@ -51,7 +51,13 @@ type blockLine struct {
 // window is how much of the file is held: two of the largest blocks.
 const window = 2 * record.MaxBlockBytes
 
-// File prints the blocks of a file.
+// ErrNoLog says that a file holds no block, and does not begin as a segment of a log.
+var ErrNoLog = errors.New("it is no log: there is no block in it")
+
+// segmentMagic is how a segment begins, also one that has no block yet.
+const segmentMagic = "LFS"
+
+// File prints the blocks of a file. Error: ErrNoLog, with exit code 65.
 func File(fsys durable.FS, name string, w io.Writer, o Options) (err error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -62,7 +68,7 @@ func File(fsys durable.FS, name string, w io.Writer, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", name, err)
 	}
-	blocks, bad := 0, 0
+	blocks, bad, segment := 0, 0, false
 	buf := make([]byte, min(size, window))
 	for at := int64(0); at < size; {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
@@ -70,6 +76,7 @@ func File(fsys durable.FS, name string, w io.Writer, o Options) (err error) {
 			return fmt.Errorf("inspect %s at %d: %w", name, at, err)
 		}
 		last := at+int64(n) >= size
+		segment = segment || at == 0 && bytes.HasPrefix(buf[:n], []byte(segmentMagic))
 		used, found, damaged, err := scan(buf[:n], at, last, w, o)
 		if err != nil {
 			return err
@@ -78,6 +85,9 @@ func File(fsys durable.FS, name string, w io.Writer, o Options) (err error) {
 		if n == 0 {
 			break
 		}
+	}
+	if blocks+bad == 0 && !segment {
+		return cli.Fail(cli.ExitData, fmt.Errorf("inspect %s: %w", name, ErrNoLog))
 	}
 	if !o.JSON {
 		_, err = fmt.Fprintf(w, "%s: %d bytes, %d blocks, %d places that begin like a block and are none\n", name, size, blocks, bad)

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,5 +76,24 @@ func TestReportsAreShown(t *testing.T) {
 	}
 	if got := describeReport([]byte("noise")); !strings.Contains(got, `"noise"`) {
 		t.Error(got)
+	}
+}
+
+// TestAFileThatIsNoLogFails: it is told from a segment without blocks, and from one
+// in which every block is damaged.
+func TestAFileThatIsNoLogFails(t *testing.T) {
+	bad := block(t, 1, "damaged")
+	bad[90] ^= 1
+	for name, tt := range map[string]struct {
+		data []byte
+		log  bool
+	}{
+		"empty": {nil, false}, "text": {[]byte("AIVDM is not a log"), false}, "short": {[]byte("LF"), false},
+		"a segment without a block": {[]byte("LFS\x01 and its header"), true}, "damage": {bad, true},
+	} {
+		var out bytes.Buffer
+		if err := File(durable.OS{}, file(t, tt.data), &out, Options{}); errors.Is(err, ErrNoLog) == tt.log || tt.log && err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+		}
 	}
 }
