@@ -219,7 +219,7 @@ type LossRow struct {
 	Log      string
 	Offset   record.Offset
 	Count    uint64
-	Reason   string // shed, corrupt, missing, cut_tail
+	Reason   string // shed, corrupt, missing
 	LandedAt record.Micros
 	// Digest is that of the lost range: what the log's own has and the rows of
 	// record lack. Not Valid: the gateway did not know it.

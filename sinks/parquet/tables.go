@@ -66,7 +66,7 @@ type lossCols struct {
 func (c *lossCols) declare(d *declaration) {
 	c.lineageCols.declare(d)
 	d.int64(&c.count, "count", "", false, "offsets given up, from _offset")
-	d.string(&c.reason, "reason", false, "shed, corrupt, missing, cut_tail")
+	d.string(&c.reason, "reason", false, "shed, corrupt, missing")
 	d.time(&c.landed, "landed_at", "the cloud's clock when the loss was declared there; NULL: unknown")
 	d.uint64(&c.digest, "digest", "", true, "what the range adds to the digest of its log, see the table log; of ranges that lie side by side the first may say what all of them add, and the others 0; NULL: the gateway did not know it")
 }
