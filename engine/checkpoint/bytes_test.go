@@ -150,3 +150,19 @@ func TestRepairOfALostManifest(t *testing.T) {
 		})
 	}
 }
+
+// TestADamagedManifestIsNoLaterOne: what has the name of HEAD's manifest, can be
+// read and has another hash does not take HEAD's place.
+func TestADamagedManifestIsNoLaterOne(t *testing.T) {
+	store, s := newMemory(), &sink{}
+	c := claim(t, config(store, s))
+	history := []Manifest{c.Manifest()}
+	epochs(t, c, 3, &history)
+	closed(t, c)
+	m := c.Manifest()
+	m.Position.Offset++
+	store.replace(manifestName(c.cfg.Task, m.Epoch, m.Claim), encoded(t, m))
+	if found, err := FindHead(t.Context(), store, c.cfg.Task, nil); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%v: %+v", err, found)
+	}
+}
