@@ -1,0 +1,88 @@
+package enginecli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/engine/checkpoint"
+	"landfall/engine/repair"
+	"landfall/engine/server"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+	"landfall/sinks/parquet"
+)
+
+// busyStore lets an engine claim the task and commit an epoch just before HEAD is
+// moved, some times.
+type busyStore struct {
+	checkpoint.Store
+	epoch func()
+	times int
+}
+
+func (s *busyStore) Swap(ctx context.Context, name string, old checkpoint.Version, data []byte) (checkpoint.Version, error) {
+	if s.times > 0 && strings.HasSuffix(name, "/HEAD") {
+		s.times--
+		s.epoch()
+	}
+	return s.Store.Swap(ctx, name, old, data)
+}
+
+// TestRepairBesideAnEngineThatCommits: a repair gives way to epochs that an engine
+// commits meanwhile, and is tried again; not for ever.
+func TestRepairBesideAnEngineThatCommits(t *testing.T) {
+	file := write(t, filepath.Join(t.TempDir(), "a.nmea"), traffic(t, 30_000))
+	for times, want := range map[int]error{0: nil, 2: nil, 4: nil, 5: stream.ErrFenced} {
+		lake := filepath.Join(t.TempDir(), "lake")
+		if code, out, errs := engine(t, "replay", file, "--lake", lake, "--epoch-records", "3000"); code != 0 {
+			t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
+		}
+		statics, err := filepath.Glob(filepath.Join(lake, "ais_static", "*", "*.parquet"))
+		positions, err2 := filepath.Glob(filepath.Join(lake, "ais_position", "*", "*.parquet"))
+		if err := errors.Join(err, err2); err != nil || len(statics) == 0 || len(positions) == 0 {
+			t.Fatalf("%v: %d files", err, len(statics))
+		}
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(os.Rename(statics[0], filepath.Join(filepath.Dir(statics[0]), "elsewhere.parquet"))) // found again, and set aside
+		must(os.Truncate(positions[0], 100))
+		where := place{lake: lake, checkpoints: server.Checkpoints(lake)}
+		files, err := where.openFiles(t.Context())
+		must(err)
+		store, err := where.openStore(t.Context(), false)
+		must(err)
+		sink, err := parquet.New(parquet.Config{Files: files})
+		must(err)
+		busy := &busyStore{Store: store, times: times, epoch: func() {
+			tasks, err := checkpoint.Tasks(t.Context(), store)
+			must(err)
+			c, err := checkpoint.Claim(t.Context(), checkpoint.Config{Store: store, Sinks: []stream.Sink{sink}, Task: tasks[0], Partitions: 1, Schema: table.SchemaVersion})
+			must(err)
+			stages, err := c.Begin()
+			must(err)
+			must(c.Commit(t.Context(), checkpoint.Cut{Position: c.Manifest().Position, Stages: stages}))
+			must(c.Close(t.Context()))
+		}}
+		made, err := newScratch()
+		must(err)
+		r, err := repair.Run(t.Context(), repair.Config{Lake: dirLake{filesLake{files}, durable.OS{}, lake}, Store: busy, Sink: sink, Scratch: made})
+		if must(made.remove()); !errors.Is(err, want) {
+			t.Fatalf("%d epochs meanwhile: %v", times, err)
+		}
+		if err == nil && (len(r.Left) > 0 || len(r.Actions) != 4) {
+			t.Errorf("%d epochs meanwhile: %+v", times, r)
+		}
+		if code, out, errs := engine(t, "audit", "--lake", lake, "--level", "bytes"); err == nil && code != 0 {
+			t.Errorf("%d epochs meanwhile: audit: exit %d\n%s%s", times, code, out, errs)
+		}
+	}
+}
