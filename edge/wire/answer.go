@@ -65,6 +65,9 @@ type Answer struct {
 	Code     Code
 	Conflict bool
 	Detail   string // for people
+	// Landing names the landing log that stands behind the ingest, for comparing
+	// with other answers: 1 to MaxLandingBytes of a-z, 0-9 and '-'. Empty: not said.
+	Landing string
 	// Publishes says that the ingest tells what is published; false for one that
 	// is older or has no lake, and then the three fields below are zero.
 	Publishes      bool
@@ -86,17 +89,21 @@ type answerJSON struct {
 	Error    *Code   `json:"error"`
 	Conflict bool    `json:"conflict"`
 	Detail   string  `json:"detail,omitempty"`
+	Landing  string  `json:"landing,omitempty"`
 
 	Published *publishedJSON `json:"published,omitempty"`
 }
 
 // Encode gives the answer's JSON, one line. What DecodeAnswer would not take of
-// AgainIn and of Published.Ledger is left out or cut down to its bound.
+// Landing, AgainIn and Published.Ledger is left out or cut down to its bound.
 func (a Answer) Encode() []byte {
 	landed, code := int64(a.LandedAt), a.Code
 	j := answerJSON{
 		Protocol: Version, Gateway: a.Gateway, Log: a.Log.String(), Request: a.Request.String(),
 		LandedAt: &landed, Error: &code, Conflict: a.Conflict, Detail: a.Detail,
+	}
+	if isName(a.Landing, MaxLandingBytes) {
+		j.Landing = a.Landing
 	}
 	if a.Known {
 		acked := uint64(a.Acked)
@@ -140,7 +147,10 @@ func DecodeAnswer(status int, contentType string, body []byte, sent RequestHeade
 	}
 	a := Answer{
 		Gateway: j.Gateway, Log: sent.Log, Request: sent.Request, LandedAt: record.Micros(*j.LandedAt),
-		Code: *j.Error, Conflict: j.Conflict, Detail: j.Detail,
+		Code: *j.Error, Conflict: j.Conflict, Detail: j.Detail, Landing: j.Landing,
+	}
+	if a.Landing != "" && !isName(a.Landing, MaxLandingBytes) {
+		return Answer{}, fmt.Errorf("landing %.80q: %w", a.Landing, ErrNotAnswer)
 	}
 	if want, known := statuses[a.Code]; known && want != status || !known && status < 400 {
 		return Answer{}, fmt.Errorf("status %d with error %q: %w", status, a.Code, ErrNotAnswer)

@@ -44,6 +44,9 @@
 //	error      a Code, "" with status 200
 //	conflict   true: blocks contradict what is landed
 //	detail     for people
+//	landing    optional: the landing log behind the ingest, at most 16 of a-z, 0-9
+//	           and '-': the beginning of its identity. A gateway that hears two of
+//	           them by turns reaches two engines that do not share one
 //	published  optional, an object: how far the log is in the lake, see below
 //
 // An error answer may carry acked too: what landed before the error has landed.
@@ -104,6 +107,8 @@ const (
 	MaxAnswerBytes = 16 << 10
 	// MaxTaskBytes bounds the name of a task in an answer.
 	MaxTaskBytes = 200
+	// MaxLandingBytes bounds the name of a landing log in an answer.
+	MaxLandingBytes = 16
 	// MaxAgainIn bounds Answer.AgainIn.
 	MaxAgainIn = 24 * time.Hour
 	// MaxGatewayBytes bounds a gateway's name.

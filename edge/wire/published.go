@@ -28,13 +28,8 @@ func (t LedgerTip) IsZero() bool { return t == LedgerTip{} }
 
 // check says why a tip may not stand in an answer; "" when it may.
 func (t LedgerTip) check() string {
-	if t.Task == "" || len(t.Task) > MaxTaskBytes {
-		return fmt.Sprintf("task of %d bytes", len(t.Task))
-	}
-	for _, c := range []byte(t.Task) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return fmt.Sprintf("task %q", t.Task)
-		}
+	if !isName(t.Task, MaxTaskBytes) {
+		return fmt.Sprintf("task %.80q of %d bytes", t.Task, len(t.Task))
 	}
 	if t.Number == 0 {
 		return "number 0"
@@ -43,6 +38,16 @@ func (t LedgerTip) check() string {
 		return fmt.Sprintf("sha256 %.80q", t.SHA256)
 	}
 	return ""
+}
+
+// isName tells whether s is 1 to longest of a-z, 0-9 and '-'.
+func isName(s string, longest int) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= longest
 }
 
 type publishedJSON struct {

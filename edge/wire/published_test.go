@@ -31,7 +31,8 @@ var testTip = LedgerTip{Task: "0f3a-0002", Number: 7, SHA256: strings.Repeat("0a
 // tellings are answers of every kind that says what is published.
 func tellings() map[string]Answer {
 	return map[string]Answer{
-		"answer-v1": answered(func(*Answer) {}),
+		"answer-v1":         answered(func(*Answer) {}),
+		"answer-v1-landing": answered(func(a *Answer) { a.Landing = "5f-0123456789abc" }),
 		"answer-v1-published": answered(func(a *Answer) {
 			a.Publishes, a.PublishedKnown, a.AgainIn = true, true, 5*time.Minute
 			a.Published = Published{Next: 100, Hash: record.Hash{6}, Ledger: testTip}
@@ -105,6 +106,20 @@ func TestBoundsOfPublished(t *testing.T) {
 	alone := strings.Replace(strings.Replace(body, `"next":100,`, ``, 1), `,"ledger":`, `,"of_tomorrow":`, 1)
 	if a, err := DecodeAnswer(200, AnswerType, []byte(strings.Replace(alone, `"hash":"06`, `"x":"06`, 1)), testHeader); err != nil || !a.Publishes || a.PublishedKnown {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestBoundsOfLanding: the name of a landing log is bounded, by both ends.
+func TestBoundsOfLanding(t *testing.T) {
+	for _, name := range []string{"", strings.Repeat("a", MaxLandingBytes+1), "A", "a b", "a/b"} {
+		a := answered(func(a *Answer) { a.Landing = name })
+		if got, err := DecodeAnswer(200, AnswerType, a.Encode(), testHeader); err != nil || got.Landing != "" {
+			t.Errorf("%q was written: %+v, %v", name, got, err)
+		}
+		body := bytes.Replace(tellings()["answer-v1-landing"].Encode(), []byte("5f-0123456789abc"), []byte(name), 1)
+		if got, err := DecodeAnswer(200, AnswerType, body, testHeader); name != "" && !errors.Is(err, ErrNotAnswer) {
+			t.Errorf("%q was read: %+v, %v", name, got, err)
+		}
 	}
 }
 

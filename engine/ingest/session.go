@@ -45,6 +45,8 @@ func (s *session) serve() wire.Answer {
 		a.Known, a.Acked, a.Hash = true, s.tail.Next, s.tail.Hash
 	}
 	if s.gw != nil {
+		id := string(s.h.cfg.Log.ID())
+		a.Landing = id[:min(len(id), wire.MaxLandingBytes)]
 		s.tell(&a)
 	}
 	a.Conflict = a.Code == wire.CodeConflict
