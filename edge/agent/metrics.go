@@ -95,6 +95,7 @@ func (a *Agent) forwardMetrics(m *page.Metrics, s *Status) {
 	m.Gauge("forward_unpublished_records", "Records landed and not published; they are kept.", float64(f.Unpublished))
 	m.Stamp("forward_unpublished_since_timestamp_seconds", "Since when nothing of the log was published that waits longest, since the start of the process.", f.UnpublishedSince)
 	m.Gauge("forward_kept_bytes", "Bytes of the log, about, that are kept only because they are not published.", float64(f.KeptBytes))
+	m.Count("forward_landing_returns_total", "Answers of a landing log that had answered before, with another one in between: two engines under one address.", f.LandingReturns)
 	m.Count("forward_resyncs_total", "Times that the cloud had lost what had landed of a log, and it was sent again.", f.Resyncs)
 	m.Count("forward_acked_records_total", "Records acknowledged by the cloud.", f.AckedRecords)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"landfall/edge/forward"
 	"landfall/edge/record"
 	"landfall/edge/source"
 	"landfall/edge/tap"
@@ -212,15 +213,23 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 	if !f.LastTransferAt.IsZero() {
 		s.Forward.LastTransfer = f.LastTransferAt.UTC().Format(time.RFC3339Nano)
 	}
+	linkReasons(s, &f)
+	published(s, &f, time.Now())
+}
+
+// linkReasons says what is wrong between here and the cloud.
+func linkReasons(s *Status, f *forward.Status) {
 	for _, r := range f.Reds {
 		why := fmt.Sprintf("log %s: %s", r.Log, r.Reason)
 		s.Forward.Reds = append(s.Forward.Reds, why)
 		s.red("forwarding stopped for %s", why)
 	}
+	if f.TwoEngines != "" {
+		s.red("forwarding: %s", f.TwoEngines)
+	}
 	if f.LastError != "" {
 		s.red("forwarding: %s", f.LastError)
 	}
-	published(s, &f, time.Now())
 }
 
 // text gives a time in UTC, empty for none.

@@ -49,17 +49,19 @@ type StoreStats struct {
 
 // ForwardCounters are forward.Counters as they stand in a Status.
 type ForwardCounters struct {
-	Requests      uint64 `json:"requests"`
-	Questions     uint64 `json:"questions"`
-	Failures      uint64 `json:"failures"`
-	NotAnswers    uint64 `json:"not_answers"`
-	Refusals      uint64 `json:"refusals"`
-	BlockBytes    uint64 `json:"block_bytes"`
-	ResentBytes   uint64 `json:"resent_bytes"`
-	WireBytes     uint64 `json:"wire_bytes"`
-	AckedRecords  uint64 `json:"acked_records"`
-	Resyncs       uint64 `json:"resyncs"`
-	LossBlocks    uint64 `json:"loss_blocks"`
-	StateDamaged  uint64 `json:"state_damaged"`
-	StateFailures uint64 `json:"state_failures"`
+	Requests     uint64 `json:"requests"`
+	Questions    uint64 `json:"questions"`
+	Failures     uint64 `json:"failures"`
+	NotAnswers   uint64 `json:"not_answers"`
+	Refusals     uint64 `json:"refusals"`
+	BlockBytes   uint64 `json:"block_bytes"`
+	ResentBytes  uint64 `json:"resent_bytes"`
+	WireBytes    uint64 `json:"wire_bytes"`
+	AckedRecords uint64 `json:"acked_records"`
+	Resyncs      uint64 `json:"resyncs"`
+	// LandingReturns: two engines without a common landing log answer by turns.
+	LandingReturns uint64 `json:"landing_returns"`
+	LossBlocks     uint64 `json:"loss_blocks"`
+	StateDamaged   uint64 `json:"state_damaged"`
+	StateFailures  uint64 `json:"state_failures"`
 }

@@ -53,6 +53,7 @@ type Session struct {
 	stands  map[record.LogID]time.Time // since when a log waits to be published, and nothing of it was
 	bytes   map[record.LogID]sentBytes
 	status  Status
+	engines engines // that have answered
 	// last is what the last request with blocks began at and sent of its log.
 	last struct {
 		log  record.LogID
@@ -477,4 +478,7 @@ func (s *Session) count(action Action, did sums, a wire.Answer, err error) {
 		s.status.LastError = ""
 	}
 	s.status.LastTransferAt, s.status.AgainIn = now, a.AgainIn
+	if s.engines.hear(now, a.Landing) {
+		c.LandingReturns++
+	}
 }

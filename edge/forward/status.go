@@ -29,6 +29,10 @@ type Status struct {
 	RoundTrip      time.Duration
 	Counters       Counters
 
+	// TwoEngines says that engines which share no landing log answer by turns; "":
+	// that is not known. It is told for an hour after it was last seen.
+	TwoEngines string
+
 	// Release is what is waited for before records are let go; Telling and GaveUp
 	// are whether the cloud tells what is published (Core.Telling).
 	Release Release
@@ -73,8 +77,11 @@ type Counters struct {
 	WireBytes    uint64 // compressed bytes handed to the link
 	AckedRecords uint64 // records acknowledged: landed
 	Resyncs      uint64 // times that less had landed of a log than before, so that it is sent again
-	LossBlocks   uint64 // declarations of loss handed to the link
-	StateDamaged uint64 // state files that could not be read
+	// LandingReturns are answers with a landing log that had answered before, and
+	// another one in between.
+	LandingReturns uint64
+	LossBlocks     uint64 // declarations of loss handed to the link
+	StateDamaged   uint64 // state files that could not be read
 	// StateFailures are attempts to write the state file that failed.
 	StateFailures uint64
 }
@@ -95,6 +102,7 @@ func (s *Session) Status() Status {
 	st := s.status
 	st.Gateway, st.OldestUnacked, st.Release = s.cfg.Gateway, record.NoTime, s.cfg.Release
 	st.Reds = append([]Red(nil), s.status.Reds...)
+	st.TwoEngines = s.engines.problem(s.cfg.Now())
 	for _, l := range logs {
 		acked := max(s.acked[l.ID].Next, l.First)
 		if acked < l.End {
