@@ -13,6 +13,8 @@ var (
 	ErrExist = errors.New("object exists")
 	// ErrChanged says that the object is not the version the swap started from.
 	ErrChanged = errors.New("object changed")
+	// ErrUnfit says that a store does not keep the promises of Store, and never will.
+	ErrUnfit = errors.New("store is unfit for checkpoints")
 )
 
 // Version names one content of one object, for compare-and-swap. The zero

@@ -236,7 +236,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 		listener = secure(listener, s.tls())
 	}
 	local, err := page.Serve(page.Config{
-		Address: s.cfg.Status, Prefix: "landfall_engine_", Metrics: s.metrics,
+		Address: s.cfg.Status, Prefix: MetricsPrefix, Metrics: s.metrics,
 		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps,
 	})
 	if err != nil {

@@ -71,7 +71,7 @@ func permanent(err error) bool {
 	}
 	for _, e := range []error{
 		stream.ErrFenced, stream.ErrContent, stream.ErrDamaged, landing.ErrPosition, landing.ErrMismatch, checkpoint.ErrIdentity,
-		checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
+		checkpoint.ErrCorrupt, checkpoint.ErrVersion, checkpoint.ErrUnfit, record.ErrVersion,
 	} {
 		if errors.Is(err, e) {
 			return true

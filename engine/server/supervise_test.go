@@ -64,7 +64,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 
 func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
 	for _, err := range []error{
-		stream.ErrFenced, stream.ErrContent, &stream.DamagedError{}, landing.ErrPosition, &checkpoint.IdentityError{}, checkpoint.ErrCorrupt, checkpoint.ErrVersion, record.ErrVersion,
+		stream.ErrFenced, stream.ErrContent, &stream.DamagedError{}, landing.ErrPosition, &checkpoint.IdentityError{}, checkpoint.ErrCorrupt, checkpoint.ErrVersion, checkpoint.ErrUnfit, record.ErrVersion,
 	} {
 		s, waits := script(t, fmt.Errorf("commit: %w", err))
 		s.supervise(t.Context())

@@ -12,8 +12,9 @@ import (
 	"landfall/engine/checkpoint"
 )
 
-// ErrUnfit says that a store does not keep the promises of checkpoint.Store.
-var ErrUnfit = errors.New("store is unfit for checkpoints")
+// ErrUnfit says that a store does not keep the promises of checkpoint.Store. It is
+// checkpoint.ErrUnfit.
+var ErrUnfit = checkpoint.ErrUnfit
 
 // selfTestWriters is how many swaps from one version race in SelfTest.
 const selfTestWriters = 8

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,9 +138,9 @@ func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
 	}{
 		"does not compare": {lake, blind, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "unfit", "If-Match"}},
 		"a rule":           {lake, ruled, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", `"tidy"`, "after 1 days", "give it 7 days"}},
-		"a wrong secret":   {lake, s.URL, "wrong", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "Access Denied"}},
+		"a wrong secret":   {lake, s.URL, "wrong", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "signature"}},
 		"no secret":        {lake, s.URL, "", cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no credentials", "lake.s3.credentials_file"}},
-		"no bucket":        {"s3://elsewhere", s.URL, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "no such bucket"}},
+		"no bucket":        {"s3://elsewhere", s.URL, s3test.SecretKey, cli.ExitConfig, []string{"engine.yaml:5: lake.dir", "bucket does not exist"}},
 		"unavailable":      {lake, silent.URL, s3test.SecretKey, cli.ExitUnavailable, []string{"503"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,8 +153,8 @@ func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
 			t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
 			file := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(freeAddress(t), freeAddress(t), dir, c.lake, c.endpoint))
 			for _, verb := range []string{"check", "run"} {
-				if verb == "run" && c.code == cli.ExitUnavailable {
-					continue // it waits
+				if verb == "run" && name != "does not compare" {
+					continue // it waits, see TestAnEngineWaitsForAStore
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // an engine that is not refused runs
 				code, _, errs := run(ctx, Command("landfall-engine", "test"), verb, "-c", file)
@@ -168,6 +169,86 @@ func TestAStoreThatWillNotDoIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// answers are what stores say, and what an engine makes of it; conditional: to
+// writes with a condition alone.
+var answers = map[string]struct {
+	status      int
+	code        string // empty: a page of a balancer
+	conditional bool
+	check       int // exit code
+}{
+	"a clock before NTP":         {403, "RequestTimeTooSkewed", false, cli.ExitUnavailable},
+	"an expired token":           {400, "ExpiredToken", false, cli.ExitUnavailable},
+	"a balancer without a store": {404, "", false, cli.ExitUnavailable},
+	"a balancer that forbids":    {403, "", false, cli.ExitUnavailable},
+	"throttling":                 {503, "SlowDown", false, cli.ExitUnavailable},
+	"throttling with 429":        {429, "TooManyRequests", false, cli.ExitUnavailable},
+	"no rights":                  {403, "AccessDenied", false, cli.ExitConfig},
+	"no bucket":                  {404, "NoSuchBucket", false, cli.ExitConfig},
+	"no conditional writes":      {501, "NotImplemented", true, cli.ExitConfig},
+	"no conditional writes now":  {503, "ServiceUnavailable", true, cli.ExitUnavailable},
+}
+
+// TestAnEngineWaitsForAStore: whatever may pass, or may be mended by somebody, is
+// waited for at the start, and health says it in the store's words; when it is over
+// the engine starts. What can never work ends it with the code that the unit does
+// not try again. check says at once which it is.
+func TestAnEngineWaitsForAStore(t *testing.T) {
+	s, lake := inBucket(t)
+	for what, a := range answers {
+		t.Run(what, func(t *testing.T) {
+			var over atomic.Bool
+			url := s.Answer(t, func(r *http.Request) (int, string, bool) {
+				conditional := r.Header.Get("If-Match")+r.Header.Get("If-None-Match") != "" && r.Method != http.MethodGet
+				return a.status, a.code, !over.Load() && (conditional || !a.conditional)
+			})
+			words := "no backend here"
+			if a.code != "" {
+				words = s3test.Words(a.code)
+			}
+			dir := t.TempDir()
+			file := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(freeAddress(t), freeAddress(t), dir, lake, url))
+			if code, _, errs := engine(t, "check", "-c", file); code != a.check || !strings.Contains(errs, words) {
+				t.Errorf("check: exit %d, want %d with %q\n%s", code, a.check, words, errs)
+			}
+			if a.code == "NotImplemented" {
+				if code, _, errs := engine(t, "run", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "unfit") || !strings.Contains(errs, words) {
+					t.Errorf("run: exit %d\n%s", code, errs)
+				}
+				return
+			}
+			stop := daemon(t, Command("landfall-engine", "test"), "run", "-c", file)
+			status := func() (int, string, string) { return engine(t, "status", "-c", file, "--json") }
+			waitFor(t, status, func(s *server.Status) bool {
+				return !s.Healthy && len(s.Reasons) == 1 && strings.Contains(s.Reasons[0], "waiting to start: ") && strings.Contains(s.Reasons[0], words)
+			})
+			over.Store(true)
+			waitFor(t, status, func(s *server.Status) bool { return s.Healthy && len(s.Tasks) == 2 })
+			if code := stop(); code != 0 {
+				t.Errorf("run: exit %d", code)
+			}
+		})
+	}
+}
+
+// TestAReloadDoesNotTakeAStoreThatRefuses: what an engine waits for at its start is
+// no reason to end one that runs.
+func TestAReloadDoesNotTakeAStoreThatRefuses(t *testing.T) {
+	s, lake := inBucket(t)
+	for code, want := range map[string]bool{"AccessDenied": false, "SlowDown": true} {
+		status := map[string]int{"AccessDenied": 403, "SlowDown": 503}[code]
+		url := s.Answer(t, func(*http.Request) (int, string, bool) { return status, code, true })
+		dir := t.TempDir()
+		file := write(t, filepath.Join(dir, "engine.yaml"), bucketYAML(freeAddress(t), freeAddress(t), dir, lake, url))
+		if _, _, err := loadAll(file, true); (err == nil) != want {
+			t.Errorf("%s at a reload: %v", code, err)
+		}
+		if _, _, err := loadAll(file, false); err != nil {
+			t.Errorf("%s at the start: %v", code, err)
+		}
 	}
 }
 

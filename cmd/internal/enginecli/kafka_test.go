@@ -140,7 +140,7 @@ func TestBrokersAreNotAskedWithoutCredentials(t *testing.T) {
 	if code, out, errs := engine(t, "check", "-c", file); code != cli.ExitConfig || !strings.Contains(errs, "landing.kafka.tls.ca_file") || !strings.Contains(errs, "PEM") {
 		t.Errorf("inside, with a bad one: %d\n%s%s", code, out, errs)
 	}
-	if _, _, err := loadAll(file); err == nil || !strings.Contains(err.Error(), "landing.kafka.tls.ca_file") {
+	if _, _, err := loadAll(file, false); err == nil || !strings.Contains(err.Error(), "landing.kafka.tls.ca_file") {
 		t.Errorf("a reload takes up what cannot be used: %v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/engine/audit"
 	"landfall/engine/checkpoint"
+	landingkafka "landfall/engine/landing/kafka"
 	"landfall/engine/server"
 	"landfall/engine/stream"
 	"landfall/sinks/kafka"
@@ -188,7 +189,27 @@ func unusable(key, dir string, err error) error {
 	case errors.Is(err, s3.ErrCredentials):
 		want = "credentials where S3's tools look for them"
 	}
-	return &config.FieldError{Key: key, Got: err.Error(), Want: want}
+	refused := &config.FieldError{Key: key, Got: err.Error(), Want: want}
+	if s3.Judge(err) == s3.Mends {
+		return &mendableError{refused}
+	}
+	return refused
+}
+
+// mendableError is what keeps a store from being used until somebody changes the
+// store or the credentials, with which this configuration may then be right: check
+// and a reload refuse it, an engine that starts waits.
+type mendableError struct{ *config.FieldError }
+
+// Unwrap returns the field.
+func (e *mendableError) Unwrap() error { return e.FieldError }
+
+// isWaitedFor tells whether an engine that starts waits until an error of opening
+// its parts is over. Everything else ends it: a configuration that cannot be used,
+// which the unit does not try again.
+func isWaitedFor(err error) bool {
+	var mendable *mendableError
+	return errors.Is(err, durable.ErrNoSpace) || s3.Transient(err) || errors.As(err, &mendable) || errors.Is(err, landingkafka.ErrUnavailable)
 }
 
 // s3Flags are the flags with which a verb without a configuration reaches a

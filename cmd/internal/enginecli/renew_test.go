@@ -178,8 +178,8 @@ func (d *lookedAt) reload(key string) {
 	})
 }
 
-// page gives what a page says.
-func page(t *testing.T, url string) string {
+// pageText gives what a page says.
+func pageText(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -234,7 +234,7 @@ func TestCertificatesOfKafkaAreTakenUp(t *testing.T) {
 		use("1")
 		write(t, dir+"/"+who+".key", "-----BEGIN PRIVATE KEY-----\n")
 		both.reload(link + ".tls.cert_file")
-		if page := page(t, "http://"+status+"/metrics"); !strings.Contains(page, fmt.Sprintf("landfall_engine_certificate_expiry_timestamp_seconds{link=%q} ", link)) {
+		if page := pageText(t, "http://"+status+"/metrics"); !strings.Contains(page, fmt.Sprintf("landfall_engine_certificate_expiry_timestamp_seconds{link=%q} ", link)) {
 			t.Errorf("when the certificate of %s ends is no metric", link)
 		}
 		d.drop()

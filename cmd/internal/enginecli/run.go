@@ -30,8 +30,14 @@ func runCommand(version string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		started := false
 		return service.Run(c.Context(), service.Config[server.Config]{
-			File: *name, Load: loadAll, Logger: log,
+			File: *name, Logger: log,
+			Load: func(name string) (*server.Config, *config.File, error) {
+				c, f, err := loadAll(name, started)
+				started = true
+				return c, f, err
+			},
 			New: func(ctx context.Context, cfg *server.Config) (service.Daemon, error) {
 				return newServed(ctx, cfg, log, version)
 			},
@@ -42,9 +48,10 @@ func runCommand(version string) *cobra.Command {
 
 // loadAll is load, and tries the directories, buckets, certificates and secrets too: a
 // reload must know that everything can be used before the old configuration
-// ends. A store that does not answer is waited for at the start, and may come
-// back after a reload.
-func loadAll(name string) (*server.Config, *config.File, error) {
+// ends. A store that cannot be used now is waited for at the start. One that does
+// not answer may come back after a reload too; one that refuses does not take the
+// place of what runs.
+func loadAll(name string, reload bool) (*server.Config, *config.File, error) {
 	c, f, err := load(name)
 	if err != nil {
 		return nil, nil, err
@@ -52,7 +59,7 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 	if err := directories(c); err != nil {
 		return nil, nil, f.Locate(err)
 	}
-	store, err := storeToLoad(c)
+	store, err := storeToLoad(c, reload)
 	if err != nil {
 		return nil, nil, f.Locate(err)
 	}
@@ -70,18 +77,21 @@ func loadAll(name string) (*server.Config, *config.File, error) {
 }
 
 // storeToLoad tries the lake's store; nil without an error: there is none, or it
-// does not answer.
-func storeToLoad(c *server.Config) (checkpoint.Store, error) {
+// is waited for.
+func storeToLoad(c *server.Config, reload bool) (checkpoint.Store, error) {
 	p := placeOf(c)
+	refuses := func(err error) bool { return !s3.Transient(err) && (reload || !isWaitedFor(err)) }
 	if follows(c) {
-		if _, err := p.openStore(context.Background(), true); err != nil && !s3.Transient(err) {
-			return nil, unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err)
+		if _, err := p.openStore(context.Background(), true); err != nil {
+			if err = unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err); refuses(err) {
+				return nil, err
+			}
 		}
 		return nil, nil
 	}
 	if p.buckets() {
 		store, _, err := openLake(context.Background(), p)
-		if err != nil && !s3.Transient(err) {
+		if err != nil && refuses(err) {
 			return nil, err
 		}
 		return store, nil
@@ -139,7 +149,8 @@ func (d *served) Run(ctx context.Context, ready func()) error {
 const openRetry = time.Second
 
 // openServer opens lake and engine. While the disk is full, or the object store
-// or Kafka does not answer, it waits: without the self-test of the store nothing may be
+// cannot be used now, or Kafka does not answer, it waits, and the status page says
+// why: without the self-test of the store nothing may be
 // committed. Nil without an error when ctx ended meanwhile.
 func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*server.Server, error) {
 	judge := certs.Config{Floor: o.CertFloor, Logger: o.Logger}
@@ -174,7 +185,9 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 	if follows(cfg) {
 		o.Followed = &followed{place: lake}
 	}
-	for waiting := false; ; waiting = true {
+	var waiting waitingPage
+	defer waiting.close()
+	for {
 		p := lake
 		p.kafka = topics
 		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
@@ -185,18 +198,16 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 		if err == nil {
 			var s *server.Server
 			if s, err = server.New(ctx, *cfg, o); err == nil {
-				return s, nil
+				return s, nil // its page takes the place of this one
 			}
 		}
 		if ctx.Err() != nil {
 			return nil, nil
 		}
-		if !errors.Is(err, durable.ErrNoSpace) && !s3.Transient(err) && !errors.Is(err, landingkafka.ErrUnavailable) {
+		if !isWaitedFor(err) {
 			return nil, err
 		}
-		if !waiting {
-			o.Logger.Warn("the disk is full, or the object store or Kafka does not answer: waiting to start", "error", err)
-		}
+		waiting.say(cfg, &o, err)
 		t := time.NewTimer(openRetry)
 		select {
 		case <-ctx.Done():

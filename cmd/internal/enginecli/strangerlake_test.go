@@ -45,7 +45,7 @@ func TestAStrangerLakeIsRefusedEverywhere(t *testing.T) {
 	if code, out, errs := engine(t, "check", "-c", first); code != 0 || !strings.Contains(out, "feeds no other lake than "+dir+"/first") {
 		t.Errorf("check of its own lake: exit %d\n%s%s", code, out, errs)
 	}
-	if _, _, err := loadAll(first); err != nil {
+	if _, _, err := loadAll(first, true); err != nil {
 		t.Errorf("reload of its own lake: %v", err)
 	}
 	refused := func(what string, code int, text string) {
@@ -62,7 +62,7 @@ func TestAStrangerLakeIsRefusedEverywhere(t *testing.T) {
 		cancel()
 		refused(verb, code, errs)
 	}
-	_, _, err = loadAll(second)
+	_, _, err = loadAll(second, true)
 	refused("reload", cli.Code(err), fmt.Sprint(err))
 	if _, out, errs := engine(t, "doctor", "-c", second); !strings.Contains(out+errs, "a topic of its own") {
 		t.Errorf("doctor of a stranger:\n%s%s", out, errs)

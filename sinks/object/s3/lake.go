@@ -295,9 +295,9 @@ func (l *Lake) stat(ctx context.Context, name string) (info minio.ObjectInfo, er
 		return err
 	})
 	if is(err, noSuchKey) {
-		err = fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
+		return info, fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
 	}
-	return info, err
+	return info, l.b.explained(ctx, err)
 }
 
 // List implements object.Files. Below "_staging/<task>/" it gives the task's

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -25,22 +23,11 @@ const (
 	invalidPart = "InvalidPart"
 	// A conditional write met another one; it was not done.
 	conditionalConflict = "ConditionalRequestConflict"
+	notImplemented      = "NotImplemented"
 )
 
 // is tells whether the store answered with a code.
 func is(err error, code string) bool { return err != nil && minio.ToErrorResponse(err).Code == code }
-
-// Transient tells whether an error may pass by itself: the store is not
-// reached, does not answer, or answers that it cannot now.
-func Transient(err error) bool {
-	var network net.Error
-	var sending *url.Error
-	if errors.Is(err, ErrNoAnswer) || errors.As(err, &network) || errors.As(err, &sending) {
-		return true
-	}
-	var answer minio.ErrorResponse
-	return errors.As(err, &answer) && (answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests)
-}
 
 // slowest is the pace, in bytes a second, that a body is given time for.
 const slowest = 256 << 10
@@ -113,10 +100,10 @@ func (b *bucket) again(ctx context.Context, body int, step func(context.Context)
 }
 
 // final tells whether an answer stays the same: what is forbidden, is not there,
-// or met another condition. A body that arrived damaged does not.
+// or met another condition. A body that arrived damaged does not, nor what passes.
 func final(err error) bool {
 	var answer minio.ErrorResponse
-	if !errors.As(err, &answer) {
+	if !errors.As(err, &answer) || Transient(err) {
 		return false
 	}
 	switch answer.StatusCode {
@@ -128,11 +115,12 @@ func final(err error) bool {
 
 // conditional makes a conditional write. That it met another one is no answer to
 // the condition, only to this attempt, which was not done: it is made again.
+// object.ErrUnfit where the store says that it has no such writes.
 func (b *bucket) conditional(ctx context.Context, body int, step func(context.Context) error) error {
 	for attempt, wait := 1, b.cfg.Backoff; ; attempt, wait = attempt+1, min(2*wait, longest) {
 		err := b.call(ctx, body, step)
 		if !is(err, conditionalConflict) || attempt >= b.cfg.Attempts || !pause(ctx, wait) {
-			return err
+			return unfit(err)
 		}
 	}
 }
@@ -147,4 +135,28 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// explained returns a better answer than one to a request without a body, which
+// has a status and no words: that of the same store to a listing. A listing that
+// is answered says nothing.
+func (b *bucket) explained(ctx context.Context, err error) error {
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusForbidden && answer.StatusCode != http.StatusBadRequest {
+		return err
+	}
+	if words := b.listOne(ctx); words != nil {
+		return words
+	}
+	return err
+}
+
+// listOne lists one object at most.
+func (b *bucket) listOne(ctx context.Context) error {
+	return b.call(ctx, 0, func(ctx context.Context) error {
+		for o := range b.core.Client.ListObjects(ctx, b.Bucket, minio.ListObjectsOptions{Prefix: b.key(""), MaxKeys: 1}) {
+			return o.Err
+		}
+		return ctx.Err()
+	})
 }

@@ -207,7 +207,7 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 		lookup = minio.BucketLookupDNS
 	}
 	core, err := minio.NewCore(host, &minio.Options{
-		Creds: cfg.Credentials, Secure: secure, Region: cfg.Region, Transport: transport, BucketLookup: lookup, MaxRetries: 1,
+		Creds: cfg.Credentials, Secure: secure, Region: cfg.Region, Transport: &doorkeeper{RoundTripper: transport}, BucketLookup: lookup, MaxRetries: 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
@@ -259,13 +259,16 @@ func (b *bucket) present(ctx context.Context) error {
 	if have.AccessKeyID == "" || have.SecretAccessKey == "" {
 		return ErrCredentials
 	}
-	return b.call(ctx, 0, func(ctx context.Context) error {
-		there, err := b.core.BucketExists(ctx, b.Bucket)
-		if err == nil && !there {
-			err = errors.New("there is no such bucket")
-		}
+	there := false
+	err = b.call(ctx, 0, func(ctx context.Context) (err error) {
+		there, err = b.core.BucketExists(ctx, b.Bucket)
 		return err
 	})
+	var answer minio.ErrorResponse
+	if err == nil && !there || errors.As(err, &answer) { // in words, which an answer to HEAD has not
+		return b.listOne(ctx)
+	}
+	return err
 }
 
 // list gives the names of the objects that start with prefix, sorted.

@@ -275,6 +275,34 @@ func (s *Server) Rule(t testing.TB, rules string) string {
 	}).URL
 }
 
+// Words is what Answer says beside a code.
+func Words(code string) string { return "the words of " + code }
+
+// Answer starts a proxy that answers requests itself where answer takes them: with
+// a status and one of S3's codes, or with a page that is not S3's where the code is
+// empty.
+func (s *Server) Answer(t testing.TB, answer func(*http.Request) (status int, code string, takes bool)) string {
+	t.Helper()
+	return s.proxy(t, httptest.NewServer, func(transport *http.Transport, w http.ResponseWriter, r *http.Request) {
+		status, code, takes := answer(r)
+		switch {
+		case !takes:
+			s.pass(transport, w, r)
+			return
+		case code == "":
+			http.Error(w, "<html>no backend here</html>", status)
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("X-Amz-Request-Id", "1")
+		w.WriteHeader(status)
+		if r.Method != http.MethodHead {
+			_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, Words(code))
+		}
+	}).URL
+}
+
 // TLS starts a proxy that speaks TLS, and gives its URL and who signed its
 // certificate, PEM.
 func (s *Server) TLS(t testing.TB) (string, []byte) {
