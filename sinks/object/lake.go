@@ -84,7 +84,7 @@ func (l *Lake) Open(ctx context.Context, name string) (ReadFile, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := l.root.fsys.Open(path)
+	f, err := l.root.open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, absent(err))
 	}
@@ -195,7 +195,7 @@ func (l *Lake) again(ctx context.Context, staged stream.Staged, from, to string)
 // name. Only the manifest's bytes are copied, others are a DamagedError. The
 // copy is made beside the staged file, where it is swept if it stays.
 func (l *Lake) copy(ctx context.Context, staged stream.Staged, name, path, beside string) (string, error) {
-	source, err := l.root.fsys.Open(path)
+	source, err := l.root.open(path)
 	if err != nil {
 		return "", err
 	}
@@ -219,7 +219,7 @@ func (l *Lake) copy(ctx context.Context, staged stream.Staged, name, path, besid
 // compare reads a file and compares it with the manifest: fs.ErrNotExist, or a
 // DamagedError with the name it was read under.
 func (l *Lake) compare(ctx context.Context, staged stream.Staged, name, path string) error {
-	f, err := l.root.fsys.Open(path)
+	f, err := l.root.open(path)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (l *Lake) Verify(ctx context.Context, staged stream.Staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f, err := l.root.fsys.Open(path)
+	f, err := l.root.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Missing(staged)
 	}

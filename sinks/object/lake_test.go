@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"landfall/edge/durable"
@@ -138,4 +139,36 @@ func TestLakeSweepRemovesEmptyFolders(t *testing.T) {
 		t.Fatalf("%v %v", entries, err)
 	}
 	stage(t, l, "_staging/task/old/2", "again")
+}
+
+// TestAPipeUnderATargetsName is refused at once, and so is a folder: a pipe would be
+// opened when somebody writes into it.
+func TestAPipeUnderATargetsName(t *testing.T) {
+	dir := t.TempDir()
+	l, err := object.OpenLake(durable.OS{}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged := stream.Staged{Name: "_staging/t/1", Target: "out/1", Bytes: 1, SHA256: strings.Repeat("a", 64)}
+	path := filepath.Join(dir, "out", "1")
+	for what, make := range map[string]func() error{
+		"a pipe":   func() error { return syscall.Mkfifo(path, 0o600) },
+		"a folder": func() error { return os.Mkdir(path, 0o700) },
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), make()); err != nil {
+			t.Fatal(err)
+		}
+		_, opened := l.Open(t.Context(), staged.Target)
+		for call, err := range map[string]error{
+			"publish": l.Publish(t.Context(), staged), "verify": l.Verify(t.Context(), staged), "open": opened,
+			"replace": l.Replace(t.Context(), staged, strings.Repeat("b", 64)),
+		} {
+			if !errors.Is(err, stream.ErrContent) || !strings.Contains(err.Error(), "no regular file") {
+				t.Errorf("%s of %s: %v", call, what, err)
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

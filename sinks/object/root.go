@@ -269,3 +269,16 @@ func absent(err error) error {
 	}
 	return err
 }
+
+// open opens a regular file. Anything else is ErrContent, at once: a pipe under the
+// name would wait for its other end.
+func (r *root) open(path string) (durable.File, error) {
+	info, err := r.fsys.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is no regular file (%s): move it away", ErrContent, path, info.Mode().Type())
+	}
+	return r.fsys.Open(path)
+}

@@ -103,7 +103,7 @@ func client(c server.S3Config, keeper *certs.Keeper) (s3.Config, error) {
 // openLake opens the checkpoint store of a lake and its files, tested for what
 // commits need of them, and gives what makes its sinks.
 func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.Sink, error), error) {
-	files, err := p.openFiles(ctx)
+	files, err := p.openFiles(ctx, false)
 	if err != nil {
 		return nil, nil, unusable(cmp.Or(p.lakeKey, "lake.dir"), p.lake, err)
 	}
@@ -127,7 +127,9 @@ func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.
 	return store, sinks, nil
 }
 
-func (p place) openFiles(ctx context.Context) (object.Files, error) {
+// openFiles opens what keeps tables; reading says that nothing is written, so that
+// a store is not tried.
+func (p place) openFiles(ctx context.Context, reading bool) (object.Files, error) {
 	if !server.IsBucket(p.lake) {
 		return object.OpenLake(durable.OS{}, p.lake)
 	}
@@ -139,9 +141,10 @@ func (p place) openFiles(ctx context.Context) (object.Files, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.ReadOnly = reading
 	files, err := s3.OpenLake(ctx, cfg, at)
-	if err != nil {
-		return nil, err
+	if err != nil || reading {
+		return files, err
 	}
 	notes, err := files.SelfTest(ctx)
 	if err != nil {

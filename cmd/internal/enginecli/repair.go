@@ -88,7 +88,7 @@ func (l lakeToRepair) repair(ctx context.Context, cfg repair.Config) (result *re
 			return nil, err
 		}
 	}
-	files, err := where.openFiles(ctx)
+	files, err := where.openFiles(ctx, l.dryRun)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"landfall/engine/repair"
 	"landfall/engine/server"
 	"landfall/engine/stream"
+	"landfall/sinks/object/s3/s3test"
 	"landfall/sinks/parquet"
 )
 
@@ -29,8 +30,14 @@ func TestRepairInABucket(t *testing.T) {
 		data[len(data)/2] ^= 1
 		return data
 	})
-	if code, out, errs := on("repair", "--lake", lake, "--dry-run"); code != cli.ExitData || !strings.Contains(out, "would be done") {
+	script := &s3test.Script{}
+	url := s.Proxy(t, script)
+	script.OnlyChanges()
+	if code, out, errs := engine(t, "repair", "--lake", lake, "--dry-run", "--s3-endpoint", url); code != cli.ExitData || !strings.Contains(out, "would be done") {
 		t.Errorf("dry run: exit %d\n%s%s", code, out, errs)
+	}
+	if changes := script.Requests(); len(changes) > 0 {
+		t.Errorf("a dry run wrote: %v", changes)
 	}
 	code, out, errs := on("repair", "--lake", lake, "--json")
 	var r repairReport
@@ -74,7 +81,7 @@ func TestRepairInABucketGoesOn(t *testing.T) {
 	gone := s.Object(t, "/ais_static/")
 	s.Remove(t, gone)
 	where := place{lake: lake, checkpoints: server.Checkpoints(lake), s3: server.S3Config{Endpoint: s.URL}}
-	files, err := where.openFiles(t.Context())
+	files, err := where.openFiles(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,48 @@ func TestSelfTestOfALake(t *testing.T) {
 	}
 }
 
+// TestWhatKilledSelfTestsLeaveGoes: uploads and an object, when they are old; what
+// another engine's self-test works with stays.
+func TestWhatKilledSelfTestsLeaveGoes(t *testing.T) {
+	server, script := s3test.Start(t), &s3test.Script{}
+	plain := openLake(t, s3test.Config(server.URL), "lake")
+	for k := 1; ; k++ { // killed after each request
+		l := openLake(t, s3test.Config(server.Proxy(t, script)), "lake")
+		script.Fail(k, s3test.Works, true)
+		if _, err := l.SelfTest(t.Context()); err == nil {
+			break
+		}
+		script.Reset()
+	}
+	uploads := func() int {
+		names, err := plain.List(t.Context(), "_staging/selftest/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	left, objects := uploads(), len(server.Objects(t, "_selftest/"))
+	if left < 5 || objects == 0 {
+		t.Fatalf("%d uploads and %d objects are left", left, objects)
+	}
+	mine := stage(t, plain, "record/task-0000-1", []byte("rows"))
+	for _, test := range []struct {
+		later time.Duration
+		left  bool
+	}{{0, true}, {59 * time.Minute, true}, {2 * time.Hour, false}} {
+		plain.At(func() time.Time { return time.Now().Add(test.later) })
+		if notes, err := plain.SelfTest(t.Context()); err != nil || len(notes) > 0 {
+			t.Fatal(notes, err)
+		}
+		if u, o := uploads(), len(server.Objects(t, "_selftest/")); test.left != (u == left && o == objects) || !test.left && u+o > 0 {
+			t.Errorf("%s later: %d uploads and %d objects", test.later, u, o)
+		}
+	}
+	if there, err := plain.Exists(t.Context(), mine.Name); err != nil || !there {
+		t.Errorf("what a task staged: %v, %v", there, err)
+	}
+}
+
 // TestAStoreThatShowsStagedFilesIsUnfit: uploads that are seen before they are
 // completed would be read by everybody.
 func TestAStoreThatShowsStagedFilesIsUnfit(t *testing.T) {

@@ -321,7 +321,7 @@ func (l *Lake) List(ctx context.Context, prefix string) ([]string, error) {
 func (l *Lake) uploads(ctx context.Context, task string) ([]string, error) {
 	var names []string
 	for key, id := "", ""; ; {
-		page, err := l.uploadPage(ctx, key, id)
+		page, err := l.uploadPage(ctx, "", key, id)
 		if err != nil {
 			return nil, fmt.Errorf("list uploads below %s: %w", l.b.Location, err)
 		}
@@ -341,9 +341,9 @@ func (l *Lake) uploads(ctx context.Context, task string) ([]string, error) {
 	}
 }
 
-func (l *Lake) uploadPage(ctx context.Context, key, id string) (page minio.ListMultipartUploadsResult, err error) {
+func (l *Lake) uploadPage(ctx context.Context, prefix, key, id string) (page minio.ListMultipartUploadsResult, err error) {
 	err = l.b.call(ctx, 0, func(ctx context.Context) error {
-		page, err = l.b.core.ListMultipartUploads(ctx, l.b.Bucket, l.b.key(""), key, id, "", 1000)
+		page, err = l.b.core.ListMultipartUploads(ctx, l.b.Bucket, l.b.key(prefix), key, id, "", 1000)
 		return err
 	})
 	return page, err

@@ -178,6 +178,7 @@ type bucket struct {
 	core   *minio.Core
 	notes  Notes       // of opening it
 	silent atomic.Bool // the last request got no answer
+	now    func() time.Time
 
 	md5ETags atomic.Bool // an ETag was the MD5 of what was sent
 }
@@ -212,7 +213,7 @@ func open(ctx context.Context, cfg Config, at Location) (*bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
-	b := &bucket{Location: at, cfg: cfg, core: core}
+	b := &bucket{Location: at, cfg: cfg, core: core, now: time.Now}
 	if err := b.present(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
@@ -273,13 +274,20 @@ func (b *bucket) present(ctx context.Context) error {
 
 // list gives the names of the objects that start with prefix, sorted.
 func (b *bucket) list(ctx context.Context, prefix string) ([]string, error) {
+	return b.listOld(ctx, prefix, func(time.Time) bool { return true })
+}
+
+// listOld is list of those alone of which old is true, told when each was made.
+func (b *bucket) listOld(ctx context.Context, prefix string, old func(made time.Time) bool) ([]string, error) {
 	var names []string
 	err := b.watched(ctx, func(ctx context.Context, more func(int64)) error {
 		for o := range b.core.Client.ListObjects(ctx, b.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix), Recursive: true}) {
 			if o.Err != nil {
 				return o.Err
 			}
-			names = append(names, strings.TrimPrefix(o.Key, b.key("")))
+			if old(o.LastModified) {
+				names = append(names, strings.TrimPrefix(o.Key, b.key("")))
+			}
 			more(0)
 		}
 		return nil

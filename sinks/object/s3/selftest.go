@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"landfall/engine/checkpoint"
 	"landfall/engine/stream"
@@ -16,6 +18,41 @@ import (
 
 // testTask is the task under which SelfTest stages.
 const testTask = "selftest"
+
+// tests is the folder in which it works.
+const tests = "_selftest/"
+
+// testOver is how old what a self-test made is when nobody works with it any more.
+const testOver = time.Hour
+
+// sweepTests removes what self-tests that were killed left: uploads, and the
+// objects that they became.
+func (l *Lake) sweepTests(ctx context.Context) error {
+	old := func(made time.Time) bool { return !made.IsZero() && l.b.now().Sub(made) > testOver }
+	for key, id := "", ""; ; {
+		page, err := l.uploadPage(ctx, tests, key, id)
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			if !strings.HasPrefix(u.Key, l.b.key(tests+testTask+"-")) || !old(u.Initiated) {
+				continue
+			}
+			if err := l.abort(ctx, upload{task: testTask, id: u.UploadID, target: strings.TrimPrefix(u.Key, l.b.key(""))}); err != nil {
+				return err
+			}
+		}
+		if !page.IsTruncated || key == page.NextKeyMarker && id == page.NextUploadIDMarker {
+			break
+		}
+		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+	}
+	names, err := l.b.listOld(ctx, tests+testTask+"-", old)
+	for _, name := range names {
+		err = errors.Join(err, l.b.remove(ctx, name))
+	}
+	return err
+}
 
 // testAttempts is how often it is made where an answer does not arrive.
 const testAttempts = 5
@@ -30,9 +67,12 @@ func (l *Lake) SelfTest(ctx context.Context) (Notes, error) {
 	for range testAttempts {
 		var id [8]byte
 		_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
-		target := "_selftest/" + testTask + "-" + hex.EncodeToString(id[:])
+		target := tests + testTask + "-" + hex.EncodeToString(id[:])
 		var notes Notes
 		if notes, err = l.selfTest(ctx, target); err == nil {
+			if err := l.sweepTests(ctx); err != nil {
+				notes = append(notes, fmt.Sprintf("what self-tests that were killed left below %s%s was not removed: %v", l.b.Location, "/"+tests, err))
+			}
 			return append(notes, l.b.notes...), nil
 		}
 		if !Transient(err) || ctx.Err() != nil {
