@@ -86,8 +86,11 @@ type LandingConfig struct {
 type LakeConfig struct {
 	// Dir is absolute, made if absent, or s3://bucket/prefix. Required of tasks. An
 	// ingest alone reads below it what is published, and makes nothing.
-	Dir string   `yaml:"dir"`
-	S3  S3Config `yaml:"s3"`
+	Dir string `yaml:"dir"`
+	// Look is how often some of the published files are looked for, whether they are
+	// there with their length; 0: never.
+	Look time.Duration `yaml:"look"`
+	S3   S3Config      `yaml:"s3"`
 }
 
 // S3Config says how buckets are reached.
@@ -157,7 +160,7 @@ type LimitsConfig struct {
 func Default() Config {
 	return Config{
 		Landing:      LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
-		Lake:         LakeConfig{S3: DefaultS3()},
+		Lake:         LakeConfig{Look: 5 * time.Minute, S3: DefaultS3()},
 		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
@@ -192,6 +195,7 @@ func (c *Config) Validate() error {
 		c.Identity.validate(&p, c.TLS.ClientCAFile != "")
 	}
 	c.directories(&p)
+	p.Add(c.Lake.Look == 0 || c.Lake.Look >= time.Second, "lake.look", c.Lake.Look.String(), "a time of 1s or more, or 0s for never")
 	c.Lake.S3.validate(&p, IsBucket(c.Lake.Dir) || IsBucket(c.CheckpointDir()))
 	c.Sinks.Kafka.validate(&p)
 	l := &c.Landing

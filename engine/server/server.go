@@ -43,6 +43,9 @@ type Options struct {
 	TypedRows func(*table.Batch) []TypedRow
 	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
 	SinkStatus func() []SinkStatus
+	// FileSize returns the length of a published file of the lake, for presence.Watch;
+	// nil: nobody looks whether they are there.
+	FileSize func(ctx context.Context, name string) (int64, error)
 	// WatchSinks looks after those sinks until its context ends, which is when Run
 	// does; nil: nobody.
 	WatchSinks func(context.Context)
@@ -128,6 +131,9 @@ func (s *Server) assemble() error {
 		if s.topic != nil {
 			t.fenced = s.cfg.Landing.Kafka.SessionTimeout
 		}
+		if s.opt.FileSize != nil {
+			t.files = s.watchOf(t.partition)
+		}
 	}
 	if !s.cfg.Runs(RoleIngest) {
 		return nil
@@ -197,6 +203,9 @@ func (s *Server) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	if s.opt.WatchSinks != nil {
 		watch.Go(func() { s.opt.WatchSinks(watching) })
+	}
+	if s.opt.FileSize != nil && s.cfg.Lake.Look > 0 {
+		watch.Go(func() { s.lookAtFiles(watching, sleep) })
 	}
 	select {
 	case <-ctx.Done():

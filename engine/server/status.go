@@ -235,6 +235,7 @@ func (s *Server) Status() Status {
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
+	out.Reasons = append(out.Reasons, s.fileReasons()...)
 	out.Reasons = append(out.Reasons, s.followReasons()...)
 	out.Published = s.telling()
 	out.Group = s.groupStatus()

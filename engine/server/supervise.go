@@ -50,6 +50,7 @@ type supervisor struct {
 	// (checkpoint.ErrRepaired).
 	fenced    time.Duration
 	committed func(stream.Position) // told of each commit; nil: nobody
+	files     watcher               // of what the task has published; nil: nobody looks
 
 	mu       sync.Mutex
 	cancel   context.CancelFunc      // nil: not ours to run; guarded by mu

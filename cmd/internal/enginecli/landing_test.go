@@ -147,11 +147,11 @@ func TestAReloadWithAnotherLandingLogIsRefused(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
-	if _, _, err := loadAll(config); err != nil {
+	if _, _, err := loadAll(config, true); err != nil {
 		t.Fatal(err)
 	}
 	other := fedEngine(t, dir, "127.0.0.1:0", fmt.Sprintf("dir: %s/b, reserve: 0B", dir))
-	if _, _, err := loadAll(other); err == nil || !strings.Contains(err.Error(), "landing.dir: got") {
+	if _, _, err := loadAll(other, true); err == nil || !strings.Contains(err.Error(), "landing.dir: got") {
 		t.Errorf("a reload: %v", err)
 	}
 	if _, err := os.Stat(dir + "/b/landing"); err == nil {

@@ -29,10 +29,11 @@ import (
 type place struct {
 	lake, checkpoints string
 	s3                server.S3Config
-	note              func(string)  // takes what a person should know; nil: nobody
-	kafka             *kafka.Config // the sink beside the lake, without files; nil: none
-	certs             *certs.Keeper // who signs the store's certificate, as it is kept; nil: read by who needs it
-	lakeKey, storeKey string        // what errors call the two; empty: the keys of the configuration
+	opened            func(object.Files) // takes the lake's files when they are opened for writing; nil: nobody
+	note              func(string)       // takes what a person should know; nil: nobody
+	kafka             *kafka.Config      // the sink beside the lake, without files; nil: none
+	certs             *certs.Keeper      // who signs the store's certificate, as it is kept; nil: read by who needs it
+	lakeKey, storeKey string             // what errors call the two; empty: the keys of the configuration
 }
 
 // placeOf gives the places of a configuration.
@@ -113,6 +114,9 @@ func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.
 	}
 	if err != nil {
 		return nil, nil, unusable(cmp.Or(p.storeKey, "checkpoint.dir"), p.checkpoints, err)
+	}
+	if p.opened != nil {
+		p.opened(files)
 	}
 	sinks := func() ([]stream.Sink, error) {
 		lake, err := parquet.New(parquet.Config{Files: files})

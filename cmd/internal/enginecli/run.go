@@ -18,6 +18,7 @@ import (
 	landingkafka "landfall/engine/landing/kafka"
 	"landfall/engine/server"
 	"landfall/sinks/kafka"
+	"landfall/sinks/object"
 	"landfall/sinks/object/s3"
 )
 
@@ -190,6 +191,7 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 	for {
 		p := lake
 		p.kafka = topics
+		p.opened = func(files object.Files) { o.FileSize = sizeOf(files) }
 		p.note = func(note string) { o.Logger.Warn("object store", "note", note) }
 		var err error
 		if cfg.Runs(server.RoleTasks) {
@@ -215,5 +217,17 @@ func openServer(ctx context.Context, cfg *server.Config, o server.Options) (*ser
 			return nil, nil
 		case <-t.C:
 		}
+	}
+}
+
+// sizeOf returns how the length of a published file is asked for. A file of a bucket
+// that is opened costs one request, and nothing of it is fetched.
+func sizeOf(files object.Files) func(context.Context, string) (int64, error) {
+	return func(ctx context.Context, name string) (int64, error) {
+		f, err := files.Open(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		return f.Size(), f.Close()
 	}
 }
