@@ -56,7 +56,7 @@ func TestRepairBesideAnEngineThatCommits(t *testing.T) {
 		must(os.Rename(statics[0], filepath.Join(filepath.Dir(statics[0]), "elsewhere.parquet"))) // found again, and set aside
 		must(os.Truncate(positions[0], 100))
 		where := place{lake: lake, checkpoints: server.Checkpoints(lake)}
-		files, err := where.openFiles(t.Context())
+		files, err := where.openFiles(t.Context(), false)
 		must(err)
 		store, err := where.openStore(t.Context(), false)
 		must(err)
