@@ -11,11 +11,6 @@ import (
 	"landfall/engine/task"
 )
 
-// bounded is a landing log that others append to, which tells where a partition ends.
-type bounded interface {
-	Bounds(ctx context.Context, partition int) (start, end stream.Position, err error)
-}
-
 // endPatience is how long the next block of a shared log may take to come that is
 // known to be there.
 const endPatience = time.Minute
@@ -32,8 +27,8 @@ type ending struct {
 // newEnding reads a partition from a position.
 func newEnding(ctx context.Context, log landing.Log, partition int, from stream.Position, ended func()) (*ending, error) {
 	e := &ending{ended: ended, at: from.Offset}
-	if b, ok := log.(bounded); ok {
-		_, end, err := b.Bounds(ctx, partition)
+	if log.Shared() {
+		_, end, err := log.Bounds(ctx, partition)
 		if err != nil {
 			return nil, err
 		}
@@ -98,9 +93,15 @@ func (d draining) Reader(partition int, from stream.Position) (landing.Reader, e
 	return newEnding(d.ctx, d.Log, partition, from, d.ended)
 }
 
-// unread counts the blocks of a partition after a position.
+// unread counts the blocks of a partition after a position, or all that there are
+// where the log was cut.
 func unread(ctx context.Context, log landing.Log, partition int, from stream.Position) (n int64, err error) {
 	e, err := newEnding(ctx, log, partition, from, nil)
+	if errors.Is(err, landing.ErrCut) { // the task begins again with what there is
+		if from, _, err = log.Bounds(ctx, partition); err == nil {
+			e, err = newEnding(ctx, log, partition, from, nil)
+		}
+	}
 	if err != nil {
 		return 0, err
 	}

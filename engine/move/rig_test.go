@@ -123,7 +123,7 @@ func (r *rig) land(l landing.Log) {
 
 func (r *rig) append(l landing.Log, gateway string, block []byte) {
 	r.t.Helper()
-	if err := l.Append(r.t.Context(), landing.Landed{Gateway: gateway, LandedAt: 7, Block: block}); err != nil {
+	if err := l.Append(r.t.Context(), landing.Landed{Gateway: gateway, LandedAt: 7, Keeps: true, Block: block}); err != nil {
 		r.t.Fatal(err)
 	}
 }

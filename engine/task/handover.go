@@ -71,7 +71,13 @@ func (h *Handover) of(gateway string) *processor {
 // log takes one log over. Two gateways may have brought the same log to two tasks,
 // where one of them is a copy of the other's disk: a task knows a log under one name
 // alone, and takes the other's blocks for contradictions.
+//
+// A hole stays behind with what was passed over: the gateway still has that, and sends
+// it from the next offset on, as it sends everything to a landing log that is new.
 func (h *Handover) log(id record.LogID, st logState) {
+	if st.Hole = (hole{}); st.Next == 0 {
+		return // nothing of it was taken: it is a log like any that is not known
+	}
 	to := h.of(st.Gateway)
 	if other, taken := to.logs.Get(id); taken {
 		first, second := &other, &st
