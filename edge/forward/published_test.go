@@ -350,3 +350,42 @@ func TestRenameWaitsForPublished(t *testing.T) {
 		t.Errorf("renamed with nothing to send any more: %v", err)
 	}
 }
+
+// TestShedThatHadLanded: a range that was given up after it had landed is no loss,
+// unless the cloud has lost it too: then it is declared, down to what is published.
+func TestShedThatHadLanded(t *testing.T) {
+	for name, lost := range map[string]bool{"the cloud keeps it": false, "the cloud loses it": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, seglog.Config{SegmentBytes: 32 << 10, QuotaBytes: 160 << 10, Policy: seglog.ShedOldest, CapturedRecords: true})
+			c, url := newCloud(t)
+			c.published = map[record.LogID]record.Offset{}
+			capture(t, s, 1, 8<<10)
+			log, _ := end(s)
+			f, stop := start(t, Config{URL: url, Store: s})
+			for range 40 {
+				capture(t, s, 1, 8<<10)
+				until(t, "it has landed", func() bool { return f.Status().Pending == 0 })
+			}
+			if st := f.Status(); st.Counters.LossBlocks != 0 || s.Stats().ShedOffsets == 0 {
+				t.Fatalf("%d offsets shed, %+v", s.Stats().ShedOffsets, st)
+			}
+			c.tell(func() {
+				c.published[log] = 5
+				if lost {
+					c.next[log] = 5
+				}
+			})
+			if lost {
+				until(t, "it is sent again", func() bool { return f.Status().Counters.LossBlocks > 0 })
+				until(t, "all has landed again", func() bool { _, all := end(s); c.mu.Lock(); defer c.mu.Unlock(); return c.next[log] == all })
+			}
+			_, all := end(s)
+			c.tell(func() { c.published[log] = all })
+			until(t, "all is published", func() bool { return f.Status().Unpublished == 0 })
+			stop()
+			if st := f.Status(); len(st.Reds) != 0 || !lost && st.Counters.LossBlocks != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
