@@ -51,6 +51,8 @@ func storeMutants() []mutant {
 			"l.b.now().Sub(made) > testOver", "!made.IsZero()", []string{"-run", "KilledSelfTests", "./sinks/object/s3"}},
 		{"a dry run of a repair writes nothing", "cmd/internal/enginecli/repair.go",
 			"where.openFiles(ctx, l.dryRun)", "where.openFiles(ctx, false)", []string{"-run", "RepairInABucket", "./cmd/internal/enginecli"}},
+		{"a repair asks whether HEAD was set back", "engine/repair/head.go",
+			"if !back {\n\t\t\tt.manifest = loaded", "if !back || back {\n\t\t\tt.manifest = loaded", []string{"-run", "OlderCheckpointPutBack", "./cmd/internal/enginecli"}},
 		{"a published file that is gone is missed", "engine/presence/presence.go",
 			"what = \"is gone\"", "what = \"\"", []string{"./engine/presence"}},
 		{"what waits to be published is not missed", "engine/presence/presence.go",
