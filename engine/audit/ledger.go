@@ -144,6 +144,9 @@ func (w *walk) take(one *ledger.Walked) {
 	if beyond {
 		return
 	}
+	if one.Kind == ledger.KindAdopted && one.Epoch > t.upTo {
+		one.Logs = nil // how far they came is not published yet
+	}
 	for i := range one.Logs {
 		e.claims = append(e.claims, w.claim(&one.Logs[i]))
 	}
@@ -181,8 +184,8 @@ func (w *walk) file(e *entry, f *ledger.File) {
 		w.removed[key]--
 		return
 	}
-	if e.kind == ledger.KindRepair && nameFile(table.Name(f.Table), f.Name).epoch > w.task.upTo {
-		w.unpublished[f.Name] = true // in place of a file of an epoch that is not wholly published
+	if e.kind != ledger.KindEpoch && nameFile(table.Name(f.Table), f.Name).epoch > w.task.upTo {
+		w.unpublished[f.Name] = true // of an epoch that is not wholly published, or in place of a file of it
 		return
 	}
 	if w.expected[f.Name] != nil {

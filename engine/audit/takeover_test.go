@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -179,4 +180,42 @@ func withUnknownCodec(t *testing.T, name string) []byte {
 	old := int(binary.LittleEndian.Uint32(data[len(data)-8:]))
 	out := append(data[:len(data)-8-old:len(data)-8-old], whole...)
 	return append(binary.LittleEndian.AppendUint32(out, uint32(len(whole))), "PAR1"...)
+}
+
+// TestATakeOverWhileAnEpochIsNotPublished: what waits is neither gone nor missing.
+func TestATakeOverWhileAnEpochIsNotPublished(t *testing.T) {
+	w := &tamperedLake{t: t}
+	w.dir, w.files = writeFiles(t, fleet()...) // without the table log
+	entries := ledgerOf(t, w.files, claimsOf(fleet()))
+	one := entries[4]
+	one.Kind, one.Logs, one.Files = ledger.KindAdopted, nil, nil
+	last := map[string]ledger.Log{}
+	for _, e := range entries {
+		one.Files = append(one.Files, e.Files...)
+		for _, l := range e.Logs {
+			l.From, l.Digest = 0, ""
+			last[l.Log] = l
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(last)) {
+		one.Logs = append(one.Logs, last[name])
+	}
+	store := openStore(t, t.TempDir())
+	tip := writeLedger(t, store, []ledger.Entry{one})
+	for _, f := range w.files[4] {
+		move(t, w.path(f.Target), w.path(f.Name))
+	}
+	writeHead(t, store, checkpoint.Manifest{Epoch: 5, Unpublished: []checkpoint.Unpublished{{Epoch: 5, Staged: w.files[4]}}, Ledger: tip})
+	if r := runAudit(t, Config{Lake: w.dir, Checkpoints: store, Level: LevelBytes}); len(r.Findings) > 0 {
+		t.Errorf("%s%+v", listFindings(r), r.Tasks)
+	}
+	for _, f := range w.files[4] {
+		move(t, w.path(f.Name), w.path(f.Target))
+	}
+	if r := runAudit(t, Config{Lake: w.dir, Checkpoints: store, Level: LevelBytes}); len(r.Findings) > 0 || !isTask(r.Tasks[0], 5, 0) {
+		t.Errorf("after it was published: %s%+v", listFindings(r), r.Tasks)
+	}
+	gone := w.files[1][0]
+	move(t, w.path(gone.Target), w.path(gone.Name))
+	wantFinding(t, runAudit(t, Config{Lake: w.dir, Checkpoints: store, Level: LevelBytes}), Finding{Kind: KindFileGone, File: gone.Target})
 }
