@@ -5,6 +5,20 @@ func auditMutants() []mutant {
 	in := func(tests string) []string { return []string{"-run", tests, "./engine/audit"} }
 	tamper := func(which string) []string { return in("TestTamperings/(" + which + ")") }
 	return []mutant{
+		{"audit: what an unfinished take-over names is not gone", "engine/audit/ledger.go",
+			"if e.kind != ledger.KindEpoch && nameFile(", "if e.kind == ledger.KindRepair && nameFile(", in("TestATakeOverWhile")},
+		{"audit: nor are the logs of one missing", "engine/audit/ledger.go",
+			"		one.Logs = nil // how far", "		_ = one.Logs // how far", in("TestATakeOverWhile")},
+		{"audit: the last of several entries of a take-over has its logs", "engine/audit/ledger.go",
+			"return n > 0 && t.entries[n-1].blank()", "return n > 0 && t.entries[0].blank()", in("TestALakeThatTookSeveral")},
+		{"audit: tips without a digest vouch for offsets alone", "engine/audit/tips.go",
+			"case t.Digest == \"\" || m.lostUnknown || !a.digests():", "case m.lostUnknown || !a.digests():", in("TestTipsWithoutADigest")},
+		{"audit: forgers are named where digests are all that was compared", "engine/audit/result.go",
+			"beyond...); a.digests() && !vouched {", "beyond...); a.digests() && vouched {", in("TestNotCheckedNamesForgers")},
+		{"audit: an empty lake proves nothing, whatever tips say", "engine/audit/result.go",
+			"a.find(Finding{Kind: KindEmpty, Detail:", "_ = (Finding{Kind: KindEmpty, Detail:", in("TestTipsAloneProveNothing")},
+		{"audit: the verdict says what its level compared", "engine/audit/level.go",
+			"record declares; no bytes were compared", "record declares", in("TestVerdicts")},
 		{"audit: logs are there as far as the checkpoints say", "engine/audit/result.go",
 			"one.Captured = max(one.Captured, l.next)", "_ = l.next", tamper("all_files_that_hold|the_tail")},
 		{"audit: a log that no checkpoint knows", "engine/audit/result.go",

@@ -54,6 +54,8 @@ func repairMutants() []mutant {
 			"if l, ok := m.lines[tip.SHA256]; ok {", "if l, ok := m.lines[tip.Name]; ok {", lost("two_ledger_entries_exchanged")},
 		{"a dry run writes no checkpoint", "engine/repair/repair.go",
 			"c.Store = newOverlay(c.Store)", "_ = newOverlay(c.Store)", lost("a_ledger_entry_gone$")},
+		{"nothing moves without checkpoints", "engine/repair/strays.go",
+			"if len(r.tasks) == 0 || task != \"\" && (r.task(task) == nil || behind[task] > 0) {", "if task != \"\" && behind[task] > 0 {", []string{"-run", "TestRepairWithoutCheckpoints", "./cmd/internal/enginecli"}},
 		{"a damaged manifest is not taken for one that follows HEAD", "engine/checkpoint/restore.go",
 			"f.Manifest.Claim == h.Claim && f.SHA256 != h.SHA256", "f.Manifest.Claim == h.Claim && f.SHA256 == \"\"", []string{"-run", "NoLaterOne", "./engine/checkpoint"}},
 		{"a repair that an engine was faster than is tried again", "engine/repair/commit.go",
