@@ -74,7 +74,8 @@ func setBack(task stream.TaskID, have, want []byte) error {
 // the task's objects, from before from was read. Nothing that a crash leaves is
 // taken for evidence: an attempt writes a manifest of the next epoch at most, and
 // one entry of the ledger; and before the first HEAD nothing but manifests of
-// epoch 0.
+// epoch 0. What an interrupted move (Arrive) leaves is refused too: the task is not
+// to begin without what was moved, and the move, repeated, makes HEAD.
 func (c *Committer) checkListed(ctx context.Context, listed []string, from *cursor) error {
 	task := c.cfg.Task
 	if from.data != nil {
