@@ -127,7 +127,7 @@ func (c *Committer) moveHead(ctx context.Context, listed []string) error {
 		return err
 	}
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
-	next.Unpublished, next.Staged, next.From = next.Pending(), nil, nil
+	next.Unpublished, next.Staged, next.From, next.GivenUp = next.Pending(), nil, nil, false
 	if next.Epoch > 0 && next.Ledger == nil {
 		if next.Ledger, err = c.adopt(ctx, &next); err != nil {
 			return fmt.Errorf("begin the ledger: %w", err)

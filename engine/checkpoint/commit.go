@@ -125,7 +125,7 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	}
 	failpoint.Hit("c4.after-swap")
 	c.moved(to)
-	c.checked.From = nil
+	c.checked = Checked{}
 	c.enqueue(batch{
 		epoch: epoch, staged: staged, release: next.Released(), dropped: c.dropped(&from.manifest, &to.manifest),
 		before: from.manifest.Ledger, tip: *next.Ledger, logs: cut.Logs, at: time.Now(),
@@ -185,7 +185,7 @@ func (c *Committer) follow(epoch stream.Epoch, cut Cut, staged []stream.Staged, 
 	m := Manifest{
 		Format: Format, Landing: c.cfg.Task.Landing, Partition: c.cfg.Task.Partition, Partitions: c.cfg.Partitions, Generation: c.at.manifest.Generation,
 		Epoch: epoch, Claim: c.claim, Previous: c.at.hash,
-		Position: cut.Position, From: c.checked.From, Hold: cut.Hold, State: chain, Staged: staged, Unpublished: c.unpublished(),
+		Position: cut.Position, From: c.checked.From, GivenUp: c.checked.GivenUp, Hold: cut.Hold, State: chain, Staged: staged, Unpublished: c.unpublished(),
 		Schema: c.cfg.Schema, Decoder: c.cfg.Decoder, Writer: c.cfg.Writer,
 		Final: cut.Final, Params: c.at.manifest.Params,
 	}

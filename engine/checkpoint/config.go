@@ -116,6 +116,9 @@ type Checked struct {
 	// back to the beginning of what it holds. Claim releases nothing then. Nil: the
 	// position.
 	From *stream.Position
+	// GivenUp says that From is what the landing log held back instead, and that the
+	// task does so no longer (Manifest.GivenUp).
+	GivenUp bool
 }
 
 // Validate names the first field that is unusable and changes nothing.

@@ -16,7 +16,9 @@ import (
 func epochEntry(m *Manifest, logs []ledger.Log) ledger.Entry {
 	e := entryAt(m, ledger.KindEpoch)
 	e.Final = m.Final
-	if m.From != nil {
+	if m.GivenUp {
+		e.Note = fmt.Sprintf("what the landing log held back is given up; this epoch reads it from %s on", m.From)
+	} else if m.From != nil {
 		e.Note = fmt.Sprintf("the landing log was cut; this epoch reads it from %s on", m.From)
 	}
 	e.Files = ledgerFiles(m.Staged)

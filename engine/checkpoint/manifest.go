@@ -36,7 +36,7 @@ var (
 //	 "landing": "5f…", "partition": 0, "partitions": 4,
 //	 "epoch": 7, "claim": "32 hex digits", "previous": "sha256 of the manifest it follows",
 //	 "position": {"log": "…", "offset": 4711, "hash": "32 hex digits", "leader": 3},
-//	 "from": {"log": "…", "offset": 17}, "hold": {"log": "…", "offset": 4700},
+//	 "from": {"log": "…", "offset": 17}, "given_up": true, "hold": {"log": "…", "offset": 4700},
 //	 "state": [{"name": "5f…-0000/state/…", "sha256": "…", "bytes": 5}],
 //	 "staged": [{"sink", "table", "name", "target", "rows", "bytes", "sha256", "parts"}],
 //	 "unpublished": [{"epoch": 6, "staged": […]}],
@@ -64,6 +64,9 @@ type Manifest struct {
 	// epoch before: the landing log was cut, and the task went back to the beginning
 	// of what it holds. Nil in any other, and in a claim's own manifest.
 	From *stream.Position `json:"from,omitempty"`
+	// GivenUp says that From is another place: what was held back, which the epoch reads
+	// again to put it to conflict, for what is missing before it has not come in time.
+	GivenUp bool `json:"given_up,omitempty"`
 	// Hold is where the landing log is to be kept from, when that is not Position:
 	// the first block that was passed over because blocks before it are missing. Nil:
 	// all below Position may go once it is published.
@@ -221,6 +224,9 @@ func (m *Manifest) check() error {
 // checkPositions holds that positions are well formed, and say no more than their
 // format can.
 func (m *Manifest) checkPositions() error {
+	if m.GivenUp && m.From == nil {
+		return errors.New("what is given up was not read again")
+	}
 	if m.Format < 4 && (m.From != nil || m.Hold != nil || m.Position.Hash != "" || m.Position.Leader != 0) {
 		return fmt.Errorf("position %s with what format %d does not have", m.Position, m.Format)
 	}

@@ -31,7 +31,7 @@ func full() Manifest {
 	return Manifest{
 		Format: 4, Landing: "5f-c", Partition: 2, Partitions: 4, Epoch: 7, Claim: claimA, Previous: hashB,
 		Position: stream.Position{Log: "00ff", Offset: 4711, Hash: hashB[:32], Leader: 3},
-		From:     &stream.Position{Log: "00ff", Offset: 17}, Hold: &stream.Position{Log: "00fe", Offset: 4700, Hash: hashA[:32]},
+		From:     &stream.Position{Log: "00ff", Offset: 17}, GivenUp: true, Hold: &stream.Position{Log: "00fe", Offset: 4700, Hash: hashA[:32]},
 		State: []StateObject{
 			{Name: "5f-c-0002/state/6.state", SHA256: hashA, Bytes: 10}, {Name: "5f-c-0002/state/7.state", SHA256: hashB, Bytes: 0},
 		},
@@ -54,7 +54,7 @@ func moved() Manifest {
 // full3 is the same before positions said what they stand on.
 func full3() Manifest {
 	m := full()
-	m.Format, m.From, m.Hold, m.Position = 3, nil, nil, stream.Position{Log: "00ff", Offset: 4711}
+	m.Format, m.From, m.GivenUp, m.Hold, m.Position = 3, nil, false, nil, stream.Position{Log: "00ff", Offset: 4711}
 	return m
 }
 

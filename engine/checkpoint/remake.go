@@ -20,9 +20,11 @@ var ErrGone = errors.New("cannot be made again")
 type Remaking struct {
 	Epoch stream.Epoch
 	From  stream.Position // where it began
-	Cut   bool            // because the landing log was cut: not where the epoch before ended
-	To    stream.Position // where it ended
-	Final bool            // the landing log ended with it
+	Cut   bool            // From is not where the epoch before ended: the landing log was cut,
+	// GivenUp: or what it held back was given up
+	GivenUp bool
+	To      stream.Position // where it ended
+	Final   bool            // the landing log ended with it
 	// State returns the objects that restore keyed state at From, as
 	// Committer.State does.
 	State iter.Seq2[[]byte, error]
@@ -122,7 +124,7 @@ func (c *Committer) again(
 		State: readState(ctx, c.cfg.Store, before.State), Stage: stage,
 	}
 	if at.From != nil {
-		again.From, again.Cut = *at.From, true
+		again.From, again.Cut, again.GivenUp = *at.From, !at.GivenUp, at.GivenUp
 	}
 	err = c.cfg.Remake(ctx, again)
 	if err != nil {

@@ -144,6 +144,7 @@ func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Ma
 	next := from.manifest
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
 	next.Unpublished, next.Staged, next.From = withoutTargets(next.Pending(), r.Staged), r.Staged, nil
+	next.GivenUp = false
 	if r.State != nil {
 		o := StateObject{Name: stateName(c.cfg.Task, next.Epoch, c.claim), SHA256: hash(r.State), Bytes: int64(len(r.State))}
 		if err := c.retry.put(ctx, c.cfg.Store, o.Name, r.State); err != nil {

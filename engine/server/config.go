@@ -80,6 +80,9 @@ type LandingConfig struct {
 	// nothing more is landed. A bucket has no bound; while it is not reached, the
 	// landing log fills up to the reserve.
 	Reserve config.Bytes `yaml:"reserve"`
+	// Hold is how long landed blocks are kept that wait for what is missing before
+	// them; after that they go to the table conflict.
+	Hold time.Duration `yaml:"hold"`
 }
 
 // LakeConfig says where the tables lie.
@@ -159,7 +162,7 @@ type LimitsConfig struct {
 // Default gives the configuration that absent keys mean.
 func Default() Config {
 	return Config{
-		Landing:      LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30},
+		Landing:      LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30, Hold: task.DefaultHold},
 		Lake:         LakeConfig{Look: 5 * time.Minute, S3: DefaultS3()},
 		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
@@ -204,6 +207,7 @@ func (c *Config) Validate() error {
 	}
 	p.Add(l.Partitions >= 1 && l.Partitions <= embedded.MaxPartitions, "landing.partitions", strconv.Itoa(l.Partitions), fmt.Sprintf("a number from 1 to %d", embedded.MaxPartitions))
 	p.Add(l.SegmentSize >= seglog.MinSegmentBytes && l.SegmentSize <= 1<<30, "landing.segment_size", l.SegmentSize.String(), fmt.Sprintf("a size from %s to 1GiB", config.Bytes(seglog.MinSegmentBytes)))
+	p.Add(l.Hold > 0, "landing.hold", l.Hold.String(), "more than 0s")
 	p.Add(l.Quota == 0 || l.Quota >= 2*l.SegmentSize, "landing.quota", l.Quota.String(), "0B for none, or at least two segments")
 	e := &c.Epoch
 	p.Add(e.Interval >= 100*time.Millisecond && e.Interval <= 24*time.Hour, "epoch.interval", e.Interval.String(), "a time from 100ms to 24h")

@@ -123,6 +123,7 @@ func (s *Server) assemble() error {
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
 				Windows: s.cfg.Windows(), Published: s.published,
+				Hold: s.cfg.Landing.Hold, Crowded: s.crowded(),
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})

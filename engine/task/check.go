@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
+	"time"
 
+	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/stream"
@@ -38,8 +41,8 @@ func (l *loop) check(ctx context.Context, found *checkpoint.Manifest, state iter
 	l.reader, err = l.cfg.Log.Reader(l.cfg.Partition, l.position)
 	switch {
 	case err == nil:
-		l.processor.begin(l.position, false)
-		return checkpoint.Checked{}, nil
+		l.processor.begin(l.position, false, false)
+		return l.giveUp(ctx)
 	case !errors.Is(err, landing.ErrCut):
 		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s: %w", l.cfg.Partition, l.position, err)
 	case found.Claim == "":
@@ -62,8 +65,40 @@ func (l *loop) rewind(ctx context.Context, why error) (checkpoint.Checked, error
 	l.cfg.Logger.Error("the landing log was cut: what it holds is read again from its beginning; gateways are asked for what is missing",
 		"partition", l.cfg.Partition, "position", l.position, "from", first, "error", why)
 	l.position = first
-	l.processor.begin(first, true)
+	l.processor.begin(first, true, false)
 	return checkpoint.Checked{From: &stream.Position{Log: first.Log, Offset: first.Offset}}, nil
+}
+
+// giveUp goes back to what the landing log has held back for too long, if there is
+// any: what was passed over goes to conflict, and the landing log is let go.
+func (l *loop) giveUp(ctx context.Context) (checkpoint.Checked, error) {
+	at := l.processor.overdue(l.heldSince())
+	if at == nil {
+		return checkpoint.Checked{}, nil
+	}
+	reader, err := l.cfg.Log.Reader(l.cfg.Partition, *at)
+	if errors.Is(err, landing.ErrCut) { // what was held back is gone, too
+		l.close()
+		return l.rewind(ctx, err)
+	}
+	if err != nil {
+		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s, where it was held back: %w", l.cfg.Partition, at, err)
+	}
+	l.close()
+	l.reader, l.position = reader, *at
+	l.processor.begin(*at, false, true)
+	l.cfg.Logger.Error("what is missing in the landing log has not come in time; what follows it goes to conflict, and the landing log is let go",
+		"partition", l.cfg.Partition, "from", at, "after", l.cfg.Hold)
+	return checkpoint.Checked{From: at, GivenUp: true}, nil
+}
+
+// heldSince is when something was held back that is overdue now. A landing log that
+// has no room for what is to come holds back nothing.
+func (l *loop) heldSince() record.Micros {
+	if l.cfg.Crowded() {
+		return math.MaxInt64
+	}
+	return record.Micros(time.Now().Add(-l.cfg.Hold).UnixMicro())
 }
 
 // close lets go of the landing log.

@@ -20,6 +20,7 @@ const (
 	DefaultEpochRecords  = 262_144
 	DefaultEpochBytes    = 128 << 20
 	DefaultHeadInterval  = 10 * time.Second
+	DefaultHold          = 7 * 24 * time.Hour
 )
 
 // Config says what a task reads and where its rows go.
@@ -53,6 +54,12 @@ type Config struct {
 	// Published is told how far each log is published, from the claim on, and
 	// that nothing is known of the task any more when Run ends. Nil: nobody asks.
 	Published *published.Registry
+	// Hold is how long the landing log is kept because blocks were passed over that wait
+	// for what is missing before them; after that they go to conflict. 0: DefaultHold.
+	Hold time.Duration
+	// Crowded tells that the landing log has no room for what is to come: nothing is
+	// held back then. Nil: it has room.
+	Crowded func() bool
 	// Windows says how readings are summed up. Zero: not at all.
 	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
@@ -98,8 +105,8 @@ func (c *Config) Validate() error {
 		return errors.New("task: Sinks: none")
 	case c.Partition < 0 || c.Partition >= c.Log.Partitions():
 		return errors.New("task: Partition is outside the landing log")
-	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0 || c.HeadInterval < 0:
-		return errors.New("task: EpochInterval, EpochRecords, EpochBytes, CommitTimeout and HeadInterval must not be negative")
+	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0 || c.HeadInterval < 0 || c.Hold < 0:
+		return errors.New("task: EpochInterval, EpochRecords, EpochBytes, CommitTimeout, HeadInterval and Hold must not be negative")
 	}
 	return nil
 }
@@ -117,6 +124,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.HeadInterval == 0 {
 		c.HeadInterval = DefaultHeadInterval
+	}
+	if c.Hold == 0 {
+		c.Hold = DefaultHold
+	}
+	if c.Crowded == nil {
+		c.Crowded = func() bool { return false }
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second

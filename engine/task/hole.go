@@ -25,6 +25,9 @@ type hole struct {
 	From   record.Offset // from where the gateway was asked to send again
 	End    record.Offset // the hole is filled once the log reaches this; 0: there is none
 	Blocks uint64        // passed over
+	// GivenUp says that what was missing has not come in time: what follows goes to
+	// conflict, until the log goes on.
+	GivenUp bool
 }
 
 func (h *hole) isOpen() bool { return h.End > 0 }
@@ -34,7 +37,11 @@ func (h *hole) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(h.At.Log)))
 	dst = binary.AppendUvarint(append(dst, h.At.Log...), uint64(h.At.Offset))
 	dst = binary.AppendVarint(dst, int64(h.Since))
-	for _, n := range []uint64{h.Order, uint64(h.From), uint64(h.End), h.Blocks} {
+	given := uint64(0)
+	if h.GivenUp {
+		given = 1
+	}
+	for _, n := range []uint64{h.Order, uint64(h.From), uint64(h.End), h.Blocks, given} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	return dst
@@ -45,6 +52,7 @@ func (h *hole) decode(r *record.Fields) {
 	h.At = stream.Position{Log: string(r.Bytes()), Offset: int64(r.Uvarint())}
 	h.Since = record.Micros(r.Varint())
 	h.Order, h.From, h.End, h.Blocks = r.Uvarint(), record.Offset(r.Uvarint()), record.Offset(r.Uvarint()), r.Uvarint()
+	h.GivenUp = r.Uvarint() == 1
 }
 
 // finding is a hole that was found, or filled.
@@ -57,20 +65,38 @@ type finding struct {
 
 // begin says where the first block lies. cut says that the landing log was cut and is
 // read from there again: what was passed over before is not where it was, or is read
-// once more.
-func (p *processor) begin(at stream.Position, cut bool) {
+// once more. givenUp says that the blocks that were passed over from there on are read
+// again to go to conflict.
+func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 	p.at = place(at)
-	if !cut {
-		return
-	}
 	for _, id := range p.holes() {
 		st, _ := p.logs.Get(id)
-		if st.Hole.Blocks > 0 {
+		switch {
+		case st.Hole.Blocks == 0:
+			continue
+		case cut:
 			st.Hole = hole{}
-			p.logs.Put(id, st)
 			delete(p.open, id)
+		case givenUp && st.Hole.At.Same(at):
+			st.Hole.GivenUp, st.Hole.Blocks = true, 0
+		default:
+			continue
+		}
+		p.logs.Put(id, st)
+	}
+}
+
+// overdue returns what is held back first, when that has been so since before a time.
+func (p *processor) overdue(before record.Micros) *stream.Position {
+	for _, id := range p.holes() {
+		if st, _ := p.logs.Get(id); st.Hole.Blocks > 0 {
+			if st.Hole.Since < before {
+				return &st.Hole.At
+			}
+			return nil
 		}
 	}
+	return nil
 }
 
 // holes lists the logs with a hole, in the order in which those were found.
@@ -121,7 +147,7 @@ func (p *processor) lacks(id record.LogID, st *logState, end record.Offset, at r
 
 // fill closes the hole of a log that has come past it.
 func (p *processor) fill(id record.LogID, st *logState) {
-	if !st.Hole.isOpen() || st.Next < st.Hole.End {
+	if !st.Hole.isOpen() || st.Next < st.Hole.End && !st.Hole.GivenUp {
 		return
 	}
 	st.Hole = hole{}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -19,7 +20,7 @@ import (
 func (r *rig) landKept(t testing.TB, gateway string, blocks ...[]byte) {
 	t.Helper()
 	for _, b := range blocks {
-		if err := r.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: 1, Keeps: true, Block: b}); err != nil {
+		if err := r.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: record.Micros(time.Now().UnixMicro()), Keeps: true, Block: b}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -359,4 +360,86 @@ func TestNothingIsAskedForThatComes(t *testing.T) {
 			t.Errorf("asked %d times", c.Asked.Load())
 		}
 	})
+}
+
+// TestWhatDoesNotComeIsGivenUp: what was passed over goes to conflict when what is
+// missing before it has not come for Config.Hold, or when the landing log is full, and
+// the landing log is let go; the gateway is asked still, and when it sends all of it
+// again the log goes on.
+func TestWhatDoesNotComeIsGivenUp(t *testing.T) {
+	for what, full := range map[string]bool{"in time": false, "while there is room": true} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, l, other := newRig(t), capturedLog(t, 1, 9, 2), capturedLog(t, 2, 4, 1)
+				var c Counters
+				cfg, registry := r.asked(&c)
+				crowded := false
+				cfg.Hold, cfg.Crowded = time.Hour, func() bool { return crowded }
+				at := record.Micros(time.Now().UnixMicro())
+				land := func(gateway string, blocks ...[]byte) {
+					for _, b := range blocks {
+						if err := r.log.Append(t.Context(), landing.Landed{Gateway: gateway, LandedAt: at, Keeps: true, Block: b}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				land("g", l.blocks[0])
+				land("g", l.blocks[2:4]...)
+				land("h", other.blocks[:2]...)
+				stop := working(t, cfg)
+				settle()
+				if m := r.head(t); m.Hold == nil || r.first(t) != 1 {
+					t.Fatalf("held from %v, landing log from %d", m.Hold, r.first(t))
+				}
+				if crowded = full; !full {
+					<-time.After(2 * time.Hour)
+				}
+				<-time.After(2 * DefaultHeadInterval)
+				if err := stop(); !errors.Is(err, errHoldOver) {
+					t.Fatalf("ended with %v", err)
+				}
+				before, state := r.head(t), iter.Seq2[[]byte, error](nil)
+				state = r.stateAt(t, &before)
+				held := r.log.Copy()
+				if err := runFor(t, cfg); err != nil {
+					t.Fatal(err)
+				}
+				given := append(want("g", l, 2), want("h", other, 2)...)
+				for _, o := range []record.Offset{4, 6} {
+					given = append(given, rowName("g", l.id.String(), o, "conflict gap"))
+				}
+				sameRows(t, r.sink.rows(), slices.Clone(given))
+				m := r.head(t)
+				if m.Hold != nil || !m.GivenUp || m.From.Offset != 1 || r.first(t) != 5 {
+					t.Errorf("held from %v, given up %v from %v, landing log from %d", m.Hold, m.GivenUp, m.From, r.first(t))
+				}
+				stage, err := r.sink.Begin(cfg.id(), "again", m.Epoch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again := cfg
+				again.Log = held
+				if err := remake(t.Context(), &again, checkpoint.Remaking{Epoch: m.Epoch, From: *m.From, GivenUp: true, To: m.Position, State: state, Stage: stage}); err != nil {
+					t.Fatal(err)
+				}
+				sameRows(t, slices.Clone(stage.(*memoryStage).lines), slices.Clone(r.sink.published["m-0000-"+m.Epoch.Padded()]))
+				stop = working(t, cfg)
+				synctest.Wait()
+				if from, ok := registry.Wanted("g", l.id); !ok || from != 2 {
+					t.Errorf("wanted from %d, %v", from, ok)
+				}
+				land("g", l.blocks[1:]...)
+				land("h", other.blocks[2:]...)
+				settle()
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+				given = append(given, want("g", l, 18)[2:]...)
+				sameRows(t, r.sink.rows(), append(given, want("h", other, 4)[2:]...))
+				if len(registry.Holes(cfg.id())) != 0 || r.head(t).GivenUp {
+					t.Errorf("holes %v", registry.Holes(cfg.id()))
+				}
+			})
+		})
+	}
 }

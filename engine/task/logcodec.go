@@ -21,7 +21,7 @@ import (
 //	varint OpenedAt
 //	uvarint End
 //	the Hole, if there is one: uvarint length and name of the link of At, uvarint
-//	offset of At, varint Since, uvarints Order, From, End and Blocks
+//	offset of At, varint Since, uvarints Order, From, End, Blocks and GivenUp, 0 or 1
 //	the boundaries, oldest first: uvarint First, uvarint Count, 16 bytes Hash each
 //
 // Version 2 had neither End nor Hole. Version 1 had the boundaries right after Gaps:

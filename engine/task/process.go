@@ -101,7 +101,7 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 		st = newLogState()
 	}
 	known := st.begun()
-	r := judge(&st, known, l.Gateway, &b.Header, hash, l.Keeps && !l.Conflict)
+	r := judge(&st, known, l.Gateway, &b.Header, hash, l.Keeps && !l.Conflict && !st.Hole.GivenUp)
 	if l.Conflict && (r.Verdict == take || r.Verdict == takeLoss) {
 		// Ingest refused it, so the gateway sends what is right again.
 		r = ruling{Verdict: keepConflict, Reason: "ingest"}

@@ -35,7 +35,7 @@ func remake(ctx context.Context, cfg *Config, r checkpoint.Remaking) error {
 	if err := p.restoreFrom(r.State); err != nil {
 		return gone(fmt.Errorf("restore state before epoch %s: %w", r.Epoch, err))
 	}
-	p.begin(r.From, r.Cut)
+	p.begin(r.From, r.Cut, r.GivenUp)
 	if err := remakeBlocks(ctx, cfg, &r, p); err != nil {
 		return gone(err)
 	}

@@ -23,6 +23,8 @@ var (
 	errEpochDue = errors.New("epoch is due")            // its time is up
 	errHeadDue  = errors.New("HEAD is to be looked at") // Config.HeadInterval is over
 	errOver     = errors.New("the committer is over")
+	// errHoldOver ends a run: the next claim reads what was held back again.
+	errHoldOver = errors.New("what the landing log holds back is overdue")
 )
 
 // loop is one claim of one task.
@@ -108,7 +110,7 @@ func committing(cfg *Config) checkpoint.Config {
 	return checkpoint.Config{
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
-		Release:        func(_ context.Context, below stream.Position) error { return cfg.Log.Release(cfg.Partition, below) },
+		Release:        func(_ context.Context, below stream.Position) error { return release(cfg, below) },
 		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
 		AdoptLogs:      LogsOf,
 		OnPublished:    func(_ stream.Epoch, logs []ledger.Log, tip ledger.Tip) { cfg.Published.Published(cfg.id(), logs, tip) },
@@ -116,6 +118,17 @@ func committing(cfg *Config) checkpoint.Config {
 		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
 	}
+}
+
+// release lets the landing log go below a position. What it has lost it need not be
+// told to let go.
+func release(cfg *Config, below stream.Position) error {
+	err := cfg.Log.Release(cfg.Partition, below)
+	if errors.Is(err, landing.ErrCut) {
+		cfg.Logger.Warn("the landing log has lost what is to be let go of", "partition", cfg.Partition, "below", below, "error", err)
+		return nil
+	}
+	return err
 }
 
 // run works from where check found the task to go on.
@@ -132,6 +145,9 @@ func (l *loop) run(ctx context.Context) error {
 		ended, err := l.epoch(ctx)
 		if err != nil || ended {
 			return err
+		}
+		if l.processor.overdue(l.heldSince()) != nil {
+			return errHoldOver
 		}
 	}
 }
@@ -227,6 +243,9 @@ func (l *loop) next(ctx context.Context) (landing.Landed, stream.Position, error
 		landed, after, err := l.reader.Next(waiting)
 		due := ctx.Err() == nil && errors.Is(context.Cause(waiting), errHeadDue)
 		cancel()
+		if due && l.writer == nil && l.processor.overdue(l.heldSince()) != nil {
+			return landing.Landed{}, stream.Position{}, errHoldOver
+		}
 		if err == nil || errors.Is(err, io.EOF) || !due {
 			return landed, after, err
 		}
