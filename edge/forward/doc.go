@@ -35,8 +35,9 @@
 //     block, there is nothing to compare, and it is believed up to the end of the
 //     log.
 //  6. A gateway with logs that are not settled is not renamed.
-//  7. The state file is written when more may be released, and at the end of Run:
-//     as often as records are published, not as often as they land.
+//  7. The state file is written when more may be released, when a closed log has
+//     landed whole, and at the end of Run: as often as records are published, not as
+//     often as they land.
 //
 // A red log stays on disk, is asked about again at intervals, and holds up no
 // other. Session.Run belongs to one goroutine; Status may be called from any.

@@ -263,6 +263,27 @@ func TestALaterStartKnowsWhatHadLanded(t *testing.T) {
 	}
 }
 
+// TestAnOldLogThatLandedIsWrittenDown: a gateway that is killed knows that a log
+// before the newest one has landed, which the cloud may not be sure of.
+func TestAnOldLogThatLandedIsWrittenDown(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "forward")
+	s := newStore(t, seglog.Config{Dir: dir})
+	capture(t, s, 3, 10)
+	old, all := end(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = newStore(t, seglog.Config{Dir: dir})
+	capture(t, s, 3, 10)
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{}
+	f, _ := start(t, Config{URL: url, Store: s, StatePath: path})
+	until(t, "all has landed", func() bool { return f.Status().Pending == 0 })
+	if st, err := loadState(f.cfg.FS, path); err != nil || st.marks[old].Next != all {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
 // TestNoPromiseBeforeItIsWrittenDown: while the state file cannot be written, no
 // request says that its records are kept until they are published.
 func TestNoPromiseBeforeItIsWrittenDown(t *testing.T) {

@@ -334,7 +334,8 @@ func (s *Session) contradicts(log record.LogID, at record.Offset, hash record.Ha
 
 // advance shows what an answer changed, and settles it when more may be released.
 // What has landed is not written for itself while nothing is released for it: the
-// next session asks.
+// next session asks. But a closed log that has landed whole is written down before
+// the next one is sent: the cloud knows for sure only what it holds of the newest.
 func (s *Session) advance(now time.Time, p Progress, moved bool) {
 	s.unsaved = s.unsaved || moved
 	s.mu.Lock()
@@ -359,7 +360,8 @@ func (s *Session) advance(now time.Time, p Progress, moved bool) {
 	s.mu.Unlock()
 	s.show()
 	for _, l := range s.logs() {
-		if min(s.core.Settled(l.ID), l.End) > l.First {
+		whole := moved && l.ID == p.Log && l.Closed && was.Next < l.End && p.Mark.Next >= l.End
+		if whole || min(s.core.Settled(l.ID), l.End) > l.First {
 			s.settle()
 			return
 		}
