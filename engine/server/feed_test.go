@@ -13,6 +13,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
+	"landfall/engine/landing/embedded"
 	"landfall/engine/stream"
 	"landfall/sinks/object"
 )
@@ -49,6 +50,16 @@ func TestALakeIsFedFromOneLandingLog(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "b", "landing")); err == nil {
 			t.Error("a landing log was made that nothing is to land in")
 		}
+	}
+	made, err := embedded.Open(embedded.Config{Dir: filepath.Join(dir, "d")})
+	if err == nil {
+		err = made.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := start("d"); !errors.As(err, &field) || field.Key != "landing.dir" {
+		t.Errorf("another landing log: %v", err)
 	}
 	if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "c")); err != nil {
 		t.Fatal(err)
