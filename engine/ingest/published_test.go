@@ -159,6 +159,23 @@ func TestWhatTheGatewayKeepsIsSaidWithItsBlocks(t *testing.T) {
 	}
 }
 
+// TestWhatIsKeptIsSaidToWhoReadsIt: on a shared landing log a block says that it is
+// kept only when its task is known to read that.
+func TestWhatIsKeptIsSaidToWhoReadsIt(t *testing.T) {
+	a := newAda(t)
+	a.capture(3)
+	m := landingtest.NewMemory("mem", 1)
+	a.landing(m, m.View())
+	a.send(0, 10)
+	a.published(0, 1)
+	a.send(10, 20)
+	for i, want := range []bool{false, true} {
+		if l := m.Landed(0)[i]; l.Keeps != want {
+			t.Errorf("block %d: keeps %v", i, l.Keeps)
+		}
+	}
+}
+
 // TestAClosedLogIsAnsweredToo: the landing log knows the newest log alone; a
 // question about one before it is answered with what is published, and is no sign
 // of a second machine.

@@ -25,6 +25,7 @@ type session struct {
 	known  bool         // tail is known
 	unsure bool         // see standing
 	resend *resend      // of head.Log; nil: it was never taken back
+	kept   bool         // what lands says that its gateway keeps it
 	next   record.Offset
 }
 
@@ -94,7 +95,7 @@ func (s *session) run() (err error) {
 func (s *session) begin() {
 	f := s.facts()
 	s.stand(&f)
-	s.next = s.head.Offset
+	s.next, s.kept = s.head.Offset, f.passes()
 	if !s.known && s.r.ContentLength != 0 {
 		s.h.unknown.Add(1)
 	}
@@ -198,7 +199,7 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
-	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Keeps: s.keeps(), Block: b.Bytes, Clock: s.head.Clock}); err != nil {
+	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Keeps: s.kept, Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
 	}
 	s.tail = landing.Tail{Log: b.Log, Next: b.End(), Hash: hash, AfterLoss: b.Kind == record.BlockLoss}
@@ -262,7 +263,7 @@ func (s *session) conflict(b *record.Block, hash record.Hash, why string) error 
 	s.h.conflicts.Add(1)
 	s.h.cfg.Logger.Error("a block contradicts what is landed", "gateway", s.head.Gateway, "log", b.Log, "offset", b.First, "why", why)
 	if s.gw.contradicts(hash) {
-		l := landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Conflict: true, Keeps: s.keeps(), Block: b.Bytes}
+		l := landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Conflict: true, Keeps: s.kept, Block: b.Bytes}
 		if err := s.append(l); err != nil {
 			delete(s.gw.conflicts, hash)
 			return err

@@ -175,6 +175,13 @@ func (s *session) facts() facts {
 	return f
 }
 
+// passes says that what lands may say that its gateway keeps it. In a landing log of
+// this engine alone its own tasks read that. Of a shared one the task may be an older
+// program's, which would stop at such a block: it is told to those only that are
+// known to read it, or were last. Until that is known, a block behind a hole goes to
+// conflict, and comes again with what was missing.
+func (f *facts) passes() bool { return f.keeps && (!f.shared || f.published.Passes) }
+
 // keeps says that the gateway lets go of nothing before it is told that it is
 // published. An ingest that never tells is told so by nobody: its gateways let go
 // of what has landed.

@@ -191,7 +191,7 @@ func (f *Follower) look(ctx context.Context, t *followed) error {
 	m, err := checkpoint.Load(ctx, f.cfg.Store, t.id)
 	switch {
 	case errors.Is(err, checkpoint.ErrNotExist) && len(data) == 0 && t.tip.Number == 0: // the task never began
-		f.cfg.Registry.follow(t.id, newKnown(nil, nil), nil, nil, nil)
+		f.cfg.Registry.follow(t.id, newKnown(nil, nil), nil, nil, nil, false)
 		return nil
 	case err != nil:
 		return err
@@ -209,14 +209,14 @@ func (f *Follower) look(ctx context.Context, t *followed) error {
 
 // tell tells the Registry what m and p hold.
 func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest, p *Progress) error {
-	holes := holesOf(m, p)
+	holes, passes := holesOf(m, p), p.Claim == m.Claim // only a program that passes over blocks writes a progress
 	if t.told && t.tip.Number > 0 {
 		s, err := f.scan(ctx, m, p, t.tip)
 		if err != nil {
 			return err
 		}
 		if s.joined {
-			if f.cfg.Registry.follow(t.id, nil, s.logs, s.tip, holes) {
+			if f.cfg.Registry.follow(t.id, nil, s.logs, s.tip, holes, passes) {
 				if s.tip != nil && s.tip.Number > t.tip.Number {
 					t.tip = *s.tip
 				}
@@ -234,7 +234,7 @@ func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest
 	if err != nil {
 		return fmt.Errorf("read the state at epoch %s: %w", m.Epoch, err)
 	}
-	f.cfg.Registry.follow(t.id, newKnown(s.unpublished.takeBack(logs), s.tip), nil, nil, holes)
+	f.cfg.Registry.follow(t.id, newKnown(s.unpublished.takeBack(logs), s.tip), nil, nil, holes, passes)
 	if t.told, t.tip = true, (ledger.Tip{}); s.tip != nil {
 		t.tip = *s.tip
 	}

@@ -29,6 +29,9 @@ func TestAFollowerTellsWhatIsPublished(t *testing.T) {
 	c.commit(offsets{logA: 10})
 	c.published()
 	w.expect("the first epoch", logA, 10, true)
+	if got, _ := w.registry.Of("g", logA); !got.Passes {
+		t.Error("a program that writes a progress passes over nothing")
+	}
 	w.sink.hold()
 	c.commit(offsets{logA: 20, logB: 5})
 	w.expect("committed, not published", logA, 10, true)
@@ -68,6 +71,9 @@ func TestWithoutProgressHeadTells(t *testing.T) {
 	c.commit(offsets{logA: 10})
 	w.until("published", func() bool { return c.Stats().Backlog == 0 })
 	w.expect("its own epoch is not known to be published", logA, 0, false)
+	if got, _ := w.registry.Of("g", logA); got.Passes {
+		t.Error("a program that writes no progress passes over blocks")
+	}
 	c.commit(offsets{logA: 20})
 	w.until("published", func() bool { return c.Stats().Backlog == 0 })
 	w.expect("the one before is", logA, 10, true)
@@ -209,6 +215,9 @@ func TestHolesAreThoseOfTheClaimThatHasTheTask(t *testing.T) {
 	}
 	w.follower.tasks[0].skipped = headEvery
 	w.expect("another claim has the task", logA, 10, true)
+	if got, _ := w.registry.Of("g", logA); got.Passes {
+		t.Error("that another claim passed over blocks says nothing of this one")
+	}
 	if got := w.registry.Holes(w.id); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
@@ -234,7 +243,7 @@ func TestOwnTasksAreNotFollowed(t *testing.T) {
 	c.commit(offsets{logA: 20})
 	c.published()
 	w.expect("its own now", logA, 10, true)
-	if w.registry.follow(w.id, newKnown(nil, nil), nil, nil, nil) { // it was looked at before the claim
+	if w.registry.follow(w.id, newKnown(nil, nil), nil, nil, nil, true) { // it was looked at before the claim
 		t.Error("what was read goes before what the task told")
 	}
 	w.known("its own still", w.registry, logA, 10, true)

@@ -33,6 +33,9 @@ type Log struct {
 	// Closed says that a newer log of the gateway, which names this one as the one
 	// before it, is published: whatever landed before that is published too.
 	Closed bool
+	// Passes says that the program that has the task reads landing.Landed.Keeps and
+	// passes over what follows a hole.
+	Passes bool
 }
 
 // Hole is a log of which the landing log lacks something: its task cannot go on
@@ -50,6 +53,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	tasks   map[stream.TaskID]*known        // guarded by mu; a task that is absent is not known
+	passes  map[stream.TaskID]bool          // Log.Passes, as it was known last; guarded by mu
 	watches map[stream.TaskID]chan struct{} // each holds a token when something changed; guarded by mu
 }
 
@@ -76,7 +80,7 @@ type known struct {
 
 // New makes a Registry that knows of no task yet.
 func New(cfg Config) *Registry {
-	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known), watches: make(map[stream.TaskID]chan struct{})}
+	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known), watches: make(map[stream.TaskID]chan struct{}), passes: make(map[stream.TaskID]bool)}
 }
 
 // AgainIn is Config.AgainIn.
@@ -91,7 +95,7 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 	k := newKnown(logs, tip)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tasks[task] = k
+	r.tasks[task], r.passes[task] = k, true
 	r.changed(task)
 }
 
@@ -147,18 +151,18 @@ func (r *Registry) Filled(task stream.TaskID, gateway string, log record.LogID) 
 }
 
 // Of returns how far a log is published. It is not known as long as the task of
-// the gateway's partition has not told; known with Next 0: nothing of it is
-// published.
+// the gateway's partition has not told, and then Passes alone is, as it was last;
+// known with Next 0: nothing of it is published.
 func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	task := r.taskOf(gateway)
 	k := r.tasks[task]
 	if k == nil {
-		return Log{}, false
+		return Log{Passes: r.passes[task]}, false
 	}
 	at := k.logs[key{gateway, log}]
-	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(), Closed: k.past[key{gateway, log}]}, true
+	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(), Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
 }
 
 // Wanted returns the offset from which a gateway has to send a log again, because
@@ -252,9 +256,9 @@ func (r *Registry) progress(task stream.TaskID, claim stream.ClaimID) (Progress,
 }
 
 // follow takes what a Follower read of another engine's task: all of it (k), or how
-// much further it is. False: the task is this engine's own, or all of it has to be
+// much further it is; passes is Log.Passes. False: the task is this engine's own, or all of it has to be
 // told first.
-func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole) bool {
+func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole, passes bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := r.tasks[task]
@@ -266,6 +270,7 @@ func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *
 		r.tasks[task], have = k, k
 	}
 	have.advance(logs, tip)
+	r.passes[task] = passes
 	clear(have.holes)
 	for _, h := range holes {
 		at := key{h.Gateway, h.Log}
