@@ -121,18 +121,18 @@ func file(epoch uint64) string { return "record/" + stream.Epoch(epoch).Padded()
 // TestAFileThatIsGoneIsMissed: of the newest at once, of the others when the pass
 // comes to them; until it is there again.
 func TestAFileThatIsGoneIsMissed(t *testing.T) {
-	const epochs, sample = 30, 4
+	const epochs, sample = presence.MaxEntries + 6, 10 // of which a pass takes two steps
 	for _, test := range []struct {
 		epoch uint64
 		looks int // until it is found
-	}{{30, 1}, {3, epochs/sample + 2}, {1, epochs/sample + 2}} {
+	}{{epochs, 1}, {3, epochs/sample + 2}, {1, epochs/sample + 2}} {
 		store, l, cfg := world(t, epochs)
 		w := presence.New(presence.Config{Store: store, Task: task, Sink: "s", Size: l.size, Newest: 100, Sample: sample})
 		if missed := looks(t, w, 20, 1<<40); len(missed) > 0 {
 			t.Fatalf("missed %q", missed)
 		}
 		delete(l.sizes, file(test.epoch))
-		if test.epoch == 30 { // another watch, to which it is new
+		if test.epoch == epochs { // another watch, to which it is new
 			w = presence.New(presence.Config{Store: store, Task: task, Sink: "s", Size: l.size, Newest: 100, Sample: sample})
 		}
 		if missed := looks(t, w, test.looks, 1<<40); !slices.Equal(missed, []string{file(test.epoch) + " is gone"}) {
