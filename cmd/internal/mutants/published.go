@@ -57,7 +57,7 @@ func publishedMutants() []mutant {
 		{"a block says that its gateway keeps it", "engine/ingest/session.go",
 			"Keeps: s.kept, Block: b.Bytes, Clock", "Block: b.Bytes, Clock", ingest},
 		{"a task of an older program gets no block that it cannot read", "engine/ingest/standing.go",
-			"(!f.shared || f.published.Passes)", "true", ingest},
+			"(!f.shared || f.published.Passes)", "true", []string{"-run", "WhoReadsIt", "./engine/ingest"}},
 		{"a gateway that is never told what is published keeps nothing", "engine/ingest/standing.go",
 			"return s.head.Keeps && s.h.cfg.Published != nil", "return s.head.Keeps", ingest},
 		{"a tail of which no hash is known is compared with nothing", "engine/ingest/session.go",
