@@ -35,6 +35,8 @@
 //     an epoch is not published, the manifest and the state before it stay.
 //  9. A damaged output is replaced by bytes with the hash of its manifest, made
 //     again from the landing log, or the task stops. History never changes.
+//  10. HEAD is moved by a claim only when Config.Check could read what is needed to go
+//     on from it.
 //  10. A store's word is not enough: each object and HEAD is read back when it is
 //     written, and written again where it is not there. A task of which anything is
 //     left is never claimed from nothing, nor from a HEAD that was set back.

@@ -20,9 +20,9 @@ var ErrGone = errors.New("cannot be made again")
 type Remaking struct {
 	Epoch stream.Epoch
 	From  stream.Position // where it began
-	Cut   bool            // From is not where the epoch before ended: the landing log was cut,
-	// GivenUp: or what it held back was given up
-	GivenUp bool
+	// Cut and GivenUp say that From is not where the epoch before ended: the landing log
+	// was cut, or what it held back was given up.
+	Cut, GivenUp bool
 	To      stream.Position // where it ended
 	Final   bool            // the landing log ended with it
 	// State returns the objects that restore keyed state at From, as

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -373,8 +374,8 @@ func TestWhatDoesNotComeIsGivenUp(t *testing.T) {
 				r, l, other := newRig(t), capturedLog(t, 1, 9, 2), capturedLog(t, 2, 4, 1)
 				var c Counters
 				cfg, registry := r.asked(&c)
-				crowded := false
-				cfg.Hold, cfg.Crowded = time.Hour, func() bool { return crowded }
+				var crowded atomic.Bool
+				cfg.Hold, cfg.Crowded = time.Hour, crowded.Load
 				at := record.Micros(time.Now().UnixMicro())
 				land := func(gateway string, blocks ...[]byte) {
 					for _, b := range blocks {
@@ -391,7 +392,7 @@ func TestWhatDoesNotComeIsGivenUp(t *testing.T) {
 				if m := r.head(t); m.Hold == nil || r.first(t) != 1 {
 					t.Fatalf("held from %v, landing log from %d", m.Hold, r.first(t))
 				}
-				if crowded = full; !full {
+				if crowded.Store(full); !full {
 					<-time.After(2 * time.Hour)
 				}
 				<-time.After(2 * DefaultHeadInterval)

@@ -24,7 +24,8 @@
 //  4. A range damaged on this disk is passed over, counted and reported: the
 //     task sees the hole in the gateway's log, where it shows.
 //
-// It is one disk: what it loses is lost. A Log may be used from many
+// It is one disk: what that loses is asked for again, from gateways that keep it until
+// it is published. A Log may be used from many
 // goroutines; each partition has one goroutine that writes, joined by Close.
 package embedded
 
