@@ -23,8 +23,8 @@ type Remaking struct {
 	// Cut and GivenUp say that From is not where the epoch before ended: the landing log
 	// was cut, or what it held back was given up.
 	Cut, GivenUp bool
-	To      stream.Position // where it ended
-	Final   bool            // the landing log ended with it
+	To           stream.Position // where it ended
+	Final        bool            // the landing log ended with it
 	// State returns the objects that restore keyed state at From, as
 	// Committer.State does.
 	State iter.Seq2[[]byte, error]
