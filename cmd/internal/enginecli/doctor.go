@@ -110,6 +110,8 @@ func lakeFindings(ctx context.Context, c *server.Config) (checkpoint.Store, []cl
 	store, _, err := openLake(ctx, p)
 	if err != nil {
 		lake.Verdict, lake.Detail, lake.Fix = cli.Bad, err.Error(), fix
+	} else if err := server.CheckLanding(ctx, durable.OS{}, c, store); err != nil {
+		lake.Verdict, lake.Detail, lake.Fix = cli.Bad, err.Error(), "put the key back, or mount its disk; landfall-engine landing replace moves the lake"
 	}
 	return store, append(all, lake)
 }

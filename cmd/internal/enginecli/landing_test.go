@@ -190,4 +190,7 @@ func TestMistakesOfAMove(t *testing.T) {
 	if code, _, errs := engine(t, "check", "-c", config); code != cli.ExitConfig || !strings.Contains(errs, dir+"/b") {
 		t.Errorf("check with the old one: exit %d %s", code, errs)
 	}
+	if _, out, _ := engine(t, "doctor", "-c", config); !strings.Contains(out, "is not what feeds the lake") {
+		t.Errorf("doctor with the old one:\n%s", out)
+	}
 }
