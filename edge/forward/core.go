@@ -407,8 +407,12 @@ func (c *Core) Stick(now time.Time, log record.LogID, reason string) { c.redden(
 // is captured now is all that is to come.
 func (c *Core) Hurry() { c.t.Linger, c.until = 0, time.Time{} }
 
-// Resting says that nothing will be sent before the wait that Next gave is
-// over, whatever is captured meanwhile.
-func (c *Core) Resting(now time.Time) bool {
-	return now.Before(c.until) || now.Before(c.started.Add(c.t.Linger))
+// Rest returns until when nothing will be sent, whatever is captured meanwhile. It
+// may lie in the past.
+func (c *Core) Rest() time.Time {
+	linger := c.started.Add(c.t.Linger)
+	if c.until.After(linger) {
+		return c.until
+	}
+	return linger
 }

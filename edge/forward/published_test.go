@@ -78,6 +78,23 @@ func TestReleaseWaitsForPublished(t *testing.T) {
 	}
 }
 
+// TestNewRecordsDoNotWaitForAQuestion: what is captured right after a request is
+// sent when the linger is over, although a question about what has landed is
+// planned for much later.
+func TestNewRecordsDoNotWaitForAQuestion(t *testing.T) {
+	s := newStore(t, seglog.Config{})
+	capture(t, s, 1, 10)
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{}
+	f, stop := start(t, Config{URL: url, Store: s, Tuning: Tuning{Linger: 100 * time.Millisecond, HearMin: time.Hour, HearMax: time.Hour}})
+	for range 5 {
+		until(t, "what was captured has landed", func() bool { return f.Status().Pending == 0 })
+		capture(t, s, 1, 10)
+	}
+	until(t, "all has landed", func() bool { return f.Status().Pending == 0 })
+	stop()
+}
+
 // TestWhatLandedIsLost: the cloud loses what had landed, down to what is published,
 // while requests are under way and answers are lost, and once with the gateway
 // restarted: all of it is sent again, and the cloud has each block.

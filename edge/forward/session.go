@@ -176,8 +176,8 @@ func (s *Session) logs() []Log {
 }
 
 // wait returns when the store holds more than logs, at until if that is set,
-// when ctx ends, or when there is a hurry. During a backoff it waits for until
-// or a hurry alone.
+// when ctx ends, or when there is a hurry. During a rest (linger, backoff) it waits
+// for the end of that, or a hurry, alone.
 func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 	s.cfg.Pulse.End()
 	defer s.cfg.Pulse.Begin()
@@ -190,8 +190,10 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, until.Sub(s.cfg.Now()))
 		defer cancel()
-		if s.core.Resting(s.cfg.Now()) {
-			<-ctx.Done()
+		if rest := s.core.Rest().Sub(s.cfg.Now()); rest > 0 {
+			resting, cancel := context.WithTimeout(ctx, rest)
+			defer cancel()
+			<-resting.Done()
 			return
 		}
 	}

@@ -166,6 +166,8 @@ func linkMutants() []mutant {
 			"\tif s.dirty = err != nil; s.dirty {", "\tif s.dirty = err != nil; false {", forward},
 		{"an ambiguous end is followed by a question", "edge/forward/core.go",
 			"\tc.ask = c.ask || a.Log == c.current\n\tc.unheard", "\tc.unheard", forward},
+		{"a rest ends before a question is due", "edge/forward/session.go",
+			"context.WithTimeout(ctx, rest)", "context.WithTimeout(ctx, time.Hour)", []string{"-run", "NewRecordsDoNotWait", "./edge/forward"}},
 		{"an answer below what is settled makes the log red", "edge/forward/core.go",
 			"case a.Known && a.Acked < floor:", "case a.Known && a.Acked < floor && false:", decide},
 		{"what is released is published", "edge/forward/release.go",
