@@ -125,7 +125,7 @@ func (f *FS) Clone() *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := New()
-	c.limit, c.crashed = f.limit, f.crashed
+	c.limit, c.crashed, c.made = f.limit, f.crashed, f.made
 	c.root = cloneNode(f.root, map[*inode]*inode{})
 	return c
 }
@@ -137,7 +137,7 @@ func cloneNode(n *inode, done map[*inode]*inode) *inode {
 	if c := done[n]; c != nil {
 		return c
 	}
-	c := &inode{cache: bytes.Clone(n.cache), disk: bytes.Clone(n.disk), dirty: maps.Clone(n.dirty), sizeDirty: n.sizeDirty}
+	c := &inode{cache: bytes.Clone(n.cache), disk: bytes.Clone(n.disk), dirty: maps.Clone(n.dirty), sizeDirty: n.sizeDirty, number: n.number}
 	done[n] = c
 	if n.entries == nil {
 		return c

@@ -34,6 +34,7 @@ type FS struct {
 	pauses  []*pause
 	ops     []Op
 	matched int
+	made    uint64 // files made
 }
 
 var _ durable.FS = (*FS)(nil)
@@ -92,7 +93,8 @@ func (f *FS) Create(name string) (durable.File, error) {
 		if dir.entries[base] != nil {
 			return fs.ErrExist
 		}
-		n := &inode{}
+		f.made++
+		n := &inode{number: f.made}
 		dir.edit(edit{base, n})
 		h = &handle{fs: f, life: f.life, node: n, name: name}
 		return nil

@@ -16,6 +16,7 @@ type inode struct {
 	cache, disk []byte
 	dirty       map[int64]bool
 	sizeDirty   bool
+	number      uint64 // that of no other file, ever
 
 	// Of a directory: names now, names on disk, and what lies between.
 	entries map[string]*inode
