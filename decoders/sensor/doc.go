@@ -50,9 +50,10 @@ const (
 	OriginSparkplug Origin = 2 // address: the topic
 	OriginModbus    Origin = 3 // address: <unit>/<table>/<register, zero-based>
 	OriginNode      Origin = 4 // address: the node's name
+	OriginFile      Origin = 5 // address: the source's name; the gateway's own report of a gap in what it read
 )
 
-var originNames = []string{"", "mqtt", "sparkplug", "modbus", "node"}
+var originNames = []string{"", "mqtt", "sparkplug", "modbus", "node", "file"}
 
 // String gives the name.
 func (o Origin) String() string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"landfall/edge/durable"
 )
@@ -14,9 +15,16 @@ import (
 type content struct {
 	file   durable.File
 	gz     *gzip.Reader // nil: plain
+	size   int64        // of file, when it was opened
 	raw    int64        // bytes of file read
 	offset int64
 }
+
+// errPacked says that a file is packed in a way that cannot be unpacked here.
+var errPacked = errors.New("packed, and not as gzip")
+
+// packers are the first bytes of files of other packers: xz, zstd, bzip2.
+var packers = []string{"\xfd7zXZ", "\x28\xb5\x2f\xfd", "BZh9"}
 
 // openContent opens path; gzip is told by its magic, not by the name.
 func openContent(fs durable.FS, path string) (*content, error) {
@@ -24,14 +32,33 @@ func openContent(fs durable.FS, path string) (*content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	c := &content{file: f}
-	var magic [2]byte
-	if n, err := f.ReadAt(magic[:], 0); n < len(magic) && err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), f.Close())
+	c, err := newContent(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
 	}
-	if magic == [2]byte{0x1f, 0x8b} {
+	return c, nil
+}
+
+// newContent reads f, which it owns when there is no error.
+func newContent(f durable.File) (*content, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("look at its size: %w", err)
+	}
+	c := &content{file: f, size: size}
+	var magic [5]byte
+	n, err := f.ReadAt(magic[:], 0)
+	if n < len(magic) && err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read its beginning: %w", err)
+	}
+	for _, p := range packers {
+		if strings.HasPrefix(string(magic[:n]), p) {
+			return nil, errPacked
+		}
+	}
+	if n > 1 && magic[0] == 0x1f && magic[1] == 0x8b {
 		if c.gz, err = gzip.NewReader(rawReader{c}); err != nil {
-			return nil, errors.Join(fmt.Errorf("open gzip %s: %w", path, err), f.Close())
+			return nil, fmt.Errorf("open gzip: %w", err)
 		}
 	}
 	return c, nil

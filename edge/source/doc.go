@@ -27,8 +27,8 @@
 //
 // What is lost before this package (UART overruns, datagrams the kernel had no
 // room for) cannot be had again; what the kernel reports of it is counted as Lost.
-// Of a file that was replaced the rest is read where it lies beside the path under
-// a name that begins with the path's; else it is lost, which is said and counted.
+// A file that was rotated is read to its end, and those after it; where it cannot be
+// shown that nothing is missing, a gap is declared, see File.
 //
 // Run of each source is called once, by one goroutine, which joins every
 // goroutine it starts before it returns. Status may be called from any.

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"landfall/edge/durable"
+	"landfall/edge/record"
 )
 
 // FileConfig configures a File.
@@ -22,6 +27,13 @@ type FileConfig struct {
 	// PollInterval is the time between looks at a file that has nothing new;
 	// 0: 500 ms.
 	PollInterval time.Duration
+	// Grace is how long a file that was rotated must have been quiet before it is
+	// left for the next one, which has begun; 0: 5 s. Without Follow it is not waited.
+	Grace time.Duration
+	// Siblings are patterns (path/filepath.Match in the last element) of paths of
+	// rotated files, beside those that are named like the path with numbers or
+	// dates.
+	Siblings []string
 }
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
@@ -36,18 +48,35 @@ func (c *FileConfig) Validate() error {
 		return fmt.Errorf("path of source %s: empty: %w", c.Name, ErrConfig)
 	case c.PollInterval < 0:
 		return fmt.Errorf("poll_interval of source %s: %v is negative: %w", c.Name, c.PollInterval, ErrConfig)
+	case c.Grace < 0:
+		return fmt.Errorf("grace of source %s: %v is negative: %w", c.Name, c.Grace, ErrConfig)
+	}
+	for _, p := range c.Siblings {
+		if _, err := filepath.Match(filepath.Base(p), ""); err != nil || strings.ContainsAny(filepath.Dir(p), "*?[") {
+			return fmt.Errorf("siblings of source %s: %q is no pattern in its last element only: %w", c.Name, p, ErrConfig)
+		}
 	}
 	return nil
 }
 
-// File reads the lines of one file. Its Position is an offset in the content
-// with what identifies the file (see filePosition), so after a restart it goes
-// on exactly there. A file that was replaced or truncated meanwhile is said and
-// counted; the old one's rest is read first when it still lies beside the path
-// under a name that begins with the path's.
+// File reads the lines of one file, and of those that take its place when it is
+// rotated. Its Position is an offset in the content with what identifies the file
+// (see filePosition), so after a restart it goes on exactly there.
+//
+// A file is known by its device, inode and time of birth and by the bytes of its
+// beginning and before the offset; by these bytes alone where the file system does
+// not tell, where it was copied, and where it was packed. It is read through its
+// handle until it has been quiet for the grace; then come those that were rotated
+// after it, oldest first, each held open from when it was first seen. What cannot be
+// shown to be whole is declared: see declare.
 type File struct {
 	meter
-	cfg FileConfig
+	cfg   FileConfig
+	chain chain // Run's own
+
+	gapsMu sync.Mutex
+	gaps   uint64  // written by Run only, guarded by gapsMu for others
+	gap    fileGap // the same
 }
 
 // NewFile makes a File. Error: ErrConfig.
@@ -57,6 +86,9 @@ func NewFile(cfg FileConfig) (*File, error) {
 	}
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = 500 * time.Millisecond
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 5 * time.Second
 	}
 	f := &File{cfg: cfg}
 	f.init(&f.cfg.Options, "file", true)
@@ -71,17 +103,22 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 		f.fault(StateFailed, err)
 		return fmt.Errorf("resume source %s: %w", f.cfg.Name, err)
 	}
+	f.knowGaps(at)
+	defer f.chain.dropAll()
 	var retry backoff
 	for ctx.Err() == nil {
-		r, err := f.open(at)
+		r, err := f.open(at, sink)
 		for err == nil && r != nil {
 			retry.reset()
-			f.connected(r.path)
+			f.connected(r.at.path)
 			err = r.run(ctx, sink)
 			at = r.position()
 			f.disconnected()
-			if errors.Is(err, errReplaced) {
-				r, at, err = f.successor(r, sink)
+			switch {
+			case errors.Is(err, errReplaced):
+				r, at, err = f.next(r, sink)
+			case errors.Is(err, errCut):
+				r, at, err = f.afterCut(r, sink)
 			}
 		}
 		switch {
@@ -107,73 +144,321 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 var (
 	errFinished = errors.New("file finished")
 	errReplaced = errors.New("file replaced")
+	errCut      = errors.New("file cut in place")
 	errBroken   = errors.New("file cannot be unpacked")
 )
 
-// open gives a reader of the file that at is of, standing there: the one under
-// the path or, when that is another, an older one beside it; when there is
-// none, the one under the path from its beginning.
-func (f *File) open(at filePosition) (*fileReader, error) {
-	r, err := f.openAt(f.cfg.Path, at, false)
-	if r != nil || err != nil && !errors.Is(err, fs.ErrNotExist) || !at.isPlaced {
-		return r, err
-	}
-	if old, rerr := f.openRotated(at); old != nil || rerr != nil {
-		f.rotations.Add(1)
-		return old, rerr
-	}
-	if err != nil {
-		return nil, err // the path is absent: it may come back
-	}
-	f.rotations.Add(1)
-	f.log(slog.LevelWarn, "file is another than the one read before: reading it from its beginning; what the other held after the last position is not there",
-		"path", f.cfg.Path, "position", at.offset)
-	return f.openAt(f.cfg.Path, filePosition{}, false)
-}
-
-// successor tells where to go on after r's file was replaced, and closes r. A
-// file that was renamed or copied away may have got more lines in the last
-// moment; where it cannot be found, the line r holds is all there is. After a
-// rotated file come those rotated after it, then the path itself (nil, no
-// error, the zero position).
-func (f *File) successor(r *fileReader, sink Sink) (*fileReader, filePosition, error) {
-	defer r.c.close()
-	if !r.rotated {
-		f.rotations.Add(1)
-		old, err := f.openRotated(r.position())
-		if old != nil || err != nil {
-			return old, r.position(), err
-		}
-		f.log(slog.LevelInfo, "file was replaced or truncated: reading the new one from its beginning", "path", r.path)
-		return nil, filePosition{}, r.end(sink, true)
-	}
-	if err := r.end(sink, true); err != nil {
-		return nil, r.position(), err
-	}
-	next, err := f.rotatedAfter(r.path)
-	if next == "" || err != nil {
-		return nil, filePosition{}, err
-	}
-	n, err := f.openAt(next, filePosition{}, true)
-	return n, filePosition{}, err
-}
-
-// openAt opens path and moves to at; nil without an error when it is another
-// file than the one at is of.
-func (f *File) openAt(path string, at filePosition, rotated bool) (*fileReader, error) {
-	c, err := openContent(f.cfg.FS, path)
+// open returns a reader of the file that at is of, standing there, with those that
+// come after it queued. When that file is nowhere, that is declared as a gap, and
+// the reader is one of the first file written since. Error: fs.ErrNotExist when
+// there is nothing to read.
+func (f *File) open(at filePosition, sink Sink) (*fileReader, error) {
+	f.chain.drop()
+	s, err := f.look()
 	if err != nil {
 		return nil, err
 	}
-	r := &fileReader{f: f, c: c, path: path, rotated: rotated}
-	same, err := r.trail.resume(c, at)
-	if err != nil || !same {
-		c.close()
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		return nil, nil
+	defer s.close()
+	if !at.isPlaced {
+		return f.begin(s)
 	}
-	r.split.Resume(at.cut)
+	r, err := f.find(s, at)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return f.openAfterGap(s, at, sink)
+	}
+	if err := f.growth(s, r, at, sink); err != nil {
+		r.c.close()
+		return nil, err
+	}
+	if r.moved {
+		f.chain.extend(s, &r.at, f.cfg.Follow)
+		f.log(slog.LevelInfo, "file was rotated: reading the rest of the old one", "path", r.at.path, "position", at.offset)
+		return r, nil
+	}
+	f.passAll(s)
 	return r, nil
+}
+
+// begin reads the path from its beginning, because nothing is known of it. Files
+// beside it are older.
+func (f *File) begin(s *snapshot) (*fileReader, error) {
+	if s.path == nil {
+		return nil, s.pathErr
+	}
+	if s.path.about.Size > 0 {
+		f.log(slog.LevelWarn, "no position in the file is known: reading it from its beginning. It is the first start, or the data directory was lost or is another one: then lines come a second time",
+			"path", f.cfg.Path, "bytes", s.path.about.Size)
+	}
+	r, err := f.newReader(s.path, filePosition{})
+	if err == nil {
+		f.passAll(s)
+	}
+	return r, err
+}
+
+func (f *File) passAll(s *snapshot) {
+	for _, o := range s.others {
+		f.chain.pass(o)
+	}
+}
+
+// find looks for the file that at is of: by its identity, then by its content, and
+// then in the path last where the identity is known to be another. When the file
+// lies under the path and holds other bytes it was cut, and a copy may have the old
+// ones.
+func (f *File) find(s *snapshot, at filePosition) (*fileReader, error) {
+	cut := false
+	if is := s.find(at.id); at.id.IsKnown() && is != nil {
+		r, err := f.newReader(is, at)
+		if r != nil || err != nil && is.isPath {
+			return r, err
+		}
+		cut = is.isPath
+	}
+	candidates := slices.Clone(s.others)
+	slices.Reverse(candidates)
+	switch {
+	case s.path != nil && at.id.IsKnown():
+		candidates = append(candidates, s.path)
+	case s.path != nil:
+		candidates = append([]*sibling{s.path}, candidates...)
+	}
+	for _, c := range candidates {
+		if at.offset == 0 && (at.id.IsKnown() || !c.isPath) {
+			continue // nothing in its content tells it
+		}
+		r, err := f.newReader(c, at)
+		if err != nil && (c.isPath || errors.Is(err, durable.ErrMedia)) {
+			return nil, err
+		}
+		if r == nil {
+			continue // another file, or no gzip after all
+		}
+		if r.moved {
+			f.rotations.Add(1)
+		}
+		if cut {
+			r.copy, r.gap, r.gapSince = true, gapTruncated, micros(at.modified)
+		}
+		return r, nil
+	}
+	return nil, nil
+}
+
+// openAfterGap declares that the file that at is of is nowhere, and reads what was
+// written since it was written last, oldest first.
+func (f *File) openAfterGap(s *snapshot, at filePosition, sink Sink) (*fileReader, error) {
+	for _, o := range s.others {
+		if at.modified != 0 && o.about.Modified >= at.modified {
+			f.chain.take(o)
+		} else {
+			f.chain.pass(o)
+		}
+	}
+	if s.path != nil {
+		f.chain.take(s.path)
+	}
+	if len(f.chain.queue) == 0 {
+		return nil, s.pathErr // it may come back
+	}
+	f.rotations.Add(1)
+	why := gapGone
+	if s.path != nil && at.id.IsKnown() && f.chain.queue[len(f.chain.queue)-1].same(at.id) {
+		why = gapTruncated
+	}
+	r, _, err := f.pop(sink, why, micros(at.modified))
+	return r, err
+}
+
+// next goes on in the file that comes after r, and closes r.
+func (f *File) next(r *fileReader, sink Sink) (*fileReader, filePosition, error) {
+	if err := r.end(sink, true); err != nil {
+		r.c.close()
+		return nil, r.position(), err
+	}
+	if !r.copy {
+		f.rotations.Add(1)
+	}
+	f.leave(r)
+	return f.pop(sink, r.gap, r.gapSince)
+}
+
+// leave keeps the handle of a file that was read to its end, to see whether it grows.
+func (f *File) leave(r *fileReader) {
+	s := r.at
+	s.file = r.c.file
+	f.chain.pass(&s)
+	if r.c.gz != nil || r.copy {
+		r.c.close()
+		return
+	}
+	s.about.Size = r.trail.read
+	f.chain.left = append(f.chain.left, &s)
+	for len(f.chain.left) > maxLeft {
+		f.chain.left[0].close()
+		f.chain.left = f.chain.left[1:]
+	}
+}
+
+// pop begins the first file of the queue that can be read. A gap before it, why, is
+// declared with the position at its beginning: a crash before that finds the gap
+// again, and one after goes on in the new file.
+func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, filePosition, error) {
+	for len(f.chain.queue) > 0 {
+		s := f.chain.queue[0]
+		f.chain.queue = f.chain.queue[1:]
+		if why == 0 && s.gap != 0 {
+			why, since = s.gap, micros(s.about.Modified)
+		}
+		quiet := s.seen
+		r, err := f.newReader(s, filePosition{})
+		if err != nil && len(f.chain.queue) > 0 {
+			f.log(slog.LevelWarn, "a rotated file cannot be read: going on in the next one", "path", s.path, "error", err)
+			s.close()
+			why, since = gapUnpacked, micros(s.about.Modified)
+			continue
+		}
+		if err != nil {
+			s.close()
+			return nil, filePosition{}, err
+		}
+		if now, err := durable.Describe(r.c.file); err == nil && now.Size == s.about.Size && now.Modified == s.about.Modified {
+			r.quietSince = quiet
+		}
+		if why != 0 {
+			if err := f.declare(sink, r.position(), why, since); err != nil {
+				r.c.close()
+				return nil, r.position(), err
+			}
+		}
+		f.log(slog.LevelInfo, "file was rotated or replaced: going on in the next one", "path", s.path)
+		return r, r.position(), nil
+	}
+	return nil, filePosition{}, fmt.Errorf("go on after %s: %w", f.cfg.Path, fs.ErrNotExist)
+}
+
+// afterCut goes on after r's file was cut in place: in the rest of the copy that was
+// made of it, where one is there, and then in the file from its beginning. That
+// nothing was written between the copy and the cut cannot be shown: a gap.
+func (f *File) afterCut(r *fileReader, sink Sink) (*fileReader, filePosition, error) {
+	f.rotations.Add(1)
+	at := r.position()
+	s, err := f.look()
+	if err != nil {
+		r.c.close()
+		return nil, at, err
+	}
+	defer s.close()
+	f.chain.drop()
+	whole := r.at
+	whole.file = r.c.file
+	for _, o := range slices.Backward(s.others) {
+		if at.offset == 0 || o.same(whole.about.Identity) {
+			continue
+		}
+		c, err := f.newReader(o, at)
+		if c == nil || err != nil {
+			continue
+		}
+		c.copy, c.gap, c.gapSince = true, gapTruncated, r.sound
+		f.chain.pass(&c.at)
+		f.chain.queue = append(f.chain.queue, &whole)
+		f.chain.takeCopies(s, &c.at)
+		f.log(slog.LevelInfo, "file was copied and cut: reading the rest of the copy", "path", c.at.path, "position", at.offset)
+		return c, at, nil
+	}
+	if err := r.end(sink, true); err != nil {
+		r.c.close()
+		return nil, at, err
+	}
+	f.chain.queue = append(f.chain.queue, &whole)
+	f.chain.takeCopies(s, &whole)
+	return f.pop(sink, gapTruncated, r.sound)
+}
+
+// growth declares a gap when a file that at had left has grown since, and goes on
+// looking at those files.
+func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) error {
+	if len(f.chain.left) > 0 {
+		return nil // they are looked at since they were left
+	}
+	grown := false
+	for _, l := range at.left {
+		is := s.find(l.id)
+		if is == nil || is.file == nil || l.id.Born == 0 {
+			continue
+		}
+		grown = grown || is.about.Size > l.length
+		own := *is
+		is.file = nil
+		f.chain.left = append(f.chain.left, &own)
+	}
+	if !grown {
+		return nil
+	}
+	return f.declare(sink, r.position(), gapLate, micros(at.modified))
+}
+
+// lookAtLeft declares a gap when a file that was left has grown.
+func (f *File) lookAtLeft(r *fileReader, sink Sink) error {
+	for _, l := range f.chain.left {
+		size, err := l.file.Size()
+		if err != nil || size <= l.about.Size {
+			continue
+		}
+		l.about.Size = size
+		if err := f.declare(sink, r.position(), gapLate, micros(l.about.Modified)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isAtPath tells whether r's file lies under the path. A removed file whose content
+// lies there again, as after a copy that was renamed, is gone on with.
+func (f *File) isAtPath(r *fileReader) bool {
+	s, err := f.sibling(f.cfg.Path)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	s.isPath = true
+	if s.same(r.at.about.Identity) {
+		return true
+	}
+	if r.at.about.Links > 0 && s.about.IsKnown() {
+		return false
+	}
+	n, err := f.newReader(s, r.trail.position(0))
+	if n == nil || err != nil {
+		return false
+	}
+	r.c.close()
+	r.c, r.at, r.moved = n.c, n.at, false
+	return true
+}
+
+// lookAround extends the chain after r.
+func (f *File) lookAround(r *fileReader) error {
+	if len(f.chain.queue) > 0 && !r.at.about.IsKnown() {
+		return nil // nothing would be known again
+	}
+	s, err := f.look()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	last := r.at
+	last.file = r.c.file
+	f.chain.extend(s, &last, f.cfg.Follow)
+	return nil
+}
+
+// hasBegun tells whether something was written to a file that is held.
+func hasBegun(s *sibling) bool {
+	size, err := s.file.Size()
+	return err != nil || size > 0
 }

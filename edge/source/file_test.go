@@ -14,12 +14,11 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
-	"landfall/edge/record"
 )
 
 func newTestFile(t *testing.T, path string, follow bool) *File {
 	t.Helper()
-	f, err := NewFile(FileConfig{Options: options("f"), FS: durable.OS{}, Path: path, Follow: follow, PollInterval: time.Millisecond})
+	f, err := NewFile(FileConfig{Options: options("f"), FS: durable.OS{}, Path: path, Follow: follow, PollInterval: time.Millisecond, Grace: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,39 +256,4 @@ func TestFileGzipCut(t *testing.T) {
 	if s := f.Status(); s.State != StateFailed || s.Errors != 1 {
 		t.Errorf("status %+v", s)
 	}
-}
-
-func TestFilePositionDecode(t *testing.T) {
-	good := filePosition{isPlaced: true, cut: true, offset: 5000, headLen: 1024, tailLen: 256}
-	got, err := decodeFilePosition(good.encode())
-	if err != nil || got != good {
-		t.Fatalf("got %+v, %v", got, err)
-	}
-	for n := 1; n < len(good.encode()); n++ {
-		if _, err := decodeFilePosition(good.encode()[:n]); !errors.Is(err, record.ErrCorrupt) {
-			t.Errorf("%d bytes: %v", n, err)
-		}
-	}
-	if _, err := decodeFilePosition([]byte{2}); !errors.Is(err, record.ErrVersion) {
-		t.Errorf("version: %v", err)
-	}
-	sink := newTestSink()
-	sink.positions["f"] = []byte{9}
-	if err := newTestFile(t, filepath.Join(t.TempDir(), "x"), false).Run(context.Background(), sink); !errors.Is(err, record.ErrVersion) {
-		t.Errorf("Run: %v", err)
-	}
-}
-
-func FuzzFilePosition(f *testing.F) {
-	f.Add(filePosition{isPlaced: true, offset: 5000, headLen: 1024, tailLen: 256}.encode())
-	f.Fuzz(func(t *testing.T, p []byte) {
-		got, err := decodeFilePosition(p)
-		if err != nil || len(p) == 0 {
-			return
-		}
-		again, err := decodeFilePosition(got.encode())
-		if err != nil || again != got {
-			t.Fatalf("%+v became %+v, %v", got, again, err)
-		}
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"landfall/edge/durable"
 	"landfall/edge/record"
 )
 
@@ -16,14 +17,21 @@ const (
 )
 
 // filePosition says where a reader stands in a file's content and which file
-// it was. It is File's Position, version 1:
+// it was. It is File's Position, version 2:
 //
-//	1 byte version (1) | 1 byte: 1 inside a line of which a piece was given
+//	1 byte version (2) | 1 byte: 1 inside a line of which a piece was given
 //	uvarint offset | uvarint head length | 16 byte head hash
 //	uvarint tail length | 16 byte tail hash
+//	uvarint device | uvarint inode | varint born | varint modified
+//	uvarint number of gaps declared so far; when not 0, of the last one:
+//	    1 byte reason | varint since | varint until, microseconds since 1970 UTC
+//	uvarint number of files left lately (2 at most), each:
+//	    uvarint device | uvarint inode | varint born | uvarint length
 //
 // Head is the content's beginning, tail the bytes before offset; a hash is the
-// first 16 bytes of SHA-256.
+// first 16 bytes of SHA-256. Of gzip they are of what is unpacked. Device, inode,
+// born and modified (nanoseconds since 1970 UTC) are those of durable.Description,
+// 0 where the file system does not tell. Version 1 ended before the device.
 type filePosition struct {
 	cut      bool
 	offset   int64
@@ -32,54 +40,111 @@ type filePosition struct {
 	tailLen  int64
 	tail     record.Hash
 	isPlaced bool // false: nothing read yet
+
+	id       durable.Identity
+	modified int64
+	gaps     uint64
+	gap      fileGap // the last; the zero value for none
+	left     []leftFile
 }
 
+// fileGap is an interval of a source in which lines may be missing.
+type fileGap struct {
+	reason       gapReason
+	since, until record.Micros
+}
+
+// leftFile is a file that was read to its end: what it gains after length is not
+// read any more.
+type leftFile struct {
+	id     durable.Identity
+	length int64
+}
+
+// maxLeft is how many of them a position has.
+const maxLeft = 2
+
 func (p filePosition) encode() []byte {
-	b := []byte{1, 0}
+	b := []byte{2, 0}
 	if p.cut {
 		b[1] = 1
 	}
 	b = binary.AppendUvarint(b, uint64(p.offset))
 	b = append(binary.AppendUvarint(b, uint64(p.headLen)), p.head[:]...)
-	return append(binary.AppendUvarint(b, uint64(p.tailLen)), p.tail[:]...)
+	b = append(binary.AppendUvarint(b, uint64(p.tailLen)), p.tail[:]...)
+	b = binary.AppendVarint(appendIdentity(b, p.id), p.modified)
+	b = binary.AppendUvarint(b, p.gaps)
+	if p.gaps > 0 {
+		b = append(b, byte(p.gap.reason))
+		b = binary.AppendVarint(binary.AppendVarint(b, int64(p.gap.since)), int64(p.gap.until))
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.left)))
+	for _, l := range p.left {
+		b = binary.AppendUvarint(appendIdentity(b, l.id), uint64(l.length))
+	}
+	return b
+}
+
+func appendIdentity(b []byte, id durable.Identity) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, id.Device), id.Inode)
+	return binary.AppendVarint(b, id.Born)
 }
 
 func decodeFilePosition(b []byte) (filePosition, error) {
 	if len(b) == 0 {
 		return filePosition{}, nil
 	}
-	if b[0] != 1 {
+	if b[0] != 1 && b[0] != 2 {
 		return filePosition{}, fmt.Errorf("decode file position version %d: %w", b[0], record.ErrVersion)
 	}
-	p, bad := filePosition{isPlaced: true}, len(b) < 2
-	if !bad {
-		p.cut, b = b[1] == 1, b[2:]
+	f := record.NewFields(b[1:])
+	p := filePosition{isPlaced: true, cut: f.Byte() == 1}
+	p.offset = length(&f)
+	p.headLen = length(&f)
+	copy(p.head[:], f.Take(uint64(len(p.head))))
+	p.tailLen = length(&f)
+	copy(p.tail[:], f.Take(uint64(len(p.tail))))
+	bad := false
+	if b[0] == 2 {
+		bad = !p.decodeFile(&f)
 	}
-	number := func() int64 {
-		v, n := binary.Uvarint(b)
-		if n <= 0 || v > 1<<62 {
-			bad, b = true, nil
-			return 0
-		}
-		b = b[n:]
-		return int64(v)
-	}
-	hash := func() (h record.Hash) {
-		if len(b) < len(h) {
-			bad = true
-			return h
-		}
-		copy(h[:], b)
-		b = b[len(h):]
-		return h
-	}
-	p.offset = number()
-	p.headLen, p.head = number(), hash()
-	p.tailLen, p.tail = number(), hash()
-	if bad || len(b) > 0 || p.headLen > headBytes || p.tailLen > tailBytes || p.headLen+p.tailLen > p.offset && p.tailLen > 0 {
+	if bad || f.Bad() || len(f.Rest()) > 0 || p.offset < 0 || p.headLen < 0 || p.tailLen < 0 || p.headLen > headBytes || p.tailLen > tailBytes ||
+		p.headLen+p.tailLen > p.offset && p.tailLen > 0 {
 		return filePosition{}, fmt.Errorf("decode file position: %w", record.ErrCorrupt)
 	}
 	return p, nil
+}
+
+// decodeFile reads what version 2 added and tells whether it can be.
+func (p *filePosition) decodeFile(f *record.Fields) bool {
+	p.id, p.modified = identity(f), f.Varint()
+	if p.gaps = f.Uvarint(); p.gaps > 0 {
+		p.gap = fileGap{gapReason(f.Byte()), record.Micros(f.Varint()), record.Micros(f.Varint())}
+	}
+	n := f.Uvarint()
+	if n > maxLeft {
+		return false
+	}
+	for range n {
+		l := leftFile{identity(f), length(f)}
+		if l.length < 0 {
+			return false
+		}
+		p.left = append(p.left, l)
+	}
+	return true
+}
+
+func identity(f *record.Fields) durable.Identity {
+	return durable.Identity{Device: f.Uvarint(), Inode: f.Uvarint(), Born: f.Varint()}
+}
+
+// length reads a number of bytes; -1: it is none.
+func length(f *record.Fields) int64 {
+	if v := f.Uvarint(); v <= 1<<62 {
+		return int64(v)
+	}
+	return -1
 }
 
 func hashBytes(p []byte) record.Hash {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"landfall/decoders/sensor"
 	"landfall/edge/record"
 )
 
@@ -75,10 +76,46 @@ func (s *testSink) lines() []string {
 	var all []string
 	for _, b := range s.batches {
 		for _, l := range b.Lines {
+			if gapOf(l) != "" {
+				continue
+			}
 			all = append(all, mark(string(l.Data), l.Truncated))
 		}
 	}
 	return all
+}
+
+// gaps are the reasons of the gaps declared so far.
+func (s *testSink) gaps() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for _, l := range b.Lines {
+			if g := gapOf(l); g != "" {
+				all = append(all, g)
+			}
+		}
+	}
+	return all
+}
+
+// gapOf is the reason of the gap that a line declares; empty: it is none.
+func gapOf(l Line) string {
+	if !l.Reading {
+		return ""
+	}
+	var r sensor.Report
+	if err := r.Decode(l.Data, func(p []byte) string { return string(p) }); err != nil || r.Origin != sensor.OriginFile {
+		return ""
+	}
+	return r.Readings[0].Text
+}
+
+// last is the position of the last batch.
+func (s *testSink) last() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batches[len(s.batches)-1].Position
 }
 
 func mark(line string, truncated bool) string {

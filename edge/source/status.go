@@ -53,6 +53,10 @@ type Status struct {
 	Since         record.Micros // of State
 	LastReceiptAt record.Micros // NoTime: nothing yet
 	Open          int           // connections, clients or senders now
+	// Gaps counts the intervals in which lines may be missing, over all starts;
+	// LastGap says the last in words, empty for none (File).
+	Gaps    uint64
+	LastGap string
 	Counters
 }
 

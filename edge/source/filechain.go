@@ -1,0 +1,427 @@
+package source
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+)
+
+// sibling is a file that lies under the path or beside it, held open: whatever
+// its name becomes, it can be read.
+type sibling struct {
+	path   string
+	isPath bool // it lay under the configured path when it was looked at
+	rank   rank
+	file   durable.File // nil: somebody took it over
+	about  durable.Description
+	seen   int64     // microseconds since boot when it was looked at
+	gap    gapReason // why what came before it may not be all there; 0: it is
+}
+
+// close lets go of the file, unless it was taken over. It was only read: nothing
+// can be lost.
+func (s *sibling) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
+	}
+}
+
+// same tells whether both are the same file, as far as the file system tells.
+func (s *sibling) same(id durable.Identity) bool { return id.IsKnown() && s.about.Identity == id }
+
+// snapshot is what lies under the path and beside it at one moment.
+type snapshot struct {
+	path    *sibling   // nil: nothing
+	others  []*sibling // oldest first
+	pathErr error      // why path is nil
+}
+
+// close lets go of what nobody took over.
+func (s *snapshot) close() {
+	if s.path != nil {
+		s.path.close()
+	}
+	for _, o := range s.others {
+		o.close()
+	}
+}
+
+// alike tells whether both have the same files under the same names.
+func (s *snapshot) alike(o *snapshot) bool {
+	a, b := s.names(), o.names()
+	if len(a) != len(b) {
+		return false
+	}
+	for name, id := range a {
+		if other, ok := b[name]; !ok || other != id {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *snapshot) names() map[string]durable.Identity {
+	m := map[string]durable.Identity{}
+	if s.path != nil {
+		m[s.path.path] = s.path.about.Identity
+	}
+	for _, o := range s.others {
+		m[o.path] = o.about.Identity
+	}
+	return m
+}
+
+// find returns the file with this identity; nil: it is not there.
+func (s *snapshot) find(id durable.Identity) *sibling {
+	if s.path != nil && s.path.same(id) {
+		return s.path
+	}
+	for _, o := range s.others {
+		if o.same(id) {
+			return o
+		}
+	}
+	return nil
+}
+
+// looks is how often a folder is read until two looks agree.
+const looks = 5
+
+// look takes a snapshot. Files are renamed while it looks: it looks until two
+// looks agree, a few times at most. Whoever called it closes it.
+func (f *File) look() (*snapshot, error) {
+	var last *snapshot
+	for range looks {
+		s, err := f.lookOnce()
+		if last != nil {
+			last.close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if last != nil && last.alike(s) {
+			return s, nil
+		}
+		last = s
+	}
+	return last, nil
+}
+
+func (f *File) lookOnce() (*snapshot, error) {
+	s := &snapshot{}
+	var err error
+	if s.path, err = f.sibling(f.cfg.Path); err != nil {
+		s.pathErr = err
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	} else {
+		s.path.isPath = true
+	}
+	names, err := f.rotatedNames()
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	for _, n := range names {
+		o, err := f.sibling(n.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // renamed or removed meanwhile
+		}
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		if s.find(o.about.Identity) != nil {
+			o.close() // a second name of it
+			continue
+		}
+		o.rank = n.rank
+		s.others = append(s.others, o)
+	}
+	sortOldestFirst(s.others)
+	return s, nil
+}
+
+// sibling opens one file and describes it.
+func (f *File) sibling(path string) (*sibling, error) {
+	file, err := f.cfg.FS.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	about, err := durable.Describe(file)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("look at %s: %w", path, err), file.Close())
+	}
+	_, now := f.cfg.Clock.Now()
+	return &sibling{path: path, file: file, about: about, seen: now}, nil
+}
+
+// named is a name of a file that may be a rotated one.
+type named struct {
+	path string
+	rank rank
+}
+
+// rotatedNames lists the files that are named like rotated copies of the path,
+// beside it, and those that match a pattern of the configuration. Where both a
+// file and its packed form are there, the packed one is not finished.
+func (f *File) rotatedNames() ([]named, error) {
+	var found []named
+	add := func(dir string, is func(name string) (rank, bool)) error {
+		all, err := f.cfg.FS.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look for rotated files of %s: %w", f.cfg.Path, err)
+		}
+		for _, e := range all {
+			path := filepath.Join(dir, e.Name())
+			r, ok := is(e.Name())
+			if !ok || !e.Type().IsRegular() || path == filepath.Clean(f.cfg.Path) || slices.ContainsFunc(found, func(n named) bool { return n.path == path }) {
+				continue
+			}
+			found = append(found, named{path, r})
+		}
+		return nil
+	}
+	base := filepath.Base(f.cfg.Path)
+	err := add(filepath.Dir(f.cfg.Path), func(name string) (rank, bool) { return rotatedName(base, name) })
+	for _, pattern := range f.cfg.Siblings {
+		err = errors.Join(err, add(filepath.Dir(pattern), func(name string) (rank, bool) {
+			ok, _ := filepath.Match(filepath.Base(pattern), name) // Validate checked it
+			r, _ := rotatedName(base, name)
+			return r, ok
+		}))
+	}
+	found = slices.DeleteFunc(found, func(n named) bool {
+		plain := unpackedName(n.path)
+		return plain != n.path && slices.ContainsFunc(found, func(o named) bool { return o.path == plain })
+	})
+	return found, err
+}
+
+// chain is the files that come after the one that is being read, oldest first, and
+// what is known of the others. It belongs to Run's goroutine.
+type chain struct {
+	queue []*sibling                     // held open, the newest last
+	known map[durable.Identity]knownFile // beside the path, and not to be read
+	left  []*sibling                     // read to their end lately; about.Size is that end
+	holes int                            // looks in a row that saw a hole
+}
+
+// knownFile is how a file was when it was judged: an inode may be used again.
+type knownFile struct{ size, modified int64 }
+
+func (c *chain) pass(s *sibling) {
+	if c.known == nil {
+		c.known = map[durable.Identity]knownFile{}
+	}
+	if s.about.IsKnown() {
+		c.known[s.about.Identity] = knownFile{s.about.Size, s.about.Modified}
+	}
+}
+
+// isPassed tells whether the file was judged and is as it was. A file whose time of
+// birth is known is told from a later one with the same inode without that.
+func (c *chain) isPassed(s *sibling) bool {
+	k, ok := c.known[s.about.Identity]
+	return ok && (s.about.Born != 0 || k == knownFile{s.about.Size, s.about.Modified})
+}
+
+func (c *chain) isQueued(s *sibling) bool {
+	return slices.ContainsFunc(c.queue, func(q *sibling) bool { return q.same(s.about.Identity) })
+}
+
+// drop lets go of everything that is queued.
+func (c *chain) drop() {
+	for _, q := range c.queue {
+		q.close()
+	}
+	c.queue, c.holes = nil, 0
+}
+
+// dropAll lets go of everything.
+func (c *chain) dropAll() {
+	c.drop()
+	for _, l := range c.left {
+		l.close()
+	}
+	c.left, c.known = nil, nil
+}
+
+// holeLooks is how many looks in a row must see a hole before it is one: while
+// files are being renamed, numbers are missing for a moment.
+const holeLooks = 3
+
+// extend takes over from a snapshot every file that came after the newest one held,
+// last being that when nothing is queued. While files between are missing, it waits
+// for some looks when it may, and then says so in the first file it takes.
+func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
+	newest := last
+	if len(c.queue) > 0 {
+		newest = c.queue[len(c.queue)-1]
+	}
+	at := s.find(newest.about.Identity)
+	for _, o := range s.others {
+		if at == nil && isPackedForm(o, newest) {
+			at = o
+		}
+	}
+	if at != nil && at.isPath {
+		c.takeCopies(s, last)
+		return
+	}
+	if !newest.about.IsKnown() { // and so none of the files beside it
+		for _, o := range s.others {
+			o.close()
+		}
+		s.others = nil
+	}
+	whole := at != nil && contiguous(s.others, at)
+	if c.holes++; whole {
+		c.holes = 0
+	} else if mayWait && c.holes < holeLooks {
+		return
+	}
+	had := len(c.queue)
+	for _, o := range s.others {
+		if o == at || c.isHeld(s, o, last) {
+			continue
+		}
+		if comesAfter(o, at, newest.about.Modified) {
+			c.take(o)
+		} else {
+			c.pass(o)
+		}
+	}
+	if at != nil && !at.same(newest.about.Identity) {
+		c.pass(at) // the same content under another identity
+	}
+	if s.path != nil && !s.path.same(last.about.Identity) && !c.isQueued(s.path) {
+		c.take(s.path)
+	}
+	if len(c.queue) > had && !whole {
+		c.queue[had].gap, c.holes = gapMissing, 0
+	}
+}
+
+// takeCopies takes over the copies of the file under the path, which is the newest
+// one queued, that were made before it was cut in place while it waited. They come
+// before what it holds now.
+func (c *chain) takeCopies(s *snapshot, last *sibling) {
+	end := len(c.queue) - 1
+	if end < 0 {
+		return
+	}
+	newest := c.queue[end]
+	for _, o := range s.others {
+		if !c.isHeld(s, o, last) && wasCut(newest, o) {
+			c.take(o)
+		}
+	}
+	if len(c.queue)-1 > end {
+		newest.gap = gapTruncated
+		c.queue = append(slices.Delete(c.queue, end, end+1), newest)
+	}
+}
+
+// wasCut tells whether a file does not begin any more with what its copy has.
+func wasCut(file, copied *sibling) bool {
+	had, err := newContent(copied.file)
+	if err != nil {
+		return false
+	}
+	head := make([]byte, headBytes)
+	n, _ := io.ReadFull(had, head)
+	has := make([]byte, n)
+	m, _ := file.file.ReadAt(has, 0)
+	return n > 0 && string(has[:m]) != string(head[:n])
+}
+
+// isHeld tells whether a file of the snapshot is nothing new: it was taken over,
+// judged, queued or is being read, under this form or as it was before it was packed.
+func (c *chain) isHeld(s *snapshot, o, last *sibling) bool {
+	return o.file == nil || c.isPassed(o) || c.isQueued(o) || o.same(last.about.Identity) || c.isPackedFormOfHeld(s, o, last)
+}
+
+// take queues a file and takes it over from its snapshot.
+func (c *chain) take(s *sibling) {
+	own := *s
+	s.file = nil
+	c.queue = append(c.queue, &own)
+}
+
+// comesAfter tells whether o was rotated after the file at: their names say it, or
+// else the times of writing.
+func comesAfter(o, at *sibling, modified int64) bool {
+	if at != nil {
+		if order, ok := o.rank.compare(at.rank); ok {
+			return order > 0
+		}
+	}
+	return o.about.Modified >= modified
+}
+
+// contiguous tells whether each number between at's and the path's is there, as far
+// as files are numbered.
+func contiguous(others []*sibling, at *sibling) bool {
+	if at.rank.kind != rankNumber {
+		return true
+	}
+	for n := at.rank.number - 1; n > 0; n-- {
+		if !slices.ContainsFunc(others, func(o *sibling) bool { return o.rank.kind == rankNumber && o.rank.number == n }) {
+			return false
+		}
+	}
+	return true
+}
+
+// isPackedFormOfHeld tells whether o is the packed form of a file that is held, was
+// read, or is being read, and has no name of its own any more.
+func (c *chain) isPackedFormOfHeld(s *snapshot, o, last *sibling) bool {
+	held := append(append([]*sibling{last}, c.queue...), c.left...)
+	return slices.ContainsFunc(held, func(h *sibling) bool {
+		if s.find(h.about.Identity) != nil || !isPackedForm(o, h) {
+			return false
+		}
+		c.pass(o)
+		return true
+	})
+}
+
+// isPackedForm tells whether o unpacks to what plain holds: its beginning and its
+// length are the same. Of a gzip file the length is the one that its end tells.
+func isPackedForm(o, plain *sibling) bool {
+	if o.file == nil || plain.file == nil {
+		return false
+	}
+	size, err := plain.file.Size()
+	if err != nil || o.about.Size < 18 {
+		return false
+	}
+	packed, err := newContent(o.file)
+	if err != nil || packed.gz == nil {
+		return false
+	}
+	var tail [4]byte
+	if n, _ := o.file.ReadAt(tail[:], o.about.Size-4); n < len(tail) || binary.LittleEndian.Uint32(tail[:]) != uint32(size) {
+		return false
+	}
+	want := make([]byte, min(size, headBytes))
+	got := make([]byte, len(want))
+	if n, _ := plain.file.ReadAt(want, 0); n < len(want) {
+		return false
+	}
+	_, err = io.ReadFull(packed, got)
+	return err == nil && string(got) == string(want)
+}
+
+// micros turns a time of a file into one of records; 0 stays 0.
+func micros(nanoseconds int64) record.Micros { return record.Micros(nanoseconds / 1000) }

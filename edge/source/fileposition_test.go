@@ -1,0 +1,73 @@
+package source
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/edge/record"
+)
+
+// samplePosition has every field.
+func samplePosition() filePosition {
+	id := durable.Identity{Device: 2049, Inode: 77_001, Born: 1_700_000_000_123_456_789}
+	return filePosition{
+		isPlaced: true, cut: true, offset: 5000, headLen: 1024, head: hashBytes([]byte("head")), tailLen: 256, tail: hashBytes([]byte("tail")),
+		id: id, modified: 1_700_000_001_000_000_000, gaps: 3, gap: fileGap{gapMissing, 1_700_000_000_000_000, 1_700_000_002_000_000},
+		left: []leftFile{{id, 9000}, {durable.Identity{Device: 1, Inode: 2}, 0}},
+	}
+}
+
+// TestFilePositionFrozen: positions of every version are read as they were written.
+func TestFilePositionFrozen(t *testing.T) {
+	v1 := samplePosition()
+	v1 = filePosition{isPlaced: true, cut: true, offset: v1.offset, headLen: v1.headLen, head: v1.head, tailLen: v1.tailLen, tail: v1.tail}
+	for name, want := range map[string]filePosition{"fileposition-v1.bin": v1, "fileposition-v2.bin": samplePosition()} {
+		p, err := os.ReadFile(filepath.Join("testdata", "formats", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeFilePosition(p); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestFilePositionDecode(t *testing.T) {
+	good := samplePosition()
+	got, err := decodeFilePosition(good.encode())
+	if err != nil || !reflect.DeepEqual(got, good) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for n := 1; n < len(good.encode()); n++ {
+		if _, err := decodeFilePosition(good.encode()[:n]); !errors.Is(err, record.ErrCorrupt) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	if _, err := decodeFilePosition([]byte{3}); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("version: %v", err)
+	}
+	sink := newTestSink()
+	sink.positions["f"] = []byte{9}
+	if err := newTestFile(t, filepath.Join(t.TempDir(), "x"), false).Run(t.Context(), sink); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func FuzzFilePosition(f *testing.F) {
+	f.Add(samplePosition().encode())
+	f.Add(filePosition{isPlaced: true, offset: 5000, headLen: 1024, tailLen: 256}.encode())
+	f.Fuzz(func(t *testing.T, p []byte) {
+		got, err := decodeFilePosition(p)
+		if err != nil || len(p) == 0 {
+			return
+		}
+		again, err := decodeFilePosition(got.encode())
+		if err != nil || !reflect.DeepEqual(again, got) {
+			t.Fatalf("%+v became %+v, %v", got, again, err)
+		}
+	})
+}
