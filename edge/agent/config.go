@@ -87,6 +87,8 @@ type FileConfig struct {
 	Path         string        `yaml:"path"`          // required
 	Follow       bool          `yaml:"follow"`        // wait for more at its end
 	PollInterval time.Duration `yaml:"poll_interval"` // 0: 500 ms
+	Grace        time.Duration `yaml:"grace"`         // quiet of a rotated file before it is left; 0: 5 s
+	Siblings     []string      `yaml:"siblings"`      // patterns of paths of rotated files
 }
 
 // TCPClientConfig connects to a server that sends lines.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,6 +129,12 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 	case s.File != nil:
 		p.Add(s.File.Path != "", key+".path", "", "the path of a file")
 		p.Add(s.File.PollInterval >= 0, key+".poll_interval", s.File.PollInterval.String(), "a time of 0s (the default) or more")
+		p.Add(s.File.Grace >= 0, key+".grace", s.File.Grace.String(), "a time of 0s (the default) or more")
+		for i, pattern := range s.File.Siblings {
+			_, err := filepath.Match(filepath.Base(pattern), "")
+			p.Add(err == nil && pattern != "" && !strings.ContainsAny(filepath.Dir(pattern), "*?["), fmt.Sprintf("%s.siblings[%d]", key, i), strconv.Quote(pattern),
+				"a path whose last part may have *, ? and [a-z]")
+		}
 	case s.TCPClient != nil:
 		checkAddress(p, key+".address", s.TCPClient.Address)
 		p.Add(s.TCPClient.StaleAfter >= 0, key+".stale_after", s.TCPClient.StaleAfter.String(), "a time of 0s (never) or more")
@@ -200,7 +207,7 @@ func (c *Config) newPart(i int, with making) (part, error) {
 	o := source.Options{Name: s.Name, Clock: with.clock, Logger: with.logger}
 	switch {
 	case s.File != nil:
-		return source.NewFile(source.FileConfig{Options: o, FS: with.fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval})
+		return source.NewFile(source.FileConfig{Options: o, FS: with.fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval, Grace: s.File.Grace, Siblings: s.File.Siblings})
 	case s.TCPClient != nil:
 		return source.NewTCPClient(source.TCPClientConfig{Options: o, Address: s.TCPClient.Address, StaleAfter: s.TCPClient.StaleAfter})
 	case s.TCPServer != nil:

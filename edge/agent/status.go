@@ -46,6 +46,12 @@ type SourceStatus struct {
 	Records     uint64       `json:"records"`
 	Flagged     uint64       `json:"flagged"`
 	Certs       *CertsStatus `json:"certs,omitempty"` // of the link to its broker
+	// Gaps counts the intervals in which lines of a file may be missing, over all
+	// starts; LastGap says the last. They are acknowledged by landfall-edge
+	// acknowledge.
+	Gaps             uint64 `json:"gaps"`
+	LastGap          string `json:"last_gap,omitempty"`
+	GapsAcknowledged bool   `json:"gaps_acknowledged"`
 	SourceCounters
 }
 
@@ -149,7 +155,11 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall), Silent: silent,
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
 			Records: src.Captured.Records, Flagged: src.Captured.Flagged, SourceCounters: SourceCounters(src.Counters),
+			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
 		})
+		if st := &s.Sources[i]; !st.GapsAcknowledged {
+			s.red("source %s: lines may be missing in %d intervals, the last: %s; when you have looked: landfall-edge acknowledge %s", src.Name, src.Gaps, src.LastGap, src.Name)
+		}
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
 		}

@@ -40,7 +40,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *agent.Config) ([]explain.Handoff, error) { return explain.Edge(c), nil }, Text: explain.Text,
 	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), clockCommand(), tipsCommand(), inspectCommand(), setupCommand(), doctorCommand())
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), clockCommand(), tipsCommand(), acknowledgeCommand(), inspectCommand(), setupCommand(), doctorCommand())
 	return root
 }
 

@@ -1,0 +1,63 @@
+package edgecli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"landfall/edge/agent"
+	"landfall/edge/config"
+)
+
+// TestAcknowledge: the verb asks the running gateway and leaves a note in the data
+// directory; a source that is not there, or has no gaps, leaves none.
+func TestAcknowledge(t *testing.T) {
+	status := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `{"sources": [{"name": "whole"}, {"name": "f", "gaps": 3, "last_gap": "truncated, until then"}]}`)
+	}))
+	defer status.Close()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "edge.yaml")
+	text := fmt.Sprintf("gateway: pier\ndata_dir: %s\nstatus: %s\nsources: [{name: f, file: {path: /x, follow: true}}]\nforward: {url: \"http://127.0.0.1:9/\"}\n",
+		dir, strings.TrimPrefix(status.URL, "http://"))
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ source, says, note string }{
+		{"whole", "no gaps", ""},
+		{"nobody", "", ""},
+		{"f", "3 gaps acknowledged, the last: truncated, until then", "f.gaps-3"},
+	} {
+		var out bytes.Buffer
+		cmd := Command("landfall-edge", "v0")
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs([]string{"acknowledge", "--config", name, c.source})
+		err := cmd.ExecuteContext(t.Context())
+		if (err != nil) != (c.says == "") || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: %v, %q", c.source, err, out.String())
+		}
+		notes, _ := filepath.Glob(filepath.Join(dir, "*.gaps-*"))
+		if got := strings.Join(notes, " "); got != "" && filepath.Base(got) != c.note || c.note != "" && got == "" {
+			t.Errorf("%s: notes %q", c.source, got)
+		}
+	}
+}
+
+// TestSameDir: a reload to another data directory is refused with the reason.
+func TestSameDir(t *testing.T) {
+	a, b := &agent.Config{DataDir: "/a"}, &agent.Config{DataDir: "/b"}
+	if err := sameDir(a, &agent.Config{DataDir: "/a"}); err != nil {
+		t.Error(err)
+	}
+	var field *config.FieldError
+	if err := sameDir(a, b); !errors.As(err, &field) || field.Key != "data_dir" {
+		t.Errorf("got %v", err)
+	}
+}
