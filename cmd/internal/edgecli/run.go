@@ -23,13 +23,22 @@ func runCommand(version string) *cobra.Command {
 			return err
 		}
 		return service.Run(c.Context(), service.Config[agent.Config]{
-			File: *name, Load: loadAll, Logger: log, Takeover: agent.ErrNoDrain,
+			File: *name, Load: loadAll, Logger: log, Takeover: agent.ErrNoDrain, Replaces: sameDir,
 			New: func(_ context.Context, cfg *agent.Config) (service.Daemon, error) {
 				return newServed(cfg, log, version)
 			},
 		})
 	}
 	return c
+}
+
+// sameDir refuses a reload to another data directory: the positions of all sources
+// lie in it, and what they resend would be captured a second time.
+func sameDir(was, is *agent.Config) error {
+	if was.DataDir == is.DataDir {
+		return nil
+	}
+	return &config.FieldError{Key: "data_dir", Got: is.DataDir, Want: was.DataDir + ", until the gateway is stopped: in another directory nothing is known of what was captured, and files are read again"}
 }
 
 // loadAll is load, and reads the certificates too: a reload must know that

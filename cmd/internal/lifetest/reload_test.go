@@ -38,6 +38,7 @@ func TestAReloadIsAllOrNothing(t *testing.T) {
 			{"a key nobody knows", "sources:", "surces:", "landfall-edge.yaml:5: surces"},
 			{"a value that is refused", "gateway: ada", "gateway: a b", "landfall-edge.yaml:1: gateway"},
 			{"a directory that cannot be made", "/edge\n", "/file/edge\n", "data_dir"},
+			{"another directory", "/edge\n", "/other\n", "landfall-edge.yaml:2: data_dir"},
 			{"an address that is taken", "STATUS", other.status, "status"},
 		}},
 		{"engine", engineText, strings.Replace(engineText, "100ms", "150ms", 1), engine, []struct{ what, old, new, says string }{

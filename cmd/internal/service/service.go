@@ -54,6 +54,9 @@ type Config[C any] struct {
 	// error when ctx ended meanwhile.
 	New    func(ctx context.Context, c *C) (Daemon, error)
 	Logger *slog.Logger
+	// Replaces says why a reload may not put is in the place of was; nil: it always
+	// may.
+	Replaces func(was, is *C) error
 
 	// Takeover is the cause of the context's end when another configuration
 	// takes over.
@@ -160,6 +163,9 @@ func (r *runner[C]) end(l *life[C], cause error) error {
 // Nil without an error when ctx ended meanwhile.
 func (r *runner[C]) reload(ctx context.Context, old *life[C]) (*life[C], error) {
 	cfg, file, err := r.Load(r.File)
+	if err == nil && r.Replaces != nil {
+		err = file.Locate(r.Replaces(old.cfg, cfg))
+	}
 	if err == nil && reflect.DeepEqual(cfg, old.cfg) {
 		err = file.Locate(old.daemon.Refresh())
 		if err == nil {
