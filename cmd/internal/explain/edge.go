@@ -47,8 +47,15 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Guarantee = ExactlyOnce
 		h.Why = "The position in the file stands in the same block as the records, fsynced at once; after a crash reading goes on exactly there."
 		if s.File.Follow {
-			h.Limits = append(h.Limits, "a file that is replaced is read to its end only while it lies beside the new one under a name that begins with its own.",
-				"lines are lost without a count when it is rotated several times within a second or while the gateway is down, or when its writer goes on writing to the renamed file.")
+			h.Why += " A file that is rotated is known by its inode and content under any name, also packed with gzip, and read to its end and for the grace beyond, then those rotated after it."
+			h.Limits = append(h.Limits,
+				"where it cannot be shown that nothing is missing (a file that was cut in place, as copytruncate does, one that is gone, a hole in the numbers, lines added after the grace) the interval is a row: metric gap; health is red until landfall-edge acknowledge.",
+				"while lines are still added to a file that was renamed, those of the new one wait.",
+				"lines added to a file after it was left are only noticed in the last two files left.")
+		}
+		h.Limits = append(h.Limits, "the positions lie in data_dir: with another, lost or restored one the files are read again, and their lines come twice.")
+		if len(s.File.Siblings) > 0 {
+			h.Limits = append(h.Limits, "files of siblings whose names are not the path's with numbers or dates are ordered by when they were written last.")
 		}
 	case s.Acked != nil:
 		h.Guarantee = ExactlyOnce

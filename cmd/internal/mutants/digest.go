@@ -69,6 +69,6 @@ func digestMutants() []mutant {
 		{"a log that moves while it is read is read again", "edge/agent/tipsdoc.go",
 			"moving = moving || found[i].Chain == \"\"", "", []string{"-count=40", "-run", "TipsBeside", "./edge/agent"}},
 		{"the last lines of a file that was copied aside are read there", "edge/source/file.go",
-			"old, err := f.openRotated(r.position())", "old, err := (*fileReader)(nil), error(nil)", []string{"-run", "FileRotated", "./edge/source"}},
+			"if at.offset == 0 || o.same(whole.about.Identity) {", "if at.offset >= 0 || o.same(whole.about.Identity) {", []string{"-run", "FileRotated", "./edge/source"}},
 	}
 }

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants())
 }

@@ -1,0 +1,36 @@
+package main
+
+// fileMutants are in the source that reads files: which file is which, when it is
+// left, and what is declared.
+func fileMutants() []mutant {
+	file, gap := []string{"-run", "TestFile", "./edge/source"}, []string{"-run", "Gap", "./edge/agent"}
+	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
+	return []mutant{
+		{"a file is known by its inode", chain,
+			"return id.IsKnown() && s.about.Identity == id", "return id.IsKnown() && s.about.Device == id.Device", file},
+		{"an inode that is used again is another file", chain,
+			"return ok && (s.about.Born != 0 || k == knownFile{", "return ok && (true || k == knownFile{", file},
+		{"an open handle is read to its end and for the grace beyond", reader,
+			"return r.copy || now-r.quietSince >= f.cfg.Grace.Microseconds(), nil", "return r.copy || now >= r.quietSince, nil", file},
+		{"what was read of a file is still there", reader,
+			"	if !r.copy && !r.intact() {", "	if false && !r.intact() {", file},
+		{"a file that was packed is the same file", chain,
+			"	return err == nil && string(got) == string(want)\n", "	return err != nil && string(got) == string(want)\n", file},
+		{"copies that were made while the file waited come before it", chain,
+			"	return n > 0 && string(has[:m]) != string(head[:n])\n", "	return n > headBytes && string(has[:m]) != string(head[:n])\n", file},
+		{"a hole in the numbers is a gap", chain,
+			"	whole := at != nil && contiguous(s.others, at)", "	whole := at != nil || contiguous(s.others, at)", file},
+		{"a file that grows after it was left is a gap", source,
+			"if err != nil || size <= l.about.Size {", "if err != nil || size < l.about.Size {", file},
+		{"a gap is declared where the next file begins", source,
+			"		if why != 0 {\n", "		if why == gapLate {\n", file},
+		{"a gap is counted in the position that its record brings", "edge/source/filegap.go",
+			"	p.gaps, p.gap = f.gaps, f.gap\n", "", gap},
+		{"a gap turns health red until it is acknowledged", "edge/agent/status.go",
+			"; !st.GapsAcknowledged {", "; st.Gaps > 1 {", gap},
+		{"a gzip file that is followed is read on", reader,
+			"	if r.c.gz != nil && growing && (", "	if r.c.gz == nil && growing && (", file},
+		{"a reload does not change the data directory", "cmd/internal/edgecli/run.go",
+			"	if was.DataDir == is.DataDir {", "	if was.DataDir != \"\" {", []string{"-run", "SameDir", "./cmd/internal/edgecli"}},
+	}
+}
