@@ -442,6 +442,15 @@ func TestFileSiblings(t *testing.T) {
 			if !slices.Equal(sink.gaps(), c.gaps) {
 				t.Errorf("gaps %q, want %q", sink.gaps(), c.gaps)
 			}
+			declared := uint64(0)
+			for _, b := range sink.batches {
+				if gapOf(b.Lines[0]) != "" {
+					declared++
+				}
+				if p, err := decodeFilePosition(b.Position); err != nil || p.gaps != declared {
+					t.Errorf("a position counts %d gaps of %d, %v", p.gaps, declared, err)
+				}
+			}
 			again := resumed(t, path, sink.last(), siblings...)
 			if len(again.batches) > 0 {
 				t.Errorf("a second start: %q, gaps %q", again.lines(), again.gaps())

@@ -25,7 +25,7 @@ func fileMutants() []mutant {
 		{"a gap is declared where the next file begins", source,
 			"		if why != 0 {\n", "		if why == gapLate {\n", file},
 		{"a gap is counted in the position that its record brings", "edge/source/filegap.go",
-			"	p.gaps, p.gap = f.gaps, f.gap\n", "", gap},
+			"	p.gaps, p.gap = f.gaps, f.gap\n", "", file},
 		{"a gap turns health red until it is acknowledged", "edge/agent/status.go",
 			"; !st.GapsAcknowledged {", "; st.Gaps > 1 {", gap},
 		{"a gzip file that is followed is read on", reader,
