@@ -17,6 +17,7 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/durable"
 	"landfall/edge/durable/faultfs"
+	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
 )
@@ -325,4 +326,70 @@ func TestAckedCrashedAnywhere(t *testing.T) {
 		t.Errorf("only %d crashes", crashes)
 	}
 	t.Logf("%d crashes, each line exactly once", crashes)
+}
+
+// rotatedInput is a folder in which a file was rotated twice since the first line
+// was read, and one of the files between was removed.
+func rotatedInput(t *testing.T, put func(fs *faultfs.FS, name string, lines ...string)) (first, then *faultfs.FS) {
+	t.Helper()
+	first = faultfs.New()
+	put(first, "ais.log", sentence("AIVDM,1,1,,A,15M00001,0"))
+	then = first.Clone()
+	if err := then.Rename("ais.log", "ais.log.4"); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"ais.log.2", "ais.log.1", "ais.log"} {
+		var lines []string
+		for j := range 20 {
+			lines = append(lines, sentence(fmt.Sprintf("AIVDM,1,1,,A,15M0%d%03d,0", i+1, j)))
+		}
+		put(then, name, lines...)
+	}
+	return first, then
+}
+
+// TestRotatedFilesCrashedAnywhere cuts the power at every operation on the log while
+// rotated files are read: every sentence is in the log once, and so is the gap.
+func TestRotatedFilesCrashedAnywhere(t *testing.T) {
+	first, then := rotatedInput(t, func(fs *faultfs.FS, name string, lines ...string) {
+		f, err := fs.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	newSource := func(input durable.FS) Source {
+		s, err := source.NewFile(source.FileConfig{Options: source.Options{Name: "f", Clock: clock.NewSystem(clock.BootID{3})}, FS: input, Path: "ais.log"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for n := 1; ; n++ {
+		fs := faultfs.New()
+		runOnce(t, t.Context(), fs, newSource(first))
+		fs.Script(faultfs.Fault{On: faultfs.OpMutating, N: n, Mode: []faultfs.Mode{faultfs.CrashBefore, faultfs.CrashAfter}[n%2]})
+		runOnce(t, t.Context(), fs, newSource(then))
+		crashed := fs.Crashed()
+		fs.Crash(faultfs.Losses()[n%len(faultfs.Losses())], uint64(n))
+		runOnce(t, t.Context(), fs, newSource(then))
+		sentences, gaps := 0, 0
+		for _, r := range readLogs(t, fs) {
+			switch r.Kind {
+			case record.KindReading:
+				gaps++
+			case record.KindAIS:
+				sentences++
+			}
+		}
+		if sentences != 61 || gaps != 1 {
+			t.Fatalf("operation %d: %d sentences and %d gaps, want 61 and 1", n, sentences, gaps)
+		}
+		if !crashed {
+			t.Logf("%d crashes", n-1)
+			return
+		}
+	}
 }

@@ -282,8 +282,12 @@ func (f *File) next(r *fileReader, sink Sink) (*fileReader, filePosition, error)
 	if !r.copy {
 		f.rotations.Add(1)
 	}
+	since := r.gapSince
+	if r.gap == 0 {
+		since = micros(r.at.about.Modified)
+	}
 	f.leave(r)
-	return f.pop(sink, r.gap, r.gapSince)
+	return f.pop(sink, r.gap, since)
 }
 
 // leave keeps the handle of a file that was read to its end, to see whether it grows.
@@ -303,15 +307,16 @@ func (f *File) leave(r *fileReader) {
 	}
 }
 
-// pop begins the first file of the queue that can be read. A gap before it, why, is
-// declared with the position at its beginning: a crash before that finds the gap
-// again, and one after goes on in the new file.
+// pop begins the first file of the queue that can be read. A gap before it, from
+// since on, is declared for the reason why, or the one that the file brings, with the
+// position at its beginning: a crash before that finds the gap again, and one after
+// goes on in the new file.
 func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, filePosition, error) {
 	for len(f.chain.queue) > 0 {
 		s := f.chain.queue[0]
 		f.chain.queue = f.chain.queue[1:]
-		if why == 0 && s.gap != 0 {
-			why, since = s.gap, micros(s.about.Modified)
+		if why == 0 {
+			why = s.gap
 		}
 		quiet := s.seen
 		r, err := f.newReader(s, filePosition{})

@@ -92,6 +92,19 @@ func (s *snapshot) find(id durable.Identity) *sibling {
 	return nil
 }
 
+// findForm returns the file that is, or that was packed into; nil: it is not there.
+func (s *snapshot) findForm(is *sibling) *sibling {
+	if at := s.find(is.about.Identity); at != nil {
+		return at
+	}
+	for _, o := range s.others {
+		if isPackedForm(o, is) {
+			return o
+		}
+	}
+	return nil
+}
+
 // looks is how often a folder is read until two looks agree.
 const looks = 5
 
@@ -268,12 +281,7 @@ func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
 	if len(c.queue) > 0 {
 		newest = c.queue[len(c.queue)-1]
 	}
-	at := s.find(newest.about.Identity)
-	for _, o := range s.others {
-		if at == nil && isPackedForm(o, newest) {
-			at = o
-		}
-	}
+	at := s.findForm(newest)
 	if at != nil && at.isPath {
 		c.takeCopies(s, last)
 		return
@@ -320,9 +328,13 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 	if end < 0 {
 		return
 	}
-	newest := c.queue[end]
+	newest, at := c.queue[end], s.findForm(last)
 	for _, o := range s.others {
-		if !c.isHeld(s, o, last) && wasCut(newest, o) {
+		switch {
+		case c.isHeld(s, o, last):
+		case !comesAfter(o, at, last.about.Modified):
+			c.pass(o)
+		case wasCut(newest, o):
 			c.take(o)
 		}
 	}

@@ -74,6 +74,9 @@ func (r *fileReader) run(ctx context.Context, sink Sink) (err error) {
 	for ctx.Err() == nil {
 		n, err := r.c.Read(buf)
 		if n > 0 {
+			if !r.intact() {
+				return errCut // before these bytes were read
+			}
 			r.trail.follow(buf[:n])
 			r.split.Feed(buf[:n], r.lines.add)
 			if err := r.deliver(sink, n); err != nil {
@@ -162,24 +165,21 @@ func (r *fileReader) refresh() error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", r.at.path, err)
 	}
+	if !r.intact() {
+		return errCut // r.at stays as it was before
+	}
 	if about.Size != r.at.about.Size || about.Modified != r.at.about.Modified {
 		_, r.quietSince = r.f.cfg.Clock.Now()
 	}
 	r.at.about = about
-	if !r.copy && !r.intact() {
-		return errCut
-	}
 	return nil
 }
 
 // intact tells whether what was read is still there: a file that was cut in place
 // may have grown beyond where it was read to.
 func (r *fileReader) intact() bool {
-	if r.c.gz != nil {
+	if r.c.gz != nil || r.copy || !r.f.cfg.Follow {
 		return true
-	}
-	if r.at.about.Size < r.trail.read {
-		return false
 	}
 	t := &r.trail
 	tail := t.recent[max(0, len(t.recent)-tailBytes):]

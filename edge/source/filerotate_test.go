@@ -81,6 +81,7 @@ var rotations = []struct {
 	{"dateext", "ais.log", "create\ndateext\ndateformat -%%Y%%m%%d-1%03d", false},
 	{"dateext with extension, compressed", "in.nmea", "create\ncompress\ndateext\nextension .nmea\ndateformat -%%Y%%m%%d-1%03d", false},
 	{"copytruncate", "ais.log", "copytruncate", true},
+	{"copytruncate, delaycompress", "ais.log", "copytruncate\ncompress\ndelaycompress", true},
 	{"copytruncate, compressed", "ais.log", "copytruncate\ncompress", true},
 }
 
@@ -188,6 +189,35 @@ func TestFileRotatedFasterThanLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if gaps := sink.gaps(); len(gaps) > 0 {
+		t.Errorf("gaps %q", gaps)
+	}
+}
+
+// TestFileCutFasterThanLooks copies and cuts a file ten times between two looks, and
+// goes on with it afterwards.
+func TestFileCutFasterThanLooks(t *testing.T) {
+	r := newRotator(t, "ais.log", "copytruncate\ncompress\ndelaycompress")
+	r.write(10)
+	sink := &hookSink{testSink: newTestSink(), at: 10}
+	sink.do = func() {
+		for range 10 {
+			r.write(30)
+			r.rotate()
+		}
+		r.write(10)
+	}
+	f := newTestFile(t, r.path, true)
+	stop := start(t, f.Run, sink)
+	expect(t, sink.await(t, 320), r.wrote...)
+	for range 3 {
+		r.rotate()
+		r.write(5)
+		expect(t, sink.await(t, len(r.wrote)), r.wrote...)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if gaps := sink.gaps(); len(gaps) != 5 { // the first cut, the nine after it, three more
 		t.Errorf("gaps %q", gaps)
 	}
 }
