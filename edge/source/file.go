@@ -189,7 +189,7 @@ func (f *File) begin(s *snapshot) (*fileReader, error) {
 		return nil, s.pathErr
 	}
 	if s.path.about.Size > 0 {
-		f.log(slog.LevelWarn, "no position in the file is known: reading it from its beginning. It is the first start, or the data directory was lost or is another one: then lines come a second time",
+		f.log(slog.LevelWarn, "no position in the file is known: reading it from its beginning. Files beside it are not read. It is the first start, or the data directory was lost or is another one: then lines come a second time",
 			"path", f.cfg.Path, "bytes", s.path.about.Size)
 	}
 	r, err := f.newReader(s.path, filePosition{})
@@ -434,7 +434,7 @@ func (f *File) isAtPath(r *fileReader) bool {
 	if s.same(r.at.about.Identity) {
 		return true
 	}
-	if r.at.about.Links > 0 && s.about.IsKnown() {
+	if s.about.IsKnown() && (r.at.about.Links > 0 || r.trail.read == 0 || len(f.chain.queue) > 0) {
 		return false
 	}
 	n, err := f.newReader(s, r.trail.position(0))

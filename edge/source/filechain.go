@@ -241,11 +241,11 @@ func (c *chain) pass(s *sibling) {
 	}
 }
 
-// isPassed tells whether the file was judged and is as it was. A file whose time of
-// birth is known is told from a later one with the same inode without that.
+// isPassed tells whether the file was judged and is as it was: an inode is used again
+// after its file was removed, within one tick of the clock with the same time of birth.
 func (c *chain) isPassed(s *sibling) bool {
 	k, ok := c.known[s.about.Identity]
-	return ok && (s.about.Born != 0 || k == knownFile{s.about.Size, s.about.Modified})
+	return ok && k == knownFile{s.about.Size, s.about.Modified}
 }
 
 func (c *chain) isQueued(s *sibling) bool {

@@ -178,7 +178,7 @@ func (r *fileReader) refresh() error {
 // intact tells whether what was read is still there: a file that was cut in place
 // may have grown beyond where it was read to.
 func (r *fileReader) intact() bool {
-	if r.c.gz != nil || r.copy || !r.f.cfg.Follow {
+	if r.c.gz != nil || r.copy {
 		return true
 	}
 	t := &r.trail
@@ -189,6 +189,9 @@ func (r *fileReader) intact() bool {
 // holds tells whether the file has p at the offset. What cannot be read is said by
 // the next read.
 func (r *fileReader) holds(p []byte, at int64) bool {
+	if len(p) == 0 {
+		return true
+	}
 	got := make([]byte, len(p))
 	n, err := r.c.file.ReadAt(got, at)
 	if n < len(p) && !errors.Is(err, io.EOF) {

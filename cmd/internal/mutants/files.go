@@ -9,7 +9,7 @@ func fileMutants() []mutant {
 		{"a file is known by its inode", chain,
 			"return id.IsKnown() && s.about.Identity == id", "return id.IsKnown() && s.about.Device == id.Device", file},
 		{"an inode that is used again is another file", chain,
-			"return ok && (s.about.Born != 0 || k == knownFile{", "return ok && (true || k == knownFile{", file},
+			"	return ok && k == knownFile{", "	return ok && k != knownFile{-1, 0} || k == knownFile{", file},
 		{"an open handle is read to its end and for the grace beyond", reader,
 			"return r.copy || now-r.quietSince >= f.cfg.Grace.Microseconds(), nil", "return r.copy || now >= r.quietSince, nil", file},
 		{"what a file had before what is read is still there", reader,
