@@ -14,7 +14,7 @@ type Mark struct {
 	Next record.Offset // AckedOffset: the first offset that has not landed. It may go back
 	Hash record.Hash   // of the block that ends at Next; zero: not known
 
-	Published     record.Offset // the first offset that is not published. It never goes back
+	Published     record.Offset // the first offset that is not published. It never goes back, whatever an older answer tells
 	PublishedHash record.Hash   // of the block that ends there; zero: not known
 	// Kept ends what may have been sent while the gateway promised to keep it until
 	// it is published, after a change to ReleaseLanded; 0: nothing.
@@ -87,6 +87,8 @@ type Core struct {
 	red     map[record.LogID]Red
 	hear    map[record.LogID]hearing
 	back    map[record.LogID]turn
+	doubts  map[record.LogID]doubt
+	newest  wire.LedgerTip // told last, the highest number of its task
 	release Release
 	telling Telling
 	gaveUp  bool // telling is quiet for longer than quietLimit
@@ -106,7 +108,7 @@ type Core struct {
 func NewCore(t Tuning, marks map[record.LogID]Mark) *Core {
 	c := &Core{
 		t: t.withDefaults(), marks: map[record.LogID]Mark{}, red: map[record.LogID]Red{},
-		hear: map[record.LogID]hearing{}, back: map[record.LogID]turn{},
+		hear: map[record.LogID]hearing{}, back: map[record.LogID]turn{}, doubts: map[record.LogID]doubt{},
 	}
 	for log, m := range marks {
 		c.marks[log] = m
@@ -182,7 +184,7 @@ func (c *Core) pick(now time.Time, logs []Log) (*Log, time.Time) {
 
 // forget drops what is known of logs that the store has no more.
 func (c *Core) forget(logs []Log) {
-	if max(len(c.marks), len(c.red), len(c.hear), len(c.back)) <= len(logs) {
+	if max(len(c.marks), len(c.red), len(c.hear), len(c.back), len(c.doubts)) <= len(logs) {
 		return
 	}
 	here := make(map[record.LogID]bool, len(logs))
@@ -194,6 +196,7 @@ func (c *Core) forget(logs []Log) {
 	maps.DeleteFunc(c.red, func(id record.LogID, _ Red) bool { return gone(id) })
 	maps.DeleteFunc(c.hear, func(id record.LogID, _ hearing) bool { return gone(id) })
 	maps.DeleteFunc(c.back, func(id record.LogID, _ turn) bool { return gone(id) })
+	maps.DeleteFunc(c.doubts, func(id record.LogID, _ doubt) bool { return gone(id) })
 }
 
 // next is the first offset to send: AckedOffset, or the oldest kept one where
@@ -227,13 +230,24 @@ func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Pro
 	}
 	was := c.marks[log.ID]
 	was.Next = c.next(log)
-	if why := c.contradiction(log, was, e); why != "" {
+	why, older := "", c.isOlder(was, a)
+	if older {
+		why = c.doubt(now, log.ID, was, a, rnd)
+		e = withoutOlder(e, c.floor(log))
+	}
+	if why == "" {
+		why = c.contradiction(log, was, e)
+	}
+	if why != "" {
 		c.redden(now, log.ID, why)
 		return Progress{}, false
 	}
 	delete(c.red, log.ID)
 	mark := c.advance(log, was, e)
-	c.heard(now, log.ID, a, mark.Published > was.Published || mark.Next > was.Next, rnd)
+	if !older {
+		c.believed(log.ID, a)
+		c.heard(now, log.ID, a, mark.Published > was.Published || mark.Next > was.Next, rnd)
+	}
 	if c.sendAgain(e) {
 		mark.Next, mark.Hash = mark.Published, mark.PublishedHash
 	}
@@ -246,12 +260,15 @@ func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Pro
 	return Progress{Log: log.ID, Mark: mark, Back: mark.Next < was.Next}, true
 }
 
+// floor returns the offset of a log below which nothing can be sent again.
+func (c *Core) floor(log *Log) record.Offset { return max(c.Settled(log.ID), log.First) }
+
 // contradiction says what in an answer cannot be true, given what the cloud said
 // before and what the gateway has; "" when all of it can. What is not settled may
 // have landed and be lost again.
 func (c *Core) contradiction(log *Log, was Mark, e Exchange) string {
 	a := e.Answer
-	floor := max(c.Settled(log.ID), log.First)
+	floor := c.floor(log)
 	switch pub := a.Published; {
 	case a.Conflict:
 		return "the cloud holds other bytes under these offsets: " + a.Detail

@@ -22,7 +22,7 @@ import (
 //	settled A               gives the offset
 //
 // An answer may say more: pub=40 published (pub=- not known now), ph=1 the hash
-// there, again=300 seconds, at=24h of the cloud's clock.
+// there, n=7 the number of the ledger's entry, again=300 seconds, at=24h of the cloud's clock.
 //
 // Each of next, answer, contradict and forged is followed by what it must give:
 // acked, published or back with the new offset, red, or nothing.
@@ -139,6 +139,11 @@ func (s *script) say(a *wire.Answer, word string) {
 		}
 	case "ph":
 		s.scan(value, &a.Published.Hash[0])
+	case "n":
+		a.Published.Ledger = wire.LedgerTip{Task: "t"}
+		s.scan(value, &a.Published.Ledger.Number)
+	case "task":
+		a.Published.Ledger.Task = value
 	case "again":
 		s.scan(value, &a.AgainIn)
 		a.AgainIn *= time.Duration(time.Second)

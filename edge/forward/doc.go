@@ -23,10 +23,14 @@
 //  2. Logs are sent in opening order, one at a time; a log is left before its
 //     end only when it is red.
 //  3. Nothing is released that is not settled, and it is durable that it is settled
-//     before it is released (C3). What is settled never goes back: an answer below
-//     it makes the log red, and nothing of it is sent again or called lost. An
+//     before it is released (C3). An answer below what is settled makes the log red,
+//     and nothing of it is sent again or called lost. One that may only be older, of an
+//     ingest that has not heard yet what another one told, changes nothing; it makes
+//     the log red when only such answers have come for a while (olderPatience). An
 //     answer below AckedOffset and not below that is no contradiction: the log is
-//     sent again from there.
+//     sent again from there. What is settled goes back in one case: when an ingest
+//     tells what is published, and none had told, or none for a day. What was released
+//     before stays released.
 //  4. Only a range that the store itself returns as a Gap becomes a loss block. It
 //     says the digest of the log at its end, where that is known.
 //  5. Each offset that an answer states anew, landed or published, is compared with
@@ -36,8 +40,9 @@
 //     log.
 //  6. A gateway with logs that are not settled is not renamed.
 //  7. The state file is written when more may be released, when a closed log has
-//     landed whole, and at the end of Run: as often as records are published, not as
-//     often as they land.
+//     landed whole, at the beginning and the end of Run, and again each second when
+//     it could not be written: as often as records are published, not as often as
+//     they land.
 //
 // A red log stays on disk, is asked about again at intervals, and holds up no
 // other. Session.Run belongs to one goroutine; Status may be called from any.

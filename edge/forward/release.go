@@ -69,7 +69,8 @@ func (c *Core) hearTelling(a wire.Answer) {
 
 // Settled returns the offset of a log below which the cloud has everything, by the
 // promise that counts: nothing below is sent again, and the store may let it go.
-// An answer that acknowledges less is a contradiction.
+// An answer that acknowledges less is a contradiction. It goes back when the promise
+// becomes another: see invariant 3.
 //
 // With ReleasePublished that is what is published, with ReleaseLanded what has
 // landed; but what was sent while the gateway promised to keep it is kept until it

@@ -88,11 +88,100 @@ func TestRelease(t *testing.T) {
 		"less published than before is red": {telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 80, Published: 50}}, text: `
 			logs A=20:100!
 			next -> ask A 80
-			answer A 80 pub=49 -> red
+			answer A 80 pub=50 n=7 -> nothing
+			+1m
+			next -> send A 80
+			answer A 90 pub=49 n=7 -> red
 			settled A -> 50
 			+5m
 			next -> ask A 80
-			answer A 80 pub=80 -> published A 80`},
+			answer A 80 pub=49 n=8 -> red
+			+5m
+			next -> ask A 80
+			answer A 80 pub=80 n=8 -> published A 80`},
+		"an ingest that has not heard yet what another told is only older": {telling: told, text: `
+			logs A=0:200
+			next -> ask A 0
+			answer A 80 pub=50 n=7 -> acked A 80
+			next -> send A 80
+			answer A 100 pub=80 n=8 -> acked A 100
+			settled A -> 80
+			+1s
+			next -> send A 100
+			answer A 120 pub=50 n=7 -> acked A 120
+			settled A -> 80
+			+1s
+			next -> send A 120
+			answer A 50 pub=50 n=7 out_of_order -> nothing
+			next -> wait 250ms
+			+250ms
+			next -> ask A 120
+			answer A - pub=0 -> nothing
+			+1s
+			next -> send A 120
+			answer A 150 pub=120 n=9 -> acked A 150
+			settled A -> 120`},
+		"a lake that was put back stays behind": {telling: told, text: `
+			logs A=0:100!
+			next -> ask A 0
+			answer A 100 pub=80 n=8 again=3600 -> acked A 100
+			next -> wait 1h0m0s
+			+1h
+			next -> ask A 100
+			answer A 100 pub=50 n=7 again=3600 -> nothing
+			next -> wait 1m0s
+			+1m
+			next -> ask A 100
+			fail
+			+8m
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> nothing
+			+59s
+			next -> wait 1s
+			+1s
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> red
+			settled A -> 80
+			+5m
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> red
+			+5m
+			next -> ask A 100
+			answer A 100 pub=80 n=8 -> nothing
+			+1h
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> nothing`},
+		"older answers that are far apart are no lake that was put back": {telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 100, Published: 80}}, text: `
+			logs A=0:100!
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> nothing
+			+3h
+			next -> ask A 100
+			answer A 100 pub=50 n=7 -> nothing
+			next -> wait 1m0s`},
+		"an older answer makes no red log well": {telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 80, Published: 50, PublishedHash: record.Hash{7}}}, text: `
+			logs A=20:100!
+			next -> ask A 80
+			answer A 80 pub=50 n=7 ph=8 -> red
+			+5m
+			next -> ask A 80
+			answer A 80 pub=40 n=6 -> red
+			+5m
+			next -> ask A 80
+			answer A 80 pub=50 n=7 ph=7 -> nothing`},
+		"entries of two tasks cannot be compared": {telling: told, text: `
+			logs A=0:100!
+			next -> ask A 0
+			answer A 100 pub=80 n=8 -> acked A 100
+			+1m
+			next -> ask A 100
+			answer A 100 pub=50 n=9 task=u -> nothing
+			+1m
+			next -> ask A 100
+			answer A 100 pub=81 n=9 task=u -> published A 81
+			+1m
+			next -> ask A 100
+			answer A 100 pub=80 n=9 task=u -> red`},
 		"another block published is red": {telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 80, Published: 50, PublishedHash: record.Hash{7}}}, text: `
 			logs A=20:100!
 			next -> ask A 80

@@ -380,7 +380,7 @@ func (s *Session) show() {
 
 // settle releases what the cloud has (Core.Settled). Steps, and what a crash after
 // each leaves: the marks and how records are released are made durable (the next
-// session goes on from there and releases the same, for nothing of it goes back);
+// session goes on from there and releases the same);
 // Settled is told (it is told again); the store is told what nobody will read, and
 // lets go of whole segments (C3; the next session tells it again). False: the state
 // file could not be written, nothing is released, and it is to be tried again.

@@ -53,8 +53,10 @@
 //
 // Two offsets travel back for each log. Below acked nothing need be sent again
 // while the cloud keeps it; acked may go back when the cloud lost something.
-// Below published.next everything is in the lake, verified and in its ledger;
-// that offset never goes back. An answer without the object is one of an ingest
+// Below published.next everything is in the lake, verified and in its ledger.
+// That offset may be lower than before from an ingest that has not heard yet what
+// another one told: its ledger entry is an older one. The gateway never goes back
+// with it. An answer without the object is one of an ingest
 // that does not tell, for it is older or has no lake. In the object:
 //
 //	next      the first offset that is not published; absent: not known now

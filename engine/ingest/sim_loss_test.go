@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +23,11 @@ import (
 
 // The simulation of a landing log that loses what it was given: blocks out of its
 // middle, its end, everything. A gateway that keeps its records, two ingests, a
-// task that asks for what it lacks, and late copies of old requests. The model is
-// what the gateway captured: in the end all of it is published, each block taken
-// once and in order, and no answer ever says less than what was published.
+// task that asks for what it lacks, and late copies of old requests. Where the landing
+// log is shared each ingest hears from the task some time later, and not at the same
+// time as the other. The model is what the gateway captured: in the end all of it is
+// published, each block taken once and in order, and no answer ever says less than
+// what was published, but one that names an older entry of the ledger.
 
 // keeper is the gateway: logs that it sends one after the other.
 type keeper struct {
@@ -35,6 +38,7 @@ type keeper struct {
 	chain     landingtest.Chain
 	landed    record.Offset
 	published record.Offset
+	number    uint64 // of the ledger's entry with which that was told
 }
 
 // taken is the task's: where it stands, now and at its last checkpoint.
@@ -55,15 +59,30 @@ func (k *taken) clone() taken {
 	return c
 }
 
-type lossSim struct {
-	t        *testing.T
-	rnd      *rand.Rand
-	shared   bool
-	memory   *landingtest.Memory
-	views    [2]landing.Log
-	ingests  [2]*ingest.Handler
+// ear is one ingest's: what it knows of the lake, and what it has still to hear.
+type ear struct {
 	registry *published.Registry
-	now      record.Micros
+	told     []news
+}
+
+type news struct {
+	at   record.Micros
+	tell func(*published.Registry)
+}
+
+// longestLag is after how long each ingest has heard what was told.
+const longestLag = 5 * time.Minute
+
+type lossSim struct {
+	t       *testing.T
+	rnd     *rand.Rand
+	shared  bool
+	memory  *landingtest.Memory
+	views   [2]landing.Log
+	ingests [2]*ingest.Handler
+	heard   [2]ear // what each ingest heard from the task
+	number  uint64 // of the newest entry of the task's ledger
+	now     record.Micros
 
 	gateway  func(chaos bool) // one exchange of the gateway's; exchange, or a real one's
 	logs     []*keeper
@@ -77,8 +96,10 @@ type lossSim struct {
 
 func newLossSim(t *testing.T, seed uint64, shared bool) *lossSim {
 	s := &lossSim{t: t, rnd: rand.New(rand.NewPCG(seed, 2)), shared: shared, now: 1}
-	s.registry = published.New(published.Config{Landing: "mem", Partitions: 1})
-	s.registry.Claimed(adaTask, nil, nil) // by a program that passes over what follows a hole
+	for i := range s.heard {
+		s.heard[i].registry = published.New(published.Config{Landing: "mem", Partitions: 1})
+		s.heard[i].registry.Claimed(adaTask, nil, nil) // by a program that passes over what follows a hole
+	}
 	s.task = taken{next: map[record.LogID]record.Offset{}, holes: map[record.LogID]record.Offset{}}
 	s.saved = s.task.clone()
 	s.gateway = s.exchange
@@ -99,7 +120,26 @@ func (s *lossSim) empty() {
 	s.restart(1)
 	s.task, s.saved.at = s.saved.clone(), 0
 	s.task.at = 0
-	s.registry.Lost(adaTask)
+	s.tell(func(r *published.Registry) { r.Lost(adaTask) })
+}
+
+// tell tells the ingests something: the one that knows all at once, others later.
+func (s *lossSim) tell(what func(*published.Registry)) {
+	for i := range s.heard {
+		s.heard[i].told = append(s.heard[i].told, news{s.now, what})
+	}
+	if !s.shared {
+		s.listen(0, 0)
+	}
+}
+
+// listen has an ingest hear what was told so long ago.
+func (s *lossSim) listen(i int, lag time.Duration) {
+	e := &s.heard[i]
+	for len(e.told) > 0 && s.now-e.told[0].at >= record.Micros(lag.Microseconds()) {
+		e.told[0].tell(e.registry)
+		e.told = e.told[1:]
+	}
 }
 
 // restart is one ingest's: it remembers nothing.
@@ -107,7 +147,7 @@ func (s *lossSim) restart(i int) {
 	if s.shared {
 		s.views[i] = s.memory.View()
 	}
-	s.ingests[i] = newIngest(s.t, ingest.Config{Log: s.views[i], Published: s.registry, Now: func() record.Micros { return s.now }})
+	s.ingests[i] = newIngest(s.t, ingest.Config{Log: s.views[i], Published: s.heard[i].registry, Now: func() record.Micros { return s.now }})
 }
 
 // open begins a new log of the gateway.
@@ -159,11 +199,15 @@ func (s *lossSim) exchange(chaos bool) {
 		s.late = append(s.late, req)
 		return // the answer is lost
 	}
-	if a.PublishedKnown {
-		if a.Published.Next < k.published {
-			s.t.Fatalf("log %s: %d is published after %d", k.id, a.Published.Next, k.published)
+	if number := a.Published.Ledger.Number; a.PublishedKnown {
+		switch {
+		case a.Published.Next >= k.published:
+			k.published, k.number = a.Published.Next, max(k.number, number)
+		case number >= k.number:
+			s.t.Fatalf("log %s: %d is published after %d, entry %d after %d", k.id, a.Published.Next, k.published, number, k.number)
+		case a.Acked < k.published:
+			a.Known = false
 		}
-		k.published = a.Published.Next
 	}
 	if a.Known {
 		if a.Acked < k.published {
@@ -209,11 +253,11 @@ func (s *lossSim) read() {
 			s.task.next[b.Log] = b.End()
 			if hole, ok := s.task.holes[b.Log]; ok && b.End() >= hole {
 				delete(s.task.holes, b.Log)
-				s.registry.Filled(adaTask, "mv-ada", b.Log)
+				s.tell(func(r *published.Registry) { r.Filled(adaTask, "mv-ada", b.Log) })
 			}
 		case b.First > next:
 			s.task.holes[b.Log] = max(s.task.holes[b.Log], b.End())
-			s.registry.Want(adaTask, "mv-ada", b.Log, next)
+			s.tell(func(r *published.Registry) { r.Want(adaTask, "mv-ada", b.Log, next) })
 		}
 	}
 }
@@ -240,21 +284,37 @@ func (s *lossSim) logsAt(k *taken) []ledger.Log {
 func (s *lossSim) publish() {
 	s.read()
 	s.saved = s.task.clone()
-	s.registry.Published(adaTask, s.logsAt(&s.saved), ledger.Tip{Number: uint64(s.requests + 1)})
+	s.number++
+	logs, tip := s.logsAt(&s.saved), s.tip()
+	s.tell(func(r *published.Registry) { r.Published(adaTask, logs, tip) })
+}
+
+func (s *lossSim) tip() ledger.Tip {
+	return ledger.Tip{Name: "x", Number: s.number, SHA256: strings.Repeat("ab", 32)}
 }
 
 // claim starts the task from its checkpoint.
 func (s *lossSim) claim() {
 	s.task = s.saved.clone()
-	s.registry.Claimed(adaTask, s.logsAt(&s.saved), nil)
-	for id := range s.saved.holes {
-		s.registry.Want(adaTask, "mv-ada", id, s.saved.next[id])
-	}
+	logs, tip, saved := s.logsAt(&s.saved), s.tip(), s.saved.clone()
+	s.tell(func(r *published.Registry) {
+		r.Claimed(adaTask, logs, &tip)
+		for id := range saved.holes {
+			r.Want(adaTask, "mv-ada", id, saved.next[id])
+		}
+	})
 }
 
 func (s *lossSim) run(steps int) {
 	for range steps {
 		s.now += record.Micros(time.Minute / time.Microsecond)
+		for i := range s.heard {
+			lag := longestLag
+			if s.rnd.IntN(3) == 0 {
+				lag = 0
+			}
+			s.listen(i, lag)
+		}
 		switch s.rnd.IntN(24) {
 		case 0, 1, 2, 3, 4, 5:
 			s.capture()
@@ -300,6 +360,8 @@ func (s *lossSim) finish() {
 		}
 		s.gateway(false)
 		s.publish()
+		s.listen(0, 0)
+		s.listen(1, longestLag)
 		if !slices.ContainsFunc(s.logs, func(k *keeper) bool { return k.published < k.end() }) {
 			return
 		}

@@ -14,7 +14,10 @@
 //
 // Invariants
 //
-//  1. While a task is known, what is told of a log never goes back.
+//  1. While a task is known, what is told of a log never goes back, but where a
+//     Follower finds that HEAD's chain does not hold what was told: an older
+//     checkpoint was put back. Two Registries may be at different places: that of
+//     another engine hears later (Follower), and names an older entry then.
 //  2. A task that has not told yet, or is not this engine's any more, is not
 //     known: that is another answer than "nothing is published".
 //  3. Everything told of a task is of one checkpoint: Claimed replaces it.
