@@ -36,6 +36,36 @@ func TestFilePositionFrozen(t *testing.T) {
 	}
 }
 
+// TestFileResumesFromVersion1: a position of before, which knows no inode, finds its
+// file by content, under its name or another, and goes on with those after it.
+func TestFileResumesFromVersion1(t *testing.T) {
+	for _, name := range []string{"", ".2", ".2.gz"} {
+		path := filepath.Join(t.TempDir(), "ais.log")
+		write2(t, path, "one\n", 0)
+		p := interrupted(t, path)
+		v1 := append([]byte{1}, p[1:1+1+1+1+16+1+16]...) // up to the tail's hash, each number below 128
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"two"}
+		content := "one\ntwo\n"
+		if name == ".2.gz" {
+			content = gzipped(content)
+		}
+		write2(t, path+name, content, 0)
+		if name != "" {
+			write2(t, path+".1", "three\n", 0)
+			write2(t, path, "four\n", 0)
+			want = append(want, "three", "four")
+		}
+		sink := resumed(t, path, v1)
+		expect(t, sink.lines(), want...)
+		if gaps := sink.gaps(); len(gaps) > 0 {
+			t.Errorf("%q: gaps %q", name, gaps)
+		}
+	}
+}
+
 func TestFilePositionDecode(t *testing.T) {
 	good := samplePosition()
 	got, err := decodeFilePosition(good.encode())
