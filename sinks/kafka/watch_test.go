@@ -59,7 +59,9 @@ func TestSettingsThatChangeAreNoticed(t *testing.T) {
 	set("p.record", "cleanup.policy", "compact")
 	until("rows that are compacted", names("p.record", "cleanup.policy"))
 	set("p.markers", "cleanup.policy", "delete")
-	until("markers that expire too", func(problems []string) bool { return len(problems) == 2 && names("p.markers", "retention.ms")(problems) })
+	until("markers that expire too", func(problems []string) bool {
+		return len(problems) == 2 && names("p.markers", "retention.ms")(problems)
+	})
 	set("p.markers", "cleanup.policy", "compact")
 	until("mended markers", func(problems []string) bool { return len(problems) == 1 })
 	asked := make(chan struct{}, 1)
