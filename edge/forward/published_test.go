@@ -280,6 +280,21 @@ func TestALaterStartKnowsWhatHadLanded(t *testing.T) {
 	}
 }
 
+// TestWhatIsKeptIsNotPublished: of a log that is published but for its last record
+// this record alone is said to be kept for that, although its segment holds more.
+func TestWhatIsKeptIsNotPublished(t *testing.T) {
+	s := newStore(t, seglog.Config{})
+	capture(t, s, 12, 6<<10)
+	log, all := end(s)
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{log: all - 1}
+	f, _ := start(t, Config{URL: url, Store: s})
+	until(t, "all but one record is published", func() bool { return f.Status().Pending == 0 && f.Status().Unpublished == 1 })
+	if got := f.Status().KeptBytes; got == 0 || got > 7<<10 {
+		t.Errorf("%d bytes are kept for one record of 6 KiB", got)
+	}
+}
+
 // TestAnOldLogThatLandedIsWrittenDown: a gateway that is killed knows that a log
 // before the newest one has landed, which the cloud may not be sure of.
 func TestAnOldLogThatLandedIsWrittenDown(t *testing.T) {

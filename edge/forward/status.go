@@ -135,8 +135,8 @@ func (s *Session) unpublished(st *Status, l *seglog.LogInfo) {
 			st.UnpublishedSince = since
 		}
 	}
-	if landed := min(m.Next, l.End); s.settled[l.ID] < landed && l.First < landed {
-		st.KeptBytes += int64(float64(l.Used) * float64(landed-l.First) / float64(l.End-l.First))
+	if from, landed := max(s.settled[l.ID], l.First), min(m.Next, l.End); from < landed {
+		st.KeptBytes += int64(float64(l.Used) * float64(landed-from) / float64(l.End-l.First))
 	}
 }
 

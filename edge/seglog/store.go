@@ -93,7 +93,7 @@ type LogInfo struct {
 	End     record.Offset // DurableOffset of the active log; the end of a closed one
 	Closed  bool          // it takes no more records
 	Bytes   int64         // of its segments' files
-	Used    int64         // of these, written so far; of a segment of an earlier start, all
+	Used    int64         // of these, about, written and not released; a segment of an earlier start is written whole
 	FirstAt record.Micros // about when the oldest kept record was received; NoTime when unknown
 	LastAt  record.Micros // when the last record was received; NoTime when unknown
 	Prev    record.LogID  // the log before it, zero when none or unknown
@@ -242,7 +242,11 @@ func (l *logState) info(storeClosed bool) LogInfo {
 	in.First = min(max(in.First, l.released), l.end)
 	for _, g := range l.segments {
 		in.Bytes += g.size
-		in.Used += min(g.limit, g.size)
+		used := min(g.limit, g.size)
+		if in.First > g.first && g.end > g.first { // released in part
+			used = int64(float64(used) * float64(g.end-min(in.First, g.end)) / float64(g.end-g.first))
+		}
+		in.Used += used
 	}
 	return in
 }

@@ -198,6 +198,8 @@ func linkMutants() []mutant {
 			"waits > limit {", "waits > limit && false {", []string{"-run", "Release", "./edge/agent"}},
 		{"health says that an engine stopped telling", "edge/agent/room.go",
 			"if f.Telling.QuietSince != 0 && !f.GaveUp {", "if false {", []string{"-run", "Release", "./edge/agent"}},
+		{"what is released is not said to be kept", "edge/seglog/store.go",
+			"if in.First > g.first && g.end > g.first {", "if false {", []string{"-run", "TestWhatIsKept", "./edge/forward"}},
 		{"an old log that landed is written down", "edge/forward/session.go",
 			"whole := moved && ", "whole := false && ", []string{"-run", "TestAnOldLog", "./edge/forward"}},
 		{"a gateway is renamed when its logs are published", "edge/forward/session.go",
