@@ -19,6 +19,7 @@ func benchCommand() *cobra.Command {
 	c.Flags().StringVar(&cfg.Recording, "recording", "", "`FILE` of NMEA sentences, plain or .gz, to be decoded in place of simulated ones")
 	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
 	edge := c.Flags().String("edge", "", "`PROGRAM` of the gateway, landfall-edge; its size is told; empty: this one")
+	before := c.Flags().String("engine-before", "", "`PROGRAM` of an older engine, landfall-engine, whose takeover is measured beside; empty: none")
 	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at each rate of sentences; 0: the default")
 	c.Flags().BoolVar(&cfg.JSON, "json", false, "print JSON in place of a Markdown table")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -29,6 +30,9 @@ func benchCommand() *cobra.Command {
 		cfg.Edge, cfg.Engine = []string{self, edgeVerb}, []string{self, engineVerb}
 		if *edge != "" {
 			cfg.Edge, cfg.EdgeProgram = []string{*edge}, *edge
+		}
+		if *before != "" {
+			cfg.EngineBefore = []string{*before}
 		}
 		if cfg.Dir, err = cli.FreshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
 			return err

@@ -40,6 +40,9 @@ type Config struct {
 	// Edge and Engine start the two daemons' command lines: arguments follow.
 	// Required.
 	Edge, Engine []string
+	// EngineBefore starts an older engine, whose takeover is measured beside; empty:
+	// there is none.
+	EngineBefore []string
 	// EdgeProgram is the gateway's own program, whose size is told; empty: it is
 	// part of another.
 	EdgeProgram string
@@ -86,7 +89,7 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 		fmt.Fprintf(out, "%s/%s, %d cores, Go %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly))
 	}
 	var rows []row
-	for _, part := range []func(context.Context, Config) ([]row, error){decoding, capturing, messaging, replaying, auditing, checkpointing, recovering, flooding, idling} {
+	for _, part := range []func(context.Context, Config) ([]row, error){decoding, capturing, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
 		if err != nil {
 			return fmt.Errorf("make a folder to measure in: %w", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -164,26 +165,7 @@ func feedAndWatch(ctx context.Context, l net.Listener, from counters, rate, seco
 	if err != nil {
 		return watched{}, err
 	}
-	send := func(seconds int) error {
-		each := max(1, rate/100) // lines at a time
-		tick := time.NewTicker(time.Second * time.Duration(each) / time.Duration(rate))
-		defer tick.Stop()
-		for range seconds * rate / each {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			var text []byte
-			for range each {
-				text = append(append(text, h.Next().Text...), '\r', '\n')
-			}
-			if _, err := conn.Write(text); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	send := func(seconds int) error { return feed(ctx, conn, h, rate, seconds) }
 	if err := send(startSeconds); err != nil {
 		return watched{}, err
 	}
@@ -212,6 +194,28 @@ func feedAndWatch(ctx context.Context, l net.Listener, from counters, rate, seco
 		memory: kib / 1024, share: float64(after.ticks-before.ticks) / ticksPerSecond / time.Since(begin).Seconds(),
 		handed: (after.handed - before.handed) / lines, device: device,
 	}, err
+}
+
+// feed sends sentences at a rate.
+func feed(ctx context.Context, to io.Writer, h *aissim.Harbour, rate, seconds int) error {
+	each := max(1, rate/100) // lines at a time
+	tick := time.NewTicker(time.Second * time.Duration(each) / time.Duration(rate))
+	defer tick.Stop()
+	for range seconds * rate / each {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var text []byte
+		for range each {
+			text = append(append(text, h.Next().Text...), '\r', '\n')
+		}
+		if _, err := to.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startSeconds is what a start takes, and the log's first files.

@@ -168,19 +168,10 @@ func (s *sharing) land(log landing.Log) error {
 	var all sync.WaitGroup
 	errs := make([]error, sharedPartitions)
 	for p := range sharedPartitions {
-		all.Go(func() { errs[p] = landFile(s.b.Context(), log, s.traffic, gatewayIn(p)) })
+		all.Go(func() { errs[p] = landFile(s.b.Context(), log, s.traffic, gatewayIn(p, sharedPartitions)) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
-}
-
-// gatewayIn names a gateway that lies in a partition.
-func gatewayIn(partition int) string {
-	for i := 0; ; i++ {
-		if name := fmt.Sprintf("bench-%d", i); landing.Partition(name, sharedPartitions) == partition {
-			return name
-		}
-	}
 }
 
 // landFile lands a file of sentences as a gateway's.

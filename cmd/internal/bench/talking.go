@@ -13,6 +13,7 @@ import (
 	"landfall/decoders/aissim"
 	"landfall/edge/record"
 	"landfall/edge/wire"
+	"landfall/engine/landing"
 )
 
 // talker is a gateway of the bench: it sends blocks of simulated traffic, made
@@ -38,6 +39,15 @@ func newTalker(url, name string) (*talker, error) {
 	t := &talker{url: url, name: name, harbour: h, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
 	_, _ = rand.Read(t.log[:]) // never fails
 	return t, nil
+}
+
+// gatewayIn names a gateway that lies in a partition.
+func gatewayIn(partition, of int) string {
+	for i := 0; ; i++ {
+		if name := fmt.Sprintf("bench-%d", i); landing.Partition(name, of) == partition {
+			return name
+		}
+	}
 }
 
 // seal makes the next block of about so many bytes.
@@ -118,15 +128,25 @@ type refused struct{ status int }
 // Error implements error.
 func (r refused) Error() string { return fmt.Sprintf("refused with status %d", r.status) }
 
+// request makes a request of a gateway that keeps what is not published, or does
+// not.
+func (t *talker) request(ctx context.Context, body []byte, offset record.Offset, keeps bool) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	h := wire.RequestHeader{Gateway: t.name, Log: t.log, Offset: offset, Keeps: keeps}
+	_, _ = rand.Read(h.Request[:]) // never fails
+	h.Write(req.Header, len(body) > 0)
+	return req, nil
+}
+
 // post sends one request; without a body it is a question.
 func (t *talker) post(ctx context.Context, body []byte, offset record.Offset) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	req, err := t.request(ctx, body, offset, false)
 	if err != nil {
 		return err
 	}
-	h := wire.RequestHeader{Gateway: t.name, Log: t.log, Offset: offset}
-	_, _ = rand.Read(h.Request[:]) // never fails
-	h.Write(req.Header, len(body) > 0)
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return err
