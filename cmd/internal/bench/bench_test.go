@@ -13,13 +13,13 @@ import (
 // each: the benchmark must not rot unseen.
 func TestFiguresOfTheLogAndState(t *testing.T) {
 	rows, err := capturing(t.Context(), Config{Dir: t.TempDir(), Rounds: 1})
-	if err != nil || len(rows) != 5 {
+	if err != nil || len(rows) != 6 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	if !strings.HasSuffix(rows[4].ours, " µs") {
-		t.Errorf("the digest's cost: %+v", rows[4])
+	if !strings.HasSuffix(rows[5].ours, " µs") {
+		t.Errorf("the digest's cost: %+v", rows[5])
 	}
-	for _, r := range rows[:4] {
+	for _, r := range rows[:5] {
 		if !strings.HasSuffix(r.ratio, "%") || strings.HasPrefix(r.ours, "0") {
 			t.Errorf("row %+v", r)
 		}
@@ -106,5 +106,33 @@ func TestFiguresOfAFlood(t *testing.T) {
 		if err != nil || len(c.ratio) != 1 || c.alone[0] <= 0 {
 			t.Errorf("%s: %+v, %v", f.name, c, err)
 		}
+	}
+}
+
+// TestFiguresOfThePublishedOffset: what it costs, and what a gateway keeps for it.
+func TestFiguresOfThePublishedOffset(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), Edge: []string{program(t, "landfall-edge")}, Engine: []string{program(t, "landfall-engine")}, Rounds: 1, Brief: true}
+	rows, err := answering(t.Context(), cfg)
+	if err != nil || len(rows) != 2 || !strings.HasSuffix(rows[0].ours, " bytes more") || strings.HasPrefix(rows[0].ours, "0") {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	t.Logf("%+v", rows)
+	rows, err = keeping(t.Context(), cfg)
+	if err != nil || len(rows) != 2 || !strings.HasSuffix(rows[1].ours, " days") {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	t.Logf("%+v", rows)
+}
+
+// TestFiguresOfATakeover: one round, beside an empty lake and beside another
+// engine.
+func TestFiguresOfATakeover(t *testing.T) {
+	engine := []string{program(t, "landfall-engine")}
+	for _, before := range [][]string{nil, engine} {
+		rows, err := takingOver(t.Context(), Config{Dir: t.TempDir(), Engine: engine, EngineBefore: before, Brief: true})
+		if err != nil || len(rows) != 1 || !strings.HasSuffix(rows[0].ratio, " x") {
+			t.Errorf("%+v, %v", rows, err)
+		}
+		t.Logf("%+v", rows)
 	}
 }

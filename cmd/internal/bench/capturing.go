@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,14 +23,26 @@ const recordBytes = 80
 // and synced: the least that any log must do. With a link, what was forwarded is
 // released and its segments are written over; without, the log grows, and each
 // new segment is written full of zeros before it is used.
+//
+// Groups of 1,000 do not reach the aim of 60% of the disk since the log has a
+// digest: a SHA-256 a record, which takes as long as the disk takes for the
+// record's bytes. It is the least there can be of it, so a second row has it on
+// the limit's side, too. Sharing the hashes out between cores was not worth it: a
+// gateway captures a thousandth of this, and has other work for its cores.
 func capturing(ctx context.Context, cfg Config) ([]row, error) {
 	var rows []row
 	for _, c := range []struct {
-		group   int
-		growing bool
-		what    string
-		aim     string
-	}{{1, false, "", ""}, {100, false, "", "85%"}, {1000, false, "", "60%"}, {1000, true, ", no link", ""}} {
+		group         int
+		growing, hash bool
+		what, aim     string
+	}{
+		{1, false, false, "", ""}, {100, false, false, "", "85%"}, {1000, false, false, "", "60%"},
+		{1000, false, true, ", beside the digest's hashes too", "60%"}, {1000, true, false, ", no link", ""},
+	} {
+		limit := "overwrite+fdatasync"
+		if c.hash {
+			limit = "overwrite+fdatasync and a SHA-256 each"
+		}
 		var ours, bare, ratio []float64
 		for range cfg.Rounds {
 			if err := ctx.Err(); err != nil {
@@ -40,7 +53,7 @@ func capturing(ctx context.Context, cfg Config) ([]row, error) {
 				return nil, err
 			}
 			a := float64(n) / elapsed.Seconds()
-			b, err := bareRate(filepath.Join(cfg.Dir, "bare"), c.group)
+			b, err := bareRate(filepath.Join(cfg.Dir, "bare"), c.group, c.hash)
 			if err != nil {
 				return nil, err
 			}
@@ -48,7 +61,7 @@ func capturing(ctx context.Context, cfg Config) ([]row, error) {
 		}
 		rows = append(rows, row{
 			what: fmt.Sprintf("capture to C1, groups of %d records of %d bytes%s", c.group, recordBytes, c.what),
-			ours: rate(median(ours), "records"), limit: rate(median(bare), "records") + " overwrite+fdatasync",
+			ours: rate(median(ours), "records"), limit: rate(median(bare), "records") + " " + limit,
 			ratio: fmt.Sprintf("%.0f%%", 100*median(ratio)), aim: c.aim,
 		})
 	}
@@ -142,7 +155,13 @@ func appendRecords(dir string, group int, growing, digest bool) (n int, elapsed 
 	return n * group, elapsed, nil
 }
 
-func bareRate(path string, group int) (float64, error) {
+// hashedBytes is what the digest hashes of a record: itself, the log's name and
+// its offset.
+const hashedBytes = recordBytes + 2*len(record.LogID{}) + len(":1000000:")
+
+// bareRate writes groups of records over a file and syncs it, hash: after their
+// SHA-256 is computed. It returns records a second.
+func bareRate(path string, group int, hash bool) (float64, error) {
 	const size = 8 << 20
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -160,9 +179,13 @@ func bareRate(path string, group int) (float64, error) {
 	if err := file.Sync(); err != nil {
 		return 0, fmt.Errorf("measure the disk: %w", err)
 	}
-	p := bytes.Repeat([]byte{'y'}, group*recordBytes)
+	p, hashed := bytes.Repeat([]byte{'y'}, group*recordBytes), bytes.Repeat([]byte{'z'}, hashedBytes)
 	at := int64(0)
 	n, elapsed, err := repeat(func() error {
+		for i := 0; hash && i < group; i++ {
+			sum := sha256.Sum256(hashed)
+			copy(hashed, sum[:1]) // so that each is computed
+		}
 		if at+int64(len(p)) > size {
 			at = 0
 		}
