@@ -266,7 +266,9 @@ type Log interface {
 	// that the log does not know.
 	Bounds(ctx context.Context, partition int) (first, end stream.Position, err error)
 	// Release says that nothing below a position will be read again; the log may
-	// drop it. ErrPosition when it is outside the log. Idempotent.
+	// drop it. ErrPosition when it is outside the log. Idempotent. A later call takes
+	// the place of an earlier one that the log has not carried out yet; the zero
+	// Position releases nothing.
 	Release(partition int, below stream.Position) error
 }
 

@@ -63,6 +63,12 @@ func TestATopicThatLostItsEnd(t *testing.T) {
 	if landed, after, err := running.Next(ctx); !errors.Is(err, landing.ErrCut) {
 		t.Errorf("the reader went on to %s of gateway %s, %v", after, landed.Gateway, err)
 	}
+	if err := l.Release(0, at[7]); !errors.Is(err, landing.ErrCut) {
+		t.Errorf("released below what was lost: %v", err)
+	}
+	if first, _, err := l.Bounds(t.Context(), 0); err != nil || first.Offset != 0 {
+		t.Errorf("the topic begins at %s, %v", first, err)
+	}
 	for i, p := range at {
 		bare := stream.Position{Log: p.Log, Offset: p.Offset, Hash: p.Hash} // without the leader's epoch the hash alone tells
 		for _, p := range []stream.Position{p, bare} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +31,8 @@ type Log struct {
 	starts, ends                                          []atomic.Int64 // of each partition, as last seen; an end of -1: never
 
 	settingsDue time.Time // of the next look at settings and registration; of watch
+
+	releasing sync.Mutex // held while a Release is carried out; before mu
 
 	mu         sync.Mutex
 	producer   *producer               // nil: the next Append makes one; guarded by mu
@@ -224,34 +225,48 @@ func endOf(ctx context.Context, ask func(context.Context, ...string) (kadm.Liste
 
 // Release implements landing.Log: DeleteRecords below the position. What cannot
 // be deleted now, as while a replica is away or the lake's registration is not
-// confirmed, is kept and counted, and asked for again until it is.
+// confirmed, is kept and counted, and asked for again until it is, or until another
+// call for the partition takes its place. ErrCut where the topic does not hold what
+// the position stands on.
 func (l *Log) Release(partition int, below stream.Position) error {
+	l.releasing.Lock()
+	defer l.releasing.Unlock()
+	return l.carryOut(partition, below)
+}
+
+// carryOut is Release. The caller holds releasing.
+func (l *Log) carryOut(partition int, below stream.Position) error {
 	later, err := l.delete(partition, below)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if later != nil {
-		l.notReleased.Add(1)
-		if _, again := l.owed[partition]; !again {
-			l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", later)
-		}
-		l.owed[partition] = below
-	} else if l.owed[partition].Offset <= below.Offset {
+	if later == nil {
 		delete(l.owed, partition)
+		return err
 	}
+	l.notReleased.Add(1)
+	if _, again := l.owed[partition]; !again {
+		l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", later)
+	}
+	l.owed[partition] = below
 	return err
 }
 
-// releaseOwed asks again for what could not be deleted.
+// releaseOwed asks again for what could not be deleted. Where somebody else's task
+// released more meanwhile, nothing is owed any more.
 func (l *Log) releaseOwed() {
+	for partition := range l.cfg.Partitions {
+		l.releaseOwedOf(partition)
+	}
+}
+
+func (l *Log) releaseOwedOf(partition int) {
+	l.releasing.Lock()
+	defer l.releasing.Unlock()
 	l.mu.Lock()
-	owed := maps.Clone(l.owed)
+	below, owed := l.owed[partition]
 	l.mu.Unlock()
-	for partition, below := range owed {
-		if err := l.Release(partition, below); err != nil { // somebody else's task released more
-			l.mu.Lock()
-			delete(l.owed, partition)
-			l.mu.Unlock()
-		}
+	if owed {
+		_ = l.carryOut(partition, below) // what it cannot delete now it owes again
 	}
 }
 
@@ -277,6 +292,9 @@ func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 	if _, err := l.identify(ctx); errors.Is(err, landing.ErrMismatch) { // DeleteRecords goes by name
 		return nil, err
 	}
+	if later, err := l.standsOn(ctx, partition, below); later != nil || err != nil {
+		return later, err
+	}
 	offsets := kadm.Offsets{}
 	offsets.AddOffset(l.cfg.Topic, int32(partition), below.Offset, -1)
 	all, err := l.admin.DeleteRecords(ctx, offsets)
@@ -295,6 +313,28 @@ func (l *Log) delete(partition int, below stream.Position) (later, err error) {
 	}
 	if closed := l.usable(); closed != nil {
 		return nil, closed
+	}
+	return err, nil
+}
+
+// standsOn finds out whether the topic still holds what a position stands on, where
+// that says it: below one that does not, other records may lie, which nobody has read.
+// later is why it is not known now.
+func (l *Log) standsOn(ctx context.Context, partition int, at stream.Position) (later, err error) {
+	if at.Hash == "" {
+		return nil, nil
+	}
+	r, err := l.Reader(partition, at)
+	switch {
+	case err == nil:
+		return nil, r.Close()
+	case errors.Is(err, landing.ErrCut):
+		if start, err := l.bound(ctx, l.admin.ListStartOffsets, partition); err == nil && at.Offset <= start {
+			return nil, nil // it is released
+		}
+		return nil, err
+	case errors.Is(err, landing.ErrMismatch), errors.Is(err, landing.ErrClosed):
+		return nil, err
 	}
 	return err, nil
 }

@@ -261,6 +261,43 @@ func TestReleaseIsAskedForAgain(t *testing.T) {
 	})
 }
 
+// TestALaterReleaseTakesThePlaceOfOneThatIsOwed: what could not be deleted is not
+// deleted any more once less is to be, or nothing: the topic was cut meanwhile, and
+// others lie there.
+func TestALaterReleaseTakesThePlaceOfOneThatIsOwed(t *testing.T) {
+	for below, first := range map[int64]int64{1: 1, 0: 0} {
+		cluster := fake(t)
+		l := openLog(t, Config{Brokers: cluster.ListenAddrs(), Topic: "landing", Partitions: 1, Replication: 1})
+		c := landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
+		for range 3 {
+			if err := l.Append(t.Context(), c.Block(1, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := func(n int64) stream.Position { return stream.Position{Log: string(l.ID()), Offset: n} }
+		later := stream.Position{}
+		if below > 0 {
+			later = at(below)
+		}
+		l.releasing.Lock() // so that the look beside it does not delete before
+		fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteRecords}, Err: kerr.PolicyViolation, Count: -1})
+		err := l.carryOut(0, at(2))
+		fault.Remove()
+		if err == nil && l.owed[0] != at(2) {
+			err = fmt.Errorf("owed %v", l.owed)
+		}
+		err = errors.Join(err, l.carryOut(0, later))
+		l.releasing.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.releaseOwed()
+		if start, _, err := l.Bounds(t.Context(), 0); err != nil || start.Offset != first {
+			t.Errorf("released below %d instead: begins at %+v, %v", below, start, err)
+		}
+	}
+}
+
 // TestForeignRecords: what somebody else wrote into the topic is passed over and
 // counted; a block of a newer format stops.
 func TestForeignRecords(t *testing.T) {
