@@ -61,6 +61,9 @@ func (l *loop) rewind(ctx context.Context, why error) (checkpoint.Checked, error
 	if l.reader, err = l.cfg.Log.Reader(l.cfg.Partition, first); err != nil {
 		return checkpoint.Checked{}, fmt.Errorf("read partition %d from its beginning %s: %w", l.cfg.Partition, first, err)
 	}
+	if err := l.cfg.Log.Release(l.cfg.Partition, stream.Position{}); err != nil {
+		return checkpoint.Checked{}, fmt.Errorf("withdraw what partition %d was to let go of: %w", l.cfg.Partition, err)
+	}
 	l.cfg.Counters.Rewinds.Add(1)
 	l.cfg.Logger.Error("the landing log was cut: what it holds is read again from its beginning; gateways are asked for what is missing",
 		"partition", l.cfg.Partition, "position", l.position, "from", first, "error", why)

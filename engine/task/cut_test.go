@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +148,70 @@ func TestAnOlderCopyTakesOver(t *testing.T) {
 		if c.Rewinds.Load() != 1 {
 			t.Errorf("%d rewinds", c.Rewinds.Load())
 		}
+	})
+}
+
+// cuttable is a log whose readers find out that it was cut when it grows, and whose
+// Release trusts the caller.
+type cuttable struct {
+	*landingtest.Memory
+	cut atomic.Bool
+}
+
+func (c *cuttable) Reader(partition int, from stream.Position) (landing.Reader, error) {
+	r, err := c.Memory.Reader(partition, from)
+	return &cuttableReader{r, c}, err
+}
+
+func (c *cuttable) Release(partition int, below stream.Position) error {
+	return c.Memory.Release(partition, place(below))
+}
+
+type cuttableReader struct {
+	landing.Reader
+	log *cuttable
+}
+
+func (r *cuttableReader) Next(ctx context.Context) (landing.Landed, stream.Position, error) {
+	l, after, err := r.Reader.Next(ctx)
+	if r.log.cut.Load() && err == nil {
+		err = landing.ErrCut
+	}
+	return l, after, err
+}
+
+// TestWhatTakesThePlaceOfWhatWasCutIsNotReleased: an epoch that waits to be published
+// when the landing log is cut is published when the task ends, and lets go of nothing:
+// below its position others have landed meanwhile, which nobody has read.
+func TestWhatTakesThePlaceOfWhatWasCutIsNotReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l, other := newRig(t), capturedLog(t, 1, 6, 2), capturedLog(t, 2, 4, 1)
+		log, gate := &cuttable{Memory: r.log}, make(chan struct{})
+		cfg := r.config(new(Counters))
+		cfg.Log, cfg.EpochInterval, r.sink.block = log, time.Second, gate
+		r.land(t, "g", l.blocks...)
+		ended := make(chan error, 1)
+		go func() { ended <- Run(t.Context(), cfg) }()
+		settle()
+		if m := r.head(t); m.Position.Offset != 6 || r.first(t) != 0 {
+			t.Fatalf("position %s, landing log from %d", m.Position, r.first(t))
+		}
+		r.log.Cut(0, 3)
+		log.cut.Store(true)
+		r.land(t, "h", other.blocks...)
+		synctest.Wait()
+		close(gate)
+		if err := <-ended; !errors.Is(err, landing.ErrCut) {
+			t.Fatalf("ended with %v", err)
+		}
+		if r.first(t) != 0 {
+			t.Errorf("the landing log was released up to %d", r.first(t))
+		}
+		log.cut.Store(false)
+		if err := runFor(t, r.config(new(Counters))); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), append(want("g", l, 12), want("h", other, 4)...))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landfall/engine/checkpoint"
@@ -39,6 +40,8 @@ type loop struct {
 	writer   *writer // of the open epoch; nil: no block of it was read yet
 	records  uint64  // taken before the open epoch
 	promises promises
+
+	cut atomic.Bool // the landing log was cut below the reader: nothing more is released
 }
 
 // Run claims the partition and works on it until ctx ends, its bounded landing
@@ -78,6 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	err = errors.Join(err, committer.Close(closing))
 	told()
+	_ = l.cfg.Log.Release(l.cfg.Partition, stream.Position{}) // what is owed the next claim lets go
 	return err
 }
 
@@ -101,8 +105,20 @@ func (l *loop) announce(ctx context.Context) (end func()) {
 
 func (l *loop) claim(ctx context.Context) (*checkpoint.Committer, error) {
 	cfg := committing(&l.cfg)
-	cfg.Check = l.check
+	cfg.Check, cfg.Release = l.check, l.release
 	return checkpoint.Claim(ctx, cfg)
+}
+
+// release lets the landing log go below a position, on the Committer's goroutine. Once
+// the reader has found the landing log cut, other blocks may lie below the position,
+// which nobody has read: it releases nothing then, and the next claim finds out what
+// there is.
+func (l *loop) release(_ context.Context, below stream.Position) error {
+	if l.cut.Load() {
+		l.cfg.Logger.Warn("the landing log was cut: nothing is let go of", "partition", l.cfg.Partition, "below", below)
+		return nil
+	}
+	return release(&l.cfg, below)
 }
 
 // committing says how the task's checkpoints are made.
@@ -192,6 +208,9 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 	l.records = l.cfg.Counters.Records.Load()
 	for {
 		landed, after, err := l.next(reading)
+		if errors.Is(err, landing.ErrCut) {
+			l.cut.Store(true)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return true, nil
