@@ -105,8 +105,9 @@ func (s *snapshot) findForm(is *sibling) *sibling {
 	return nil
 }
 
-// looks is how often a folder is read until two looks agree.
-const looks = 5
+// looks is how often a folder is read until two looks agree: for longer than a
+// rotation takes.
+const looks = 20
 
 // look takes a snapshot. Files are renamed while it looks: it looks until two
 // looks agree, a few times at most. Whoever called it closes it.
@@ -332,8 +333,8 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 	for _, o := range s.others {
 		switch {
 		case c.isHeld(s, o, last):
-		case !comesAfter(o, at, last.about.Modified):
-			c.pass(o)
+		case !comesAfter(o, at, last.about.Modified), at != nil && at.isPath && o.about.Modified == last.about.Modified:
+			c.pass(o) // in the same tick of the clock it may be one that was read; the cut is a gap as it is
 		case wasCut(newest, o):
 			c.take(o)
 		}
