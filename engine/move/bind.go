@@ -88,9 +88,6 @@ func Bind(ctx context.Context, store checkpoint.Store, have Landing) error {
 	if err := l.check(have); err != nil {
 		return err
 	}
-	if l.stale {
-		_ = store.Delete(ctx, movingName) // the next start does it
-	}
 	want := fed{Format: format, Generation: l.fed.Generation, Landing: have}
 	if l.version != "" && l.fed == want {
 		return nil

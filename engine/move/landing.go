@@ -56,8 +56,13 @@ const (
 	movingName  = "_lake/moving"
 )
 
-// format is the version of both objects.
-const format = 1
+// The versions of both objects: format, and of _lake/landing formatGivenUp while a
+// move is under way that has given up a landing log. A program that does not know the
+// latter neither starts on the lake nor moves it.
+const (
+	format        = 1
+	formatGivenUp = 2
+)
 
 // fed says which landing log feeds a lake.
 type fed struct {
@@ -65,9 +70,15 @@ type fed struct {
 	// Generation counts the landing logs before this one.
 	Generation int `json:"generation"`
 	Landing
+	// GivenUp counts the landing logs that the move under way was to lead to before,
+	// so that no call which is to lead there can bind the lake any more.
+	GivenUp int `json:"given_up,omitempty"`
 }
 
-// moving is a move that is under way, or was.
+// moving is a move that is under way, or was: one whose generation the lake has
+// says nothing any more. It stays there until the next move takes its place, by
+// compare-and-swap: a store removes without comparing, and might so remove the note of
+// a move that has begun meanwhile.
 type moving struct {
 	Format     int     `json:"format"`
 	Generation int     `json:"generation"` // of To
@@ -93,8 +104,8 @@ func readObject(ctx context.Context, store checkpoint.Store, name string, into a
 	if err := json.Unmarshal(data, &v); err != nil || v.Format < 1 {
 		return "", false, fmt.Errorf("read %s, which says what feeds the lake: %w", name, checkpoint.ErrCorrupt)
 	}
-	if v.Format > format {
-		return "", false, fmt.Errorf("read %s of format %d, known up to %d: %w", name, v.Format, format, checkpoint.ErrVersion)
+	if v.Format > formatGivenUp {
+		return "", false, fmt.Errorf("read %s of format %d, known up to %d: %w", name, v.Format, formatGivenUp, checkpoint.ErrVersion)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -116,7 +127,6 @@ type lake struct {
 	version checkpoint.Version // of the object of fed; empty: it is not there, and fed is by the tasks
 	others  []Landing          // that fed it too, before a landing log was refused that is not the lake's
 	moving  *moving            // that is not done; nil: none
-	stale   bool               // the object of a move that is done is there still
 }
 
 // look reads what the store says. have is the landing log that is asked about: of
@@ -138,8 +148,6 @@ func look(ctx context.Context, store checkpoint.Store, have landing.ID) (lake, e
 		return lake{}, err
 	} else if there && m.Generation > l.fed.Generation {
 		l.moving = &m
-	} else {
-		l.stale = there
 	}
 	return l, nil
 }

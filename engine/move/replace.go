@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 
 	"landfall/edge/durable/failpoint"
 	"landfall/engine/checkpoint"
@@ -25,6 +24,10 @@ var (
 	// ErrUnread says that the old landing log was not read, and that nobody has said that
 	// it is lost.
 	ErrUnread = errors.New("the old landing log is not read")
+	// ErrUnderWay says that a move of the lake has begun that leads elsewhere.
+	ErrUnderWay = errors.New("the lake is being moved, and that is not done")
+	// ErrOvertaken says that somebody else moves the lake at the same time.
+	ErrOvertaken = errors.New("somebody else moves the lake too")
 )
 
 // Config says which lake moves where.
@@ -108,15 +111,19 @@ func Fed(ctx context.Context, store checkpoint.Store, to landing.ID) (Landing, e
 //     and create the first checkpoint of each new task. Some are there and others
 //     are not; nobody claims them yet.
 //  5. bind: swap _lake/landing to the new landing log. The move happened: engines
-//     start with the new one, and are refused with the old one.
-//  6. remove the intent, which says nothing any more; the next start does it.
+//     start with the new one, and are refused with the old one. The intent says nothing
+//     from here on, for its generation is the lake's.
 //
 // What was landed and not published, because Config.Lost said so or because it
 // landed meanwhile, is sent again by gateways that keep it. Nothing is removed from
 // the old landing log.
 //
-// Errors: ErrUnfed, ErrNotFresh, ErrUnread, stream.ErrFenced while an engine still
-// runs, those of Check, of task.Run and of the store.
+// A move that has begun leads on, to where it began to lead or to another fresh
+// landing log, and never back: its tasks may have ended. The landing log that it led
+// to before is then given up, and no lake is ever bound to that by the same move.
+//
+// Errors: ErrUnfed, ErrNotFresh, ErrUnread, ErrUnderWay, ErrOvertaken, stream.ErrFenced
+// while an engine still runs, those of Check, of task.Run and of the store.
 func Replace(ctx context.Context, c Config) (*Result, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -136,6 +143,11 @@ func Replace(ctx context.Context, c Config) (*Result, error) {
 		r.result.WasDone, r.result.Generation = true, r.lake.fed.Generation
 		return r.result, nil
 	}
+	if r.lake.moving != nil {
+		if err := r.mayLead(r.lake.moving); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -148,9 +160,10 @@ func Replace(ctx context.Context, c Config) (*Result, error) {
 // replacing is a move on its way.
 type replacing struct {
 	Config
-	lake   lake
-	old    []oldTask
-	result *Result
+	lake    lake
+	old     []oldTask
+	targets []landing.ID // where this move was to lead, with each of its attempts
+	result  *Result
 }
 
 // oldTask is a task that is to end.
@@ -163,7 +176,7 @@ type oldTask struct {
 // ended says that the task has ended already.
 func (t *oldTask) ended() bool { return t.manifest.Moved != nil }
 
-// move is steps 1 to 6.
+// move is steps 1 to 5.
 func (r *replacing) move(ctx context.Context) error {
 	if err := r.drain(ctx); err != nil {
 		return fmt.Errorf("drain landing log %s: %w", r.lake.fed.ID, err)
@@ -172,7 +185,6 @@ func (r *replacing) move(ctx context.Context) error {
 	if err := r.intend(ctx); err != nil {
 		return fmt.Errorf("note that the lake moves: %w", err)
 	}
-	failpoint.Hit("move.after-intent")
 	if err := r.leave(ctx); err != nil {
 		return err
 	}
@@ -184,81 +196,12 @@ func (r *replacing) move(ctx context.Context) error {
 		return fmt.Errorf("make landing log %s the lake's: %w", r.To.ID, err)
 	}
 	failpoint.Hit("move.after-bind")
-	if err := r.Store.Delete(ctx, movingName); err != nil {
-		r.Logger.Warn("the note that the lake moves is left to the next start", "error", err)
-	}
 	return nil
 }
 
 // note tells a person something.
 func (r *replacing) note(format string, args ...any) {
 	r.result.Notes = append(r.result.Notes, fmt.Sprintf(format, args...))
-}
-
-// prepare finds the tasks that are to end, and why the lake cannot move.
-func (r *replacing) prepare(ctx context.Context) error {
-	if r.Old != nil && r.Old.ID() != r.lake.fed.ID {
-		return fmt.Errorf("the landing log that was opened as the old one is %s, and the lake is fed from %s: %w", r.Old.ID(), r.lake.fed.Landing, landing.ErrMismatch)
-	}
-	if r.Old == nil && !r.Lost && !r.DryRun {
-		return fmt.Errorf("%w: what landed in %s and is not published would have to be sent again, which gateways that release at landed cannot; "+
-			"say where it lies (--old), or that it is lost (--lost)", ErrUnread, r.lake.fed.Landing)
-	}
-	tasks, err := checkpoint.Tasks(ctx, r.Store)
-	if err != nil {
-		return err
-	}
-	known := make(map[stream.TaskID]bool)
-	for _, id := range tasks {
-		m, err := checkpoint.Load(ctx, r.Store, id)
-		if err != nil {
-			return err
-		}
-		switch {
-		case len(m.Params) > 0: // of a bounded input, which feeds nothing
-		case r.leadsTo(id.Landing):
-			if r.lake.moving == nil {
-				return fmt.Errorf("%w: %s fed the lake before; take another directory, or another topic", ErrNotFresh, r.To)
-			}
-		case m.Moved == nil || r.leadsTo(m.Moved.Landing):
-			r.old, known[id] = append(r.old, oldTask{id, m.Partitions, m}), true
-		}
-	}
-	for p := range r.lake.fed.Partitions { // those that no engine has claimed yet
-		if id := r.lake.fed.taskOf(p); !known[id] {
-			r.old = append(r.old, oldTask{id: id, partitions: r.lake.fed.Partitions})
-		}
-	}
-	for _, l := range r.lake.others {
-		r.note("the lake has tasks of %s too, which are handed over as they are; nothing was read from it", l)
-	}
-	return r.fresh(ctx)
-}
-
-// leadsTo says that a landing log is where this move leads, or where an earlier
-// attempt of it was to lead.
-func (r *replacing) leadsTo(id string) bool {
-	m := r.lake.moving
-	is := func(l Landing) bool { return l.ID != "" && string(l.ID) == id }
-	return is(r.To) || m != nil && (is(m.To) || slices.ContainsFunc(m.Abandoned, is))
-}
-
-// fresh makes sure that nothing was landed in the new landing log. Once it stands in
-// the intent, ingests may append to it already.
-func (r *replacing) fresh(ctx context.Context) error {
-	if r.New == nil || r.lake.moving != nil && r.lake.moving.To.ID == r.To.ID {
-		return nil
-	}
-	for p := range r.New.Partitions() {
-		n, err := unread(ctx, r.New, p, stream.Position{})
-		if err != nil {
-			return fmt.Errorf("read partition %d of %s: %w", p, r.To, err)
-		}
-		if n > 0 {
-			return fmt.Errorf("%w: %d blocks lie in partition %d of %s, of another lake or of an earlier use; take another directory, or another topic", ErrNotFresh, n, p, r.To)
-		}
-	}
-	return nil
 }
 
 // foresee fills in the result of a dry run.
@@ -361,39 +304,14 @@ func (r *replacing) drainTask(ctx context.Context, t *oldTask) error {
 	return err
 }
 
-// intend is step 2. An attempt that was to lead elsewhere is given up for this one:
-// its landing log may be gone, and nobody has worked there.
-func (r *replacing) intend(ctx context.Context) error {
-	want := moving{Format: format, Generation: r.result.Generation, From: r.lake.fed.Landing, To: r.To, Abandoned: []Landing{}}
-	var have moving
-	version, there, err := readObject(ctx, r.Store, movingName, &have)
-	if err != nil {
-		return err
-	}
-	if there && have.Generation == want.Generation {
-		want.Abandoned = have.Abandoned
-		if have.To.ID == r.To.ID {
-			r.lake.moving = &have
-			return nil
-		}
-		want.Abandoned = append(want.Abandoned, have.To)
-	}
-	data, err := encode(want)
-	if err != nil {
-		return err
-	}
-	if _, err := r.Store.Swap(ctx, movingName, version, data); err != nil {
-		return err
-	}
-	r.lake.moving = &want
-	return nil
-}
-
 // leave is step 3.
 func (r *replacing) leave(ctx context.Context) error {
 	to := checkpoint.Moved{Landing: string(r.To.ID), Partitions: r.To.Partitions}
 	for i := range r.old {
 		t := &r.old[i]
+		if err := r.leads(ctx); err != nil {
+			return err
+		}
 		var log landing.Log = unreadable{id: landing.ID(t.id.Landing), partitions: t.partitions}
 		if r.reads(t) {
 			log = r.Old
@@ -459,6 +377,9 @@ func (r *replacing) arrive(ctx context.Context) error {
 		}
 	}
 	for p := range r.To.Partitions {
+		if err := r.leads(ctx); err != nil {
+			return err
+		}
 		cfg, end, err := r.taskConfig(r.New, p)
 		if err != nil {
 			return err
@@ -476,46 +397,4 @@ func (r *replacing) arrive(ctx context.Context) error {
 
 func (r *replacing) tell(p int, part task.Part) {
 	r.result.New = append(r.result.New, NewTask{Task: r.To.taskOf(p).String(), Gateways: part.Gateways, Logs: len(part.Logs), StateBytes: len(part.State)})
-}
-
-// clear removes the checkpoints that an attempt which was given up made; no engine
-// has ever claimed them, for no lake was bound to their landing log. HEAD goes first:
-// a crash after it leaves objects of a task that is not there.
-func (r *replacing) clear(ctx context.Context) error {
-	for _, l := range r.lake.moving.Abandoned {
-		if l.ID == r.To.ID { // it was given up, and taken up again
-			continue
-		}
-		for p := range l.Partitions {
-			folder := l.taskOf(p).String() + "/"
-			names, err := r.Store.List(ctx, folder)
-			if err != nil {
-				return err
-			}
-			for _, name := range append([]string{folder + "HEAD"}, names...) {
-				if err := r.Store.Delete(ctx, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// bind is step 5.
-func (r *replacing) bind(ctx context.Context) error {
-	data, err := encode(fed{Format: format, Generation: r.result.Generation, Landing: r.To})
-	if err != nil {
-		return err
-	}
-	_, err = r.Store.Swap(ctx, landingName, r.lake.version, data)
-	if err == nil {
-		return nil
-	}
-	// The answer was lost, or somebody else repeated the move beside this call.
-	var now fed
-	if _, there, readErr := readObject(ctx, r.Store, landingName, &now); readErr == nil && there && now.ID == r.To.ID {
-		return r.Store.Settle(ctx, landingName)
-	}
-	return err
 }

@@ -135,9 +135,9 @@ func (f *replaceFlags) replace(c *cobra.Command, version string) (result *move.R
 // moveRefused gives the errors of a move their exit codes.
 func moveRefused(err error) error {
 	switch {
-	case errors.Is(err, move.ErrUnfed), errors.Is(err, move.ErrNotFresh), errors.Is(err, move.ErrUnread), errors.Is(err, landing.ErrMismatch):
+	case errors.Is(err, move.ErrUnfed), errors.Is(err, move.ErrNotFresh), errors.Is(err, move.ErrUnread), errors.Is(err, move.ErrUnderWay), errors.Is(err, landing.ErrMismatch):
 		return cli.Fail(cli.ExitConfig, err)
-	case errors.Is(err, stream.ErrFenced), errors.Is(err, kafka.ErrUnavailable), errors.Is(err, durable.ErrLocked):
+	case errors.Is(err, move.ErrOvertaken), errors.Is(err, stream.ErrFenced), errors.Is(err, kafka.ErrUnavailable), errors.Is(err, durable.ErrLocked):
 		return cli.Fail(cli.ExitUnavailable, err)
 	}
 	return err
