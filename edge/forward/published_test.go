@@ -379,6 +379,40 @@ func TestWhatWasPromisedIsKept(t *testing.T) {
 	stop()
 }
 
+// TestWhatIsPartlyGoneIsNotPromised: a log of which a part was released when it had
+// landed is said to be kept when that part is published, and not before.
+func TestWhatIsPartlyGoneIsNotPromised(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "forward")
+	s := newStore(t, seglog.Config{SegmentBytes: 16 << 10})
+	capture(t, s, 8, 6<<10)
+	log, released := end(s)
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{log: 2}
+	_, stop := start(t, Config{URL: url, Store: s, StatePath: state, Release: ReleaseLanded})
+	until(t, "what has landed is released", func() bool { l := s.Logs()[0]; return l.First == l.End })
+	stop()
+	f, stop := start(t, Config{URL: url, Store: s, StatePath: state})
+	capture(t, s, 8, 6<<10)
+	until(t, "the rest has landed", func() bool { return f.Status().Pending == 0 })
+	c.tell(func() {
+		for _, h := range c.heads {
+			if h.Keeps {
+				t.Fatal("a log is said to be kept of which a part is gone")
+			}
+		}
+		c.published[log] = released
+	})
+	until(t, "that is published", func() bool { return f.Status().Logs[0].Published == released })
+	capture(t, s, 1, 6<<10)
+	until(t, "the next has landed", func() bool { return f.Status().Pending == 0 })
+	c.tell(func() {
+		if !c.heads[len(c.heads)-1].Keeps {
+			t.Error("all that is not published is kept, and that is not said")
+		}
+	})
+	stop()
+}
+
 // TestRenameWaitsForPublished: what has landed may have to be sent again, under the
 // name that it was captured under.
 func TestRenameWaitsForPublished(t *testing.T) {

@@ -88,6 +88,15 @@ func (c *Core) Settled(log record.LogID) record.Offset {
 	return m.Next
 }
 
+// keeps says whether the gateway has everything of a log that is not known to be
+// published, and lets nothing of it go before it is. Of a log that was released as it
+// landed, under another promise, a part is gone that the cloud may ask for; it is kept
+// again, and that is said, when that part is published.
+func (c *Core) keeps(id record.LogID, logs []Log) bool {
+	log := find(logs, id)
+	return c.release == ReleasePublished && log != nil && log.First <= c.marks[id].Published
+}
+
 // Telling is whether the cloud tells what is published, and whether it has not
 // told for so long that records are released when they have landed.
 func (c *Core) Telling() (t Telling, gaveUp bool) { return c.telling, c.gaveUp }

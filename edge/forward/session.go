@@ -35,7 +35,7 @@ type Session struct {
 	// something that nothing is released for.
 	unsaved bool
 	// promised says that the state file has how records are released: only then may
-	// a request promise that they are kept.
+	// a request promise that they are kept (Core.keeps says of which logs).
 	promised bool
 	// room says that the room for the state file on a full disk is kept.
 	room bool
@@ -215,7 +215,7 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 // asks), publishes them (the same), and answers (the same); settle does the rest.
 func (s *Session) act(ctx context.Context, action Action) {
 	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Log: action.Log, Offset: action.Offset}
-	h.Keeps = s.promised && s.cfg.Release == ReleasePublished
+	h.Keeps = s.promised && s.core.keeps(action.Log, s.logs())
 	_, _ = rand.Read(h.Request[:]) // never fails
 	h.Behind = s.behind()
 	if s.cfg.Clock != nil && action.Kind == ActSend {

@@ -20,9 +20,10 @@
 //	                   this request and lands beside them
 //	Landfall-Behind:   optional: records that wait on the gateway, a space, and
 //	                   the age of the oldest in seconds
-//	Landfall-Release:  optional: "published" says that the gateway keeps every
-//	                   record until it is told that the record is published.
-//	                   Absent, or anything else: it may let go of what has landed
+//	Landfall-Release:  optional: "published" says that the gateway has every
+//	                   record of this log that it was not told to be published, and
+//	                   keeps it until it is. Absent, or anything else: it may let go
+//	                   of what has landed, or has done so of a part of the log
 //	Content-Type:      application/vnd.landfall.blocks
 //	Content-Encoding:  zstd
 //

@@ -41,9 +41,12 @@ type RequestHeader struct {
 	// Behind is what waits on the gateway, this request's own included. Zero: not
 	// said, as by a gateway that keeps up.
 	Behind Behind
-	// Keeps says that the gateway keeps every record of this log until it is told
-	// that the record is published. False: it may let go of what has landed, as
-	// every gateway does that does not know the header.
+	// Keeps says that the gateway has every record of this log that it was not told
+	// to be published, and keeps it until it is. False: it may let go of what has
+	// landed, or has done so of a part of this log, as every gateway does that does
+	// not know the header. It may be true of one log and not of another, and become
+	// true. A gateway that is told nothing more of what is published may let go of
+	// what it promised to keep after a day, and says so no more.
 	Keeps bool
 }
 

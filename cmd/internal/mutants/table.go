@@ -206,6 +206,8 @@ func linkMutants() []mutant {
 			"settled := was.core().settledAll()", "settled := was.core().settledAll()\n\tfor log, m := range was.marks {\n\t\tsettled[log] = m.Next\n\t}", []string{"-run", "TestRename", "./edge/forward"}},
 		{"a request promises only what is written down", "edge/forward/session.go",
 			"h.Keeps = s.promised && ", "h.Keeps = ", forward},
+		{"a request promises no log of which a part is gone", "edge/forward/release.go",
+			"log != nil && log.First <= c.marks[id].Published", "log != nil", []string{"-run", "PartlyGone", "./edge/forward"}},
 		{"an answer echoes its request", "edge/wire/answer.go",
 			"j.Request != sent.Request.String()", "false", []string{"./edge/wire", "./edge/forward"}},
 		{"no more is published than is acknowledged", "edge/wire/published.go",
