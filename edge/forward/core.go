@@ -248,7 +248,7 @@ func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Pro
 		c.believed(log.ID, a)
 		c.heard(now, log.ID, a, mark.Published > was.Published || mark.Next > was.Next, rnd)
 	}
-	if c.sendAgain(e) {
+	if c.sendAgain(log, e) {
 		mark.Next, mark.Hash = mark.Published, mark.PublishedHash
 	}
 	c.judge(now, e, own, mark.Next != was.Next, rnd)

@@ -87,13 +87,13 @@ func (c *Core) heard(now time.Time, log record.LogID, a wire.Answer, news bool, 
 
 // sendAgain says whether a log that was asked about is to be sent again from what
 // is published, because the cloud neither publishes more nor says that it holds
-// more.
-func (c *Core) sendAgain(e Exchange) bool {
+// more. What is settled is not.
+func (c *Core) sendAgain(log *Log, e Exchange) bool {
 	h := c.hear[e.Action.Log]
 	if h.patience == 0 {
 		h.patience = hearPatience
 	}
-	if e.Action.Kind != ActAsk || e.Answer.Known || !e.Answer.PublishedKnown || e.Answer.Code != wire.CodeNone || h.same < h.patience {
+	if !c.waits(log) || e.Action.Kind != ActAsk || e.Answer.Known || !e.Answer.PublishedKnown || e.Answer.Code != wire.CodeNone || h.same < h.patience {
 		return false
 	}
 	h.same, h.patience = 0, h.patience*hearLonger

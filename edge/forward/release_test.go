@@ -394,6 +394,22 @@ func TestRelease(t *testing.T) {
 			+10m
 			next -> ask A 50
 			answer A 50 pub=20 again=10 -> nothing`},
+		"one that is settled is not either": {release: ReleaseLanded, was: ReleaseLanded, telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 100, Published: 40}}, text: `
+			logs A=40:120!
+			next -> ask A 100
+			answer A - pub=40 -> nothing
+			next -> send A 100
+			fail
+			+1m
+			next -> ask A 100
+			answer A - pub=40 -> nothing
+			next -> send A 100
+			fail
+			+2m
+			next -> ask A 100
+			answer A - pub=40 -> nothing
+			settled A -> 100
+			next -> send A 100`},
 		"a log that waits leaves the question about another open": {telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 50, Published: 20}}, text: `
 			logs A=0:50! B=0:9!
 			next -> ask B 0
