@@ -50,7 +50,7 @@ func published(s *Status, f *forward.Status, now time.Time) {
 		}
 	}
 	s.Forward.ReleaseNote = releaseNote(f)
-	if f.Telling.QuietSince != 0 && !f.GaveUp {
+	if f.Telling.QuietSince != 0 && !f.Telling.GaveUp {
 		s.red("forwarding: %s", s.Forward.ReleaseNote)
 	}
 	if s.Capture.Blocked != "" && f.KeptBytes > 0 {
@@ -64,7 +64,7 @@ func published(s *Status, f *forward.Status, now time.Time) {
 func releaseNote(f *forward.Status) string {
 	quiet := text(f.Telling.QuietSince)
 	switch {
-	case f.GaveUp:
+	case f.Telling.GaveUp:
 		return fmt.Sprintf("the engine told until %s what is published, and has not since: for more than a day, so records are released when they have landed", quiet)
 	case f.Telling.QuietSince != 0 && f.Release == forward.ReleaseLanded:
 		return fmt.Sprintf("the engine no longer tells what is published, since %s: was it replaced by an older one?", quiet)

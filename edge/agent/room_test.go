@@ -14,6 +14,7 @@ import (
 func TestWhatIsSaidOfRelease(t *testing.T) {
 	now := time.Unix(1_790_000_000, 0)
 	told, quiet := forward.Telling{Told: true}, forward.Telling{Told: true, QuietSince: 1_790_000_000_000_000}
+	gaveUp := forward.Telling{Told: true, QuietSince: 1_790_000_000_000_000, GaveUp: true}
 	for name, c := range map[string]struct {
 		f       forward.Status
 		blocked string
@@ -26,7 +27,7 @@ func TestWhatIsSaidOfRelease(t *testing.T) {
 		"never told, and landed is enough": {f: forward.Status{LastTransferAt: now, Release: forward.ReleaseLanded}},
 		"quiet":                            {f: forward.Status{Telling: quiet}, note: "no longer tells", reason: "until it tells again, or a day is over"},
 		"quiet, and landed is enough":      {f: forward.Status{Telling: quiet, Release: forward.ReleaseLanded}, note: "no longer tells", reason: "since 2026-09-21"},
-		"quiet for more than a day":        {f: forward.Status{Telling: quiet, GaveUp: true}, note: "released when they have landed"},
+		"quiet for more than a day":        {f: forward.Status{Telling: gaveUp}, note: "released when they have landed"},
 		"waits a while":                    {f: forward.Status{Telling: told, Unpublished: 7, UnpublishedSince: now.Add(-59 * time.Minute)}},
 		"waits for long":                   {f: forward.Status{Telling: told, Unpublished: 7, UnpublishedSince: now.Add(-61 * time.Minute)}, reason: "7 records have landed, and nothing of their log was published for 1h1m0s"},
 		"waits as told":                    {f: forward.Status{Telling: told, Unpublished: 7, UnpublishedSince: now.Add(-2 * time.Hour), AgainIn: 41 * time.Minute}},

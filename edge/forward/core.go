@@ -91,7 +91,6 @@ type Core struct {
 	newest  wire.LedgerTip // told last, the highest number of its task
 	release Release
 	telling Telling
-	gaveUp  bool // telling is quiet for longer than quietLimit
 	current record.LogID
 	ask     bool
 	attempt int

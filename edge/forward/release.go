@@ -46,6 +46,9 @@ type Telling struct {
 	// QuietSince is when it first answered without telling, after it had told, by
 	// its own clock; 0: its last answer told.
 	QuietSince record.Micros
+	// GaveUp says that it has been so for longer than quietLimit: until it tells again
+	// records are released when they have landed.
+	GaveUp bool
 }
 
 // quietLimit is for how long nothing more is released when an ingest that has told
@@ -58,12 +61,12 @@ const quietLimit = 24 * time.Hour
 func (c *Core) hearTelling(a wire.Answer) {
 	switch {
 	case a.Publishes:
-		c.telling, c.gaveUp = Telling{Told: true}, false
+		c.telling = Telling{Told: true}
 	case !c.telling.Told || a.Code != wire.CodeNone:
 	case c.telling.QuietSince == 0:
 		c.telling.QuietSince = max(a.LandedAt, 1)
 	case a.LandedAt-c.telling.QuietSince >= record.Micros(quietLimit.Microseconds()):
-		c.gaveUp = true
+		c.telling.GaveUp = true
 	}
 }
 
@@ -74,15 +77,16 @@ func (c *Core) hearTelling(a wire.Answer) {
 //
 // With ReleasePublished that is what is published, with ReleaseLanded what has
 // landed; but what was sent while the gateway promised to keep it is kept until it
-// is published, as long as the cloud tells that.
+// is published. Where the cloud never told that, or has not for a day, it is what has
+// landed.
 func (c *Core) Settled(log record.LogID) record.Offset {
 	m := c.marks[log]
 	switch {
-	case !c.telling.Told, c.gaveUp:
+	case !c.telling.Told, c.telling.GaveUp:
 		return m.Next
 	case c.release == ReleasePublished:
 		return m.Published
-	case m.Published < m.Kept && c.telling.QuietSince == 0:
+	case m.Published < m.Kept:
 		return m.Published
 	}
 	return m.Next
@@ -97,9 +101,8 @@ func (c *Core) keeps(id record.LogID, logs []Log) bool {
 	return c.release == ReleasePublished && log != nil && log.First <= c.marks[id].Published
 }
 
-// Telling is whether the cloud tells what is published, and whether it has not
-// told for so long that records are released when they have landed.
-func (c *Core) Telling() (t Telling, gaveUp bool) { return c.telling, c.gaveUp }
+// Telling is whether the cloud tells what is published.
+func (c *Core) Telling() Telling { return c.telling }
 
 // Resume says how records are released from now on, how they were released
 // before, and whether the cloud told what is published, given every log of the

@@ -291,6 +291,19 @@ func TestRelease(t *testing.T) {
 			next -> send A 150
 			answer A 200 pub=80 -> acked A 200
 			settled A -> 200`},
+		"one answer that does not tell ends no promise": {
+			release: ReleaseLanded, was: ReleasePublished, telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 60, Published: 40}}, text: `
+			logs A=40:80!
+			next -> ask A 60
+			answer A 60 at=1h -> nothing
+			settled A -> 40
+			next -> send A 60
+			answer A 80 at=24h59m -> acked A 80
+			settled A -> 40
+			+1m
+			next -> ask A 80
+			answer A 80 at=25h -> nothing
+			settled A -> 80`},
 		"back to published forgets what was kept for landed": {
 			release: ReleasePublished, was: ReleaseLanded, telling: told, marks: map[record.LogID]Mark{logID("A"): {Next: 60, Published: 40, Kept: 80}}, text: `
 			logs A=40:80

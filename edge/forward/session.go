@@ -375,7 +375,7 @@ func (s *Session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.acked, s.settled = maps.Clone(s.core.marks), s.core.settledAll()
-	s.status.Telling, s.status.GaveUp = s.core.Telling()
+	s.status.Telling = s.core.Telling()
 }
 
 // settle releases what the cloud has (Core.Settled). Steps, and what a crash after

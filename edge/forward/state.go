@@ -16,11 +16,12 @@ import (
 // The state file, version 2: one line of text, then JSON to the end.
 //
 //	landfall-forward 2 <CRC-32C of the JSON, 8 hexadecimal digits>\n
-//	{"gateway":"…","release":"published","told":true,"quiet_since":0,"logs":[
+//	{"gateway":"…","release":"published","told":true,"quiet_since":0,"gave_up":true,"logs":[
 //	{"log":"<LogID>","next":<AckedOffset>,"hash":"<hash or empty>","published":<offset>,"published_hash":"<hash or empty>","kept":0}, …]}\n
 //
-// told and quiet_since (microseconds since 1970 UTC, the cloud's clock) are
-// Telling, kept is Mark.Kept. Version 1 had gateway, and of each log its log, next
+// told, quiet_since (microseconds since 1970 UTC, the cloud's clock) and gave_up are
+// Telling, kept is Mark.Kept. gave_up is absent where it is false; gateways that do
+// not know it find out again when the cloud answers. Version 1 had gateway, and of each log its log, next
 // and hash: nothing is known to be published, and records were released when they
 // had landed.
 const (
@@ -42,6 +43,7 @@ type stateJSON struct {
 	Release    string         `json:"release"`
 	Told       bool           `json:"told"`
 	QuietSince record.Micros  `json:"quiet_since"`
+	GaveUp     bool           `json:"gave_up,omitempty"`
 	Logs       []logStateJSON `json:"logs"`
 }
 
@@ -75,7 +77,7 @@ func parseHash(text string) (record.Hash, error) {
 }
 
 func (s *state) encode() ([]byte, error) {
-	j := stateJSON{Gateway: s.gateway, Release: s.release.String(), Told: s.telling.Told, QuietSince: s.telling.QuietSince, Logs: []logStateJSON{}}
+	j := stateJSON{Gateway: s.gateway, Release: s.release.String(), Told: s.telling.Told, QuietSince: s.telling.QuietSince, GaveUp: s.telling.GaveUp, Logs: []logStateJSON{}}
 	for id, m := range s.marks {
 		j.Logs = append(j.Logs, logStateJSON{
 			Log: id.String(), Next: m.Next, Hash: hashText(m.Hash),
@@ -113,7 +115,7 @@ func decodeState(p []byte) (state, error) {
 	if stateSum(body) != sum || json.Unmarshal(body, &j) != nil {
 		return state{}, fmt.Errorf("check its sum: %w", ErrState)
 	}
-	s := state{gateway: j.Gateway, release: ReleaseLanded, telling: Telling{j.Told, j.QuietSince}, marks: make(map[record.LogID]Mark, len(j.Logs))}
+	s := state{gateway: j.Gateway, release: ReleaseLanded, telling: Telling{j.Told, j.QuietSince, j.GaveUp}, marks: make(map[record.LogID]Mark, len(j.Logs))}
 	if version > 1 {
 		var err error
 		if s.release, err = ParseRelease(j.Release); err != nil {

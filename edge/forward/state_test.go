@@ -60,13 +60,17 @@ func stateV1() []byte {
 	return append(fmt.Appendf(nil, "landfall-forward 1 %08x\n", stateSum(body)), body...)
 }
 
-// TestFrozenStates: the file of version 2 is written and read as it was frozen, and
-// that of version 1 means what it meant: nothing published, released as landed.
+// TestFrozenStates: the files of version 2, with and without what was added later, are
+// written and read as they were frozen, and that of version 1 means what it meant: nothing published, released as landed.
 func TestFrozenStates(t *testing.T) {
-	if p := frozen(t, "state-v2.txt", func() []byte { return encoded(t, sampleState()) }); !bytes.Equal(p, encoded(t, sampleState())) {
-		t.Errorf("this version writes\n%s", encoded(t, sampleState()))
-	} else if s, err := decodeState(p); err != nil || !reflect.DeepEqual(s, sampleState()) {
-		t.Errorf("read as %+v, %v", s, err)
+	gaveUp := sampleState()
+	gaveUp.telling.GaveUp = true
+	for name, want := range map[string]state{"state-v2.txt": sampleState(), "state-v2-gave-up.txt": gaveUp} {
+		if p := frozen(t, name, func() []byte { return encoded(t, want) }); !bytes.Equal(p, encoded(t, want)) {
+			t.Errorf("%s: this version writes\n%s", name, encoded(t, want))
+		} else if s, err := decodeState(p); err != nil || !reflect.DeepEqual(s, want) {
+			t.Errorf("%s: read as %+v, %v", name, s, err)
+		}
 	}
 	s, err := decodeState(frozen(t, "state-v1.txt", stateV1))
 	want := state{gateway: "mv-ada", release: ReleaseLanded, marks: map[record.LogID]Mark{{1}: {Next: 150, Hash: record.Hash{2}}, {2}: {Next: 7}}}
@@ -96,7 +100,7 @@ func TestStatesThatAreRefused(t *testing.T) {
 
 // TestWhatAStateSettles: what others read of the file is what was released by it.
 func TestWhatAStateSettles(t *testing.T) {
-	told, quiet := Telling{Told: true}, Telling{Told: true, QuietSince: 5}
+	told, quiet, gaveUp := Telling{Told: true}, Telling{Told: true, QuietSince: 5}, Telling{Told: true, QuietSince: 5, GaveUp: true}
 	for _, c := range []struct {
 		release Release
 		telling Telling
@@ -108,7 +112,9 @@ func TestWhatAStateSettles(t *testing.T) {
 		{ReleasePublished, quiet, 0, 100},
 		{ReleaseLanded, told, 0, 150},
 		{ReleaseLanded, told, 160, 100},
-		{ReleaseLanded, quiet, 160, 150},
+		{ReleaseLanded, quiet, 160, 100},
+		{ReleasePublished, gaveUp, 0, 150},
+		{ReleaseLanded, gaveUp, 160, 150},
 	} {
 		path := filepath.Join(t.TempDir(), "forward.state")
 		s := state{gateway: "mv-ada", release: c.release, telling: c.telling, marks: map[record.LogID]Mark{{1}: {Next: 150, Published: 100, Kept: c.kept}}}

@@ -33,11 +33,10 @@ type Status struct {
 	// that is not known. It is told for an hour after it was last seen.
 	TwoEngines string
 
-	// Release is what is waited for before records are let go; Telling and GaveUp
-	// are whether the cloud tells what is published (Core.Telling).
+	// Release is what is waited for before records are let go; Telling is whether
+	// the cloud tells what is published.
 	Release Release
 	Telling Telling
-	GaveUp  bool
 	// Unpublished is how many records have landed and are not known to be
 	// published, of all logs; 0 while the cloud has never told.
 	Unpublished uint64

@@ -133,7 +133,7 @@ func (s *coreSim) settle(chaos bool) {
 	for _, k := range s.logs {
 		s.marks[k.id] = s.core.Acked(k.id)
 	}
-	s.telling, _ = s.core.Telling()
+	s.telling = s.core.Telling()
 	if chaos && s.rnd.IntN(4) == 0 {
 		return
 	}
