@@ -151,6 +151,12 @@ func TestJSONIsJSON(t *testing.T) {
 		t.Fatalf("no segments: %v", err)
 	}
 	ca := filepath.Join(c.dir, "ca")
+	config, err := os.ReadFile(c.engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(c.dir, "moved.yaml")
+	appendTo(t, moved, strings.Replace(string(config), c.dir+"/landing", c.dir+"/landing-2", 1))
 	ran := map[string]bool{}
 	for _, args := range [][]string{
 		{edgeVerb, "check", "-c", c.edge}, {edgeVerb, "explain", "-c", c.edge}, {edgeVerb, "status", "-c", c.edge},
@@ -160,6 +166,7 @@ func TestJSONIsJSON(t *testing.T) {
 		{engineVerb, "check", "-c", c.engine}, {engineVerb, "explain", "-c", c.engine}, {engineVerb, "status", "-c", c.engine},
 		{engineVerb, "top", "-c", c.engine, "--count", "1"}, {engineVerb, "health", "-c", c.engine}, {engineVerb, "doctor", "-c", c.engine},
 		{engineVerb, "inspect", "--checkpoint", filepath.Join(lake, "_checkpoint")}, {engineVerb, "audit", "--lake", lake}, {engineVerb, "repair", "--lake", lake, "--dry-run"},
+		{engineVerb, "landing", "replace", "-c", moved, "--lost", "--dry-run"},
 		{engineVerb, "replay", filepath.Join(c.dir, "in.nmea"), "--lake", filepath.Join(c.dir, "other")},
 		{"cert", "init", "--dir", ca}, {"cert", "gateway", "pier", "--dir", ca}, {"cert", "engine", "localhost", "--dir", ca}, {"cert", "list", "--dir", ca}, {"cert", "revoke", "pier", "--dir", ca},
 		{"simulate", "--to", filepath.Join(c.dir, "sim.nmea"), "--lines", "10"},
