@@ -103,7 +103,8 @@ func TestALandingLogOfBefore(t *testing.T) {
 	r.land(b)
 	r.run(b, r.is("log-b", 4))
 	r.interrupted(b, c, r.is("log-c", 3))
-	if _, err := r.replace(b, r.landing("log-a2", 2), r.is("log-a", 2)); !errors.Is(err, ErrNotFresh) {
+	older := r.landing("log-a2", 2)
+	if _, err := r.replace(b, older, r.is("log-a", 2)); !errors.Is(err, ErrNotFresh) {
 		t.Errorf("to an older one: %v", err)
 	}
 	d := r.landing("log-d", 1)
@@ -118,7 +119,7 @@ func TestALandingLogOfBefore(t *testing.T) {
 	if _, err := r.store.Swap(t.Context(), movingName, version, data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.replace(b, r.landing("log-a2", 2), r.is("log-a", 2)); !errors.Is(err, ErrNotFresh) {
+	if _, err := r.replace(b, older, r.is("log-a", 2)); !errors.Is(err, ErrNotFresh) {
 		t.Errorf("to an older one, as an earlier version let it: %v", err)
 	}
 	if _, err := r.replace(b, d, r.is("log-d", 1)); err != nil {
