@@ -350,6 +350,33 @@ func TestAHoleIsSentAgainThroughAnyIngest(t *testing.T) {
 	a.expect("to the end", a.send(90, 120), wire.CodeNone, 120, 10)
 }
 
+// TestAHoleThatIsFilledHalfway: the gateway is cut while it sends, what has come is
+// published, and it goes on at another ingest, which landed what follows the hole: the
+// rest is asked for. At the first one nothing is begun again because of that.
+func TestAHoleThatIsFilledHalfway(t *testing.T) {
+	a := newAda(t)
+	a.capture(12)
+	m := landingtest.NewMemory("mem", 1)
+	a.landing(m, m.View())
+	one := a.ingest
+	a.landing(m, m.View())
+	two := a.ingest
+	a.send(0, 100)
+	a.published(10, 1)
+	a.registry.Want(adaTask, "mv-ada", a.chain.Log, 10)
+	a.ingest = one
+	a.expect("asked at one", a.ask(100), wire.CodeNone, 10, 10)
+	a.expect("half of it is sent", a.send(10, 50), wire.CodeNone, 50, 10)
+	a.registry.Published(adaTask, []ledger.Log{{Gateway: "mv-ada", Log: a.chain.Log.String(), Next: 40, Chain: record.HashBlock(a.blocks[3]).String()}},
+		ledger.Tip{Name: "x", Number: 2, SHA256: strings.Repeat("ab", 32)})
+	a.expect("the same hole, a part of which is published", a.ask(50), wire.CodeNone, 50, 40)
+	a.ingest = two
+	a.expect("asked for the rest", a.ask(100), wire.CodeNone, 40, 40)
+	a.expect("which is sent", a.send(40, 100), wire.CodeNone, 100, 40)
+	a.registry.Filled(adaTask, "mv-ada", a.chain.Log)
+	a.expect("and on", a.send(100, 120), wire.CodeNone, 120, 40)
+}
+
 // TestWhatIsPublishedWhileARequestRuns is acknowledged at its end: no answer says
 // that more is published than it acknowledges.
 func TestWhatIsPublishedWhileARequestRuns(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 type Published interface {
 	// Of returns how far a log is published; false: not known now.
 	Of(gateway string, log record.LogID) (published.Log, bool)
-	// Wanted returns the offset from which the gateway has to send the log again;
-	// false: nothing of it is missing, as far as is known.
+	// Wanted returns the offset from which the gateway has to send the log again, but
+	// for what is published of it since: it names the hole as long as that stands.
+	// false: nothing of the log is missing, as far as is known.
 	Wanted(gateway string, log record.LogID) (record.Offset, bool)
 	// AgainIn is how long it takes until what lands now should be published; 0: not
 	// known.
@@ -44,7 +45,7 @@ type facts struct {
 
 	published published.Log
 	told      bool          // published is known
-	wanted    record.Offset // the gateway has to send again from here
+	wanted    record.Offset // where the hole was found that stands
 	lacking   bool          // wanted is known
 }
 
@@ -84,19 +85,21 @@ func (f *facts) stand() standing {
 func (f *facts) own() bool { return f.anything && f.landed.Log == f.log }
 
 // missing returns the offset from which the landing log lacks what the gateway was
-// told to have landed; s is where the log goes on without that. Either its task
-// says so. Or the log is closed in the lake and not the newest here: what landed of
+// told to have landed, and where that hole was found, which names it; s is where the
+// log goes on without that. Either its task says so. A hole of which the beginning has
+// come, and is published, begins there. Or the log is closed in the lake and not the newest here: what landed of
 // it lies before the opening of the newer log, which is published, so that what is
 // not published of it was lost.
-func (f *facts) missing(s standing) (from record.Offset, ok bool) {
+func (f *facts) missing(s standing) (from, hole record.Offset, ok bool) {
+	from = max(f.wanted, f.published.Next)
 	switch {
 	case !f.keeps || !f.told:
-	case f.lacking && f.wanted >= f.published.Next && (!s.known || f.wanted < s.tail.Next):
-		return f.wanted, true
+	case f.lacking && (!s.known || from < s.tail.Next):
+		return from, f.wanted, true
 	case f.published.Closed && !f.own() && !s.known && f.published.Next < f.offset:
-		return f.published.Next, true
+		return f.published.Next, f.published.Next, true
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 // end is a tail at an offset that is not the landing log's. Its hash is known
@@ -114,6 +117,7 @@ func (f *facts) end(next record.Offset) landing.Tail {
 // landed of it. It belongs to the request that holds the gateway's turn.
 type resend struct {
 	from  record.Offset
+	hole  record.Offset // where the hole was found for which it was begun
 	tail  landing.Tail  // what has come since
 	heard bool          // the gateway has begun a request there
 	over  bool          // it has reached what landed before
@@ -132,13 +136,13 @@ type resend struct {
 // that is reached. What another ingest landed meanwhile is passed over as
 // everywhere.
 func (f *facts) again(s *standing, r *resend, now record.Micros) (*resend, bool) {
-	from, missing := f.missing(*s)
-	begin := missing && (r == nil || from < r.from || from != r.from && from < r.tail.Next ||
+	from, hole, missing := f.missing(*s)
+	begin := missing && (r == nil || from < r.from || hole != r.hole && from < r.tail.Next ||
 		r.heard && now-r.at >= record.Micros(r.wait.Microseconds()))
 	switch {
 	case begin:
-		next := &resend{from: from, tail: f.end(from), at: now, wait: firstResend}
-		if r != nil && r.from == from {
+		next := &resend{from: from, hole: hole, tail: f.end(from), at: now, wait: firstResend}
+		if r != nil && r.hole == hole {
 			next.wait = min(2*r.wait, lastResend)
 		}
 		r = next

@@ -43,7 +43,7 @@ type Log struct {
 type Hole struct {
 	Gateway string
 	Log     record.LogID
-	From    record.Offset // the gateway is to send again from here
+	From    record.Offset // the gateway is to send again from here, or from what is published of it since
 }
 
 // Registry knows how far each log is in the lake. New makes one. Every method may
@@ -129,8 +129,9 @@ func (r *Registry) Lost(task stream.TaskID) {
 
 // Want tells that a task found a hole: the landing log does not hold the log's
 // offsets from one on, and the gateway has to send again from there. The hole
-// stands until it is filled or the log is published beyond its beginning. Telling
-// it again changes nothing.
+// stands until it is filled, also while what is published comes nearer to its end.
+// Telling it again changes nothing; telling another offset says that what came since
+// has a hole of its own.
 func (r *Registry) Want(task stream.TaskID, gateway string, log record.LogID, from record.Offset) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -165,8 +166,9 @@ func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(), Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
 }
 
-// Wanted returns the offset from which a gateway has to send a log again, because
-// the landing log lacks what follows; false: no hole of it is known.
+// Wanted returns the offset from which a gateway had to send a log again when its
+// hole was told, because the landing log lacks what follows; false: no hole of it is
+// known. What is published of it since need not be sent.
 func (r *Registry) Wanted(gateway string, log record.LogID) (record.Offset, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -273,10 +275,7 @@ func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *
 	r.passes[task] = passes
 	clear(have.holes)
 	for _, h := range holes {
-		at := key{h.Gateway, h.Log}
-		if have.logs[at].next <= h.From {
-			have.holes[at] = h.From
-		}
+		have.holes[key{h.Gateway, h.Log}] = h.From
 	}
 	return true
 }
@@ -301,9 +300,6 @@ func (k *known) advance(logs []ledger.Log, tip *ledger.Tip) {
 			continue
 		}
 		k.logs[at] = reached{next: l.Next, hash: chainOf(l)}
-		if from, ok := k.holes[at]; ok && from < l.Next {
-			delete(k.holes, at)
-		}
 	}
 	if tip != nil && tip.Number > k.tip.Number {
 		k.tip = *tip

@@ -126,13 +126,14 @@ func TestAHoleStandsUntilItIsFilled(t *testing.T) {
 		t.Errorf("published up to the hole: %d, %v", from, ok)
 	}
 	r.Published(id, []ledger.Log{at("g", logA, 6, "")}, tip(2))
-	if from, ok := r.Wanted("g", logA); ok {
-		t.Errorf("published beyond its beginning: %d", from)
+	if from, ok := r.Wanted("g", logA); !ok || from != 5 {
+		t.Errorf("published beyond its beginning: %d, %v", from, ok)
 	}
 	if from, ok := r.Wanted("g", logB); !ok || from != 0 {
 		t.Errorf("another log's: %d, %v", from, ok)
 	}
 	r.Filled(id, "g", logB)
+	r.Filled(id, "g", logA)
 	if got := r.Holes(id); len(got) != 0 {
 		t.Errorf("%v", got)
 	}

@@ -3,7 +3,8 @@ package task
 import "landfall/edge/record"
 
 // ask has the gateways send again what was found missing, and tells of what is there
-// now. What was asked for stands until it is filled.
+// now. What was asked for stands in the Registry until it is filled: what came of it, and
+// is published, need not be sent again, and the rest is asked for still.
 func (l *loop) ask() {
 	for _, f := range l.processor.found {
 		if f.Filled {

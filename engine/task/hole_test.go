@@ -90,8 +90,8 @@ func TestAHoleIsAskedForAndFilled(t *testing.T) {
 		}
 		r.landKept(t, "g", l.blocks[3]) // the hole itself: what follows it is in the landing log alone
 		settle()
-		if _, ok := registry.Wanted("g", l.id); ok || r.first(t) != 3 {
-			t.Errorf("wanted still: %v; landing log from %d", ok, r.first(t))
+		if from, ok := registry.Wanted("g", l.id); !ok || from != 6 || r.first(t) != 3 { // until what follows has come, too
+			t.Errorf("half filled: wanted from %d, %v; landing log from %d", from, ok, r.first(t))
 		}
 		r.landKept(t, "g", l.blocks[4:]...)
 		settle()
@@ -335,6 +335,56 @@ func TestWhatIsPromisedIsAskedFor(t *testing.T) {
 		}
 		sameRows(t, r.sink.rows(), append(want("g", l, 10), want("h", silent, 3)...))
 	})
+}
+
+// TestWhatWasPromisedIsAskedForUntilAllHasCome: a part of it is not enough, also in a
+// shared log, whose promise is compared once a claim.
+func TestWhatWasPromisedIsAskedForUntilAllHasCome(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r, l := newRig(t), capturedLog(t, 1, 6, 2)
+			var c Counters
+			cfg, registry := r.asked(&c)
+			view := r.log.View()
+			if shared {
+				cfg.Log = view
+			}
+			land := func(blocks ...[]byte) {
+				for _, b := range blocks {
+					if err := view.Append(t.Context(), landing.Landed{Gateway: "g", LandedAt: record.Micros(time.Now().UnixMicro()), Keeps: true, Block: b}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			land(l.blocks...)
+			for block := 2; block < 6; block++ {
+				r.log.Damage(0, block)
+			}
+			stop := working(t, cfg)
+			settle()
+			missing := []published.Hole{{Gateway: "g", Log: l.id, From: 4}}
+			if holes := registry.Holes(cfg.id()); !shared && !slices.Equal(holes, missing) {
+				t.Fatalf("holes %v", holes)
+			} else if shared && len(holes) == 0 {
+				land(l.blocks[1]) // a copy: the end of the log is passed, and compared
+				settle()
+			}
+			land(l.blocks[2:4]...)
+			settle()
+			if holes := registry.Holes(cfg.id()); !slices.Equal(holes, missing) {
+				t.Errorf("shared %v: half of it has come; holes %v", shared, holes)
+			}
+			land(l.blocks[4:]...)
+			settle()
+			if holes := registry.Holes(cfg.id()); len(holes) != 0 {
+				t.Errorf("shared %v: all has come; holes %v", shared, holes)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			sameRows(t, r.sink.rows(), want("g", l, 12))
+		})
+	}
 }
 
 // TestNothingIsAskedForThatComes: whatever lands while a task reads, and however far

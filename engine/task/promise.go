@@ -23,7 +23,13 @@ type promises struct {
 	at    time.Time               // when they were taken last
 	tails map[string]landing.Tail // nil: nothing to be compared
 	end   stream.Position         // of a shared log: read up to here, all of it was read
-	asked map[record.LogID]record.Offset
+	asked map[record.LogID]lacking
+}
+
+// lacking is what was asked for of one log.
+type lacking struct {
+	gateway     string
+	from, until record.Offset
 }
 
 // poll compares what was promised with what was read, once all of that was read. It
@@ -68,16 +74,30 @@ func (l *loop) compare() {
 		t := tails[gateway]
 		st, _ := l.processor.logs.Get(t.Log)
 		if st.Next >= t.Next || st.Hole.isOpen() {
-			delete(p.asked, t.Log)
 			continue
 		}
-		if from, again := p.asked[t.Log]; again && from == st.Next {
+		if a, again := p.asked[t.Log]; again && a.from == st.Next {
 			continue
 		}
 		if p.asked == nil {
-			p.asked = make(map[record.LogID]record.Offset)
+			p.asked = make(map[record.LogID]lacking)
 		}
-		p.asked[t.Log] = st.Next
+		p.asked[t.Log] = lacking{gateway: gateway, from: st.Next, until: t.Next}
 		l.want(gateway, t.Log, st.Next)
+	}
+}
+
+// kept tells of what was asked for and has come since. A hole that was found in a log
+// meanwhile stands for itself.
+func (l *loop) kept() {
+	for id, a := range l.promises.asked {
+		st, _ := l.processor.logs.Get(id)
+		if !st.Hole.isOpen() && st.Next < a.until {
+			continue
+		}
+		delete(l.promises.asked, id)
+		if !st.Hole.isOpen() {
+			l.processor.found = append(l.processor.found, finding{Gateway: a.gateway, Log: id, Filled: true})
+		}
 	}
 }

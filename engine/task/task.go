@@ -294,6 +294,7 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) error {
 	if err := l.processor.block(landed, after, batch); err != nil {
 		return err
 	}
+	l.kept()
 	l.ask()
 	l.cfg.Look(landed, batch)
 	l.writer.write(batch)
