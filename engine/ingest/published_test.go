@@ -311,6 +311,45 @@ func TestALogGoesBackToWhatItsTaskLacks(t *testing.T) {
 	}
 }
 
+// TestAHoleThatIsStillThereIsAskedForAgain: what was sent again was lost once more,
+// while the gateway goes on sending what is new.
+func TestAHoleThatIsStillThereIsAskedForAgain(t *testing.T) {
+	for name, shared := range map[string]bool{"one ingest": false, "two by turns": true} {
+		t.Run(name, func(t *testing.T) {
+			a := newAda(t)
+			a.capture(20)
+			m := landingtest.NewMemory("mem", 1)
+			views := []landing.Log{m}
+			if shared {
+				views = []landing.Log{m.View(), m.View()}
+			}
+			var ingests []*ingest.Handler
+			for _, v := range views {
+				a.landing(m, v)
+				ingests = append(ingests, a.ingest)
+			}
+			a.ingest = ingests[0]
+			a.send(0, 60)
+			a.published(10, 1)
+			a.registry.Want(adaTask, "mv-ada", a.chain.Log, 20)
+			for i := range ingests {
+				to := record.Offset(60 - 20*(len(ingests)-1-i))
+				a.ingest = ingests[i]
+				a.expect("asked", a.ask(60), wire.CodeNone, 20, 10)
+				a.expect("sent again", a.send(20, to), wire.CodeNone, int(to), 10)
+			}
+			for at := record.Offset(60); at < 120; at += 10 { // each two minutes something new
+				a.now += record.Micros(2 * time.Minute / time.Microsecond)
+				a.ingest = ingests[int(at/10)%len(ingests)]
+				if got := a.send(at, at+10); got.Code == wire.CodeOutOfOrder && got.Acked == 20 {
+					return
+				}
+			}
+			t.Error("it is not asked for again")
+		})
+	}
+}
+
 // TestACopyThatEndsWhereNoHashIsKnown is compared with nothing.
 func TestACopyThatEndsWhereNoHashIsKnown(t *testing.T) {
 	a := newAda(t)

@@ -120,7 +120,8 @@ type resend struct {
 	hole  record.Offset // where the hole was found for which it was begun
 	tail  landing.Tail  // what has come since
 	heard bool          // the gateway has begun a request there
-	over  bool          // it has reached what landed before
+	reach record.Offset // what had landed before, as far as is known
+	over  bool          // that is reached: what comes now is new
 	at    record.Micros // when something of it came last, or when it was begun
 	wait  time.Duration // until it may be begun once more
 }
@@ -141,7 +142,10 @@ func (f *facts) again(s *standing, r *resend, now record.Micros) (*resend, bool)
 		r.heard && now-r.at >= record.Micros(r.wait.Microseconds()))
 	switch {
 	case begin:
-		next := &resend{from: from, hole: hole, tail: f.end(from), at: now, wait: firstResend}
+		next := &resend{from: from, hole: hole, tail: f.end(from), reach: f.offset, at: now, wait: firstResend}
+		if s.known {
+			next.reach = max(next.reach, s.tail.Next)
+		}
 		if r != nil && r.hole == hole {
 			next.wait = min(2*r.wait, lastResend)
 		}
@@ -158,15 +162,20 @@ func (f *facts) again(s *standing, r *resend, now record.Micros) (*resend, bool)
 	case s.known && r.tail.Next >= s.tail.Next:
 		r.over = true
 	case f.shared && r.heard && r.tail.Next < f.offset:
-		*s = standing{}
+		*s, r.over = standing{}, f.offset >= r.reach
 	default:
 		*s = standing{tail: r.tail, known: true}
 	}
 	return r, begin
 }
 
-// came notes that a block of the log came, which ends at the tail.
-func (r *resend) came(tail landing.Tail, now record.Micros) { r.tail, r.at = tail, now }
+// came notes that a block of the log came, which ends at the tail. Once all is there
+// that landed before, what comes says nothing of the hole.
+func (r *resend) came(tail landing.Tail, now record.Micros) {
+	if r.tail = tail; !r.over {
+		r.at = now
+	}
+}
 
 // facts gathers what is known. The caller holds the gateway's turn.
 func (s *session) facts() facts {
