@@ -305,18 +305,6 @@ func (s *Server) stop(partitions []int) {
 	}
 }
 
-// crowded returns what tells a task that the landing log was full since it was asked
-// last.
-func (s *Server) crowded() func() bool {
-	last := s.log.Stats().Full
-	return func() bool {
-		full := s.log.Stats().Full
-		before := last
-		last = full
-		return full > before
-	}
-}
-
 // groupStatus tells which partitions are this engine's; nil: the landing log is
 // a directory.
 func (s *Server) groupStatus() *GroupStatus {

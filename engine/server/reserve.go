@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,10 +24,13 @@ type reserved struct {
 	now   func() time.Time
 	pulse *pulse.Pulse // of the landing log's commits
 	left  func() error // says that the lake has another landing log now; nil: it is not asked
+	own   string       // directory of the landing log; empty: a topic
 
 	mu   sync.Mutex
-	seen time.Time // of free; guarded by mu
-	free uint64    // guarded by mu
+	full map[int]uint64 // appends refused for want of room of their partition; guarded by mu
+	disk uint64         // and for want of room on the landing log's disk; guarded by mu
+	seen time.Time      // of free; guarded by mu
+	free uint64         // guarded by mu
 }
 
 // freeFor is how long a look at the free space holds.
@@ -45,12 +49,55 @@ func (r *reserved) Append(ctx context.Context, l landing.Landed) error {
 			return fmt.Errorf("land block: %w", err)
 		}
 		if free < r.bytes {
+			r.refused(l.Gateway, true)
 			return fmt.Errorf("land block: %d bytes free in %s, reserve is %d: %w", free, r.dir, r.bytes, landing.ErrFull)
 		}
 	}
 	r.pulse.Begin()
 	defer r.pulse.End()
-	return r.Log.Append(ctx, l)
+	err := r.Log.Append(ctx, l)
+	if errors.Is(err, landing.ErrFull) {
+		r.refused(l.Gateway, false)
+	}
+	return err
+}
+
+// refused counts what was refused for want of room. Where the landing log's disk has
+// none, every partition may make some; otherwise that of the gateway may, by its quota,
+// but for a lake that is full on a disk of its own.
+func (r *reserved) refused(gateway string, byLake bool) {
+	if r.own == "" {
+		return
+	}
+	free, err := r.fs.Free(r.own)
+	full := err == nil && free < r.bytes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case full:
+		r.disk++
+	case !byLake:
+		if r.full == nil {
+			r.full = map[int]uint64{}
+		}
+		r.full[landing.Partition(gateway, r.Partitions())]++
+	}
+}
+
+// crowded returns what tells the task of a partition that appends were refused since
+// it was asked last, for want of room that the partition may make.
+func (r *reserved) crowded(partition int) func() bool {
+	refusals := func() uint64 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.disk + r.full[partition]
+	}
+	last := refusals()
+	return func() bool {
+		before := last
+		last = refusals()
+		return last > before
+	}
 }
 
 func (r *reserved) look() (uint64, error) {

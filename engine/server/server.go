@@ -115,6 +115,10 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 
 // assemble makes the tasks and ingest, in this order.
 func (s *Server) assemble() error {
+	room := &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing, left: s.left}
+	if !s.cfg.Landing.Kafka.Used() {
+		room.own = s.cfg.Landing.Dir
+	}
 	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
@@ -123,7 +127,7 @@ func (s *Server) assemble() error {
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
 				Windows: s.cfg.Windows(), Published: s.published,
-				Hold: s.cfg.Landing.Hold, Crowded: s.crowded(),
+				Hold: s.cfg.Landing.Hold, Crowded: room.crowded(p),
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})
@@ -149,7 +153,7 @@ func (s *Server) assemble() error {
 	}
 	s.ingest, err = ingest.New(ingest.Config{
 		Published: s.tells(),
-		Log:       tapped{feed: &s.taps.landed, Log: &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing, left: s.left}},
+		Log:       tapped{feed: &s.taps.landed, Log: room},
 		Identity:  identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -167,4 +168,70 @@ func TestPartitionsAreFixedAndOneProcessADirectory(t *testing.T) {
 	if _, err := New(t.Context(), c, opt); !errors.As(err, &fe) || fe.Key != "landing.partitions" {
 		t.Errorf("other partitions: %v", err)
 	}
+}
+
+// rooms is a log of two partitions, one of which is full.
+type rooms struct {
+	landing.Log
+	full int
+}
+
+func (r *rooms) Partitions() int { return 2 }
+
+func (r *rooms) Append(_ context.Context, l landing.Landed) error {
+	if landing.Partition(l.Gateway, 2) == r.full {
+		return landing.ErrFull
+	}
+	return nil
+}
+
+// TestWhoMayMakeRoomIsCrowded: a partition without room is its own task's, a disk
+// without room is every task's, also where it was the lake's reserve that refused; a
+// lake's disk is no task's. Each refusal is told once.
+func TestWhoMayMakeRoomIsCrowded(t *testing.T) {
+	names := [2]string{}
+	for i := range 20 {
+		name := fmt.Sprint("g", i)
+		names[landing.Partition(name, 2)] = name
+	}
+	disks := &perDir{}
+	log := &rooms{full: 1}
+	r := &reserved{Log: log, fs: disks, dir: "/lake", own: "/landing", bytes: 100, now: time.Now}
+	crowded := [2]func() bool{r.crowded(0), r.crowded(1)}
+	for _, test := range []struct {
+		what          string
+		lake, landing uint64
+		full          int
+		want          [2]bool
+	}{
+		{"a partition", 200, 200, 1, [2]bool{false, true}},
+		{"nothing", 200, 200, 2, [2]bool{}},
+		{"the lake's disk", 50, 200, 2, [2]bool{}},
+		{"the disk of both", 50, 50, 2, [2]bool{true, true}},
+		{"the landing log's disk", 200, 50, 0, [2]bool{true, true}},
+	} {
+		disks.lake, disks.landing, log.full, r.seen = test.lake, test.landing, test.full, time.Time{}
+		for _, name := range names {
+			_ = r.Append(t.Context(), landing.Landed{Gateway: name})
+		}
+		if got := [2]bool{crowded[0](), crowded[1]()}; got != test.want {
+			t.Errorf("%s is full: crowded %v", test.what, got)
+		}
+		if crowded[0]() || crowded[1]() {
+			t.Errorf("%s is full: told twice", test.what)
+		}
+	}
+}
+
+// perDir is two disks.
+type perDir struct {
+	durable.FS
+	lake, landing uint64
+}
+
+func (p *perDir) Free(dir string) (uint64, error) {
+	if dir == "/lake" {
+		return p.lake, nil
+	}
+	return p.landing, nil
 }

@@ -75,6 +75,7 @@ func (l *loop) rewind(ctx context.Context, why error) (checkpoint.Checked, error
 // giveUp goes back to what the landing log has held back for too long, if there is
 // any: what was passed over goes to conflict, and the landing log is let go.
 func (l *loop) giveUp(ctx context.Context) (checkpoint.Checked, error) {
+	l.crowded = l.crowded || l.cfg.Crowded()
 	at := l.processor.overdue(l.heldSince())
 	if at == nil {
 		return checkpoint.Checked{}, nil
@@ -95,10 +96,17 @@ func (l *loop) giveUp(ctx context.Context) (checkpoint.Checked, error) {
 	return checkpoint.Checked{From: at, GivenUp: true}, nil
 }
 
+// overdue returns what is held back first and has been for too long, nil: nothing. It
+// looks whether the landing log has room.
+func (l *loop) overdue() *stream.Position {
+	l.crowded = l.cfg.Crowded()
+	return l.processor.overdue(l.heldSince())
+}
+
 // heldSince is when something was held back that is overdue now. A landing log that
 // has no room for what is to come holds back nothing.
 func (l *loop) heldSince() record.Micros {
-	if l.cfg.Crowded() {
+	if l.crowded {
 		return math.MaxInt64
 	}
 	return record.Micros(time.Now().Add(-l.cfg.Hold).UnixMicro())

@@ -57,8 +57,9 @@ type Config struct {
 	// Hold is how long the landing log is kept because blocks were passed over that wait
 	// for what is missing before them; after that they go to conflict. 0: DefaultHold.
 	Hold time.Duration
-	// Crowded tells that the landing log has no room for what is to come: nothing is
-	// held back then. Nil: it has room.
+	// Crowded tells that the landing log had no room for something that was to come since
+	// it was asked last, and that the partition may make some: nothing is held back
+	// then. Nil: it has room.
 	Crowded func() bool
 	// Windows says how readings are summed up. Zero: not at all.
 	Windows operator.WindowConfig

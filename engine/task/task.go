@@ -24,7 +24,7 @@ var (
 	errEpochDue = errors.New("epoch is due")            // its time is up
 	errHeadDue  = errors.New("HEAD is to be looked at") // Config.HeadInterval is over
 	errOver     = errors.New("the committer is over")
-	// errHoldOver ends a run: the next claim reads what was held back again.
+	// errHoldOver ends a claim: the next one reads what was held back again.
 	errHoldOver = errors.New("what the landing log holds back is overdue")
 )
 
@@ -40,6 +40,10 @@ type loop struct {
 	writer   *writer // of the open epoch; nil: no block of it was read yet
 	records  uint64  // taken before the open epoch
 	promises promises
+
+	// crowded says that the landing log has no room, so that nothing is held back: the
+	// claim before found it so, or this one when it looked last.
+	crowded bool
 
 	cut atomic.Bool // the landing log was cut below the reader: nothing more is released
 }
@@ -64,11 +68,25 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	l := &loop{cfg: cfg}
+	crowded := false
+	for {
+		l := &loop{cfg: cfg, crowded: crowded}
+		err, closed := l.claimed(ctx)
+		if !errors.Is(err, errHoldOver) || closed != nil {
+			return errors.Join(err, closed)
+		}
+		crowded = l.crowded // what ended this claim is what the next one acts on
+	}
+}
+
+// claimed claims the partition once and works on it. closed is how the Committer ended
+// after that.
+func (l *loop) claimed(ctx context.Context) (err, closed error) {
+	cfg := &l.cfg
 	defer l.close()
 	committer, err := l.claim(ctx)
 	if err != nil {
-		return err
+		return err, nil
 	}
 	defer cfg.Published.Lost(cfg.id())
 	l.committer = committer
@@ -79,10 +97,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if ctx.Err() == nil {
 		closing = ctx // nobody is in a hurry: a bounded task waits for publishing
 	}
-	err = errors.Join(err, committer.Close(closing))
+	closed = committer.Close(closing)
 	told()
 	_ = l.cfg.Log.Release(l.cfg.Partition, stream.Position{}) // what is owed the next claim lets go
-	return err
+	return err, closed
 }
 
 // announce tells ingests of other engines how far the task has published, where
@@ -162,7 +180,7 @@ func (l *loop) run(ctx context.Context) error {
 		if err != nil || ended {
 			return err
 		}
-		if l.processor.overdue(l.heldSince()) != nil {
+		if l.overdue() != nil {
 			return errHoldOver
 		}
 	}
@@ -262,7 +280,7 @@ func (l *loop) next(ctx context.Context) (landing.Landed, stream.Position, error
 		landed, after, err := l.reader.Next(waiting)
 		due := ctx.Err() == nil && errors.Is(context.Cause(waiting), errHeadDue)
 		cancel()
-		if due && l.writer == nil && l.processor.overdue(l.heldSince()) != nil {
+		if due && l.writer == nil && l.overdue() != nil {
 			return landing.Landed{}, stream.Position{}, errHoldOver
 		}
 		if err == nil || errors.Is(err, io.EOF) || !due {
