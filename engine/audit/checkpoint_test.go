@@ -18,7 +18,9 @@ const testClaim stream.ClaimID = "0123456789abcdef0123456789abcdef"
 func head(t *testing.T, epoch stream.Epoch, files [][]stream.Staged, final bool) checkpoint.Store {
 	t.Helper()
 	store := openStore(t, t.TempDir())
-	tip := writeLedger(t, store, ledgerOf(t, files[:epoch], claimsOf(twoLogs())))
+	entries := ledgerOf(t, files[:epoch], claimsOf(twoLogs()))
+	entries[epoch-1].Final = final
+	tip := writeLedger(t, store, entries)
 	writeHead(t, store, checkpoint.Manifest{Final: final, Epoch: epoch, Staged: files[epoch-1], Ledger: tip})
 	return store
 }

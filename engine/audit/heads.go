@@ -88,7 +88,10 @@ type taskState struct {
 	since    bool         // they are not, because an earlier audit read them
 	// changed are files that entries beyond the newest anchor of the task change.
 	changed []changedLater
-	cut     bool // they are not, because the ledger cannot be read so far back
+	// remembers is how far the newest entries took each log, published or not, by its
+	// id: what the state has to say of it.
+	remembers map[string]stateLog
+	cut       bool // they are not, because the ledger cannot be read so far back
 	// generation counts the landing logs that the lake had before this task's, and came
 	// are the ledgers from which the task says that it goes on.
 	generation int
@@ -119,7 +122,7 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 	})
 	for _, name := range newest {
 		h := first[name]
-		t := &taskState{name: name, last: second[name].manifest.Epoch, generation: h.manifest.Generation}
+		t := &taskState{name: name, last: second[name].manifest.Epoch, generation: h.manifest.Generation, remembers: make(map[string]stateLog)}
 		a.tasks[name] = t
 		if h.err != nil {
 			a.anchored = false

@@ -88,6 +88,9 @@ func (a *audit) walk(ctx context.Context, t *taskState) error {
 		}
 		more := w.meet(&one)
 		w.walked++
+		if !t.since {
+			w.agree(&one)
+		}
 		switch {
 		case t.since: // only what tips name counts
 		case since != nil && one.Number <= since.Ledger.Number:
@@ -111,6 +114,7 @@ type walk struct {
 	*audit
 	task    *taskState
 	walked  int
+	agreed  bool              // an entry was met that says what the manifest has to
 	cut     bool              // it ended at an entry that cannot be read
 	removed map[string]int    // files that a later repair took out, by name and hash
 	tables  map[string]string // shared strings

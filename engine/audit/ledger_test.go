@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ import (
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/ledger"
+	"landfall/engine/state"
 	"landfall/engine/stream"
 	"landfall/engine/table"
+	"landfall/engine/task"
 	"landfall/sinks/object"
 )
 
@@ -160,6 +163,8 @@ func writeHeadOf(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	m.Format, m.Claim = checkpoint.Format, testClaim
 	if m.Ledger == nil {
 		m.Format = ledgerFormat - 1
+	} else {
+		asItsLedger(t, store, &m)
 	}
 	data, err := m.Encode()
 	if err != nil {
@@ -183,6 +188,44 @@ func writeHeadOf(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	if _, err := store.Swap(context.Background(), name, version, head); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// asItsLedger gives a manifest what its ledger, as far as it can be read, says that it
+// has to have: the state, unless it names one, and the decoder.
+func asItsLedger(t testing.TB, store checkpoint.Store, m *checkpoint.Manifest) {
+	t.Helper()
+	var logs []task.KnownLog
+	seen := make(map[string]bool)
+	for one, err := range ledger.Walk(t.Context(), checkpoint.LedgerOf(store), m.TaskID().String(), *m.Ledger) {
+		if err != nil {
+			break
+		}
+		if one.Kind != ledger.KindRepair && m.Decoder == "" {
+			m.Decoder = one.Decoder
+		}
+		for _, l := range one.Logs {
+			id, err := record.ParseLogID(l.Log)
+			if seen[l.Log] || err != nil {
+				continue
+			}
+			seen[l.Log] = true
+			d, err := record.ParseDigest(l.Digest)
+			logs = append(logs, task.KnownLog{ID: id, Gateway: l.Gateway, Next: l.Next, Digest: ais.Opt[record.Digest]{Value: d, Valid: err == nil}})
+		}
+	}
+	if m.State != nil || len(logs) == 0 {
+		return
+	}
+	s := state.New()
+	if err := task.KeepKnown(s, logs, nil); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := s.Snapshot()
+	o := checkpoint.StateObject{Name: m.TaskID().String() + "/state/" + ledger.Hash(data)[:8], SHA256: ledger.Hash(data), Bytes: int64(len(data))}
+	if err := store.Create(context.Background(), o.Name, data); err != nil && !errors.Is(err, checkpoint.ErrExist) {
+		t.Fatal(err)
+	}
+	m.State = []checkpoint.StateObject{o}
 }
 
 // writeCheckpoint leaves HEAD, manifest and ledger of published epochs beside

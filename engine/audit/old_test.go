@@ -40,18 +40,18 @@ func oldLake(t *testing.T, next map[int]uint64) (*tamperedLake, []checkpoint.Sta
 	check(t, err)
 	var objects []checkpoint.StateObject
 	put := func(name string) {
-		data, _ := s.Snapshot()
+		data, keep := s.Snapshot()
 		check(t, w.store.Create(t.Context(), name, data))
-		objects = append(objects, checkpoint.StateObject{Name: name, SHA256: ledger.Hash(data), Bytes: int64(len(data))})
+		objects = append(objects[len(objects)-keep:], checkpoint.StateObject{Name: name, SHA256: ledger.Hash(data), Bytes: int64(len(data))})
 	}
-	logs.Put(logID(1), stateLog{"gw", 7})
+	logs.Put(logID(1), stateLog{gateway: "gw", next: 7})
 	put("test-0000/state/1")
 	for n, next := range next {
 		gateway := "gw"
 		if n > 2 {
 			gateway = "pier"
 		}
-		logs.Put(logID(n), stateLog{gateway, next})
+		logs.Put(logID(n), stateLog{gateway: gateway, next: next})
 	}
 	put("test-0000/state/2")
 	writeHead(t, w.store, checkpoint.Manifest{Epoch: 5, State: objects})

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,8 @@ func (a *audit) checkState(ctx context.Context, t *taskState) error {
 		if err == nil {
 			if (t.manifest.Ledger == nil || t.byState) && t.manifest.Epoch > 0 {
 				a.anchorByState(t, logs)
+			} else if t.manifest.Ledger != nil && m.Epoch == t.manifest.Epoch {
+				a.compareState(t, logs)
 			}
 			return nil
 		}
@@ -47,24 +50,52 @@ func (a *audit) checkState(ctx context.Context, t *taskState) error {
 type stateLog struct {
 	gateway string
 	next    uint64
+	digest  record.Digest // below next
+	known   bool          // the digest is
+	chain   record.Hash   // at next; zero: after a loss, or not known
 }
 
 // logsTable is the table of the state in which a task keeps its logs: under the
 // 16 bytes of the LogID uvarint length and name of the gateway, uvarint next
-// offset, and more. Versions 1 to 3 begin so.
+// offset, 16 bytes hash, uvarint gaps. Versions 1 to 3 begin so; since version 2 a
+// byte follows whose bit 0 says that the digest is known, and 8 bytes with it.
 const (
 	logsTable        = "logs"
 	logsTableVersion = 3
 )
 
+// decodeStateLog reads the value of one log. Error: state.ErrCorrupt.
+func decodeStateLog(version uint16, id record.LogID, value []byte) (stateLog, error) {
+	f := record.NewFields(value)
+	l := stateLog{gateway: string(f.Bytes()), next: f.Uvarint()}
+	copy(l.chain[:], f.Take(uint64(len(l.chain))))
+	f.Uvarint()
+	if version >= 2 {
+		known := f.Byte()&1 != 0
+		if p := f.Take(8); known && len(p) == 8 {
+			l.digest, l.known = record.Digest(binary.LittleEndian.Uint64(p)), true
+		}
+	}
+	if f.Bad() {
+		return stateLog{}, fmt.Errorf("%w: log %s", state.ErrCorrupt, id)
+	}
+	return l, nil
+}
+
 // stateLogs reads the state at a manifest.
 func stateLogs(ctx context.Context, store checkpoint.Store, m *checkpoint.Manifest) (map[record.LogID]stateLog, error) {
 	logs := make(map[record.LogID]stateLog)
+	var objects []state.Description
 	for data, err := range checkpoint.StateOf(ctx, store, m) {
 		if err != nil {
 			return nil, err
 		}
-		err := state.Entries(data, logsTable, func(version uint16, key, value []byte) error {
+		object, err := state.Describe(data)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+		err = state.Entries(data, logsTable, func(version uint16, key, value []byte) error {
 			if version > logsTableVersion {
 				return fmt.Errorf("%w: logs of version %d", state.ErrVersion, version)
 			}
@@ -76,21 +107,17 @@ func stateLogs(ctx context.Context, store checkpoint.Store, m *checkpoint.Manife
 				delete(logs, id)
 				return nil
 			}
-			f := record.NewFields(value)
-			l := stateLog{gateway: string(f.Bytes()), next: f.Uvarint()}
-			if f.Bad() {
-				return fmt.Errorf("%w: log %s", state.ErrCorrupt, id)
-			}
-			if l.next > 0 { // else nothing of it was taken
+			l, err := decodeStateLog(version, id, value)
+			if err == nil && l.next > 0 { // else nothing of it was taken
 				logs[id] = l
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return logs, nil
+	return logs, checkChain(objects)
 }
 
 // anchorByState takes what the state says of logs for what has to be there.

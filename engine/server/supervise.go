@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -25,8 +26,12 @@ const (
 	TaskRunning  TaskState = "running"
 	TaskRetrying TaskState = "retrying" // an error that may pass; tried again
 	TaskRed      TaskState = "red"      // stopped: a person must look
-	TaskStopped  TaskState = "stopped"  // the engine stops, or the log ended
+	TaskStopped  TaskState = "stopped"  // the engine stops, or another one has the partition
 )
+
+// errEnded says that a task ended by itself. The landing logs of an engine never end;
+// only a checkpoint that says so all the same makes a task of one end.
+var errEnded = fmt.Errorf("%w: the manifest says that the landing log has ended, and this one never ends: nothing more is published; landfall-engine audit says what was changed", checkpoint.ErrCorrupt)
 
 // The bounds of the time between two attempts.
 const (
@@ -131,9 +136,12 @@ func (s *supervisor) supervise(ctx context.Context) {
 		s.set(TaskRunning, nil)
 		epochs := s.counters.Epochs.Load()
 		err := s.once(ctx)
+		if err == nil && ctx.Err() == nil {
+			err = errEnded
+		}
 		taken, repaired := s.fenced > 0 && errors.Is(err, stream.ErrFenced) && !errors.Is(err, checkpoint.ErrMoved), errors.Is(err, checkpoint.ErrRepaired)
 		switch {
-		case err == nil || ctx.Err() != nil:
+		case ctx.Err() != nil:
 			s.set(TaskStopped, err)
 			if err != nil {
 				s.logger.Warn("task did not finish; the next start does", "partition", s.partition, "error", err)

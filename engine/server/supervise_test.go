@@ -74,6 +74,16 @@ func TestWhatNeedsAPersonStopsThatPartition(t *testing.T) {
 	}
 }
 
+// TestAnEndlessLandingLogDoesNotEnd: a task that ends by itself goes by a checkpoint
+// that was changed, and publishes nothing more.
+func TestAnEndlessLandingLogDoesNotEnd(t *testing.T) {
+	s, _ := script(t, nil)
+	s.supervise(t.Context())
+	if s.state != TaskRed || !errors.Is(s.err, errEnded) {
+		t.Errorf("%s, %v", s.state, s.err)
+	}
+}
+
 // TestACutLandingLogIsReadAgain: what the landing log lost under a task is no reason
 // to stop: the next claim goes back to its beginning.
 func TestACutLandingLogIsReadAgain(t *testing.T) {

@@ -10,7 +10,9 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"landfall/engine/checkpoint"
 	"landfall/engine/ledger"
+	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
@@ -558,7 +560,23 @@ func checkpointTamperings() []tampering {
 		{"the manifest gone", "good", gone("manifest/*"), atOffsets},
 		{"a state object damaged", "good", damage("state/*"), atOffsets},
 		{"a state object gone", "good", gone("state/*"), atOffsets},
+		manifest("the manifest without its state, forged up to HEAD", "/state", func(m *checkpoint.Manifest) { m.State = nil }),
+		manifest("the manifest with the first object of its state alone, forged up to HEAD", "/state", func(m *checkpoint.Manifest) { m.State = m.State[:1] }),
+		manifest("the manifest without the first object of its state, forged up to HEAD", "/state", func(m *checkpoint.Manifest) { m.State = m.State[1:] }),
+		manifest("the manifest said to be the last one, forged up to HEAD", "/HEAD", func(m *checkpoint.Manifest) { m.Final = true }),
+		manifest("the position in the manifest set back, forged up to HEAD", "/HEAD", func(m *checkpoint.Manifest) { m.Position = stream.Position{} }),
+		manifest("the decoder in the manifest changed, forged up to HEAD", "/HEAD", func(m *checkpoint.Manifest) { m.Decoder += "0" }),
 	}
+}
+
+// manifest is a manifest that was changed alone, with a HEAD that fits.
+func manifest(name, file string, change func(m *checkpoint.Manifest)) tampering {
+	return tampering{name, "good", func(b *Bench) Victim {
+		head, m := b.Head(b, Task(0))
+		change(&m)
+		b.setHead(Task(0), head, m)
+		return Victim{File: Task(0).String() + file}
+	}, atOffsets}
 }
 
 func ledgerTamperings() []tampering {
