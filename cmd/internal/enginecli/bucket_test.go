@@ -197,9 +197,10 @@ var answers = map[string]struct {
 // the engine starts. What can never work ends it with the code that the unit does
 // not try again. check says at once which it is.
 func TestAnEngineWaitsForAStore(t *testing.T) {
-	s, lake := inBucket(t)
+	s, folder := inBucket(t)
 	for what, a := range answers {
 		t.Run(what, func(t *testing.T) {
+			lake := folder + "/" + strings.ReplaceAll(what, " ", "-") // each landing log feeds its own
 			var over atomic.Bool
 			url := s.Answer(t, func(r *http.Request) (int, string, bool) {
 				conditional := r.Header.Get("If-Match")+r.Header.Get("If-None-Match") != "" && r.Method != http.MethodGet
