@@ -9,7 +9,7 @@ import (
 )
 
 // MaxAnchors is how many tasks the book keeps an anchor of. When one more comes,
-// the task goes that was heard of longest ago.
+// the task goes of which no new entry was heard for the longest time.
 const MaxAnchors = 64
 
 // Anchor is the newest entry of one task's ledger that the cloud told the gateway:

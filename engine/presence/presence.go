@@ -153,6 +153,9 @@ func (w *Watch) take(ctx context.Context, tip ledger.Tip) error {
 		w.fresh = append(w.fresh, w.mine(e.Files)...)
 	}
 	w.fresh = w.fresh[max(0, len(w.fresh)-maxFresh):]
+	if len(added) == MaxEntries { // others may have been passed over, repairs of older files among them
+		w.pass, w.older = ledger.Tip{}, nil
+	}
 	w.tip = tip
 	return nil
 }
@@ -172,6 +175,25 @@ func (w *Watch) note(e *ledger.Entry) {
 	for name := range w.findings {
 		if _, ok := w.replaced[name]; ok {
 			delete(w.findings, name) // what is there now is looked at as a new file
+		}
+	}
+}
+
+// noteOlder remembers what an entry of the pass put into the place of others, unless
+// a newer one did so again.
+func (w *Watch) noteOlder(e *ledger.Entry) {
+	by := map[string]ledger.File{}
+	for _, f := range w.mine(e.Removed) {
+		by[f.Name] = ledger.File{}
+	}
+	for _, f := range w.mine(e.Files) {
+		if e.Kind == ledger.KindRepair {
+			by[f.Name] = f
+		}
+	}
+	for name, f := range by {
+		if _, ok := w.replaced[name]; !ok {
+			w.replaced[name] = f
 		}
 	}
 }
@@ -231,6 +253,7 @@ func (w *Watch) takeOlder(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		w.noteOlder(&one.Entry)
 		w.older = append(w.older, w.mine(one.Files)...)
 		w.pass = ledger.Tip{Number: one.Number - 1, SHA256: one.Previous}
 		if entries++; entries == MaxEntries || len(w.older) >= enough {

@@ -205,3 +205,41 @@ func TestWhatARepairReplacedIsNotMissed(t *testing.T) {
 		t.Errorf("missed %q", missed)
 	}
 }
+
+// TestARepairLongAgoIsKnown: a file that a repair replaced is not missed by a watch
+// that begins, or goes on, many entries later.
+func TestARepairLongAgoIsKnown(t *testing.T) {
+	const later = presence.MaxEntries + 6
+	store, l, cfg := world(t, 5)
+	newWatch := func() *presence.Watch {
+		return presence.New(presence.Config{Store: store, Task: task, Sink: "s", Size: l.size, Newest: 100, Sample: 2})
+	}
+	running := newWatch()
+	looks(t, running, 2, 1<<40) // in the middle of its pass
+	err := checkpoint.Repair(t.Context(), cfg, nil, func(context.Context, stream.ClaimID, *checkpoint.Manifest) (checkpoint.Repairing, error) {
+		return checkpoint.Repairing{
+			Note:    "made again",
+			Staged:  []stream.Staged{{Sink: "s", Table: "record", Name: "again", Target: file(1), Bytes: 9, SHA256: strings.Repeat("b", 64)}},
+			Removed: []ledger.File{{Sink: "s", Table: "record", Name: file(1), Bytes: 7, SHA256: strings.Repeat("a", 64)}},
+		}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(t, cfg, later).Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for what, w := range map[string]*presence.Watch{"it begins": newWatch(), "it goes on": running} {
+		for range later {
+			if missed := looks(t, w, 1, 1<<40); len(missed) > 0 {
+				t.Errorf("%s: missed %q", what, missed)
+				break
+			}
+		}
+		delete(l.sizes, file(1))
+		if missed := looks(t, w, later, 1<<40); !slices.Equal(missed, []string{file(1) + " is gone"}) {
+			t.Errorf("%s: missed %q", what, missed)
+		}
+		l.sizes[file(1)] = 9
+	}
+}
