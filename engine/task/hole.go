@@ -155,6 +155,17 @@ func (p *processor) fill(id record.LogID, st *logState) {
 	p.found = append(p.found, finding{Gateway: st.Gateway, Log: id, Filled: true})
 }
 
+// belongs notes whose log it is. Where another gateway was asked for its beginning, as
+// its blocks were passed over, that one is asked no more.
+func (p *processor) belongs(id record.LogID, st *logState, gateway string) {
+	if st.Hole.isOpen() && st.Gateway != gateway {
+		p.found = append(p.found, finding{Gateway: st.Gateway, Log: id, Filled: true})
+		st.Hole = hole{}
+		delete(p.open, id)
+	}
+	st.Gateway = gateway
+}
+
 // hold returns where the landing log is to be kept from; nil: nothing was passed over.
 func (p *processor) hold() *stream.Position {
 	for _, id := range p.holes() {

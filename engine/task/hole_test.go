@@ -179,6 +179,33 @@ func TestALogWithoutItsBeginning(t *testing.T) {
 	})
 }
 
+// TestTwoGatewaysWithOneLog: what the second one sends of a log whose beginning the first
+// is asked for is a conflict; the log is that of whoever brings the beginning, and the
+// other is asked for it no more.
+func TestTwoGatewaysWithOneLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newRig(t), capturedLog(t, 1, 4, 2)
+		var c Counters
+		cfg, registry := r.asked(&c)
+		stop := working(t, cfg)
+		r.landKept(t, "g", l.blocks[2])
+		r.landKept(t, "h", l.blocks[3])
+		settle()
+		if holes := registry.Holes(cfg.id()); !slices.Equal(holes, []published.Hole{{Gateway: "g", Log: l.id, From: 0}}) {
+			t.Errorf("holes %v", holes)
+		}
+		r.landKept(t, "h", l.blocks...)
+		settle()
+		if holes := registry.Holes(cfg.id()); len(holes) != 0 || r.head(t).Hold != nil {
+			t.Errorf("holes %v, held from %v", holes, r.head(t).Hold)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, r.sink.rows(), append(want("h", l, 8), rowName("h", l.id.String(), 6, "conflict gateway")))
+	})
+}
+
 // stateAt reads the state of a checkpoint, which a later one may collect.
 func (r *rig) stateAt(t testing.TB, m *checkpoint.Manifest) iter.Seq2[[]byte, error] {
 	t.Helper()

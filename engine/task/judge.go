@@ -78,12 +78,16 @@ type ruling struct {
 
 // judge rules on a landed block given what is known of its log, and changes
 // nothing. known is false when no block of this log was ever taken; keeps says that
-// the gateway has the block still, and what comes before it.
+// the gateway has the block still, and what comes before it. A log that lacks its
+// beginning is asked for from the gateway whose blocks were passed over; the log is that
+// of whoever brings the beginning.
 //
 // The order of the checks matters: identity first, then position, then content.
 func judge(st *logState, known bool, gateway string, h *record.Header, hash record.Hash, keeps bool) ruling {
 	if !known {
 		switch {
+		case h.First != 0 && st.Hole.isOpen() && st.Gateway != gateway:
+			return ruling{Verdict: keepConflict, Reason: "gateway"}
 		case h.First != 0 && keeps:
 			return ruling{Verdict: passOver}
 		case h.First != 0:

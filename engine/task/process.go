@@ -126,7 +126,7 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 		p.counters.Unchecked.Add(uint64(b.Count))
 		return nil
 	}
-	st.Gateway = l.Gateway
+	p.belongs(b.Log, &st, l.Gateway)
 	gate := p.gateway(l, &b.Header, &st, known)
 	var digest ais.Opt[record.Digest]
 	digest.Value, digest.Valid = b.Digest()
