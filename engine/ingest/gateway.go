@@ -3,6 +3,7 @@ package ingest
 import (
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,10 @@ type gateway struct {
 	newest  *session // asked for turn last
 	users   int      // requests that hold or wait for turn
 
-	log       record.LogID
-	before    []record.LogID // logs seen earlier, newest last
-	ends      []boundary     // of endsOf, newest last
+	seenLog              // whose blocks came last
+	before    []seenLog  // seen earlier, newest last
+	first     uint64     // of the log that came first last
+	ends      []boundary // of endsOf, newest last
 	endsOf    record.LogID
 	resends   map[record.LogID]*resend
 	conflicts map[record.Hash]bool
@@ -40,6 +42,14 @@ type gateway struct {
 	lastError string      // of the last request
 
 	alternatedAt record.Micros // when a log last came back after another; 0: never
+}
+
+// seenLog is a log of which blocks came.
+type seenLog struct {
+	log   record.LogID
+	reach record.Offset // how far they came
+	order uint64        // logs that came first later have higher ones
+	again bool          // it was left, and came back
 }
 
 // boundary is the end of a block that is landed.
@@ -80,26 +90,39 @@ func (g *gateway) leave() {
 	g.turn <- struct{}{}
 }
 
-// see notes that a request is of a log, and says whether it alternates with
-// another: a log that was left and comes back.
-func (g *gateway) see(log record.LogID) (alternates bool) {
+// see notes that blocks of a log come, from an offset on, and says whether it takes
+// turns with another: two machines.
+//
+// A gateway, too, goes back to an older log: what the landing log lost, and what was
+// sent under another promise and is not published, it sends again. Then it begins below
+// what came of that log before, which the log of no second machine does; or that log
+// came first after the newer one, to which the gateway returns once. Whoever returns
+// to it after that is another machine.
+func (g *gateway) see(log record.LogID, offset record.Offset) (turns bool) {
 	if log == g.log {
 		return false
 	}
-	for i, old := range g.before {
-		if old == log {
-			g.before, alternates = append(g.before[:i], g.before[i+1:]...), true
-			break
-		}
+	old := seenLog{log: log}
+	i := slices.IndexFunc(g.before, func(s seenLog) bool { return s.log == log })
+	switch {
+	case i < 0:
+		g.first++
+		old.order = g.first
+	case offset < g.before[i].reach:
+		return false
+	default:
+		old = g.before[i]
+		turns, old.again = g.order < old.order || g.again, true
+		g.before = slices.Delete(g.before, i, i+1)
 	}
 	if !g.log.IsZero() {
-		g.before = append(g.before, g.log)
+		g.before = append(g.before, g.seenLog)
 	}
 	if len(g.before) > keptLogs {
 		g.before = g.before[1:]
 	}
-	g.log = log
-	return alternates
+	g.seenLog = old
+	return turns
 }
 
 // landed remembers the end of a landed block of a log, which is the only one of

@@ -99,13 +99,13 @@ func (s *session) begin() {
 	if !s.known && s.r.ContentLength != 0 {
 		s.h.unknown.Add(1)
 	}
-	// A gateway that keeps its records asks about old logs, and may have to send
-	// one again: no sign of another machine.
-	if f.keeps && (s.r.ContentLength == 0 || f.published.Closed || s.resend != nil && !s.resend.over) {
+	// A question brings nothing; gateways ask about old logs. What the engine asked
+	// for, or has closed, is no sign of another machine either, when it comes again.
+	if s.r.ContentLength == 0 || f.lacking || f.published.Closed || s.resend != nil && !s.resend.over {
 		return
 	}
 	s.gw.mu.Lock()
-	alternates := s.gw.see(s.head.Log)
+	alternates := s.gw.see(s.head.Log, s.head.Offset)
 	if alternates {
 		s.gw.alternatedAt = s.h.cfg.Now()
 	}
@@ -124,9 +124,13 @@ func (s *session) end(err error) {
 	if code := codeOf(err); err != nil && code != wire.CodeSuperseded {
 		s.gw.lastError = fmt.Sprintf("%s: %s", code, err)
 	}
-	if s.known && s.gw.log == s.head.Log {
+	if s.gw.log != s.head.Log {
+		return
+	}
+	if s.known {
 		s.gw.next = s.tail.Next
 	}
+	s.gw.reach = max(s.gw.reach, s.next)
 }
 
 // left is what the gateway told to wait, without what has landed of it.

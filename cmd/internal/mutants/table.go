@@ -437,6 +437,12 @@ func remakeMutants() []mutant {
 			" && out.OldestUnpublishedAt == \"\"", "", []string{"-run", "StaysRed", "./engine/server"}},
 		{"two machines under one name turn health red", "engine/server/status.go",
 			"now.Sub(time.UnixMicro(int64(at))) < alternationMemory", "now.Sub(time.UnixMicro(int64(at))) < 0", []string{"-run", "TwoMachines", "./engine/server"}},
+		{"what is sent again is no second machine", "engine/ingest/gateway.go",
+			"case offset < g.before[i].reach:", "case offset < 0:", []string{"-run", "TwoMachines", "./engine/ingest"}},
+		{"a gateway returns once from an older log", "engine/ingest/gateway.go",
+			"g.order < old.order || g.again, true", "true, true", []string{"-run", "TwoMachines", "./engine/ingest"}},
+		{"machines that take turns are told", "engine/ingest/gateway.go",
+			"g.order < old.order || g.again, true", "g.order < old.order, true", []string{"-run", "TwoMachines", "./engine/ingest"}},
 	}
 }
 
