@@ -314,6 +314,48 @@ func TestHeadIsFoundAgain(t *testing.T) {
 	}
 }
 
+// TestAnOlderManifestIsNotHead: a manifest that is whole is not taken for HEAD's
+// beside a newer one that is not, whether that can be read or not.
+func TestAnOlderManifestIsNotHead(t *testing.T) {
+	for what, damage := range map[string]func(t *testing.T, store *memory, m *Manifest){
+		"its entry is gone": func(t *testing.T, store *memory, m *Manifest) { must(t, store.Delete(t.Context(), m.Ledger.Name)) },
+		"its state is gone": func(t *testing.T, store *memory, m *Manifest) {
+			must(t, store.Delete(t.Context(), m.State[len(m.State)-1].Name))
+		},
+		"it cannot be read": func(_ *testing.T, store *memory, m *Manifest) {
+			store.replace(manifestName(m.TaskID(), m.Epoch, m.Claim), []byte("{"))
+		},
+		"nothing is wrong with it": nil,
+	} {
+		t.Run(what, func(t *testing.T) {
+			store := newMemory()
+			c := claim(t, config(store, &sink{}))
+			must(t, commit(t, c, 1))
+			older := c.Manifest()
+			kept := slices.Clone(store.content(manifestName(older.TaskID(), older.Epoch, older.Claim)))
+			must(t, commit(t, c, 2))
+			closed(t, c)
+			newest := c.Manifest()
+			if store.content(manifestName(older.TaskID(), older.Epoch, older.Claim)) == nil {
+				must(t, store.Create(t.Context(), manifestName(older.TaskID(), older.Epoch, older.Claim), kept))
+			}
+			for _, o := range older.State {
+				if !slices.Contains(newest.State, o) {
+					t.Fatal("the older manifest is not whole")
+				}
+			}
+			must(t, store.Delete(t.Context(), headName(c.cfg.Task)))
+			if damage != nil {
+				damage(t, store, &newest)
+			}
+			found, err := FindHead(t.Context(), store, c.cfg.Task, unseen)
+			if damage == nil && (err != nil || found.Manifest.Epoch != 2) || damage != nil && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("epoch %s, %v", found.Manifest.Epoch, err)
+			}
+		})
+	}
+}
+
 // TestEveryBitOfHeadCounts: nothing holds a hash of HEAD, so each single bit has
 // to be seen by itself.
 func TestEveryBitOfHeadCounts(t *testing.T) {

@@ -30,7 +30,8 @@ type Found struct {
 // safe, because its outputs and state were durable before it was written, and it
 // follows the one before: the task goes on from it as if the swap had happened. Two
 // of the highest epoch, of which neither follows the other, may both be HEAD's:
-// ErrCorrupt.
+// ErrCorrupt. So is one beside which anything newer is left, though that is not
+// whole: it may be what HEAD named (passed).
 //
 // Errors: ErrCorrupt, ErrNotExist when there is no manifest at all, ErrVersion.
 func FindHead(ctx context.Context, store Store, task stream.TaskID, visible Visible) (Found, error) {
@@ -46,6 +47,7 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID, visible Visi
 	if err != nil {
 		return Found{}, err
 	}
+	whole := all
 	if headErr == nil {
 		// What has the name of HEAD's own manifest and another hash is that one,
 		// damaged: a claim writes an epoch once.
@@ -60,16 +62,109 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID, visible Visi
 			return named(task, all, h, version)
 		}
 	}
-	found, err := newestOf(ctx, store, task, all)
+	found, err := newestOf(task, all)
 	if err == nil && headErr == nil && found.SHA256 == h.SHA256 {
 		return Found{}, fmt.Errorf("%w: HEAD of %s was set back to %s, and nothing that followed it is whole", ErrCorrupt, task, found.Name)
 	}
+	if err == nil {
+		err = passed(ctx, store, task, whole, &found, visible)
+	}
+	if err != nil {
+		return Found{}, err
+	}
 	found.version = version
-	return found, err
+	return found, nil
+}
+
+// passed is ErrCorrupt where something is left that may have been written after a
+// manifest, and does not belong to one of those that are whole: another manifest, or
+// an output or an entry that proves that HEAD was past it.
+func passed(ctx context.Context, store Store, task stream.TaskID, whole []Found, found *Found, visible Visible) error {
+	m := &found.Manifest
+	newer, err := NewerManifest(ctx, store, task, m.Epoch, m.Ledger, whole)
+	if err != nil {
+		return err
+	}
+	if newer == "" {
+		listed, err := store.List(ctx, task.String()+"/")
+		if err != nil {
+			return err
+		}
+		if newer, err = newerThan(ctx, store, task, listed, &cursor{manifest: *m}, visible); err != nil {
+			return err
+		}
+	}
+	if newer == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is newer than every manifest of %s that is whole, and an older one would set the task back", ErrCorrupt, newer, task)
+}
+
+// NewerManifest returns the name of a manifest, whole or not, that may be newer than
+// an epoch and the entry of the ledger that ended it; empty: there is none. Those of
+// but are not looked at.
+func NewerManifest(ctx context.Context, store Store, task stream.TaskID, epoch stream.Epoch, tip *ledger.Tip, but []Found) (string, error) {
+	names, err := store.List(ctx, manifestFolder(task))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		at, ok := manifestEpoch(task, name)
+		if !ok || slices.ContainsFunc(but, func(f Found) bool { return f.Name == name }) {
+			continue
+		}
+		if at > epoch {
+			return name, nil
+		}
+		f, err := readAny(ctx, store, task, name)
+		if err != nil {
+			return "", err
+		}
+		if f != nil && f.Manifest.Ledger != nil && (tip == nil || f.Manifest.Ledger.Number > tip.Number) {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// NewestManifests returns the manifests of the highest epoch of which one can be
+// read, whether or not the state and the ledger that they name are whole.
+func NewestManifests(ctx context.Context, store Store, task stream.TaskID) (newest []Manifest, err error) {
+	names, err := store.List(ctx, manifestFolder(task))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		f, err := readAny(ctx, store, task, name)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil || len(newest) > 0 && f.Manifest.Epoch < newest[0].Epoch {
+			continue
+		}
+		if len(newest) > 0 && f.Manifest.Epoch > newest[0].Epoch {
+			newest = nil
+		}
+		newest = append(newest, f.Manifest)
+	}
+	return newest, nil
+}
+
+// readAny reads a manifest; nil: it is not there, or not as it was written.
+func readAny(ctx context.Context, store Store, task stream.TaskID, name string) (*Found, error) {
+	data, _, err := store.Read(ctx, name)
+	if err != nil {
+		return nil, except(err, ErrNotExist, ErrCorrupt)
+	}
+	m, err := DecodeManifest(data)
+	if err != nil || m.TaskID() != task || name != manifestName(task, m.Epoch, m.Claim) {
+		return nil, nil
+	}
+	return &Found{Name: name, SHA256: hash(data), Manifest: m}, nil
 }
 
 // newestOf returns the one whole manifest that no other follows.
-func newestOf(ctx context.Context, store Store, task stream.TaskID, all []Found) (Found, error) {
+func newestOf(task stream.TaskID, all []Found) (Found, error) {
 	newest := slices.DeleteFunc(slices.Clone(all), func(f Found) bool {
 		return slices.ContainsFunc(all, func(o Found) bool { return o.Manifest.Epoch > f.Manifest.Epoch || o.Manifest.Previous == f.SHA256 })
 	})
@@ -78,15 +173,6 @@ func newestOf(ctx context.Context, store Store, task stream.TaskID, all []Found)
 		return Found{}, fmt.Errorf("%w: no manifest of %s is whole", ErrNotExist, task)
 	case len(newest) != 1:
 		return Found{}, fmt.Errorf("%w: %d manifests of %s may be the newest, as %s; put HEAD back from a backup", ErrCorrupt, len(newest), task, newest[0].Name)
-	}
-	names, err := store.List(ctx, manifestFolder(task))
-	if err != nil {
-		return Found{}, err
-	}
-	for _, name := range names {
-		if epoch, ok := manifestEpoch(task, name); ok && epoch > newest[0].Manifest.Epoch+1 {
-			return Found{}, fmt.Errorf("%w: %s is newer than every manifest of %s that is whole, and an older one would set the task back", ErrCorrupt, name, task)
-		}
 	}
 	return newest[0], nil
 }
@@ -114,7 +200,7 @@ func isSetBack(ctx context.Context, store Store, task stream.TaskID, all []Found
 		back, err := SetBack(ctx, store, task, visible)
 		return back, except(err, ErrCorrupt) // a damaged name: HEAD's hash tells
 	}
-	newest, err := newestOf(ctx, store, task, all)
+	newest, err := newestOf(task, all)
 	if err != nil {
 		return false, except(err, ErrCorrupt, ErrNotExist)
 	}
@@ -162,20 +248,19 @@ func wholeManifests(ctx context.Context, store Store, task stream.TaskID) ([]Fou
 	}
 	var all []Found
 	for _, name := range names {
-		data, _, err := store.Read(ctx, name)
-		if err != nil && !errors.Is(err, ErrNotExist) {
+		f, err := readAny(ctx, store, task, name)
+		if err != nil {
 			return nil, err
 		}
-		m, decodeErr := DecodeManifest(data)
-		if err != nil || decodeErr != nil || m.TaskID() != task || name != manifestName(task, m.Epoch, m.Claim) {
+		if f == nil {
 			continue
 		}
-		whole, err := isWhole(ctx, store, &m)
+		whole, err := isWhole(ctx, store, &f.Manifest)
 		if err != nil {
 			return nil, err
 		}
 		if whole {
-			all = append(all, Found{Name: name, SHA256: hash(data), Manifest: m})
+			all = append(all, *f)
 		}
 	}
 	return all, nil

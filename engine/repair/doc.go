@@ -17,7 +17,8 @@
 //     under the path that it had. What lies in another program's own folder
 //     (_delta_log) is told and stays, and so is a file of a task whose checkpoint
 //     is missing or ends before an epoch that lies in the lake.
-//  3. A dry run changes nothing.
+//  3. A dry run changes nothing. HEAD is never set back: no manifest is named that
+//     is older than another one that is there, or than a file of the lake.
 //  4. Whatever it is ended at, the next run ends with the same files. HEAD moves
 //     by compare-and-swap: a running engine is fenced, and claims again by
 //     itself.

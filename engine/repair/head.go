@@ -24,6 +24,9 @@ func (r *run) head(ctx context.Context, t *taskState) (found bool, why error, er
 			return true, nil, nil
 		}
 		was := fmt.Errorf("%w: HEAD names epoch %s, and later checkpoints are there", checkpoint.ErrCorrupt, loaded.Epoch)
+		if err := r.mendNewest(ctx, t.id); err != nil {
+			return false, nil, err
+		}
 		why, err = r.restoreHead(ctx, t, was)
 		if why != nil {
 			r.left(t.id.String(), "", t.id.String()+"/HEAD", "%v", why)
@@ -36,6 +39,9 @@ func (r *run) head(ctx context.Context, t *taskState) (found bool, why error, er
 		return false, nil, nil
 	}
 	if !isDamage(err) {
+		return false, nil, err
+	}
+	if err := r.mendNewest(ctx, t.id); err != nil {
 		return false, nil, err
 	}
 	if why, err = r.restoreHead(ctx, t, err); why == nil || err != nil {
@@ -55,6 +61,40 @@ func (r *run) head(ctx context.Context, t *taskState) (found bool, why error, er
 	return why == nil && err == nil, why, err
 }
 
+// mendNewest puts back what the newest manifests name, entries of the ledger and
+// state, where the bytes are to be had. It comes before HEAD is chosen: a manifest
+// that only lacks what can be had is not to be passed over for an older one.
+func (r *run) mendNewest(ctx context.Context, id stream.TaskID) error {
+	newest, err := checkpoint.NewestManifests(ctx, r.Store, id)
+	if err != nil {
+		return err
+	}
+	for _, m := range newest {
+		t := &taskState{id: id, manifest: m}
+		if err := r.checkState(ctx, t); err != nil {
+			return err
+		}
+		if m.Ledger == nil {
+			continue
+		}
+		if _, err := r.mendLedger(ctx, t); err != nil { // why it cannot be is told by who needs it
+			return err
+		}
+	}
+	return nil
+}
+
+// inLake returns the newest file of a task in the lake that is of a later epoch;
+// empty: there is none.
+func (r *run) inLake(id stream.TaskID, epoch stream.Epoch) (newest string) {
+	for _, name := range r.listedNames {
+		if taskName(name) == id.String() && epochOf(name) > max(epoch, epochOf(newest)) && !inHiddenFolder(name) {
+			newest = name
+		}
+	}
+	return newest
+}
+
 // restoreHead points HEAD to a manifest that is there. why: there is none.
 func (r *run) restoreHead(ctx context.Context, t *taskState, was error) (why, err error) {
 	found, err := checkpoint.FindHead(ctx, r.Store, t.id, r.visible)
@@ -63,6 +103,9 @@ func (r *run) restoreHead(ctx context.Context, t *taskState, was error) (why, er
 	}
 	if err != nil {
 		return nil, err
+	}
+	if later := r.inLake(t.id, found.Manifest.Epoch); later != "" {
+		return fmt.Errorf("%w; the newest manifest that is whole is of epoch %s, and %s lies in the lake", was, found.Manifest.Epoch, later), nil
 	}
 	if err := checkpoint.RestoreHead(ctx, r.Store, t.id, found); err != nil {
 		return nil, fmt.Errorf("restore HEAD of %s: %w", t.id, err)

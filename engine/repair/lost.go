@@ -48,7 +48,17 @@ func (r *run) lost(ctx context.Context, t *taskState, was error) (bool, error) {
 	if m.Partitions == 0 {
 		return tell("nothing says how many partitions the landing log has: no other partition has a manifest that is whole, and no landing log was named (--landing)")
 	}
-	t.manifest, t.lost = m, was
+	if later := r.inLake(t.id, m.Epoch); later != "" {
+		return tell("it ends at epoch %s, and %s lies in the lake, so that newer entries are lost: put them back from a backup of the checkpoints", m.Epoch, later)
+	}
+	newer, err := checkpoint.NewerManifest(ctx, r.Store, t.id, m.Epoch, m.Ledger, nil)
+	if err != nil {
+		return false, err
+	}
+	if newer != "" {
+		return tell("it ends at entry %d of epoch %s, and %s is newer, so that newer entries are lost: put them back from a backup of the checkpoints", tip.Number, m.Epoch, newer)
+	}
+	t.manifest = m
 	if why, err := r.mendLedger(ctx, t); err != nil || why != "" {
 		if err != nil {
 			return false, err
@@ -61,6 +71,7 @@ func (r *run) lost(ctx context.Context, t *taskState, was error) (bool, error) {
 		}
 		return tell("%s", why)
 	}
+	t.lost = was
 	return true, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/engine/audit"
+	"landfall/engine/ledger"
 	"landfall/engine/repair"
 	"landfall/engine/table"
 	"landfall/sinks/sinktest"
@@ -130,6 +131,20 @@ func checkpointDamages() []damage {
 			b.Move(y, x)
 			b.Move("kept", y)
 		}, fromNothing, kinds{repair.Restored: 2}, 0, true},
+		{"HEAD and the newest ledger entry gone", "good", gone(folder("HEAD"), entry(-1)), fromNothing, kinds{repair.Head: 1, repair.Restored: 1}, 0, true},
+		{"HEAD and a ledger entry gone", "good", gone(folder("HEAD"), entry(2)), fromLanding, kinds{repair.Head: 1, repair.Restored: 1}, 0, true},
+		{"HEAD and a ledger entry gone, from nothing", "good", gone(folder("HEAD"), entry(2)), fromNothing, kinds{}, 1, false},
+		{"HEAD, the newest ledger entry and a bit of state gone", "good", func(b *Bench) {
+			bit(newest("state/*"))(b)
+			gone(folder("HEAD"), entry(-1))(b)
+		}, fromNothing, kinds{repair.Head: 1, repair.Restored: 2}, 0, true},
+		{"HEAD, the newest ledger entry and its rows of log gone", "good", func(b *Bench) {
+			all := b.Ledger(b, Task(0))
+			last := all[len(all)-1]
+			gone(folder("HEAD"))(b)
+			b.Remove(path.Join("_checkpoint", last.Object), last.Files[slices.IndexFunc(last.Files, func(f ledger.File) bool { return f.Table == string(table.Log) })].Name)
+		}, fromNothing, kinds{}, 1, false},
+		{"HEAD, the manifest and the newest ledger entry gone", "good", gone(folder("HEAD"), folder("manifest"), entry(-1)), fromNothing, kinds{}, 1, false},
 		{"two ledger entries gone that follow each other", "good", gone(entry(2), entry(3)), fromNothing, nil, 1, false},
 		{"a ledger entry gone, with a file of its epoch", "good", func(b *Bench) {
 			one := b.Ledger(b, Task(0))[2]
