@@ -176,6 +176,31 @@ func TestWhatIsKeptIsSaidToWhoReadsIt(t *testing.T) {
 	}
 }
 
+// TestNothingIsTakenForATaskThatNobodyHasHeardOf: what goes on in the middle of a log,
+// on a shared landing log that may lack what came before, waits until its task has told
+// how far it is; what follows a hole comes with the mark that it is kept.
+func TestNothingIsTakenForATaskThatNobodyHasHeardOf(t *testing.T) {
+	a := newAda(t)
+	a.capture(3)
+	m := landingtest.NewMemory("mem", 1)
+	a.landing(m, m.View())
+	a.expect("in the middle", a.send(10, 20), wire.CodeUnavailable, -1, -1)
+	if n := len(m.Landed(0)); n != 0 {
+		t.Errorf("%d blocks were taken", n)
+	}
+	a.keeps = false
+	if a.send(20, 30); len(m.Landed(0)) != 1 {
+		t.Error("who keeps nothing has to wait")
+	}
+	a.keeps = true
+	a.landing(m, m.View())
+	a.published(0, 1)
+	a.send(10, 20)
+	if l := m.Landed(0); len(l) != 2 || !l[1].Keeps {
+		t.Errorf("behind the hole: %+v", l)
+	}
+}
+
 // TestAClosedLogIsAnsweredToo: the landing log knows the newest log alone; a
 // question about one before it is answered with what is published, and is no sign
 // of a second machine.

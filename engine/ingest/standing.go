@@ -54,7 +54,8 @@ type standing struct {
 	tail  landing.Tail
 	known bool // tail is known
 	// unsure says that the landing log lost what the gateway was told to have
-	// landed, and that it is not known how much of that is published.
+	// landed, or that nobody knows whether it did, and that it is not known how much of
+	// that is published.
 	unsure bool
 }
 
@@ -71,7 +72,7 @@ func (f *facts) stand() standing {
 	lost := f.keeps && !f.shared && (!f.anything || f.own() && f.landed.Next < f.offset)
 	switch {
 	case !f.told:
-		if lost && f.offset > 0 {
+		if (lost || f.stranger() && !s.known) && f.offset > 0 {
 			s = standing{unsure: true}
 		}
 	case s.known && s.tail.Next >= f.published.Next:
@@ -80,6 +81,11 @@ func (f *facts) stand() standing {
 	}
 	return s
 }
+
+// stranger says that nothing has been heard yet of the task of a shared landing log,
+// neither what is published nor whether it passes over what follows a hole: what lands
+// behind a hole now would go to conflict.
+func (f *facts) stranger() bool { return f.keeps && f.shared && !f.told && !f.published.Passes }
 
 // own says that the log is the gateway's newest in the landing log.
 func (f *facts) own() bool { return f.anything && f.landed.Log == f.log }
@@ -191,8 +197,9 @@ func (s *session) facts() facts {
 // passes says that what lands may say that its gateway keeps it. In a landing log of
 // this engine alone its own tasks read that. Of a shared one the task may be an older
 // program's, which would stop at such a block: it is told to those only that are
-// known to read it, or were last. Until that is known, a block behind a hole goes to
-// conflict, and comes again with what was missing.
+// known to read it, or were last. As long as nothing is known of its task, nothing is
+// taken from the middle of a log (stranger); of an older program's task, a block behind
+// a hole goes to conflict, and comes again with what was missing.
 func (f *facts) passes() bool { return f.keeps && (!f.shared || f.published.Passes) }
 
 // keeps says that the gateway lets go of nothing before it is told that it is
@@ -238,5 +245,5 @@ func (s *session) tell(a *wire.Answer) {
 // errUnsure is why nothing of a log is taken now.
 func (s *session) errUnsure() error {
 	return refusal{wire.CodeUnavailable, fmt.Errorf(
-		"the landing log lacks what was landed before offset %d, and how far the log is published is not known yet: nothing is taken of it until the task has claimed its partition", s.head.Offset)}
+		"the landing log is not known to hold what was landed before offset %d, nor how far the log is published: nothing is taken of it until the task has claimed its partition", s.head.Offset)}
 }

@@ -590,6 +590,8 @@ func kafkaMutants() []mutant {
 			"hole != r.hole && from < r.tail.Next", "from != r.from && from < r.tail.Next", []string{"-run", "Halfway", "./engine/ingest"}},
 		{"what was promised is asked for until all has come", "engine/task/promise.go",
 			"if !st.Hole.isOpen() && st.Next < a.until {", "if !st.Hole.isOpen() && st.Next <= a.from {", []string{"-run", "UntilAllHasCome", "./engine/task"}},
+		{"a task that nobody has heard of is waited for", "engine/ingest/standing.go",
+			"(lost || f.stranger() && !s.known) && f.offset > 0", "lost && f.offset > 0", []string{"-run", "NobodyHasHeardOf", "./engine/ingest"}},
 		{"a shared tail may be passed", "engine/ingest/standing.go",
 			"!(f.shared && f.landed.Next < f.offset)", "true", ingest},
 		{"a partition is not run twice at a time", "engine/server/supervise.go",
