@@ -1,9 +1,15 @@
 package audit
 
 import (
+	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"landfall/decoders/ais"
+	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/ledger"
@@ -44,5 +50,54 @@ func TestStateIsThatOfTheLedger(t *testing.T) {
 			writeHead(t, w.store, m)
 			wantFinding(t, runAudit(t, Config{Lake: w.dir, Level: LevelOffsets}), Finding{Kind: KindState, Task: "test-0000", File: "test-0000/state"})
 		})
+	}
+}
+
+// TestWhatFeedsTheLake: the lake says which landing log feeds it, and how many
+// partitions that has: a task that no manifest knows any more is missed, and an object
+// with which no engine would start is found.
+func TestWhatFeedsTheLake(t *testing.T) {
+	for text, want := range map[string]Finding{
+		`{"format":1,"generation":0,"kind":"embedded","id":"test","partitions":1,"place":"/x"}`: {},
+		`{"format":1,"generation":0,"kind":"kafka","id":"test","partitions":0,"place":"t"}`:     {},
+		`{"format":1,"generation":0,"kind":"embedded","id":"test","partitions":2,"place":"/x"}`: {Kind: KindHead, Task: "test-0001", File: "test-0001/HEAD"},
+		`{"format":1,"generation":0,"kind":"embedded","id":"test","partitions":3,"place":"/x"}`: {Kind: KindHead, Task: "test-0000", File: feedingName},
+		`{"format":1,"generation":1,"kind":"embedded","id":"test","partitions":1,"place":"/x"}`: {Kind: KindHead, Task: "test-0000", File: feedingName},
+		`{"format":1,"generation":0,"kind":"embedded","id":"x","partitions":1,"place":"/x"}`:    {Kind: KindHead, Task: "x-0000"},
+		`{"format":1,"gener`:                      {Kind: KindHead, File: feedingName},
+		`{"format":9,"id":"test","partitions":1}`: {Kind: KindHead, File: feedingName},
+	} {
+		w, _ := ledgered(t, nil, nil)
+		check(t, w.store.Create(t.Context(), feedingName, []byte(text)))
+		r := runAudit(t, Config{Lake: w.dir, Level: LevelOffsets})
+		if want == (Finding{}) && !r.Exact {
+			t.Errorf("%s: %s", text, listFindings(r))
+		}
+		if want != (Finding{}) {
+			wantFinding(t, r, want)
+		}
+	}
+}
+
+// TestGatewaysWithoutTipsAreNamed: of a gateway of which no tips are given nobody but
+// the lake says that there is one.
+func TestGatewaysWithoutTipsAreNamed(t *testing.T) {
+	w, _ := ledgered(t, nil, nil)
+	r := runAudit(t, Config{Lake: w.dir, Level: LevelBytes, Tips: anchoredTips(t, anchorAt(t, w.store, 5))})
+	text := strings.Join(r.NotChecked, "\n")
+	if !strings.Contains(text, "the logs of pier, of which no tips were given") {
+		t.Errorf("not checked:\n%s", text)
+	}
+}
+
+// TestAPipeInAGatewaysLogIsNotOpened: it would never answer.
+func TestAPipeInAGatewaysLogIsNotOpened(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	check(t, unix.Mkfifo(name, 0o600))
+	fsys := durable.ReadOnly(durable.OS{})
+	for _, open := range []func(string) (durable.File, error){fsys.Open, fsys.OpenWrite} {
+		if _, err := open(name); !errors.Is(err, durable.ErrNoFile) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

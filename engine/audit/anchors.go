@@ -202,14 +202,17 @@ func (a *audit) beyondTips() (notChecked []string, everything bool) {
 	if len(a.tipsOf) == 0 {
 		return nil, false
 	}
+	if without := a.gatewaysWithoutTips(); len(without) > 0 {
+		notChecked = append(notChecked, fmt.Sprintf("the logs of %s, of which no tips were given: nothing outside the lake says that there is such a gateway, or what it captured", several(without)))
+	}
 	for i := range a.result.Tasks {
 		switch t := &a.result.Tasks[i]; {
 		case t.Tipped == nil:
 			everything = false
-			notChecked = append(notChecked, fmt.Sprintf("the ledger of task %s, of which the tips name no entry that is here: they speak of its logs alone", t.Task))
+			notChecked = append(notChecked, fmt.Sprintf("the ledger of task %s, of which the tips name no entry that is here: they speak of their gateways' logs alone", t.Task))
 		case t.Epoch > t.Tipped.Epoch:
 			everything = false
-			notChecked = append(notChecked, fmt.Sprintf("the ledger of task %s in epochs %s, which came after the newest entry that the tips name: they speak of its logs alone", t.Task, offsets(t.Tipped.Epoch+1, t.Epoch+1)))
+			notChecked = append(notChecked, fmt.Sprintf("the ledger of task %s in epochs %s, which came after the newest entry that the tips name: they speak of their gateways' logs alone", t.Task, offsets(t.Tipped.Epoch+1, t.Epoch+1)))
 		}
 	}
 	return notChecked, everything

@@ -152,6 +152,7 @@ type audit struct {
 	edge        *edgeLogs
 	result      *Result
 	found       findings
+	fed         *feeding // which landing log feeds the lake; nil: nothing says so
 
 	tipsOf   []*gatewayTips
 	anchors  map[string][]*anchorOf  // ledger entries that tips name, by task, the newest first
@@ -219,6 +220,10 @@ func (a *audit) run(ctx context.Context) error {
 		defer func() { _ = a.edge.Close() }()
 	}
 	a.readTips()
+	var err error
+	if a.fed, err = a.feeding(ctx); err != nil {
+		return err
+	}
 	first, err := a.heads(ctx)
 	if err != nil {
 		return err

@@ -142,6 +142,7 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 		}
 	}
 	a.checkLedgers()
+	a.checkFeeding(first)
 	a.everyPartition(objects, first, second)
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if _, known := first[name]; !known && isTaskName(name) && second[name].err == nil && second[name].manifest.Format == 0 {
@@ -153,9 +154,12 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 
 // everyPartition finds the tasks that are not there, though the manifests of
 // others say that their landing log has a partition for them, or that the lake moved
-// to one that has: engines make a HEAD for each when they start, and a move does.
+// to one that has, or the lake says that it is fed from one that has: engines make a HEAD for each when they start, and a move does.
 func (a *audit) everyPartition(objects map[string][]string, first, second map[string]taskHead) {
 	partitions := make(map[string]int) // of each landing log
+	if a.fed != nil && len(first) > 0 {
+		partitions[a.fed.ID] = a.fed.Partitions
+	}
 	for _, h := range first {
 		partitions[h.id.Landing] = max(partitions[h.id.Landing], h.manifest.Partitions)
 		if m := h.manifest.Moved; m != nil { // its tasks were made before any engine knew of them

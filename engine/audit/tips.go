@@ -303,6 +303,18 @@ func compareKeys(a, b logKey) int {
 	return strings.Compare(a.log, b.log)
 }
 
+// gatewaysWithoutTips lists the gateways whose logs are in the lake and of which no
+// document is given, by name.
+func (a *audit) gatewaysWithoutTips() []string {
+	without := make(map[string]bool)
+	for k, l := range a.logs {
+		if l.found() > 0 && !slices.ContainsFunc(a.tipsOf, func(g *gatewayTips) bool { return g.body.Gateway == k.gateway }) {
+			without[k.gateway] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(without))
+}
+
 // tipsCover tells whether every log in the lake belongs to a gateway whose tips
 // are given, and none comes before the first log that they know.
 func (a *audit) tipsCover() bool {

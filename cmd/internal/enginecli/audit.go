@@ -186,7 +186,7 @@ func readSince(name string) (*audit.Result, error) {
 	if name == "" {
 		return nil, nil
 	}
-	data, err := durable.ReadFile(durable.OS{}, name)
+	data, err := durable.ReadFile(durable.ReadOnly(durable.OS{}), name)
 	if err != nil {
 		return nil, fmt.Errorf("audit: --since: %w", err)
 	}
@@ -205,7 +205,7 @@ func readTips(names []string, ca, crl string) ([]audit.TipsFile, *x509.CertPool,
 	}
 	var all []audit.TipsFile
 	for _, name := range names {
-		data, err := durable.ReadFileUpTo(durable.OS{}, name, tips.MaxDocumentBytes)
+		data, err := durable.ReadFileUpTo(durable.ReadOnly(durable.OS{}), name, tips.MaxDocumentBytes)
 		if errors.Is(err, durable.ErrTooLarge) {
 			return fail(cli.Fail(cli.ExitData, fmt.Errorf("audit: --tips: %w; tips have %d bytes at most", err, tips.MaxDocumentBytes)))
 		}
@@ -242,7 +242,7 @@ func readTips(names []string, ca, crl string) ([]audit.TipsFile, *x509.CertPool,
 
 // readLists reads revocation lists, each signed by one of the certificates in ca.
 func readLists(name string, ca []byte) (lists []*x509.RevocationList, err error) {
-	data, err := durable.ReadFile(durable.OS{}, name)
+	data, err := durable.ReadFile(durable.ReadOnly(durable.OS{}), name)
 	if err != nil {
 		return nil, err
 	}

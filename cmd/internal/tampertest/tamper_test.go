@@ -210,7 +210,7 @@ and the test fails when a line changes, or a level on the smaller lake in ` + "`
 `
 
 const tail = `
-With tips nothing passes. They speak of what was captured (how far each log goes, and the digest of its raw bytes), and they name the
+With tips of every gateway nothing passes; of one without tips nothing outside the lake says anything, and ` + "`not checked`" + ` names it. They speak of what was captured (how far each log goes, and the digest of its raw bytes), and they name the
 ledger entry of each task that the cloud told the gateway last: it holds the hash of the entry before it, and every entry those of
 its files. Whoever changes anything that was published up to it changes that hash, or has to say it in a later entry, which the
 audit finds too. What was published after that entry is not vouched for by these tips, but for its logs: the audit says which epochs

@@ -1,0 +1,84 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"landfall/engine/checkpoint"
+)
+
+// feedingName is the object that says which landing log feeds a lake, written by
+// engine/move. A lake that nothing feeds, or that a version before it filled, has none.
+const feedingName = "_lake/landing"
+
+// feedingFormat is the version of that object.
+const feedingFormat = 1
+
+// maxFeedingPartitions bounds what is believed of it: names of tasks have four digits.
+const maxFeedingPartitions = 9999
+
+// feeding is what it says.
+type feeding struct {
+	Format     int    `json:"format"`
+	Generation int    `json:"generation"` // counts the landing logs before this one
+	Kind       string `json:"kind"`
+	ID         string `json:"id"`         // of the landing log
+	Partitions int    `json:"partitions"` // 0: not known
+	Place      string `json:"place"`
+}
+
+// feeding reads which landing log feeds the lake; nil: nothing says so, or it cannot be
+// read, which is a finding: no engine starts on such a lake. It is read before the
+// HEADs: a move makes its tasks before it says where the lake is fed from.
+func (a *audit) feeding(ctx context.Context) (*feeding, error) {
+	if a.Checkpoints == nil {
+		return nil, nil
+	}
+	data, _, err := a.Checkpoints.Read(ctx, feedingName)
+	if errors.Is(err, checkpoint.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil && !isDamage(err) {
+		return nil, fmt.Errorf("read which landing log feeds the lake: %w", err)
+	}
+	var f feeding
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.DisallowUnknownFields()
+		err = d.Decode(&f)
+	}
+	if err == nil && (f.Format < 1 || f.Format > feedingFormat || f.ID == "" || f.Partitions < 0 || f.Partitions > maxFeedingPartitions) {
+		err = fmt.Errorf("format %d, landing log %q with %d partitions", f.Format, f.ID, f.Partitions)
+	}
+	if err != nil {
+		a.find(Finding{Kind: KindHead, File: feedingName, Detail: fmt.Sprintf("%s, which says which landing log feeds the lake, cannot be used, and no engine starts on the lake: %v", feedingName, err)})
+		return nil, nil
+	}
+	return &f, nil
+}
+
+// checkFeeding holds the tasks of the landing log that feeds the lake against what the
+// lake says of it: a partition that was taken out of all manifests stands there still.
+func (a *audit) checkFeeding(first map[string]taskHead) {
+	f := a.fed
+	if f == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(first)) {
+		h := first[name]
+		m := &h.manifest
+		if h.err != nil || m.Landing != f.ID {
+			continue
+		}
+		if f.Partitions > 0 && m.Partitions != f.Partitions || m.Generation != f.Generation {
+			a.find(Finding{Kind: KindHead, Task: name, File: feedingName,
+				Detail: fmt.Sprintf("%s says that landing log %s has %d partitions and is the lake's number %d, and the manifest of task %s that it has %d and is number %d",
+					feedingName, f.ID, f.Partitions, f.Generation, name, m.Partitions, m.Generation)})
+		}
+	}
+}
