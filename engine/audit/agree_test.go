@@ -14,6 +14,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/ledger"
 	"landfall/engine/state"
+	"landfall/engine/stream"
 	"landfall/engine/task"
 )
 
@@ -50,6 +51,45 @@ func TestStateIsThatOfTheLedger(t *testing.T) {
 			writeHead(t, w.store, m)
 			wantFinding(t, runAudit(t, Config{Lake: w.dir, Level: LevelOffsets}), Finding{Kind: KindState, Task: "test-0000", File: "test-0000/state"})
 		})
+	}
+}
+
+// TestManifestIsThatOfTheLedger: a manifest that was changed beside its ledger, with a
+// HEAD that fits, is found.
+func TestManifestIsThatOfTheLedger(t *testing.T) {
+	for name, change := range map[string]func(m *checkpoint.Manifest){
+		"final":    func(m *checkpoint.Manifest) { m.Final = true },
+		"position": func(m *checkpoint.Manifest) { m.Position = stream.Position{Log: "a", Offset: 7} },
+		"decoder":  func(m *checkpoint.Manifest) { m.Decoder += "0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := ledgered(t, nil, nil)
+			m, err := checkpoint.Load(t.Context(), w.store, testTask)
+			check(t, err)
+			change(&m)
+			writeHead(t, w.store, m)
+			wantFinding(t, runAudit(t, Config{Lake: w.dir, Level: LevelOffsets}), Finding{Kind: KindHead, Task: "test-0000", File: "test-0000/HEAD"})
+		})
+	}
+}
+
+// TestTheObjectsOfAStateFollowEachOther, from the oldest that the newest needs.
+func TestTheObjectsOfAStateFollowEachOther(t *testing.T) {
+	at := func(sequence, needs uint64) state.Description { return state.Description{Sequence: sequence, Needs: needs} }
+	for _, c := range []struct {
+		objects []state.Description
+		whole   bool
+	}{
+		{nil, true},
+		{[]state.Description{at(7, 7)}, true},
+		{[]state.Description{at(6, 2), at(7, 6)}, true},
+		{[]state.Description{at(7, 6)}, false},
+		{[]state.Description{at(6, 6), at(7, 7)}, false},
+		{[]state.Description{at(5, 5), at(7, 5)}, false},
+	} {
+		if err := checkChain(c.objects); (err == nil) != c.whole || err != nil && !errors.Is(err, state.ErrCorrupt) {
+			t.Errorf("%+v: %v", c.objects, err)
+		}
 	}
 }
 
