@@ -220,7 +220,7 @@ func (c *Committer) unpublished() []Unpublished {
 func (c *Committer) moved(to cursor) {
 	c.at = to
 	c.holds.Store(true)
-	c.newestHash.Store(&to.hash)
+	c.newestAt.Store(&to)
 	c.count(func(s *Stats) {
 		if to.manifest.Epoch > s.Committed {
 			s.Committed = to.manifest.Epoch

@@ -32,9 +32,9 @@ type Committer struct {
 	checked Checked // From is nil once an epoch that begins there is committed
 	leaving *Moved  // the claim ends the task, because the lake moves there; nil: it does not
 
-	holds      atomic.Bool            // this claim has moved HEAD
-	newestHash atomic.Pointer[string] // of the manifest that it moved HEAD to last
-	folding    folding                // of the publishing goroutine; Claim fills it before that is started
+	holds    atomic.Bool            // this claim has moved HEAD
+	newestAt atomic.Pointer[cursor] // to which it moved HEAD last; nothing in it is changed
+	folding  folding                // of the publishing goroutine; Claim fills it before that is started
 
 	slots  chan struct{} // one token an epoch that waits for publishing
 	queue  chan batch    // as long as slots, so that sending never waits
@@ -102,13 +102,17 @@ func newCommitter(cfg Config) *Committer {
 // ClaimID is the random identity of this claim.
 func (c *Committer) ClaimID() stream.ClaimID { return c.claim }
 
-// newest returns the hash of the manifest to which this claim moved HEAD last;
-// empty: it has not.
-func (c *Committer) newest() string {
-	if h := c.newestHash.Load(); h != nil {
-		return *h
+// newest returns the hash of the manifest to which this claim moved HEAD last, and
+// the ledger's entry that it names; empty: it has not.
+func (c *Committer) newest() (hash string, tip ledger.Tip) {
+	at := c.newestAt.Load()
+	if at == nil {
+		return "", tip
 	}
-	return ""
+	if at.manifest.Ledger != nil {
+		tip = *at.manifest.Ledger
+	}
+	return at.hash, tip
 }
 
 // Manifest is the task's newest committed checkpoint. The caller changes

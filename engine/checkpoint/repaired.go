@@ -25,8 +25,9 @@ func (c *Committer) byRepair(ctx context.Context, err error) error {
 		return err
 	}
 	var repaired bool
+	newest, tip := c.newest()
 	why := c.retry.do(ctx, func() (err error) {
-		repaired, err = repairsSince(ctx, c.cfg.Store, c.cfg.Task, claim, c.newest())
+		repaired, err = repairsSince(ctx, c.cfg.Store, c.cfg.Task, claim, newest, tip)
 		return err
 	})
 	if why != nil || !repaired {
@@ -39,8 +40,11 @@ func (c *Committer) byRepair(ctx context.Context, err error) error {
 // with nothing but repairs between the two. A repair names the hash of the
 // manifest that it followed: any other claim in between has one of its own there.
 // newest is the hash of the claim's newest manifest, as far as it is known, which
-// tells it where the object itself was lost.
-func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID, newest string) (bool, error) {
+// tells it where the object itself was lost. A repair that found no HEAD either names
+// no manifest: then it has to follow tip, the ledger's entry that the claim's newest
+// manifest names. A claim in between that committed nothing leaves no trace then, and
+// the two race for HEAD as any two claims do.
+func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID, newest string, tip ledger.Tip) (bool, error) {
 	at, err := load(ctx, store, task, false)
 	if err != nil || at.data == nil || at.manifest.Ledger == nil {
 		return false, err
@@ -60,6 +64,9 @@ func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim st
 		}
 		if m.Previous == newest && newest != "" {
 			return true, nil
+		}
+		if m.Previous == "" {
+			return tip.Number > 0 && one.Number == tip.Number+1 && one.Previous == tip.SHA256, nil
 		}
 		if data, err = readManifest(ctx, store, task, epoch, claim, m.Previous); err != nil || data != nil {
 			return err == nil, err

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -17,10 +18,28 @@ func TestAFenceByARepairIsTold(t *testing.T) {
 		t.Helper()
 		must(t, repairWith(t, config(store, s), again(epoch)))
 	}
+	lose := func(t *testing.T, store *memory, s *sink) {
+		t.Helper()
+		m, err := Load(t.Context(), store, stream.TaskID{Landing: "l"})
+		must(t, err)
+		must(t, store.Delete(t.Context(), headName(m.TaskID())))
+		must(t, store.Delete(t.Context(), manifestName(m.TaskID(), m.Epoch, m.Claim)))
+		must(t, Repair(t.Context(), config(store, s), &m, func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) {
+			return Repairing{Note: "lost"}, nil
+		}))
+	}
 	for what, tt := range map[string]struct {
 		between func(t *testing.T, store *memory, s *sink)
 		want    bool
 	}{
+		"a repair of HEAD and the manifest":              {lose, true},
+		"a repair of HEAD and the manifest, and another": {func(t *testing.T, store *memory, s *sink) { lose(t, store, s); repair(t, store, s, "1") }, true},
+		"a clone that commits, and a repair of HEAD and the manifest": {func(t *testing.T, store *memory, s *sink) {
+			c := claim(t, config(store, s))
+			must(t, commit(t, c, 3))
+			closed(t, c)
+			lose(t, store, s)
+		}, false},
 		"a repair": {func(t *testing.T, store *memory, s *sink) { repair(t, store, s, "1") }, true},
 		"two":      {func(t *testing.T, store *memory, s *sink) { repair(t, store, s, "1"); repair(t, store, s, "2") }, true},
 		"a claim":  {func(t *testing.T, store *memory, s *sink) { closed(t, claim(t, config(store, s))) }, false},

@@ -22,6 +22,8 @@ func repairMutants() []mutant {
 			"	t.manifest = m\n", "	t.manifest, t.lost = m, was\n", lost("^HEAD_and_a_ledger_entry_gone,_from_nothing")},
 		{"a newer manifest that is not whole is not passed over", "engine/checkpoint/restore.go",
 			"		if at > epoch {", "		if at > epoch+1 {", checkpoint},
+		{"a repair that found no HEAD follows the claim by the ledger", "engine/checkpoint/repaired.go",
+			"one.Number == tip.Number+1 && one.Previous == tip.SHA256, nil", "one.Number > 0, nil", checkpoint},
 		{"what was in an object's place is kept", "engine/checkpoint/bytes.go",
 			"if err := store.Create(ctx, aside, have); err != nil && !errors.Is(err, ErrExist) {", "if aside == \"\" {", objects},
 		{"a manifest of another epoch does not take HEAD's place", "engine/checkpoint/repair.go",
