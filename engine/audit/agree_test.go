@@ -75,7 +75,9 @@ func TestManifestIsThatOfTheLedger(t *testing.T) {
 
 // TestTheObjectsOfAStateFollowEachOther, from the oldest that the newest needs.
 func TestTheObjectsOfAStateFollowEachOther(t *testing.T) {
-	at := func(sequence, needs uint64) state.Description { return state.Description{Sequence: sequence, Needs: needs} }
+	at := func(sequence, needs uint64) state.Description {
+		return state.Description{Sequence: sequence, Needs: needs}
+	}
 	for _, c := range []struct {
 		objects []state.Description
 		whole   bool
