@@ -140,7 +140,7 @@ func (g *gateway) landed(log record.LogID, b boundary) {
 // resend remembers a log that is to be sent again.
 func (g *gateway) resend(log record.LogID, r *resend) {
 	if g.resends[log] == nil && len(g.resends) >= keptResends {
-		clear(g.resends) // their tasks lack them still, and ask again
+		clear(g.resends) // of which something is lacking still is begun again with its next request
 	}
 	g.resends[log] = r
 }

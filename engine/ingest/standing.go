@@ -196,10 +196,11 @@ func (s *session) facts() facts {
 
 // passes says that what lands may say that its gateway keeps it. In a landing log of
 // this engine alone its own tasks read that. Of a shared one the task may be an older
-// program's, which would stop at such a block: it is told to those only that are
-// known to read it, or were last. As long as nothing is known of its task, nothing is
-// taken from the middle of a log (stranger); of an older program's task, a block behind
-// a hole goes to conflict, and comes again with what was missing.
+// program's, which would stop at such a block: it is told to those only whose HEAD
+// says that they read it, or said so when it was looked at last. As long as nothing
+// is known of its task, nothing is taken from the middle of a log (stranger); of an
+// older program's task, a block behind a hole goes to conflict, and comes again with
+// what was missing.
 func (f *facts) passes() bool { return f.keeps && (!f.shared || f.published.Passes) }
 
 // keeps says that the gateway lets go of nothing before it is told that it is

@@ -161,7 +161,9 @@ func (f *Follower) Problems() []string {
 // an entry that the progress names is in its chain, unless history was changed.
 //
 // What a task lacks is taken from the progress of HEAD's own claim only: another
-// one's may be filled, or its log long published. It would only be sent in vain.
+// one's may be filled, or its log long published. It would only be sent in vain. So
+// nothing is asked for while a claim waits for its outputs to be published; what
+// follows a hole is passed over all the same, and asked for after it.
 //
 // Where HEAD's chain does not hold what was told before, an older checkpoint was put
 // back: all is told as it is now. Gateways that were told more will say so.
@@ -209,7 +211,7 @@ func (f *Follower) look(ctx context.Context, t *followed) error {
 
 // tell tells the Registry what m and p hold.
 func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest, p *Progress) error {
-	holes, passes := holesOf(m, p), p.Claim == m.Claim // only a program that passes over blocks writes a progress
+	holes, passes := holesOf(m, p), passesOver(m)
 	if t.told && t.tip.Number > 0 {
 		s, err := f.scan(ctx, m, p, t.tip)
 		if err != nil {
@@ -240,6 +242,15 @@ func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest
 	}
 	return nil
 }
+
+// passesFormat is the first format of a manifest that a program writes which passes
+// over what follows a hole. Older programs do not take a HEAD of that format.
+const passesFormat = 4
+
+// passesOver says whether the program that moved HEAD passes over what follows a hole:
+// by HEAD alone, for a claim that waits for its outputs to be published has told
+// nothing yet.
+func passesOver(m *checkpoint.Manifest) bool { return m.Format >= passesFormat }
 
 func holesOf(m *checkpoint.Manifest, p *Progress) []Hole {
 	if p.Claim != m.Claim {

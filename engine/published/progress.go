@@ -21,8 +21,8 @@ const Format = 1
 // maxProgressBytes bounds what is read as a Progress.
 const maxProgressBytes = 16 << 20
 
-// maxWanted bounds the holes that a Progress tells of; the others are told when
-// these are filled.
+// maxWanted bounds the holes that a Progress tells of: those that were found last. The
+// others are told when some of these are filled.
 const maxWanted = 10_000
 
 // Progress is what a task tells the ingests of other engines, as one JSON object

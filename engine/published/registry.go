@@ -2,6 +2,7 @@ package published
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	tasks   map[stream.TaskID]*known        // guarded by mu; a task that is absent is not known
-	passes  map[stream.TaskID]bool          // Log.Passes, as it was known last; guarded by mu
+	passes  map[stream.TaskID]bool          // Log.Passes, by HEAD as it was known last; guarded by mu
 	watches map[stream.TaskID]chan struct{} // each holds a token when something changed; guarded by mu
 }
 
@@ -76,6 +77,8 @@ type known struct {
 	logs     map[key]reached
 	past     map[key]bool // logs that a published one names as the one before it
 	holes    map[key]record.Offset
+	found    map[key]uint64 // when each hole was told last: later ones have higher numbers
+	finds    uint64
 }
 
 // New makes a Registry that knows of no task yet.
@@ -100,7 +103,7 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 }
 
 func newKnown(logs []ledger.Log, tip *ledger.Tip) *known {
-	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset)}
+	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset), found: make(map[key]uint64)}
 	k.advance(logs, tip)
 	return k
 }
@@ -136,7 +139,8 @@ func (r *Registry) Want(task stream.TaskID, gateway string, log record.LogID, fr
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if k := r.own(task); k != nil {
-		k.holes[key{gateway, log}] = from
+		k.finds++
+		k.holes[key{gateway, log}], k.found[key{gateway, log}] = from, k.finds
 		r.changed(task)
 	}
 }
@@ -147,6 +151,7 @@ func (r *Registry) Filled(task stream.TaskID, gateway string, log record.LogID) 
 	defer r.mu.Unlock()
 	if k := r.own(task); k != nil {
 		delete(k.holes, key{gateway, log})
+		delete(k.found, key{gateway, log})
 		r.changed(task)
 	}
 }
@@ -196,6 +201,28 @@ func (r *Registry) Holes(task stream.TaskID) []Hole {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), slices.Compare(a.Log[:], b.Log[:]))
 	})
 	return all
+}
+
+// newest returns the holes of a task, sorted by gateway and log, and of more than limit
+// those that were found last: of the oldest the gateways may never come back.
+func (r *Registry) newest(task stream.TaskID, limit int) []Hole {
+	all := r.Holes(task)
+	if len(all) <= limit {
+		return all
+	}
+	order := make(map[Hole]uint64, len(all))
+	r.mu.Lock()
+	if k := r.tasks[task]; k != nil {
+		for _, h := range all {
+			order[h] = k.found[key{h.Gateway, h.Log}]
+		}
+	}
+	r.mu.Unlock()
+	if len(order) < len(all) { // the task was lost meanwhile
+		return nil
+	}
+	oldest := slices.Sorted(maps.Values(order))[len(order)-limit]
+	return slices.DeleteFunc(all, func(h Hole) bool { return order[h] < oldest })
 }
 
 // own returns what is known of a task of this engine, nil of any other. The caller
@@ -249,17 +276,15 @@ func (r *Registry) progress(task stream.TaskID, claim stream.ClaimID) (Progress,
 		p.Ledger = &tip
 	}
 	r.mu.Unlock()
-	for _, h := range r.Holes(task) {
-		if len(p.Wanted) < maxWanted {
-			p.Wanted = append(p.Wanted, Wanted{Gateway: h.Gateway, Log: h.Log.String(), From: h.From})
-		}
+	for _, h := range r.newest(task, maxWanted) {
+		p.Wanted = append(p.Wanted, Wanted{Gateway: h.Gateway, Log: h.Log.String(), From: h.From})
 	}
 	return p, k != nil
 }
 
 // follow takes what a Follower read of another engine's task: all of it (k), or how
-// much further it is; passes is Log.Passes. False: the task is this engine's own, or all of it has to be
-// told first.
+// much further it is; passes is Log.Passes. False: the task is this engine's own, or
+// all of it has to be told first.
 func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole, passes bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

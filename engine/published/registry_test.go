@@ -192,3 +192,23 @@ func TestManyAskWhileItChanges(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestOfTooManyHolesTheNewestAreTold: those of gateways that never come back must not
+// hide what the others can fill.
+func TestOfTooManyHolesTheNewestAreTold(t *testing.T) {
+	r, task := New(Config{Landing: "land", Partitions: 1}), stream.TaskID{Landing: "land"}
+	r.Claimed(task, nil, nil)
+	for _, gateway := range []string{"a", "c", "d", "b", "a"} { // a is told once more
+		r.Want(task, gateway, logA, 10)
+	}
+	if got := r.newest(task, 2); !slices.Equal(got, []Hole{{"a", logA, 10}, {"b", logA, 10}}) {
+		t.Errorf("%v", got)
+	}
+	r.Filled(task, "b", logA)
+	if got := r.newest(task, 2); !slices.Equal(got, []Hole{{"a", logA, 10}, {"d", logA, 10}}) {
+		t.Errorf("%v", got)
+	}
+	if got := r.newest(task, 3); len(got) != 3 {
+		t.Errorf("%v", got)
+	}
+}
