@@ -136,3 +136,30 @@ func TestTwoMachinesUnderOneNameStayRedForAnHour(t *testing.T) {
 		})
 	}
 }
+
+// TestALostEndIsRedForADay: after it was found, or after a start.
+func TestALostEndIsRedForADay(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, test := range map[string]struct {
+		since   time.Duration // 0: before the start
+		started time.Duration
+		red     bool
+	}{
+		"found now":             {time.Minute, 9 * shortMemory, true},
+		"found long ago":        {shortMemory, 9 * shortMemory, false},
+		"found by the start":    {0, time.Hour, true},
+		"found by an old start": {0, shortMemory, false},
+	} {
+		l := ShortStatus{Gateway: "pier", Log: "ab", From: 3, End: 9}
+		if test.since > 0 {
+			l.Since = text(record.Micros(now.Add(-test.since).UnixMicro()))
+		}
+		got := shortReasons(now, now.Add(-test.started), []TaskStatus{{Partition: 1, Short: []ShortStatus{l}}})
+		if (len(got) == 1 && strings.Contains(got[0], "partition 1: log ab of gateway pier: offsets from 3 to 9 are lost")) != test.red || len(got) > 1 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := shortReasons(now, now, []TaskStatus{{Short: make([]ShortStatus, 9)}, {Short: make([]ShortStatus, 1)}}); len(got) != 5 {
+		t.Errorf("%q", got)
+	}
+}

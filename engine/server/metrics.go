@@ -99,5 +99,6 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Count("task_asked_total", "Times a gateway was asked to send a log again, because the landing log lacks offsets.", t.Asked, "partition", p)
 	m.Count("task_passed_over_offsets_total", "Offsets left to come again with what is missing before them.", t.PassedOver, "partition", p)
 	m.Gauge("task_holes", "Logs of which the landing log lacks something.", float64(len(t.Holes)), "partition", p)
+	m.Gauge("task_short_logs", "Logs whose ends were lost after their gateways had let go of them.", float64(len(t.Short)), "partition", p)
 	m.Gauge("task_held_blocks", "Landed blocks kept until what is missing before them has come.", float64(t.HeldBlocks), "partition", p)
 }

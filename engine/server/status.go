@@ -142,6 +142,46 @@ type TaskStatus struct {
 	// is how many landed blocks it keeps because of that, published or not.
 	Holes      []HoleStatus `json:"holes,omitempty"`
 	HeldBlocks int64        `json:"held_blocks,omitempty"`
+	// Short are the logs whose ends were lost after their gateways had let go of them.
+	Short []ShortStatus `json:"short,omitempty"`
+}
+
+// ShortStatus is a log of which the end was lost.
+type ShortStatus struct {
+	Gateway string `json:"gateway"`
+	Log     string `json:"log"`
+	From    uint64 `json:"from"`  // the first offset that never came
+	End     uint64 `json:"end"`   // where its gateway says that it ended
+	Since   string `json:"since"` // when that was found; empty: before this start
+}
+
+// shortMemory is how long a lost end of a log keeps health red after it was found,
+// and after each start: nobody can bring it, so that it does not stay so for ever.
+const shortMemory = 24 * time.Hour
+
+// shortReasons says which logs lost their ends not long ago.
+func shortReasons(now, started time.Time, tasks []TaskStatus) []string {
+	var out []string
+	for i := range tasks {
+		for n, l := range tasks[i].Short {
+			since, err := time.Parse(time.RFC3339Nano, l.Since)
+			if err != nil {
+				since = started
+			}
+			switch {
+			case now.Sub(since) >= shortMemory:
+			case n >= toldHoles:
+				out = append(out, fmt.Sprintf("partition %d: more logs lost their ends; see its status", tasks[i].Partition))
+			default:
+				out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d to %d are lost: they never came from the landing log, and the gateway keeps nothing of them; see landfall-engine audit",
+					tasks[i].Partition, l.Log, l.Gateway, l.From, l.End))
+			}
+			if n >= toldHoles {
+				break
+			}
+		}
+	}
+	return out
 }
 
 // HoleStatus is a log of which the landing log lacks something.
@@ -232,6 +272,7 @@ func (s *Server) Status() Status {
 	for i := range out.Tasks {
 		out.Reasons = append(out.Reasons, out.Tasks[i].reasons()...)
 	}
+	out.Reasons = append(out.Reasons, shortReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
 	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
@@ -324,6 +365,9 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
 	s.holes(log, &out)
+	for _, l := range s.last.Short {
+		out.Short = append(out.Short, ShortStatus{Gateway: l.Gateway, Log: l.Log.String(), From: uint64(l.From), End: uint64(l.End), Since: text(l.Since)})
+	}
 	if !s.commitAt.IsZero() {
 		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)
 	}

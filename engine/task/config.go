@@ -93,6 +93,8 @@ type Status struct {
 	// Hold is where the landing log is kept from, because blocks there were passed over;
 	// nil: everything below Position may go once it is published.
 	Hold *stream.Position
+	// Short are the logs of which the end was lost, and will not be sent again.
+	Short []ShortLog
 }
 
 // Validate names the first field that is unusable and changes nothing.

@@ -33,7 +33,8 @@ func (p *processor) touch(id record.LogID, next record.Offset, at record.Micros)
 // newer log was opened all the same before anything of this one came, this one
 // begins closed.
 func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
-	if g, ok := p.gateways.Get(l.Gateway); ok {
+	g, heard := p.gateways.Get(l.Gateway)
+	if heard {
 		newest, known := p.logs.Get(g.Log)
 		if known && newest.Gateway == l.Gateway && newest.Previous == b.Log {
 			st.Closed, st.End = true, newest.PreviousEnd
@@ -45,12 +46,17 @@ func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	}
 	st.open(&o)
 	old, known := p.logs.Get(o.Prev)
+	if heard && !o.Prev.IsZero() && !old.begun() && !l.Keeps {
+		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)
+	}
 	if !known || !old.begun() || old.Gateway != l.Gateway || old.Closed {
 		return
 	}
 	old.Closed, old.End = true, o.PrevEnd
 	if l.Keeps && old.Next < o.PrevEnd {
 		p.lacks(o.Prev, &old, o.PrevEnd, l.LandedAt)
+	} else {
+		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)
 	}
 	p.touch(o.Prev, old.Next, l.LandedAt)
 	p.logs.Put(o.Prev, old)

@@ -31,16 +31,17 @@ type processor struct {
 	window   *operator.Window
 
 	counters *Counters
-	context  operator.Context      // of the block at hand
-	at       stream.Position       // where the block at hand begins
-	open     map[record.LogID]bool // logs with a hole
-	found    []finding             // holes found or filled since they were asked for
+	context  operator.Context          // of the block at hand
+	at       stream.Position           // where the block at hand begins
+	open     map[record.LogID]bool     // logs with a hole
+	short    map[record.LogID]ShortLog // not in the state: it follows from that
+	found    []finding                 // holes found or filled since they were asked for
 	sources  map[string]string
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
-	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}, open: map[record.LogID]bool{}}
+	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}, open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -71,6 +72,7 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 			p.open[id] = true
 		}
 	}
+	p.findShort()
 	p.dedupe.Restored()
 	p.static.Restored()
 	p.window.Restored()
@@ -141,6 +143,7 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	}
 	st.advance(&b.Header, hash, digest)
 	p.fill(b.Log, &st)
+	p.goesOn(b.Log, st.Next)
 	p.logs.Put(b.Log, st)
 	p.watermark(l.Gateway, gate, &b, out)
 	return nil

@@ -360,7 +360,7 @@ func (l *loop) commit(ctx context.Context, final bool) error {
 func (l *loop) status(watermarks []stream.Watermark) Status {
 	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
-		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold,
+		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold, Short: l.processor.shortLogs(),
 	}
 }
 

@@ -1,0 +1,65 @@
+package task
+
+import (
+	"iter"
+	"reflect"
+	"testing"
+
+	"landfall/edge/record"
+	"landfall/engine/operator"
+)
+
+// TestALogThatIsShortOfItsEndIsTold: its gateway has let go of what the landing log
+// lost, all of a log or its end; it is told after a restart, too, until it comes.
+func TestALogThatIsShortOfItsEndIsTold(t *testing.T) {
+	f, a, b, c, d := newFeeder(t), writeLog(t, 1), writeLog(t, 2), writeLog(t, 3), writeLog(t, 4)
+	var objects [][]byte // of the checkpoints, the newest ones
+	check := func(what string, want ...ShortLog) {
+		t.Helper()
+		if got := f.p.shortLogs(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+		again, err := newProcessor(new(Counters), operator.WindowConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, keep := f.p.state.Snapshot()
+		objects = append(objects[len(objects)-keep:], object)
+		if err := again.restoreFrom(all(objects)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			want[i].Since = record.NoTime
+		}
+		if got := again.shortLogs(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s, found again: %+v, want %+v", what, got, want)
+		}
+	}
+	f.land("g", a.open(record.Opening{Prev: record.LogID{77}, PrevEnd: 9, OpenedAt: 100}), a.texts(2))
+	check("what went elsewhere before the first log is nobody's")
+	tail := a.texts(2)
+	f.land("g", b.open(record.Opening{Prev: a.id, PrevEnd: 5, OpenedAt: 200}))
+	short := ShortLog{Gateway: "g", Log: a.id, From: 3, End: 5, Since: 3}
+	check("its end is lost", short)
+	f.land("g", d.open(record.Opening{Prev: c.id, PrevEnd: 4, OpenedAt: 300}))
+	lost := ShortLog{Gateway: "g", Log: c.id, End: 4, Since: 4}
+	check("all of it is lost", short, lost)
+	f.land("g", tail)
+	check("it came late", lost)
+	f.land("g", c.texts(1))
+	lost.From = 1
+	check("a part came late", lost)
+	f.land("g", c.texts(3))
+	check("all came")
+}
+
+// all yields each object.
+func all(objects [][]byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, o := range objects {
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
