@@ -3,8 +3,9 @@
 //
 // In:  the store of a lake's checkpoints; the landing log that an engine was
 // started with; for a move, the old landing log, where it can be read.
-// Out: a refusal of any other landing log than the lake's (Check, Bind); tasks of
-// the new landing log that go on where those of the old one ended (Replace).
+// Out: a refusal of any other landing log than the lake's (Check, Bind), also while an
+// engine runs (Watch); tasks of the new landing log that go on where those of the old
+// one ended (Replace).
 //
 // The store holds two objects of this package, JSON of format 1 (_lake/landing of
 // format 2 while a move is under way that was led elsewhere):
@@ -18,7 +19,9 @@
 //  1. A lake has one landing log at a time: the one in _lake/landing. It is written
 //     by create-if-absent at the first start and changes by compare-and-swap, as the
 //     last step of a move.
-//  2. While a move is under way, no engine with tasks starts on the lake.
+//  2. While a move is under way, no engine starts that knows the lake: one with tasks,
+//     and an ingest that can read the lake's store. One that runs lands nothing more
+//     once it has looked (Watch).
 //  3. What is known of a log, and what is held for a gateway, is handed over as the
 //     old task's last manifest has it, after that manifest has ended the task: no
 //     record is taken twice, and none of what is sent again is missing.

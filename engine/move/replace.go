@@ -74,7 +74,8 @@ type Result struct {
 type OldTask struct {
 	Task  string `json:"task"`
 	Epoch uint64 `json:"epoch"` // the last one
-	// Unread are the blocks that were landed and in no epoch when the move began;
+	// Unread are the blocks that were landed and in no epoch when the move began, or
+	// landed meanwhile;
 	// -1: not known, because they were not read.
 	Unread int64 `json:"unread"`
 }
@@ -102,17 +103,27 @@ func Fed(ctx context.Context, store checkpoint.Store, to landing.ID) (Landing, e
 // and what a crash after each one leaves; each is done again by the same call:
 //
 //  1. drain: run the old tasks until all that is landed is published; what engines do
-//     all the time.
-//  2. create the intent, _lake/moving: no engine starts on the lake from here on,
-//     with either landing log, until the same call has come to its end.
-//  3. leave: claim every old task with a manifest that ends it, and publish what is
-//     pending. Some tasks have ended and others have not; the lake is the same.
-//  4. arrive: hand over what the old tasks knew, by the new partition of each gateway,
+//     all the time. Most of what can fail fails here, where nothing has changed.
+//  2. swap the intent, _lake/moving: no engine with tasks starts on the lake from here
+//     on, with either landing log, until the same call has come to its end. An ingest of
+//     the old topic that still runs acknowledges nothing any more that a gateway might
+//     let go of, for it looks at the intent after the block is durable and before it
+//     answers (Watch.Confirm), and within seconds it lands nothing.
+//  3. drain again: what has been acknowledged was durable before the intent was there, so
+//     it lies before the end that is looked up now, and is published.
+//  4. leave: claim every old task with a manifest that ends it, and publish what is
+//     pending. Some tasks have ended and others have not; the lake is the same. What
+//     lands between 3 and 4 or later was acknowledged to nobody who lets go of it.
+//  5. arrive: hand over what the old tasks knew, by the new partition of each gateway,
 //     and create the first checkpoint of each new task. Some are there and others
 //     are not; nobody claims them yet.
-//  5. bind: swap _lake/landing to the new landing log. The move happened: engines
+//  6. bind: swap _lake/landing to the new landing log. The move happened: engines
 //     start with the new one, and are refused with the old one. The intent says nothing
 //     from here on, for its generation is the lake's.
+//
+// So nothing is lost to a gateway that lets go of what has landed, with two exceptions:
+// an ingest that does not know the lake, or cannot read its store at the time, or is of
+// an earlier version, and still runs; and Config.Lost, which skips 1 and 3.
 //
 // What was landed and not published, because Config.Lost said so or because it
 // landed meanwhile, is sent again by gateways that keep it. Nothing is removed from
@@ -176,7 +187,7 @@ type oldTask struct {
 // ended says that the task has ended already.
 func (t *oldTask) ended() bool { return t.manifest.Moved != nil }
 
-// move is steps 1 to 5.
+// move is steps 1 to 6.
 func (r *replacing) move(ctx context.Context) error {
 	if err := r.drain(ctx); err != nil {
 		return fmt.Errorf("drain landing log %s: %w", r.lake.fed.ID, err)
@@ -184,6 +195,9 @@ func (r *replacing) move(ctx context.Context) error {
 	failpoint.Hit("move.after-drain")
 	if err := r.intend(ctx); err != nil {
 		return fmt.Errorf("note that the lake moves: %w", err)
+	}
+	if err := r.drain(ctx); err != nil {
+		return fmt.Errorf("drain landing log %s again: %w", r.lake.fed.ID, err)
 	}
 	if err := r.leave(ctx); err != nil {
 		return err
@@ -264,7 +278,7 @@ func (r *replacing) taskConfig(log landing.Log, partition int) (cfg task.Config,
 // drainRounds is how often a task is run until nothing more lands.
 const drainRounds = 3
 
-// drain is step 1.
+// drain is steps 1 and 3.
 func (r *replacing) drain(ctx context.Context) error {
 	for i := range r.old {
 		t := &r.old[i]
@@ -272,7 +286,11 @@ func (r *replacing) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.result.Old = append(r.result.Old, OldTask{Task: t.id.String(), Unread: n})
+		if i == len(r.result.Old) {
+			r.result.Old = append(r.result.Old, OldTask{Task: t.id.String(), Unread: n})
+		} else if n > 0 {
+			r.result.Old[i].Unread += n
+		}
 		for round := 0; n > 0; round++ {
 			if round == drainRounds {
 				return fmt.Errorf("blocks go on landing in partition %d: stop every engine of the old landing log, those that only take in what gateways send too", t.id.Partition)
@@ -304,7 +322,7 @@ func (r *replacing) drainTask(ctx context.Context, t *oldTask) error {
 	return err
 }
 
-// leave is step 3.
+// leave is step 4.
 func (r *replacing) leave(ctx context.Context) error {
 	to := checkpoint.Moved{Landing: string(r.To.ID), Partitions: r.To.Partitions}
 	for i := range r.old {
@@ -358,7 +376,7 @@ func (r *replacing) handover(ctx context.Context, old []oldTask, partitions int)
 	return h, nil
 }
 
-// arrive is step 4.
+// arrive is step 5.
 func (r *replacing) arrive(ctx context.Context) error {
 	if err := r.clear(ctx); err != nil {
 		return fmt.Errorf("remove what an earlier attempt made: %w", err)

@@ -1,0 +1,105 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"landfall/engine/checkpoint"
+)
+
+// WatchEvery is how often a Watch looks by itself.
+const WatchEvery = 5 * time.Second
+
+// confirmPatience is how long a store may take to answer before Confirm goes by what
+// was known before.
+const confirmPatience = 2 * time.Second
+
+// Watch knows whether a landing log feeds its lake, for an engine that runs on it. A
+// lake that has left it never comes back to it (see Replace), and so the Watch does not
+// either. What cannot be read changes nothing. Its methods may be called from any
+// goroutine.
+type Watch struct {
+	store checkpoint.Store // it is only read
+	is    Landing
+
+	turn sync.Mutex // of looks that were asked for
+
+	mu   sync.Mutex
+	left error   // guarded by mu
+	next *lookup // asked for and not begun; nil: none; guarded by mu
+}
+
+// lookup is a look that several callers wait for.
+type lookup struct{ done chan struct{} }
+
+// NewWatch makes a Watch; it touches nothing.
+func NewWatch(store checkpoint.Store, is Landing) *Watch { return &Watch{store: store, is: is} }
+
+// Run looks until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	tick := time.NewTicker(WatchEvery)
+	defer tick.Stop()
+	for {
+		w.Look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Look looks once.
+func (w *Watch) Look(ctx context.Context) {
+	err := Check(ctx, w.store, w.is)
+	var other *OtherError
+	if !errors.As(err, &other) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = err
+}
+
+// Left is the OtherError that says that the lake is fed from another landing log, or is
+// being moved to one; nil: it is not, by the last look.
+func (w *Watch) Left() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left
+}
+
+// Confirm is Left by a look that begins after the call. What was durable in the landing
+// log before the call, when Confirm returns nil, lies there before a move began: the
+// intent of each move is written before its last drain looks where the log ends, and
+// this look would have found it. Of a store that does not answer it is what was known
+// before. Callers that wait at the same time share a look.
+func (w *Watch) Confirm(ctx context.Context) error {
+	w.mu.Lock()
+	l, first := w.next, false
+	if l == nil {
+		l, first = &lookup{done: make(chan struct{})}, true
+		w.next = l
+	}
+	w.mu.Unlock()
+	if !first {
+		select {
+		case <-l.done:
+			return w.Left()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer close(l.done)
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	w.next = nil // who comes from here on waits for another one
+	w.mu.Unlock()
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmPatience)
+	defer cancel()
+	w.Look(looking)
+	return w.Left()
+}
