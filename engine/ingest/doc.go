@@ -9,7 +9,9 @@
 // Invariants
 //
 //  1. An answer acknowledges only what Append has made durable (C2) or what is
-//     published (C5), whatever its status; and never less than is published.
+//     published (C5), whatever its status; and never less than is published. To a
+//     gateway that lets go of what has landed it acknowledges only what landed before
+//     Config.Confirm was asked.
 //  2. Of one request blocks land in order and without a hole, from the offset
 //     its header names; at the first block that cannot be landed it ends, and
 //     nothing more of it is landed.
@@ -45,6 +47,7 @@
 package ingest
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -64,6 +67,11 @@ type Config struct {
 	// Published tells what is in the lake. Nil: this ingest does not know, its
 	// answers say nothing of it, and gateways let go of what has landed.
 	Published Published
+	// Confirm is asked after what a gateway lets go of has landed, and before that is
+	// acknowledged: an error is why it is not, now. It is not asked of a gateway that
+	// keeps its records until they are published. It may be called from any goroutine.
+	// Nil: what has landed is acknowledged.
+	Confirm func(context.Context) error
 
 	// MaxRequestBytes bounds the blocks of one request, before compression.
 	// Default 256 MiB.

@@ -32,6 +32,9 @@ type session struct {
 // serve carries the request out and gives its answer.
 func (s *session) serve() wire.Answer {
 	err := s.run()
+	if unconfirmed := s.confirm(); unconfirmed != nil {
+		s.known, err = false, unconfirmed
+	}
 	a := wire.Answer{
 		Gateway: s.head.Gateway, Log: s.head.Log, Request: s.head.Request,
 		LandedAt: s.h.cfg.Now(), Code: codeOf(err),
@@ -52,6 +55,17 @@ func (s *session) serve() wire.Answer {
 	}
 	a.Conflict = a.Code == wire.CodeConflict
 	return a
+}
+
+// confirm asks whether what the answer is to acknowledge may be let go of.
+func (s *session) confirm() error {
+	if s.gw == nil || !s.known || s.keeps() || s.h.cfg.Confirm == nil {
+		return nil
+	}
+	if err := s.h.cfg.Confirm(context.WithoutCancel(s.r.Context())); err != nil {
+		return refusal{wire.CodeUnavailable, fmt.Errorf("what has landed is not acknowledged: %w", err)}
+	}
+	return nil
 }
 
 func (s *session) run() (err error) {

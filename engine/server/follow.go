@@ -22,10 +22,7 @@ const publishSlack = 10 * time.Second
 // where there is one.
 func (s *Server) follow() {
 	s.published = published.New(published.Config{Landing: s.log.ID(), Partitions: s.log.Partitions(), AgainIn: s.cfg.Epoch.Interval + publishSlack})
-	store := s.opt.Followed
-	if store == nil {
-		store = s.opt.Store
-	}
+	store := s.watched()
 	if s.topic == nil || store == nil || !s.cfg.Runs(RoleIngest) {
 		return
 	}
@@ -42,7 +39,7 @@ func (s *Server) follow() {
 // feeds is nil when the landing log feeds the lake in store: of another lake nothing
 // may be told.
 func (s *Server) feeds(ctx context.Context, store checkpoint.Store) error {
-	return move.Check(ctx, store, move.Landing{Kind: move.Kafka, ID: s.log.ID(), Partitions: s.log.Partitions(), Place: s.cfg.Landing.Kafka.Topic})
+	return move.Check(ctx, store, s.landsIn())
 }
 
 // following runs the follower until the function that it returns is called.

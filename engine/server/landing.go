@@ -112,6 +112,13 @@ func (s *Server) openKafka(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.opt.Followed != nil {
+		checking, cancel := context.WithTimeout(ctx, kafkaPatience)
+		defer cancel()
+		if err := checkFollowed(checking, cfg, s.opt.Followed); err != nil {
+			return err // before a topic is made that nothing is to land in
+		}
+	}
 	log, err := openTopic(ctx, cfg, s.lake(), s.cfg.Lake.Dir, s.opt.Logger)
 	if err != nil {
 		return err
@@ -330,10 +337,10 @@ func (s *Server) groupStatus() *GroupStatus {
 
 // landingReasons says what is wrong with the landing log as a whole.
 func (s *Server) landingReasons() []string {
+	out := s.leftReasons()
 	if s.topic == nil {
-		return nil
+		return out
 	}
-	var out []string
 	for _, err := range s.topic.Problems() {
 		out = append(out, "landing log: "+err.Error())
 	}

@@ -20,6 +20,7 @@ import (
 	"landfall/engine/checkpoint"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/kafka"
+	"landfall/engine/move"
 	"landfall/engine/published"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -76,6 +77,7 @@ type Server struct {
 	follower  *published.Follower // nil: the landing log is this engine's alone, or there is no lake
 	certs     *certs.Keeper       // nil: plain HTTP
 	links     []Link              // to brokers and to the store, those with certificates
+	feeding   *move.Watch         // whether the landing log feeds the lake; nil: no lake is known
 	landing   pulse.Pulse
 	taps      taps
 	warning   atomic.Pointer[string] // stays in Status; nil: none
@@ -106,6 +108,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}
+	s.watch()
 	s.follow()
 	if err := s.assemble(); err != nil {
 		return nil, errors.Join(err, s.log.Close())
@@ -152,24 +155,13 @@ func (s *Server) assemble() error {
 		identity.VerifyClient = s.certs.VerifyClient
 	}
 	s.ingest, err = ingest.New(ingest.Config{
-		Published: s.tells(),
-		Log:       tapped{feed: &s.taps.landed, Log: room},
-		Identity:  identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
+		Published: s.tells(), Confirm: s.confirms(),
+		Log:      tapped{feed: &s.taps.landed, Log: room},
+		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})
 	return err
-}
-
-// left is why nothing more may land: the lake has another landing log now. nil: it
-// may.
-func (s *Server) left() error {
-	for _, t := range s.tasks {
-		if err := t.moved(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // lakeDir is the lake's directory; empty in a bucket, and where other engines write
@@ -200,7 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return errors.Join(err, local.Close(), s.log.Close())
 	}
-	endFollowing := s.following()
+	endFollowing, endWatching := s.following(), s.watching()
 	web, failed := s.serve(listener)
 	s.opt.Logger.Info("engine runs", "listen", s.cfg.Listen, "version", s.opt.Version, "landing", s.log.ID(), "partitions", s.log.Partitions())
 	s.opt.Ready()
@@ -221,6 +213,7 @@ func (s *Server) Run(ctx context.Context) error {
 	closeWeb(web)
 	endTasks()
 	endFollowing()
+	endWatching()
 	err = errors.Join(err, local.Close(), s.log.Close())
 	s.opt.Logger.Info("engine stopped", "error", err)
 	return err

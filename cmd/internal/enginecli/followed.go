@@ -7,7 +7,9 @@ import (
 	"io"
 	"sync"
 
+	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
+	landingkafka "landfall/engine/landing/kafka"
 	"landfall/engine/server"
 )
 
@@ -90,6 +92,9 @@ func checkFollowed(ctx context.Context, c *server.Config, out io.Writer) error {
 	f := &followed{place: p}
 	if _, err := f.List(ctx, "_lake/"); err != nil {
 		return unusable(p.storeKey, p.checkpoints, err)
+	}
+	if err := server.CheckFollowed(ctx, durable.OS{}, c, f); err != nil && !errors.Is(err, landingkafka.ErrUnavailable) {
+		return err
 	}
 	_, err := fmt.Fprintf(out, "%s: can be read: gateways are told what is published\n", p.checkpoints)
 	return err

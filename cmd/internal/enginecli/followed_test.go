@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/cmd/internal/cli"
+	"landfall/edge/durable"
+	"landfall/engine/move"
 	"landfall/engine/server"
+	"landfall/sinks/object"
 	"landfall/sinks/object/s3"
 )
 
@@ -26,8 +30,24 @@ landing: {kafka: {brokers: [%q], topic: landing, partitions: 1, replication: 1}}
 	if code, out, errs := engine(t, "check", "-c", config("")); code != 0 || !strings.Contains(out, "warning: lake.dir is not set") {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
-	if code, out, errs := engine(t, "check", "-c", config(fmt.Sprintf("lake: {dir: %s/lake}", dir))); code != 0 || !strings.Contains(out, "gateways are told what is published") {
+	with := config(fmt.Sprintf("lake: {dir: %s/lake}", dir))
+	if code, out, errs := engine(t, "check", "-c", with); code != 0 || !strings.Contains(out, "gateways are told what is published") {
 		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	store, err := object.OpenDir(durable.OS{}, filepath.Join(dir, "lake", "_checkpoint"))
+	if err == nil {
+		err = move.Bind(t.Context(), store, move.Landing{Kind: move.Kafka, ID: "6a", Partitions: 1, Place: "other"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"check", "run"} {
+		if code, out, errs := engine(t, verb, "-c", with); code != cli.ExitConfig || !strings.Contains(errs, "landing.kafka.topic: got") {
+			t.Errorf("%s with a topic that is not the lake's: exit %d\n%s%s", verb, code, out, errs)
+		}
+	}
+	if _, _, err := loadAll(with, true); err == nil || !strings.Contains(err.Error(), "landing.kafka.topic: got") {
+		t.Errorf("a reload: %v", err)
 	}
 }
 

@@ -111,12 +111,18 @@ const loadPatience = 5 * time.Second
 // the brokers answer.
 func topicToLoad(c *server.Config, store checkpoint.Store) error {
 	k := &c.Landing.Kafka
-	if !k.Used() || store == nil {
+	if !k.Used() || store == nil && !follows(c) {
 		_, err := k.LogConfig(durable.OS{})
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loadPatience)
 	defer cancel()
+	if follows(c) {
+		if err := server.CheckFollowed(ctx, durable.OS{}, c, &followed{place: placeOf(c)}); !errors.Is(err, landingkafka.ErrUnavailable) {
+			return err
+		}
+		return nil
+	}
 	if _, err := k.Check(ctx, durable.OS{}, store, c.Lake.Dir); !errors.Is(err, landingkafka.ErrUnavailable) {
 		return err
 	}
