@@ -46,10 +46,10 @@ type blockRef struct {
 	landedAt record.Micros // record.NoTime: a gateway's log, which cannot know
 }
 
-func openBlocks(c Config) (*blocks, error) {
+func openBlocks(ctx context.Context, c Config) (*blocks, error) {
 	b := &blocks{byLog: map[string][]blockRef{}}
 	for _, dir := range c.EdgeLogs {
-		if err := b.open(c.FS, dir, b.edge); err != nil {
+		if err := b.open(ctx, c.FS, dir, b.edge); err != nil {
 			return nil, errors.Join(err, b.close())
 		}
 	}
@@ -60,7 +60,7 @@ func openBlocks(c Config) (*blocks, error) {
 			if ok, _ := filepath.Match("p[0-9][0-9][0-9][0-9]", p.Name()); ok && err == nil {
 				n++
 				b.partitions = max(b.partitions, n)
-				err = b.open(c.FS, filepath.Join(dir, p.Name()), b.landed)
+				err = b.open(ctx, c.FS, filepath.Join(dir, p.Name()), b.landed)
 			}
 		}
 		if err != nil {
@@ -81,8 +81,8 @@ func (b *blocks) close() error {
 	return errors.Join(errs...)
 }
 
-// open reads a log store through, once.
-func (b *blocks) open(fsys durable.FS, dir string, take func(ref blockRef, block *record.Block)) error {
+// open reads a log store through, once. It ends with ctx.
+func (b *blocks) open(ctx context.Context, fsys durable.FS, dir string, take func(ref blockRef, block *record.Block)) error {
 	if _, err := fsys.Stat(dir); err != nil {
 		return fmt.Errorf("open log %s: %w", dir, err)
 	}
@@ -98,6 +98,9 @@ func (b *blocks) open(fsys durable.FS, dir string, take func(ref blockRef, block
 		}
 		for {
 			item, err := r.Next()
+			if ended := ctx.Err(); ended != nil {
+				err = ended
+			}
 			if errors.Is(err, io.EOF) || errors.Is(err, seglog.ErrCaughtUp) {
 				break
 			}

@@ -2,10 +2,14 @@ package repair
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
+	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/seglog"
 	"landfall/engine/ledger"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -122,5 +126,38 @@ func TestFlagsAreReadAsWritten(t *testing.T) {
 	}
 	if _, ok := flags("bad_checksum|of_tomorrow"); ok {
 		t.Error("an unknown flag was read")
+	}
+}
+
+// TestReadingLogsEnds: reading logs ends with its context.
+func TestReadingLogsEnds(t *testing.T) {
+	dir, id := t.TempDir(), record.LogID{7}
+	store, err := seglog.Open(seglog.Config{Dir: dir, NewLogID: func() record.LogID { return id }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var one record.Builder
+	one.Reset()
+	if err := one.Add(&record.Record{Kind: record.KindText, EventTime: record.NoTime, Raw: []byte("one")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Append(&one); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	c := Config{FS: durable.OS{}, EdgeLogs: []string{dir}}
+	if _, err := openBlocks(ended, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended: %v", err)
+	}
+	b, err := openBlocks(t.Context(), c)
+	if err != nil || len(b.byLog) == 0 {
+		t.Fatalf("%v", err)
+	}
+	if err := b.close(); err != nil {
+		t.Fatal(err)
 	}
 }

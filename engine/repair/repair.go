@@ -191,7 +191,7 @@ func (r *run) left(task string, t table.Name, file, format string, args ...any) 
 // run looks at everything before it changes anything.
 func (r *run) run(ctx context.Context) error {
 	var err error
-	if r.blocks, err = openBlocks(r.Config); err != nil {
+	if r.blocks, err = openBlocks(ctx, r.Config); err != nil {
 		return err
 	}
 	listed, err := r.listed(ctx) // before any checkpoint is read

@@ -24,6 +24,8 @@ func repairMutants() []mutant {
 			"		if at > epoch {", "		if at > epoch+1 {", checkpoint},
 		{"a repair that found no HEAD follows the claim by the ledger", "engine/checkpoint/repaired.go",
 			"one.Number == tip.Number+1 && one.Previous == tip.SHA256, nil", "one.Number > 0, nil", checkpoint},
+		{"reading logs ends when a repair is ended", "engine/repair/blocks.go",
+			"				err = ended\n", "", []string{"-run", "TestReadingLogsEnds", "./engine/repair"}},
 		{"what was in an object's place is kept", "engine/checkpoint/bytes.go",
 			"if err := store.Create(ctx, aside, have); err != nil && !errors.Is(err, ErrExist) {", "if aside == \"\" {", objects},
 		{"a manifest of another epoch does not take HEAD's place", "engine/checkpoint/repair.go",
