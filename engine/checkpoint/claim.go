@@ -18,9 +18,9 @@ import (
 //
 //  1. list the task's objects; nothing.
 //  2. read HEAD, settle it, read its manifest, refuse another identity, and a HEAD
-//     that is gone or older than what was listed (checkListed), and let Check look
-//     whether its state and the landing log behind its position can be read;
-//     nothing, and whoever had the task goes on.
+//     that is gone or older than what was listed (checkListed) or published
+//     (checkAhead), and let Check look whether its state and the landing log behind
+//     its position can be read; nothing, and whoever had the task goes on.
 //  3. create a manifest equal to it under a new claim id, and before it, for a
 //     checkpoint of a version without a ledger, the entries that begin one
 //     (adopt); objects that no HEAD names, collected by the next claim.
@@ -122,6 +122,9 @@ func (c *Committer) moveHead(ctx context.Context, listed []string) error {
 	}
 	if c.leaving != nil {
 		next.Moved = c.leaving
+	}
+	if err := c.checkAhead(ctx, &from); err != nil {
+		return err
 	}
 	if err := c.check(ctx, &from); err != nil {
 		return err

@@ -107,6 +107,75 @@ func (c *Committer) checkListed(ctx context.Context, listed []string, from *curs
 	return nil
 }
 
+// checkAhead refuses a HEAD where an output of a later epoch is published, though
+// nothing in the store is newer: all checkpoints of the task are of an earlier time.
+// Going on from them would give the numbers of those epochs to other rows. Nothing
+// that a crash leaves looks like that, for outputs are published after HEAD names
+// them. ErrFenced where another claim has moved HEAD meanwhile, and may have published
+// them itself.
+func (c *Committer) checkAhead(ctx context.Context, from *cursor) error {
+	if from.data == nil {
+		return nil // checkListed has looked
+	}
+	at := from.manifest.Epoch
+	near := c.near(ctx, &from.manifest)
+	for _, sink := range c.cfg.Sinks {
+		ahead, can := sink.(stream.Ahead)
+		if !can {
+			continue
+		}
+		var name string
+		var epoch stream.Epoch
+		err := c.retry.do(ctx, func() (err error) {
+			name, epoch, err = ahead.PublishedAfter(ctx, c.cfg.Task, at, near)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("look for what sink %s has published after epoch %s: %w", sink.Name(), at, err)
+		}
+		if name == "" {
+			continue
+		}
+		var now cursor
+		err = c.retry.do(ctx, func() (err error) {
+			now, err = readHead(ctx, c.cfg.Store, c.cfg.Task, false)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(now.data, from.data) {
+			return fmt.Errorf("%w: HEAD moved while it was looked at", stream.ErrFenced)
+		}
+		return fmt.Errorf("%w: the lake holds epoch %s of %s (%s), and the checkpoint ends at epoch %s: was an older checkpoint put back? "+
+			"put the newest checkpoints back; `landfall-engine repair` says what is missing then", errSetBack, epoch, c.cfg.Task, name, at)
+	}
+	return nil
+}
+
+// near returns targets of the newest outputs that a manifest or its ledger names;
+// none: neither does, or they cannot be read.
+func (c *Committer) near(ctx context.Context, m *Manifest) (targets []string) {
+	if all := m.Pending(); len(all) > 0 {
+		for _, o := range all[len(all)-1].Staged {
+			targets = append(targets, o.Target)
+		}
+		return targets
+	}
+	if m.Ledger == nil {
+		return nil
+	}
+	for one, err := range ledger.Walk(ctx, LedgerOf(c.cfg.Store), m.TaskID().String(), *m.Ledger) {
+		if err != nil || len(targets) > 0 {
+			break
+		}
+		for _, f := range one.Files {
+			targets = append(targets, f.Name)
+		}
+	}
+	return targets
+}
+
 // manifestEpoch reads the epoch out of the name of a task's manifest.
 func manifestEpoch(task stream.TaskID, name string) (stream.Epoch, bool) {
 	rest, ok := strings.CutPrefix(name, manifestFolder(task))

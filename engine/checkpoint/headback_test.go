@@ -221,3 +221,73 @@ func TestNothingGoesWhileHeadIsSetBack(t *testing.T) {
 		})
 	}
 }
+
+// showing is a sink that can tell what it shows of later epochs.
+type showing struct {
+	sink
+	newest stream.Epoch
+	near   []string
+	looked func()
+}
+
+// PublishedAfter implements stream.Ahead.
+func (s *showing) PublishedAfter(_ context.Context, _ stream.TaskID, epoch stream.Epoch, near []string) (string, stream.Epoch, error) {
+	s.near = near
+	if s.looked != nil {
+		s.looked()
+	}
+	if s.newest > epoch {
+		return "log/dt=1/l-0000-newest", s.newest, nil
+	}
+	return "", 0, nil
+}
+
+// TestAllCheckpointsOfAnEarlierTime: the whole store is put back as it was, while what
+// was published since stays. Nobody claims from it, nothing is written, published or
+// released; with the newest store everything goes on.
+func TestAllCheckpointsOfAnEarlierTime(t *testing.T) {
+	store, s := newMemory(), &showing{}
+	cfg := config(store, &s.sink)
+	cfg.Sinks = []stream.Sink{s}
+	var released atomic.Int64
+	cfg.Release = func(_ context.Context, p stream.Position) error { released.Store(p.Offset); return nil }
+	run := func(first int64) {
+		c := claim(t, cfg)
+		for i := range int64(2) {
+			if err := commit(t, c, first+i); err != nil {
+				t.Fatal(err)
+			}
+			s.newest++
+		}
+		closed(t, c)
+	}
+	run(1)
+	old := maps.Clone(store.objects)
+	run(3)
+	newest, seen := store.objects, len(s.seen())
+	store.objects = maps.Clone(old)
+	released.Store(0)
+	_, err := Claim(t.Context(), cfg)
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "HEAD was set back: the lake holds epoch 4 of l-0000") ||
+		!strings.Contains(err.Error(), "ends at epoch 2") || !strings.Contains(err.Error(), "put the newest checkpoints back") {
+		t.Fatalf("claimed with %v", err)
+	}
+	if len(store.objects) != len(old) || len(s.seen()) != seen || released.Load() != 0 {
+		t.Errorf("%d objects of %d, %d published of %d, released below %d", len(store.objects), len(old), len(s.seen()), seen, released.Load())
+	}
+	if len(s.near) == 0 {
+		t.Error("the sink was told no outputs of the newest epoch")
+	}
+	store.objects = newest
+	run(5)
+
+	// Another claim commits and publishes an epoch between HEAD and the look.
+	s.looked = func() {
+		s.looked = nil
+		store.replace("l-0000/HEAD", []byte("{}"))
+		s.newest++
+	}
+	if _, err := Claim(t.Context(), cfg); !errors.Is(err, stream.ErrFenced) || errors.Is(err, errSetBack) {
+		t.Errorf("HEAD moved meanwhile: %v", err)
+	}
+}

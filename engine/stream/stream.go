@@ -182,6 +182,17 @@ type Inventory interface {
 	Published(ctx context.Context, task TaskID, upTo Epoch, yield func(Staged) error) error
 }
 
+// Ahead is a Sink that can tell, with few requests, whether it shows anything that a
+// task published after an epoch. Outputs are published only after a checkpoint names
+// them, so an output of a later epoch proves that the checkpoint was set back.
+type Ahead interface {
+	// PublishedAfter returns the name of a published output of the task of an epoch
+	// after one, and that epoch; an empty name: it found none. near are targets of
+	// outputs of that epoch, or of one not long before; the sink need not look at
+	// what it files under days before those. Empty: not known, it looks at all days.
+	PublishedAfter(ctx context.Context, task TaskID, epoch Epoch, near []string) (name string, of Epoch, err error)
+}
+
 // Stage is one epoch being staged. It belongs to one goroutine.
 type Stage interface {
 	// Write adds rows. It copies what it keeps: the batch and the bytes it

@@ -292,6 +292,16 @@ func (l *Lake) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
+// Next implements Files. It reads the folders that after leads to, and the first
+// one with a file behind it.
+func (l *Lake) Next(ctx context.Context, prefix, after string) (string, error) {
+	name, err := l.root.next(ctx, prefix, after)
+	if err != nil {
+		return "", fmt.Errorf("list %q after %q: %w", prefix, after, err)
+	}
+	return name, nil
+}
+
 // Remove implements Files.
 func (l *Lake) Remove(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {

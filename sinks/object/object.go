@@ -102,6 +102,10 @@ type Files interface {
 	Replace(ctx context.Context, staged stream.Staged, damaged string) error
 	// List gives the names of all files that start with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
+	// Next returns the first name, in the order of bytes, that starts with prefix and
+	// comes after a name; empty: there is none. prefix is a folder and ends with '/'.
+	// In a bucket it is one request.
+	Next(ctx context.Context, prefix, after string) (string, error)
 	// Remove removes a file; absent is success. Not durable on return: power
 	// loss may bring the file back.
 	Remove(ctx context.Context, name string) error

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -186,6 +187,43 @@ func (r *root) list(ctx context.Context, prefix string) ([]string, error) {
 		return nil
 	}, nil)
 	return names, err
+}
+
+// next returns the first file below a folder, which ends with '/', whose name comes
+// after one in the order of bytes; empty: none.
+func (r *root) next(ctx context.Context, folder, after string) (string, error) {
+	if err := checkName(strings.TrimSuffix(folder, "/")); err != nil {
+		return "", err
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	entries, err := r.fsys.ReadDir(filepath.Join(r.path, filepath.FromSlash(folder)))
+	if err != nil {
+		return "", gone(err)
+	}
+	var names []string
+	for _, e := range entries {
+		name := folder + e.Name()
+		if e.IsDir() {
+			name += "/"
+		}
+		if e.Name()[0] != '.' && (name > after || e.IsDir() && strings.HasPrefix(after, name)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if strings.HasSuffix(name, "/") {
+			if name, err = r.next(ctx, name, after); err != nil {
+				return "", err
+			}
+		}
+		if name != "" {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // walk visits all entries below folder ("" or ending with '/'), then leaves

@@ -9,12 +9,16 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
 
-var _ stream.Inventory = (*Sink)(nil)
+var (
+	_ stream.Inventory = (*Sink)(nil)
+	_ stream.Ahead     = (*Sink)(nil)
+)
 
 // Published implements stream.Inventory: every file of the task below the
 // folders of the tables, by its name, table by table. Rows are not known.
@@ -38,6 +42,57 @@ func (s *Sink) Published(ctx context.Context, task stream.TaskID, upTo stream.Ep
 		}
 	}
 	return nil
+}
+
+// PublishedAfter implements stream.Ahead: by the names in the tables log and record.
+// An epoch that takes a log further writes into both. Rows of log go under the day
+// they landed, in the order of which a task reads them, so that folders before the
+// day before that of near need not be looked at; the one day is for clocks that
+// disagree. In record it finds what was published of an epoch whose file of log
+// was not yet. It asks for three names at most in each folder, whatever is in it.
+func (s *Sink) PublishedAfter(ctx context.Context, task stream.TaskID, epoch stream.Epoch, near []string) (string, stream.Epoch, error) {
+	first := firstDay(near)
+	for _, name := range []table.Name{table.Log, table.Record} {
+		folder := string(name) + "/"
+		for after := folder + first; ; {
+			file, err := s.files.Next(ctx, folder, after)
+			if err != nil {
+				return "", 0, fmt.Errorf("look at table %s: %w", name, err)
+			}
+			if file == "" {
+				break
+			}
+			if of, ok := epochOf(path.Base(file), task); ok && of > epoch {
+				return file, of, nil
+			}
+			after = file
+			if day := path.Dir(file) + "/"; day != folder {
+				after = max(after, day+task.String()+"-"+epoch.Padded()+lastName)
+				if after == file {
+					after = max(after, day+lastName)
+				}
+			}
+		}
+	}
+	return "", 0, nil
+}
+
+// lastName comes after every character of a file's name.
+const lastName = "~"
+
+// firstDay returns the folder of the day before the first one under which a file of
+// log lies; empty: none does.
+func firstDay(targets []string) string {
+	first := ""
+	for _, target := range targets {
+		date, ok := strings.CutPrefix(path.Dir(target), string(table.Log)+"/dt=")
+		if day, err := time.Parse(time.DateOnly, date); ok && err == nil {
+			if before := "dt=" + day.AddDate(0, 0, -1).Format(time.DateOnly) + "/"; first == "" || before < first {
+				first = before
+			}
+		}
+	}
+	return first
 }
 
 // sum reads a published file and fills in its size and hash.

@@ -153,6 +153,18 @@ func (f *files) List(ctx context.Context, prefix string) (names []string, err er
 	return names, nil
 }
 
+// Next implements object.Files.
+func (f *files) Next(ctx context.Context, prefix, after string) (name string, err error) {
+	err = f.script.do("Next", prefix, func() (err error) {
+		name, err = f.inner.Next(ctx, prefix, after)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
 // Remove implements object.Files.
 func (f *files) Remove(ctx context.Context, name string) error {
 	return f.script.do("Remove", name, func() error { return f.inner.Remove(ctx, name) })

@@ -317,6 +317,25 @@ func (l *Lake) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, err
 }
 
+// Next implements object.Files.
+func (l *Lake) Next(ctx context.Context, prefix, after string) (name string, err error) {
+	err = l.b.call(ctx, 0, func(ctx context.Context) error {
+		// Three keys, of which one is taken: the client keeps one and waits with the
+		// third, so that it asks for no second page.
+		for o := range l.b.core.Client.ListObjects(ctx, l.b.Bucket, minio.ListObjectsOptions{
+			Prefix: l.b.key(prefix), StartAfter: l.b.key(after), Recursive: true, MaxKeys: 3,
+		}) {
+			name = strings.TrimPrefix(o.Key, l.b.key(""))
+			return o.Err
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return "", fmt.Errorf("list %s after %s: %w", l.b.key(prefix), after, l.b.explained(ctx, err))
+	}
+	return name, nil
+}
+
 // uploads lists the staged files of a task.
 func (l *Lake) uploads(ctx context.Context, task string) ([]string, error) {
 	var names []string
