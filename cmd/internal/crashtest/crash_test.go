@@ -154,7 +154,8 @@ func (s *scenario) drain() {
 	s.drainAll(func(r auditResult) bool { return r.Exact })
 }
 
-// drainAll waits until everything is published and good holds for each audit.
+// drainAll waits until everything is published, each gateway has heard it, and good
+// holds for each audit.
 func (s *scenario) drainAll(good func(auditResult) bool) {
 	s.t.Helper()
 	var recorded int64
@@ -172,6 +173,9 @@ func (s *scenario) drainAll(good func(auditResult) bool) {
 			if pending := r.sum(func(i int) int64 { return r.Logs[i].Pending }); len(r.Logs) == 0 || !good(r) || pending > 0 {
 				since = time.Time{}
 				return false, fmt.Sprintf("audit against %s: %d: %s %s", g.name, code, r.String(), stderr)
+			}
+			if n, err := g.unheard(); n > 0 || err != nil {
+				return false, fmt.Sprintf("%s has not heard that %d records are published: %v", g.name, n, err)
 			}
 			total += r.recorded()
 		}

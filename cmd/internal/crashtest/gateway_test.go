@@ -3,11 +3,15 @@
 package crashtest
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"landfall/edge/agent"
 )
 
 // gateway is one edge under test with the stations that send to it.
@@ -15,6 +19,7 @@ type gateway struct {
 	name    string
 	dir     string // its data
 	config  string // its configuration file
+	status  string // address of its status
 	program program
 	senders []*sender
 	acked   *ackedOutlet
@@ -37,13 +42,13 @@ const edgeLogOptions = "  segment_size: 16KiB\n  quota: 256MiB\n  reserve: 1MiB\
 // of perTick messages a tick. Nothing runs yet.
 func newGateway(t *testing.T, dir, name, ingest string, seed uint64, perTick int, o edgeOptions, kinds ...string) *gateway {
 	t.Helper()
-	g := &gateway{name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), stop: make(chan struct{})}
+	g := &gateway{name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), status: freePort(t, "tcp"), stop: make(chan struct{})}
 	if g.dir == "" {
 		g.dir = filepath.Join(dir, name)
 	}
 	makeDirs(t, g.dir)
 	var y strings.Builder
-	fmt.Fprintf(&y, "gateway: %s\ndata_dir: %s\ndrain_timeout: 2s\nlog:\n%s", name, g.dir, o.log)
+	fmt.Fprintf(&y, "gateway: %s\ndata_dir: %s\nstatus: %s\ndrain_timeout: 2s\nlog:\n%s", name, g.dir, g.status, o.log)
 	y.WriteString("capture:\n  group_interval: 20ms\n  group_size: 4KiB\n  fragment_limit: 1s\n")
 	fmt.Fprintf(&y, "forward:\n  url: http://%s\n  linger: 100ms\n  retry_max: 1s\nsources:\n", ingest)
 	for i, kind := range kinds {
@@ -96,6 +101,21 @@ func (g *gateway) outlet(t *testing.T, dir, kind string) (outlet, string, error)
 		return o, fmt.Sprintf("serial: {device: %s}", o.name), nil
 	}
 	return nil, "", fmt.Errorf("no source of kind %s", kind)
+}
+
+// unheard returns how many of its records the gateway keeps because it has not heard
+// that they are published; an error while it does not run.
+func (g *gateway) unheard() (uint64, error) {
+	r, err := http.Get("http://" + g.status + "/status")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = r.Body.Close() }()
+	var s agent.Status
+	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
+		return 0, err
+	}
+	return s.Forward.Pending + s.Forward.Unpublished, nil
 }
 
 // begin starts the senders.
