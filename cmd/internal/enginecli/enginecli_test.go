@@ -115,7 +115,7 @@ func waitFor[S any](t *testing.T, ask func() (int, string, string), ok func(*S) 
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(2 * time.Minute)
+	limit := time.After(30 * time.Second)
 	for {
 		var s S
 		if code, out, _ := ask(); code == 0 && json.Unmarshal([]byte(out), &s) == nil && ok(&s) {
@@ -125,7 +125,7 @@ func waitFor[S any](t *testing.T, ask func() (int, string, string), ok func(*S) 
 		case <-tick.C:
 		case <-limit:
 			_, out, errs := ask()
-			t.Fatalf("not within two minutes:\n%s%s", out, errs)
+			t.Fatalf("not within 30 s:\n%s%s", out, errs)
 		}
 	}
 }
