@@ -23,8 +23,13 @@ type content struct {
 // errPacked says that a file is packed in a way that cannot be unpacked here.
 var errPacked = errors.New("packed, and not as gzip")
 
-// packers are the first bytes of files of other packers: xz, zstd, bzip2.
-var packers = []string{"\xfd7zXZ", "\x28\xb5\x2f\xfd", "BZh9"}
+// isPacked tells the first five bytes of a file of xz, zstd or bzip2 of any level.
+func isPacked(begin string) bool {
+	if strings.HasPrefix(begin, "BZh") {
+		return len(begin) > 4 && begin[3] >= '1' && begin[3] <= '9' && begin[4] == '1'
+	}
+	return strings.HasPrefix(begin, "\xfd7zXZ") || strings.HasPrefix(begin, "\x28\xb5\x2f\xfd")
+}
 
 // openContent opens path; gzip is told by its magic, not by the name.
 func openContent(fs durable.FS, path string) (*content, error) {
@@ -51,10 +56,8 @@ func newContent(f durable.File) (*content, error) {
 	if n < len(magic) && err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read its beginning: %w", err)
 	}
-	for _, p := range packers {
-		if strings.HasPrefix(string(magic[:n]), p) {
-			return nil, errPacked
-		}
+	if isPacked(string(magic[:n])) {
+		return nil, errPacked
 	}
 	if n > 1 && magic[0] == 0x1f && magic[1] == 0x8b {
 		if c.gz, err = gzip.NewReader(rawReader{c}); err != nil {

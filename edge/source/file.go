@@ -169,6 +169,7 @@ func (f *File) open(at filePosition, sink Sink) (*fileReader, error) {
 	if r == nil {
 		return f.openAfterGap(s, at, sink)
 	}
+	f.chain.retake(r.at.about.Identity)
 	if err := f.growth(s, r, at, sink); err != nil {
 		r.c.close()
 		return nil, err
@@ -241,7 +242,8 @@ func (f *File) find(s *snapshot, at filePosition) (*fileReader, error) {
 			f.rotations.Add(1)
 		}
 		if cut {
-			r.copy, r.gap, r.gapSince = true, gapTruncated, micros(at.modified)
+			r.copy = true
+			r.owe(micros(at.modified))
 		}
 		return r, nil
 	}
@@ -269,16 +271,17 @@ func (f *File) openAfterGap(s *snapshot, at filePosition, sink Sink) (*fileReade
 	if s.path != nil && at.id.IsKnown() && f.chain.queue[len(f.chain.queue)-1].same(at.id) {
 		why = gapTruncated
 	}
-	r, _, err := f.pop(sink, why, micros(at.modified))
-	return r, err
+	return f.pop(sink, why, micros(at.modified))
 }
 
-// next goes on in the file that comes after r, and closes r.
+// next goes on in the file that comes after r, and closes r. With an error it returns
+// where r ended: from there the same is found, and declared, again.
 func (f *File) next(r *fileReader, sink Sink) (*fileReader, filePosition, error) {
 	if err := r.end(sink, true); err != nil {
 		r.c.close()
 		return nil, r.position(), err
 	}
+	at := r.position()
 	if !r.copy {
 		f.rotations.Add(1)
 	}
@@ -287,7 +290,8 @@ func (f *File) next(r *fileReader, sink Sink) (*fileReader, filePosition, error)
 		since = micros(r.at.about.Modified)
 	}
 	f.leave(r)
-	return f.pop(sink, r.gap, since)
+	next, err := f.pop(sink, r.gap, since)
+	return next, at, err
 }
 
 // leave keeps the handle of a file that was read to its end, to see whether it grows.
@@ -311,7 +315,7 @@ func (f *File) leave(r *fileReader) {
 // since on, is declared for the reason why, or the one that the file brings, with the
 // position at its beginning: a crash before that finds the gap again, and one after
 // goes on in the new file.
-func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, filePosition, error) {
+func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, error) {
 	for len(f.chain.queue) > 0 {
 		s := f.chain.queue[0]
 		f.chain.queue = f.chain.queue[1:]
@@ -328,21 +332,22 @@ func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, 
 		}
 		if err != nil {
 			s.close()
-			return nil, filePosition{}, err
+			return nil, err
 		}
+		r.owes = s.copied
 		if now, err := durable.Describe(r.c.file); err == nil && now.Size == s.about.Size && now.Modified == s.about.Modified {
 			r.quietSince = quiet
 		}
 		if why != 0 {
 			if err := f.declare(sink, r.position(), why, since); err != nil {
 				r.c.close()
-				return nil, r.position(), err
+				return nil, err
 			}
 		}
 		f.log(slog.LevelInfo, "file was rotated or replaced: going on in the next one", "path", s.path)
-		return r, r.position(), nil
+		return r, nil
 	}
-	return nil, filePosition{}, fmt.Errorf("go on after %s: %w", f.cfg.Path, fs.ErrNotExist)
+	return nil, fmt.Errorf("go on after %s: %w", f.cfg.Path, fs.ErrNotExist)
 }
 
 // afterCut goes on after r's file was cut in place: in the rest of the copy that was
@@ -368,7 +373,8 @@ func (f *File) afterCut(r *fileReader, sink Sink) (*fileReader, filePosition, er
 		if c == nil || err != nil {
 			continue
 		}
-		c.copy, c.gap, c.gapSince = true, gapTruncated, r.sound
+		c.copy = true
+		c.owe(r.sound)
 		f.chain.pass(&c.at)
 		f.chain.queue = append(f.chain.queue, &whole)
 		f.chain.takeCopies(s, &c.at)
@@ -381,7 +387,9 @@ func (f *File) afterCut(r *fileReader, sink Sink) (*fileReader, filePosition, er
 	}
 	f.chain.queue = append(f.chain.queue, &whole)
 	f.chain.takeCopies(s, &whole)
-	return f.pop(sink, gapTruncated, r.sound)
+	at = r.position()
+	next, err := f.pop(sink, gapTruncated, r.sound)
+	return next, at, err
 }
 
 // growth declares a gap when a file that at had left has grown since, and goes on

@@ -23,6 +23,7 @@ type sibling struct {
 	about  durable.Description
 	seen   int64     // microseconds since boot when it was looked at
 	gap    gapReason // why what came before it may not be all there; 0: it is
+	copied bool      // it is a copy of a file that was cut in place
 }
 
 // close lets go of the file, unless it was taken over. It was only read: nothing
@@ -230,7 +231,7 @@ type chain struct {
 	holes int                            // looks in a row that saw a hole
 }
 
-// knownFile is how a file was when it was judged: an inode may be used again.
+// knownFile is how a file was when it was passed: an inode may be used again.
 type knownFile struct{ size, modified int64 }
 
 func (c *chain) pass(s *sibling) {
@@ -242,7 +243,7 @@ func (c *chain) pass(s *sibling) {
 	}
 }
 
-// isPassed tells whether the file was judged and is as it was: an inode is used again
+// isPassed tells whether the file was passed and is as it was: an inode is used again
 // after its file was removed, within one tick of the clock with the same time of birth.
 func (c *chain) isPassed(s *sibling) bool {
 	k, ok := c.known[s.about.Identity]
@@ -336,6 +337,7 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 		case !comesAfter(o, at, last.about.Modified), at != nil && at.isPath && o.about.Modified == last.about.Modified:
 			c.pass(o) // in the same tick of the clock it may be one that was read; the cut is a gap as it is
 		case wasCut(newest, o):
+			o.copied = true
 			c.take(o)
 		}
 	}
@@ -359,9 +361,26 @@ func wasCut(file, copied *sibling) bool {
 }
 
 // isHeld tells whether a file of the snapshot is nothing new: it was taken over,
-// judged, queued or is being read, under this form or as it was before it was packed.
+// passed, queued, left or is being read, under this form or as it was before it was
+// packed. One that was left is held open, so that no other file can have its inode.
 func (c *chain) isHeld(s *snapshot, o, last *sibling) bool {
-	return o.file == nil || c.isPassed(o) || c.isQueued(o) || o.same(last.about.Identity) || c.isPackedFormOfHeld(s, o, last)
+	return o.file == nil || c.isPassed(o) || c.isQueued(o) || c.isLeft(o) || o.same(last.about.Identity) || c.isPackedFormOfHeld(s, o, last)
+}
+
+func (c *chain) isLeft(o *sibling) bool {
+	return slices.ContainsFunc(c.left, func(l *sibling) bool { return l.same(o.about.Identity) })
+}
+
+// retake takes a file that is read again off those that were left: what it gains is
+// read.
+func (c *chain) retake(id durable.Identity) {
+	c.left = slices.DeleteFunc(c.left, func(l *sibling) bool {
+		if !l.same(id) {
+			return false
+		}
+		l.close()
+		return true
+	})
 }
 
 // take queues a file and takes it over from its snapshot.

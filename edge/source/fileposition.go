@@ -19,7 +19,8 @@ const (
 // filePosition says where a reader stands in a file's content and which file
 // it was. It is File's Position, version 2:
 //
-//	1 byte version (2) | 1 byte: 1 inside a line of which a piece was given
+//	1 byte version (2) | 1 byte, a sum: 1 inside a line of which a piece was given,
+//	    2 in a copy of a file that was cut in place, that gap not yet declared
 //	uvarint offset | uvarint head length | 16 byte head hash
 //	uvarint tail length | 16 byte tail hash
 //	uvarint device | uvarint inode | varint born | varint modified
@@ -34,6 +35,7 @@ const (
 // 0 where the file system does not tell. Version 1 ended before the device.
 type filePosition struct {
 	cut      bool
+	owes     bool // see fileReader.owe
 	offset   int64
 	headLen  int64
 	head     record.Hash
@@ -64,10 +66,19 @@ type leftFile struct {
 // maxLeft is how many of them a position has.
 const maxLeft = 2
 
+// The bits of a position's second byte.
+const (
+	positionCut  = 1
+	positionOwes = 2 // of version 2
+)
+
 func (p filePosition) encode() []byte {
 	b := []byte{2, 0}
 	if p.cut {
-		b[1] = 1
+		b[1] |= positionCut
+	}
+	if p.owes {
+		b[1] |= positionOwes
 	}
 	b = binary.AppendUvarint(b, uint64(p.offset))
 	b = append(binary.AppendUvarint(b, uint64(p.headLen)), p.head[:]...)
@@ -98,7 +109,8 @@ func decodeFilePosition(b []byte) (filePosition, error) {
 		return filePosition{}, fmt.Errorf("decode file position version %d: %w", b[0], record.ErrVersion)
 	}
 	f := record.NewFields(b[1:])
-	p := filePosition{isPlaced: true, cut: f.Byte() == 1}
+	flags := f.Byte()
+	p := filePosition{isPlaced: true, cut: flags&positionCut != 0, owes: b[0] == 2 && flags&positionOwes != 0}
 	p.offset = length(&f)
 	p.headLen = length(&f)
 	copy(p.head[:], f.Take(uint64(len(p.head))))

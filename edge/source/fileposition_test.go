@@ -68,6 +68,7 @@ func TestFileResumesFromVersion1(t *testing.T) {
 
 func TestFilePositionDecode(t *testing.T) {
 	good := samplePosition()
+	good.owes = true
 	got, err := decodeFilePosition(good.encode())
 	if err != nil || !reflect.DeepEqual(got, good) {
 		t.Fatalf("got %+v, %v", got, err)
@@ -100,4 +101,38 @@ func FuzzFilePosition(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", got, again, err)
 		}
 	})
+}
+
+// TestFileCutIsDeclaredAfterARestart: where a run over copies of a file that was cut
+// in place, again while a copy was read, declares a gap later on, one that goes on from
+// there after a restart does too.
+func TestFileCutIsDeclaredAfterARestart(t *testing.T) {
+	s := &shifter{t: t, path: filepath.Join(t.TempDir(), "ais.log"), keep: 9, cut: true}
+	write2(t, s.path, "one\n", 0)
+	position := interrupted(t, s.path)
+	add := func(line string) { write2(t, s.path, line+"\n", os.O_APPEND) }
+	add("two")
+	s.rotate()
+	add("three")
+	sink := &hookSink{testSink: newTestSink(), at: 1, do: func() {
+		s.rotate()
+		add("four")
+	}}
+	sink.positions["f"] = position
+	if err := newTestFile(t, s.path, false).Run(t.Context(), sink); err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{"two", "three", "four"}
+	expect(t, sink.lines(), lines...)
+	if gaps := sink.gaps(); len(gaps) != 2 {
+		t.Fatalf("gaps %q", gaps)
+	}
+	for i, b := range sink.batches {
+		before, after := &testSink{batches: sink.batches[:i+1]}, &testSink{batches: sink.batches[i+1:]}
+		rest := resumed(t, s.path, b.Position)
+		expect(t, append(before.lines(), rest.lines()...), lines...)
+		if want, got := after.gaps(), rest.gaps(); len(want) > 0 && len(got) == 0 {
+			t.Errorf("after %q: gaps %q without a restart, none with one", before.lines(), want)
+		}
+	}
 }

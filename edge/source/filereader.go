@@ -26,6 +26,7 @@ type fileReader struct {
 	quietSince int64         // microseconds since boot: nothing was added since
 	gap        gapReason     // to be declared when the next file begins; 0: none
 	gapSince   record.Micros
+	owes       bool // this is a copy of a file that was cut in place, and that gap is still to be declared
 }
 
 // newReader reads s, which it takes over, from at; nil without an error when it is
@@ -45,14 +46,24 @@ func (f *File) newReader(s *sibling, at filePosition) (*fileReader, error) {
 	}
 	r.split.Resume(at.cut)
 	r.sound, r.quietSince = f.cfg.Clock.Now()
+	if at.owes {
+		r.owe(micros(at.modified))
+	}
 	s.file = nil
 	return r, nil
+}
+
+// owe notes that the file that r is a copy of was cut in place: behind the copy comes
+// a gap from since on. It stands in each position of the copy, for after a restart
+// nothing else would tell that there was a cut.
+func (r *fileReader) owe(since record.Micros) {
+	r.owes, r.gap, r.gapSince = true, gapTruncated, since
 }
 
 // position is that of the byte after the last line given.
 func (r *fileReader) position() filePosition {
 	p := r.trail.position(r.split.Pending())
-	p.cut = r.split.Cut()
+	p.cut, p.owes = r.split.Cut(), r.owes
 	p.id, p.modified = r.at.about.Identity, r.at.about.Modified
 	p.gaps, p.gap = r.f.gaps, r.f.gap
 	for _, l := range r.f.chain.left {

@@ -441,6 +441,11 @@ func TestFileSiblings(t *testing.T) {
 			write2(t, path+".1.xz", "\xfd7zXZ\x00rest", 0)
 			write2(t, path, "four\n", 0)
 		}, "", []string{"four"}, []string{"not_unpacked"}},
+		{"packed as bzip2 of another level", func(t *testing.T, path string) {
+			rename(t, path, path+".2")
+			write2(t, path+".1.bz2", "BZh61AY&SYrest", 0)
+			write2(t, path, "four\n", 0)
+		}, "", []string{"four"}, []string{"not_unpacked"}},
 		{"cut in place", func(t *testing.T, path string) {
 			write2(t, path, "2\n", os.O_TRUNC)
 		}, "", []string{"2"}, []string{"truncated"}},
@@ -536,5 +541,99 @@ func TestFileConfigSiblings(t *testing.T) {
 		if err := c.Validate(); !errors.Is(err, ErrConfig) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// failingFS has the first reads of a file fail.
+type failingFS struct {
+	durable.OS
+	read func(path string) error
+}
+
+type failingFile struct {
+	durable.File
+	read func() error
+}
+
+func (f failingFS) Open(name string) (durable.File, error) {
+	file, err := f.OS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return failingFile{file, func() error { return f.read(name) }}, nil
+}
+
+func (f failingFile) Describe() (durable.Description, error) { return durable.Describe(f.File) }
+
+func (f failingFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.read(); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, off)
+}
+
+// TestFileNextCannotBeReadAtFirst: the file that comes next cannot be opened, and is
+// rotated before it is tried again: its lines are not skipped, and a gap that was to be
+// declared before it is. The one before it is read on.
+func TestFileNextCannotBeReadAtFirst(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		s := &shifter{t: t, path: filepath.Join(t.TempDir(), "ais.log"), keep: 9, cut: cut}
+		write2(t, s.path, "one\n", 0)
+		position := interrupted(t, s.path)
+		write2(t, s.path, "two\nwithout an end", os.O_APPEND)
+		s.rotate()
+		write2(t, s.path, "three\n", os.O_APPEND)
+		failed, sink := false, newTestSink()
+		sink.positions["f"] = position
+		fs := failingFS{read: func(path string) error {
+			if failed || path != s.path || len(sink.lines()) == 0 {
+				return nil
+			}
+			failed, s.cut = true, false
+			s.rotate()
+			write2(t, s.path, "four\n", os.O_APPEND)
+			write2(t, s.path+".2", "more\n", os.O_APPEND)
+			return errors.New("not now")
+		}}
+		f, err := NewFile(FileConfig{Options: options("f"), FS: fs, Path: s.path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Run(t.Context(), sink); err != nil || !failed {
+			t.Fatal(err, failed)
+		}
+		expect(t, sink.lines(), "two", "without an end~", "more", "three", "four")
+		if gaps := sink.gaps(); len(gaps) > 0 != cut {
+			t.Errorf("cut %v: gaps %q", cut, gaps)
+		}
+	}
+}
+
+// TestFileLeftThatGrowsIsNotReadAgain: a file whose name has no number was left, and
+// grows while the next one is rotated: that is a gap, and its lines come once.
+func TestFileLeftThatGrowsIsNotReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ais.log")
+	write2(t, path, "one\n", 0)
+	sink := newTestSink()
+	f, err := NewFile(FileConfig{
+		Options: options("f"), FS: durable.OS{}, Path: path, Follow: true, PollInterval: time.Millisecond, Grace: 10 * time.Millisecond,
+		Siblings: []string{filepath.Join(dir, "old-*")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, f.Run, sink)
+	sink.await(t, 1)
+	rename(t, path, filepath.Join(dir, "old-b"))
+	write2(t, path, "two\n", 0)
+	sink.await(t, 2)
+	rename(t, path, filepath.Join(dir, "old-a"))
+	write2(t, filepath.Join(dir, "old-b"), "too late\n", os.O_APPEND)
+	write2(t, path, "three\n", 0)
+	eventually(t, "the gap", func() bool { return slices.Equal(sink.gaps(), []string{"late_lines"}) })
+	expect(t, sink.await(t, 3), "one", "two", "three")
+	if err := stop(); err != nil {
+		t.Fatal(err)
 	}
 }
