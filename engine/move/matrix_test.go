@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"landfall/engine/audit"
 	"landfall/sinks/sinktest"
 )
 
@@ -41,7 +42,8 @@ const trialsAtOnce = 12
 // again before its records are read (C4), before they are published (C5) or after
 // that, in a place that a seed chooses, while the engine runs or is down, and a
 // partner with a copy of its own takes HEAD or does not. In the end everything that
-// was captured is in the lake once, by DuckDB, and nothing is in conflict or loss.
+// was captured is in the lake once, by DuckDB and by the audit, and nothing is in
+// conflict or loss.
 // With LANDFALL_SOAK=1 there are more seeds, the harms of a topic, and partners: what
 // those bring has been found to wait longer than a minute in some of 1,000 trials.
 func TestDamagedLandingIsFilledAgain(t *testing.T) {
@@ -70,9 +72,9 @@ func TestDamagedLandingIsFilledAgain(t *testing.T) {
 	t.Logf("%d trials", total)
 }
 
-// tryAll runs trials and lets DuckDB judge their lakes.
+// tryAll runs trials and lets DuckDB read their lakes.
 func tryAll(t *testing.T, trials []*trial) {
-	j := &judge{t: t, dir: t.TempDir()}
+	j := &referee{t: t, dir: t.TempDir()}
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range trialsAtOnce {
@@ -87,11 +89,11 @@ func tryAll(t *testing.T, trials []*trial) {
 	}
 	close(next)
 	workers.Wait()
-	j.verdict(trials)
+	j.compare(trials)
 }
 
 // run tries one combination.
-func (c *trial) run(t *testing.T, n int, j *judge) {
+func (c *trial) run(t *testing.T, n int, j *referee) {
 	rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
 	dir := filepath.Join(j.dir, fmt.Sprintf("c%04d", n))
 	var brokers []string
@@ -223,8 +225,8 @@ func (c *trial) partner(p *plant, e *plantEngine, beside string) *plantEngine {
 	return e
 }
 
-// judge compares lakes with what gateways captured.
-type judge struct {
+// referee compares lakes with what gateways captured.
+type referee struct {
 	t   *testing.T
 	dir string // each trial has a directory of its number in it
 
@@ -233,11 +235,18 @@ type judge struct {
 }
 
 // note takes down what a trial's lake has to hold, and removes the rest of it.
-func (j *judge) note(t *testing.T, p *plant, n int) {
+func (j *referee) note(t *testing.T, p *plant, n int) {
 	for _, table := range []string{"conflict", "loss"} {
 		if names, err := filepath.Glob(filepath.Join(p.dir, "lake", table, "*", "*.parquet")); err != nil || len(names) > 0 {
 			t.Errorf("files of %s: %q, %v", table, names, err)
 		}
+	}
+	result, err := audit.Run(t.Context(), audit.Config{Lake: filepath.Join(p.dir, "lake"), Checkpoints: p.store, Level: audit.LevelBytes})
+	switch {
+	case err != nil:
+		t.Error(err)
+	case !result.Exact || len(result.Logs) != len(p.ends):
+		t.Errorf("the audit: exact %t, %d logs, %q", result.Exact, len(result.Logs), result.Problems)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -249,9 +258,9 @@ func (j *judge) note(t *testing.T, p *plant, n int) {
 	}
 }
 
-// verdict is DuckDB's: what it finds in record is what was captured, with the same
+// compare is DuckDB's: what it finds in record is what was captured, with the same
 // multiplicity, and no trial is without it.
-func (j *judge) verdict(trials []*trial) {
+func (j *referee) compare(trials []*trial) {
 	t := j.t
 	if t.Failed() || len(j.want) == 0 {
 		return
@@ -281,7 +290,7 @@ UNION ALL SELECT 'all', 'records', sum(sent.n), sum(got.n), count(*) FROM sent J
 	for _, row := range rows {
 		switch n := 0; {
 		case row[0] == "all":
-			t.Logf("%d records of %d trials judged by DuckDB: %s", len(j.want), len(trials), strings.Join(row, " "))
+			t.Logf("%d records of %d trials compared by DuckDB: %s", len(j.want), len(trials), strings.Join(row, " "))
 			if want := fmt.Sprint(len(j.want)); row[2] != want || row[3] != want || row[4] != want {
 				t.Errorf("%s were captured", want)
 			}

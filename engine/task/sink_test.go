@@ -67,13 +67,6 @@ func (s *memorySink) Publish(ctx context.Context, staged []stream.Staged) error 
 	return nil
 }
 
-// fail makes Publish end with an error beside a task that works; nil ends it.
-func (s *memorySink) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failing = err
-}
-
 func (s *memorySink) Verify(_ context.Context, staged []stream.Staged) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
