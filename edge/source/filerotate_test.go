@@ -170,11 +170,13 @@ func TestFileLogrotateWhileDown(t *testing.T) {
 	}
 }
 
-// TestFileRotatedFasterThanLooks rotates ten times between two looks.
-func TestFileRotatedFasterThanLooks(t *testing.T) {
-	r := newRotator(t, "ais.log", "create")
+// rotatedFasterThanLooks follows a file that is rotated ten times between two looks,
+// and has every line of it.
+func rotatedFasterThanLooks(t *testing.T, config string) (r *rotator, sink *hookSink, stop func() error) {
+	t.Helper()
+	r = newRotator(t, "ais.log", config)
 	r.write(10)
-	sink := &hookSink{testSink: newTestSink(), at: 10}
+	sink = &hookSink{testSink: newTestSink(), at: 10}
 	sink.do = func() {
 		for range 10 {
 			r.write(30)
@@ -182,9 +184,14 @@ func TestFileRotatedFasterThanLooks(t *testing.T) {
 		}
 		r.write(10)
 	}
-	f := newTestFile(t, r.path, true)
-	stop := start(t, f.Run, sink)
+	stop = start(t, newTestFile(t, r.path, true).Run, sink)
 	expect(t, sink.await(t, 320), r.wrote...)
+	return r, sink, stop
+}
+
+// TestFileRotatedFasterThanLooks rotates ten times between two looks.
+func TestFileRotatedFasterThanLooks(t *testing.T) {
+	_, sink, stop := rotatedFasterThanLooks(t, "create")
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -196,19 +203,7 @@ func TestFileRotatedFasterThanLooks(t *testing.T) {
 // TestFileCutFasterThanLooks copies and cuts a file ten times between two looks, and
 // goes on with it afterwards.
 func TestFileCutFasterThanLooks(t *testing.T) {
-	r := newRotator(t, "ais.log", "copytruncate\ncompress\ndelaycompress")
-	r.write(10)
-	sink := &hookSink{testSink: newTestSink(), at: 10}
-	sink.do = func() {
-		for range 10 {
-			r.write(30)
-			r.rotate()
-		}
-		r.write(10)
-	}
-	f := newTestFile(t, r.path, true)
-	stop := start(t, f.Run, sink)
-	expect(t, sink.await(t, 320), r.wrote...)
+	r, sink, stop := rotatedFasterThanLooks(t, "copytruncate\ncompress\ndelaycompress")
 	for range 3 {
 		r.rotate()
 		r.write(5)

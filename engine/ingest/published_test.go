@@ -46,6 +46,16 @@ func (a *ada) landing(m *landingtest.Memory, seen landing.Log) {
 	a.ingest = newIngest(a.t, ingest.Config{Log: seen, Published: a.registry, Now: func() record.Micros { return a.now }})
 }
 
+// twoIngests opens two ingests on one landing log: each remembers its own appends only.
+// The second one answers.
+func (a *ada) twoIngests() (one, two *ingest.Handler) {
+	m := landingtest.NewMemory("mem", 1)
+	a.landing(m, m.View())
+	one = a.ingest
+	a.landing(m, m.View())
+	return one, a.ingest
+}
+
 // open begins a log.
 func (a *ada) open(log record.LogID) {
 	a.chain, a.blocks = &landingtest.Chain{Gateway: "mv-ada", Log: log}, nil
@@ -392,11 +402,7 @@ func TestACopyThatEndsWhereNoHashIsKnown(t *testing.T) {
 func TestAHoleIsSentAgainThroughAnyIngest(t *testing.T) {
 	a := newAda(t)
 	a.capture(12)
-	m := landingtest.NewMemory("mem", 1)
-	a.landing(m, m.View())
-	one := a.ingest
-	a.landing(m, m.View())
-	two := a.ingest
+	one, two := a.twoIngests()
 	a.send(0, 60)
 	a.published(10, 1)
 	a.registry.Want(adaTask, "mv-ada", a.chain.Log, 20)
@@ -420,11 +426,7 @@ func TestAHoleIsSentAgainThroughAnyIngest(t *testing.T) {
 func TestAHoleThatIsFilledHalfway(t *testing.T) {
 	a := newAda(t)
 	a.capture(12)
-	m := landingtest.NewMemory("mem", 1)
-	a.landing(m, m.View())
-	one := a.ingest
-	a.landing(m, m.View())
-	two := a.ingest
+	one, two := a.twoIngests()
 	a.send(0, 100)
 	a.published(10, 1)
 	a.registry.Want(adaTask, "mv-ada", a.chain.Log, 10)

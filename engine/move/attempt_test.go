@@ -20,6 +20,22 @@ func (r *rig) interrupted(old, to landing.Log, is Landing) {
 	}
 }
 
+// intend notes a move that is under way, in place of one that is.
+func (r *rig) intend(m moving) {
+	r.t.Helper()
+	_, version, err := r.store.Read(r.t.Context(), movingName)
+	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
+		r.t.Fatal(err)
+	}
+	data, err := encode(m)
+	if err == nil {
+		_, err = r.store.Swap(r.t.Context(), movingName, version, data)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // TestAMoveThatHasBegunDoesNotLeadBack: nothing is changed, whoever says that the
 // landing log is lost, and the move leads on to where it led, and elsewhere.
 func TestAMoveThatHasBegunDoesNotLeadBack(t *testing.T) {
@@ -62,17 +78,7 @@ func TestAnEarlierVersionsMoveBack(t *testing.T) {
 	r.land(a)
 	r.run(a, r.is("log-a", 2))
 	r.interrupted(a, b, r.is("log-b", 4))
-	_, version, err := r.store.Read(t.Context(), movingName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := encode(moving{Format: 1, Generation: 1, From: r.is("log-a", 2), To: r.is("log-a", 2), Abandoned: []Landing{r.is("log-b", 4), r.is("log-a", 2)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.store.Swap(t.Context(), movingName, version, data); err != nil {
-		t.Fatal(err)
-	}
+	r.intend(moving{Format: 1, Generation: 1, From: r.is("log-a", 2), To: r.is("log-a", 2), Abandoned: []Landing{r.is("log-b", 4), r.is("log-a", 2)}})
 	if _, err := r.replace(nil, a, r.is("log-a", 2)); !errors.Is(err, ErrUnderWay) || !strings.Contains(err.Error(), "of a fresh landing log") {
 		t.Errorf("back: %v", err)
 	}
@@ -108,17 +114,7 @@ func TestALandingLogOfBefore(t *testing.T) {
 		t.Errorf("to an older one: %v", err)
 	}
 	d := r.landing("log-d", 1)
-	_, version, err := r.store.Read(t.Context(), movingName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := encode(moving{Format: 1, Generation: 2, From: r.is("log-b", 4), To: r.is("log-a", 2), Abandoned: []Landing{r.is("log-c", 3)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.store.Swap(t.Context(), movingName, version, data); err != nil {
-		t.Fatal(err)
-	}
+	r.intend(moving{Format: 1, Generation: 2, From: r.is("log-b", 4), To: r.is("log-a", 2), Abandoned: []Landing{r.is("log-c", 3)}})
 	if _, err := r.replace(b, older, r.is("log-a", 2)); !errors.Is(err, ErrNotFresh) {
 		t.Errorf("to an older one, as an earlier version let it: %v", err)
 	}
@@ -212,17 +208,7 @@ func TestAStartBesideAMove(t *testing.T) {
 	if _, err := r.replace(a, b, r.is("log-b", 2)); err != nil {
 		t.Fatal(err)
 	}
-	data, err := encode(moving{Format: 1, Generation: 1, From: r.is("log-a", 1), To: r.is("log-b", 2), Abandoned: []Landing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, version, err := r.store.Read(t.Context(), movingName)
-	if err != nil && !errors.Is(err, checkpoint.ErrNotExist) {
-		t.Fatal(err)
-	}
-	if _, err := r.store.Swap(t.Context(), movingName, version, data); err != nil {
-		t.Fatal(err)
-	}
+	r.intend(moving{Format: 1, Generation: 1, From: r.is("log-a", 1), To: r.is("log-b", 2), Abandoned: []Landing{}})
 	store := &looked{Store: r.store, after: func() { r.interrupted(b, c, r.is("log-c", 1)) }}
 	if err := Bind(t.Context(), store, r.is("log-b", 2)); err != nil {
 		t.Fatal(err) // it looked before

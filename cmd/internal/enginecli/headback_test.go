@@ -8,12 +8,7 @@ import (
 	"testing"
 
 	"landfall/cmd/internal/cli"
-	"landfall/edge/durable"
-	"landfall/edge/record"
-	"landfall/engine/landing/replay"
-	"landfall/engine/server"
 	"landfall/engine/stream"
-	"landfall/engine/task"
 )
 
 // TestAnOlderCheckpointPutBackIsCured: HEAD, its manifest and its state of an earlier
@@ -26,25 +21,7 @@ func TestAnOlderCheckpointPutBackIsCured(t *testing.T) {
 	again := func() (int, string, string) {
 		return engine(t, "replay", file, "--lake", lake, "--gateway", "g", "--epoch-records", "500")
 	}
-	store, sinks, err := openLake(t.Context(), place{lake: lake, checkpoints: lake + "/_checkpoint"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := sinks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := replay.Open(durable.OS{}, file, replay.Options{Gateway: "g", BaseTime: record.NoTime, LandedAt: 1_780_000_000_000_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := noteReplay(t.Context(), store, log, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	err = task.Run(t.Context(), task.Config{Log: log, Store: store, Sinks: []stream.Sink{unpublished{made[0]}}, Params: log.Params(), Windows: server.Default().Windows(), EpochRecords: 500})
-	if !errors.Is(err, stream.ErrFenced) {
-		t.Fatal(err)
-	}
+	killedReplay(t, file, lake, "g", 500, func(s stream.Sink) stream.Sink { return unpublished{s} })
 	old := filepath.Join(dir, "old")
 	if err := os.CopyFS(old, os.DirFS(lake+"/_checkpoint")); err != nil {
 		t.Fatal(err)
@@ -52,7 +29,7 @@ func TestAnOlderCheckpointPutBackIsCured(t *testing.T) {
 	if code, out, errs := again(); code != 0 {
 		t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
 	}
-	err = filepath.WalkDir(old, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(old, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -107,25 +84,7 @@ func TestAWholeOlderCheckpointIsRefused(t *testing.T) {
 	again := func() (int, string, string) {
 		return engine(t, "replay", file, "--lake", lake, "--gateway", "g", "--epoch-records", "500")
 	}
-	store, sinks, err := openLake(t.Context(), place{lake: lake, checkpoints: lake + "/_checkpoint"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := sinks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := replay.Open(durable.OS{}, file, replay.Options{Gateway: "g", BaseTime: record.NoTime, LandedAt: 1_780_000_000_000_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := noteReplay(t.Context(), store, log, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	err = task.Run(t.Context(), task.Config{Log: log, Store: store, Sinks: []stream.Sink{begunTo{made[0], 3}}, Params: log.Params(), Windows: server.Default().Windows(), EpochRecords: 500})
-	if !errors.Is(err, stream.ErrFenced) {
-		t.Fatal(err)
-	}
+	killedReplay(t, file, lake, "g", 500, func(s stream.Sink) stream.Sink { return begunTo{s, 3} })
 	checkpoints, old, newest := filepath.Join(lake, "_checkpoint"), filepath.Join(dir, "old"), filepath.Join(dir, "newest")
 	if err := os.CopyFS(old, os.DirFS(checkpoints)); err != nil {
 		t.Fatal(err)

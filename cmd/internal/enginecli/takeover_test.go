@@ -152,11 +152,10 @@ type unpublished struct{ stream.Sink }
 
 func (unpublished) Publish(context.Context, []stream.Staged) error { return stream.ErrFenced }
 
-// TestAReplayMakesDamagedEpochsAgain: a replay that was killed before its epoch
-// was visible, and begun again later over a staged file that had changed.
-func TestAReplayMakesDamagedEpochsAgain(t *testing.T) {
-	dir := t.TempDir()
-	file, lake := write(t, filepath.Join(dir, "a.nmea"), traffic(t, 2_000)), filepath.Join(dir, "lake")
+// killedReplay replays a file into a lake until a sink that wraps the lake's ends it,
+// as a kill would. Zero records an epoch: the default.
+func killedReplay(t *testing.T, file, lake, gateway string, records int, wrap func(stream.Sink) stream.Sink) {
+	t.Helper()
 	store, sinks, err := openLake(t.Context(), place{lake: lake, checkpoints: lake + "/_checkpoint"})
 	if err != nil {
 		t.Fatal(err)
@@ -165,17 +164,28 @@ func TestAReplayMakesDamagedEpochsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := replay.Open(durable.OS{}, file, replay.Options{Gateway: "replay", BaseTime: record.NoTime, LandedAt: 1_780_000_000_000_000})
+	log, err := replay.Open(durable.OS{}, file, replay.Options{Gateway: gateway, BaseTime: record.NoTime, LandedAt: 1_780_000_000_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := noteReplay(t.Context(), store, log, "", ""); err != nil {
 		t.Fatal(err)
 	}
-	err = task.Run(t.Context(), task.Config{Log: log, Store: store, Sinks: []stream.Sink{unpublished{made[0]}}, Params: log.Params(), Windows: server.Default().Windows()})
+	err = task.Run(t.Context(), task.Config{
+		Log: log, Store: store, Sinks: []stream.Sink{wrap(made[0])}, Params: log.Params(),
+		Windows: server.Default().Windows(), EpochRecords: records,
+	})
 	if !errors.Is(err, stream.ErrFenced) {
 		t.Fatal(err)
 	}
+}
+
+// TestAReplayMakesDamagedEpochsAgain: a replay that was killed before its epoch
+// was visible, and begun again later over a staged file that had changed.
+func TestAReplayMakesDamagedEpochsAgain(t *testing.T) {
+	dir := t.TempDir()
+	file, lake := write(t, filepath.Join(dir, "a.nmea"), traffic(t, 2_000)), filepath.Join(dir, "lake")
+	killedReplay(t, file, lake, "replay", 0, func(s stream.Sink) stream.Sink { return unpublished{s} })
 	staged, err := filepath.Glob(filepath.Join(lake, "_staging", "*", "*", "*.staged"))
 	if err != nil || len(staged) < 3 {
 		t.Fatal(staged, err)
