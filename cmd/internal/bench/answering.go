@@ -59,7 +59,8 @@ func answers(ctx context.Context, cfg Config, log *embedded.Log) ([]row, error) 
 		return nil, err
 	}
 	tip := ledger.Tip{Name: task.String() + "/ledger/1", Number: 1000, SHA256: strings.Repeat("ab", 32)}
-	registry.Claimed(task, []ledger.Log{{Gateway: t.name, Log: t.log.String(), Next: t.next, Chain: t.prev.String()}}, &tip)
+	published := ledger.Log{Gateway: t.name, Log: t.log.String(), Next: t.next, Chain: t.prev.String()}
+	registry.Claimed(task, []ledger.Log{published}, &tip)
 
 	questions := answerQuestions
 	if cfg.Brief {
@@ -80,11 +81,15 @@ func answers(ctx context.Context, cfg Config, log *embedded.Log) ([]row, error) 
 	extra := bytesWith - bytesWithout
 	return []row{
 		{
-			what: "the second offset on the link, a request and its answer", ours: fmt.Sprintf("%d bytes more", extra),
-			limit: fmt.Sprintf("%d bytes with %d KiB of lines, without it", exchange, steadyBytes>>10), ratio: fmt.Sprintf("%.0f%%", 100*float64(extra)/float64(exchange)),
+			what:  "the second offset on the link, a request and its answer",
+			ours:  fmt.Sprintf("%d bytes more", extra),
+			limit: fmt.Sprintf("%d bytes with %d KiB of lines, without it", exchange, steadyBytes>>10),
+			ratio: fmt.Sprintf("%.0f%%", 100*float64(extra)/float64(exchange)),
 		}, {
-			what: "the second offset in the engine, CPU time a question", ours: fmt.Sprintf("%.1f µs more", 1e6*median(more)),
-			limit: fmt.Sprintf("%.1f µs without it", 1e6*median(cpuWithout)), ratio: fmt.Sprintf("%.2f x", median(cpuWith)/median(cpuWithout)),
+			what:  "the second offset in the engine, CPU time a question",
+			ours:  fmt.Sprintf("%.1f µs more", 1e6*median(more)),
+			limit: fmt.Sprintf("%.1f µs without it", 1e6*median(cpuWithout)),
+			ratio: fmt.Sprintf("%.2f x", median(cpuWith)/median(cpuWithout)),
 		},
 	}, nil
 }

@@ -89,7 +89,9 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 		fmt.Fprintf(out, "%s/%s, %d cores, Go %s, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly))
 	}
 	var rows []row
-	for _, part := range []func(context.Context, Config) ([]row, error){decoding, capturing, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling} {
+	for _, part := range []func(context.Context, Config) ([]row, error){
+		decoding, capturing, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling,
+	} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
 		if err != nil {
 			return fmt.Errorf("make a folder to measure in: %w", err)

@@ -32,8 +32,9 @@ const (
 // keeping measures what a gateway keeps longer because it releases what is
 // published and not what has landed: the most records that its status tells while
 // it forwards to an engine with short epochs, a second (forward.linger) between
-// its requests. The engine's interval is the least that it can be. From the bytes of a record in the log follows what that is
-// with the usual interval, and how long a link may be away until a GiB is full.
+// its requests. The engine's interval is the least that it can be. From the bytes
+// of a record in the log follows what that is with the usual interval, and how
+// long a link may be away until a GiB is full.
 func keeping(ctx context.Context, cfg Config) ([]row, error) {
 	seconds := keepingSeconds
 	if cfg.Brief {
@@ -44,17 +45,21 @@ func keeping(ctx context.Context, cfg Config) ([]row, error) {
 		return nil, fmt.Errorf("measure what a gateway keeps: %w", err)
 	}
 	late := max(0, k.seconds-keepingEpoch.Seconds())
-	usual := (usualEpoch.Seconds() + late) * usualRate * k.record
+	usual := usualEpoch.Seconds() + late
+	size := usual * usualRate * k.record
 	const day = 24 * 60 * 60
 	return []row{
 		{
 			what:  fmt.Sprintf("kept until it is published, %d sentences/s, at most", keepingRate),
 			ours:  fmt.Sprintf("%.0f KiB, %.1f s of traffic", k.seconds*keepingRate*k.record/1024, k.seconds),
-			limit: fmt.Sprintf("%.0f s the epoch; nothing with release: landed", keepingEpoch.Seconds()), ratio: fmt.Sprintf("%.2f x", k.seconds/keepingEpoch.Seconds()),
+			limit: fmt.Sprintf("%.0f s the epoch; nothing with release: landed", keepingEpoch.Seconds()),
+			ratio: fmt.Sprintf("%.2f x", k.seconds/keepingEpoch.Seconds()),
 		}, {
-			what:  fmt.Sprintf("the same, computed for %d sentences/s and epochs of %.0f minutes", usualRate, usualEpoch.Minutes()),
-			ours:  fmt.Sprintf("%.1f MiB, %.4f days", usual/(1<<20), usual/(usualRate*k.record)/day),
-			limit: fmt.Sprintf("1 GiB holds %.2f days, of %.0f bytes a record", (1<<30)/(usualRate*k.record)/day, k.record), ratio: fmt.Sprintf("%.1f%%", 100*usual/(1<<30)),
+			what: fmt.Sprintf("the same, computed for %d sentences/s and epochs of %.0f minutes",
+				usualRate, usualEpoch.Minutes()),
+			ours:  fmt.Sprintf("%.1f MiB, %.0f s of traffic", size/(1<<20), usual),
+			limit: fmt.Sprintf("1 GiB holds %.2f days, of %.0f bytes a record", (1<<30)/(usualRate*k.record)/day, k.record),
+			ratio: fmt.Sprintf("%.1f%%", 100*size/(1<<30)),
 		},
 	}, nil
 }
@@ -84,8 +89,8 @@ func keptAt(ctx context.Context, cfg Config, seconds int) (k kept, err error) {
 		return k, err
 	}
 	config := filepath.Join(cfg.Dir, "edge.yaml")
-	text := fmt.Sprintf("gateway: bench\ndata_dir: %s/edge\nstatus: %s\nforward:\n  url: %s\nsources:\n  - name: radio\n    tcp_client:\n      address: %s\n",
-		cfg.Dir, status, engine.base, l.Addr())
+	text := fmt.Sprintf("gateway: bench\ndata_dir: %s/edge\nstatus: %s\nforward:\n  url: %s\n"+
+		"sources:\n  - name: radio\n    tcp_client:\n      address: %s\n", cfg.Dir, status, engine.base, l.Addr())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return k, err
 	}

@@ -57,15 +57,18 @@ func takingOver(ctx context.Context, cfg Config) ([]row, error) {
 		if w, c, err = now.takeover(ctx); err == nil {
 			pw, pc, err = peer.takeover(ctx)
 		}
-		wall, cpu, peerWall, peerCPU, ratio = append(wall, w), append(cpu, c), append(peerWall, pw), append(peerCPU, pc), append(ratio, c/pc)
+		wall, cpu, ratio = append(wall, w), append(cpu, c), append(ratio, c/pc)
+		peerWall, peerCPU = append(peerWall, pw), append(peerCPU, pc)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("measure a takeover: %w", err)
 	}
 	return []row{{
-		what:  fmt.Sprintf("a takeover of %d partitions with %d records, process start to the last claim; CPU time and its ratio", takeoverPartitions, now.records),
+		what: fmt.Sprintf("a takeover of %d partitions with %d records, process start to the last claim; CPU time and its ratio",
+			takeoverPartitions, now.records),
 		ours:  fmt.Sprintf("%.0f ms, CPU %.0f ms", 1e3*median(wall), 1e3*median(cpu)),
-		limit: fmt.Sprintf("%.0f ms, CPU %.0f ms %s", 1e3*median(peerWall), 1e3*median(peerCPU), named), ratio: fmt.Sprintf("%.2f x", median(ratio)),
+		limit: fmt.Sprintf("%.0f ms, CPU %.0f ms %s", 1e3*median(peerWall), 1e3*median(peerCPU), named),
+		ratio: fmt.Sprintf("%.2f x", median(ratio)),
 	}}, nil
 }
 
@@ -100,7 +103,8 @@ func (l *life) start(ctx context.Context, interval time.Duration) (*running, err
 		return nil, err
 	}
 	config := filepath.Join(l.dir, "engine.yaml")
-	text := fmt.Sprintf("listen: %[1]s\nstatus: %[2]s\nidentity: {unauthenticated: true}\nlanding: {dir: %[3]s/landing, partitions: %[4]d, reserve: 0B}\nlake: {dir: %[3]s/lake}\nepoch: {interval: %[5]s}\n",
+	text := fmt.Sprintf("listen: %[1]s\nstatus: %[2]s\nidentity: {unauthenticated: true}\n"+
+		"landing: {dir: %[3]s/landing, partitions: %[4]d, reserve: 0B}\nlake: {dir: %[3]s/lake}\nepoch: {interval: %[5]s}\n",
 		listen, r.status, l.dir, takeoverPartitions, interval)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err

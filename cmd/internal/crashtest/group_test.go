@@ -137,7 +137,9 @@ func newGroup(t *testing.T, dir string, kafka *kafkatest.Cluster, lake groupLake
 		addr := freePort(t, "tcp")
 		addrs = append(addrs, addr)
 		lake, _, _ := strings.Cut(g.lake.config, "\n") // it tells gateways what the engines publish
-		g.ingests = append(g.ingests, g.daemon(fmt.Sprintf("ingest-%d", i), fmt.Sprintf("roles: [ingest]\nidentity: {unauthenticated: true}\nepoch: {interval: %s}\n%s\nlisten: %s", g.lake.interval, lake, addr)))
+		config := fmt.Sprintf("roles: [ingest]\nidentity: {unauthenticated: true}\nepoch: {interval: %s}\n%s\nlisten: %s",
+			g.lake.interval, lake, addr)
+		g.ingests = append(g.ingests, g.daemon(fmt.Sprintf("ingest-%d", i), config))
 	}
 	for i := range groupEngines {
 		g.engines = append(g.engines, g.daemon(fmt.Sprintf("engine-%d", i), fmt.Sprintf("roles: [tasks]\nepoch: {interval: %s}\n%s", g.lake.interval, g.lake.config)))

@@ -19,10 +19,16 @@ var landingHarms = []struct {
 	do   func(t *testing.T, rng *rand.Rand, dir, older string)
 }{
 	{"a bit", func(t *testing.T, rng *rand.Rand, dir, _ string) {
-		eachSegment(t, dir, false, func(data []byte) []byte { data[rng.IntN(len(data))] ^= 1 << rng.IntN(8); return data })
+		eachSegment(t, dir, false, func(data []byte) []byte {
+			data[rng.IntN(len(data))] ^= 1 << rng.IntN(8)
+			return data
+		})
 	}},
 	{"the last block", func(t *testing.T, rng *rand.Rand, dir, _ string) {
-		eachSegment(t, dir, true, func(data []byte) []byte { data[len(data)-1-rng.IntN(min(100, len(data)))] ^= 0x40; return data })
+		eachSegment(t, dir, true, func(data []byte) []byte {
+			data[len(data)-1-rng.IntN(min(100, len(data)))] ^= 0x40
+			return data
+		})
 	}},
 	{"a page of zeros", func(t *testing.T, rng *rand.Rand, dir, _ string) {
 		eachSegment(t, dir, false, func(data []byte) []byte {

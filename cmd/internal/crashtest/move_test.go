@@ -37,7 +37,8 @@ func TestAMoveSurvivesKills(t *testing.T) {
 	c := newCloud(t, dir, dir)
 	configure := func(stage, partitions int) {
 		text := strings.Replace(engineConfig(c, dir), "partitions: 2", fmt.Sprint("partitions: ", partitions), 1)
-		writeText(t, c.config, strings.Replace(text, filepath.Join(dir, "landing"), filepath.Join(dir, fmt.Sprint("landing-", stage)), 1))
+		landing := filepath.Join(dir, "landing")
+		writeText(t, c.config, strings.Replace(text, landing, fmt.Sprint(landing, "-", stage), 1))
 	}
 	configure(0, 4)
 	s := scenario{t: t, cloud: c}
@@ -51,7 +52,8 @@ func TestAMoveSurvivesKills(t *testing.T) {
 	engine := newSupervisor(c.program, roleEngine, nil, func() bool { return s.inFlight(s.gateways[0]) })
 	kills := []string{"c2.after-append", "c4.before-swap", "c5.before-publish", "release.before"}
 	for round, step := range moveSteps() {
-		if ended, err := engine.bounded(life{point: kills[round%len(kills)], count: 2 + rng.IntN(4)}, round); err != nil || ended {
+		ended, err := engine.bounded(life{point: kills[round%len(kills)], count: 2 + rng.IntN(4)}, round)
+		if err != nil || ended {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		configure(round+1, []int{16, 3, 4}[round%3])
@@ -62,7 +64,8 @@ func TestAMoveSurvivesKills(t *testing.T) {
 		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 			t.Fatalf("it was not killed at %s: %v\n%s", step, err, out)
 		}
-		if code, stdout, stderr := command(t, binaries(t).engine, "landing", "replace", "--config", c.config); code != 0 {
+		code, stdout, stderr := command(t, binaries(t).engine, "landing", "replace", "--config", c.config)
+		if code != 0 {
 			t.Fatalf("after a kill at %s: exit %d\n%s%s", step, code, stdout, stderr)
 		}
 	}

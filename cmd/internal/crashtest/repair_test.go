@@ -49,7 +49,8 @@ func TestRepairSurvivesKills(t *testing.T) {
 				damageCheckpoints(t, lake, step)
 				killRepair(t, engine, lake, step)
 				if claimed { // the same content again: the task is claimed, or refused where the newest epoch is damaged
-					if code, _, stderr := command(t, engine, replayArgs(file, lake, recordedGateway)...); code != 0 && !strings.Contains(stderr, "output is damaged") && !strings.Contains(stderr, "state object") {
+					code, _, stderr := command(t, engine, replayArgs(file, lake, recordedGateway)...)
+					if code != 0 && !strings.Contains(stderr, "output is damaged") && !strings.Contains(stderr, "state object") {
 						t.Fatalf("replay: exit code %d\n%s", code, stderr)
 					}
 				}

@@ -139,7 +139,8 @@ func (f *fleet) prepare(context.Context) error {
 	for i := range ingests {
 		listen, status := take(), take()
 		listens = append(listens, listen)
-		c, err := f.daemon(fmt.Sprintf("ingest-%d", i+1), engineVerb, status, fmt.Sprintf(ingestConfig, listen, status, lake, f.store.URL, f.keys)+landing)
+		config := fmt.Sprintf(ingestConfig, listen, status, lake, f.store.URL, f.keys) + landing
+		c, err := f.daemon(fmt.Sprintf("ingest-%d", i+1), engineVerb, status, config)
 		if err != nil {
 			return err
 		}
