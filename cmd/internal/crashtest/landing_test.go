@@ -100,7 +100,8 @@ func eachSegment(t *testing.T, dir string, newest bool, change func(data []byte)
 // TestDamagedLandingSurvivesKills kills an engine at steps before and after C2, C4 and
 // C5, damages its landing log, and starts it again, under traffic from a gateway that
 // keeps its records until they are published and is killed now and then too. In the
-// end everything that was sent is there once, and nothing is in conflict.
+// end everything that was sent is there once, nothing is in conflict, and what was
+// lost had to be sent again.
 func TestDamagedLandingSurvivesKills(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed(t), 18))
 	steps := []string{"c4.before-swap", "c2.after-append", "c5.before-publish", "c4.after-swap", "release.before"}
@@ -141,4 +142,10 @@ func TestDamagedLandingSurvivesKills(t *testing.T) {
 	g.release(t)
 	v := evidence{t: t, dir: dir, lake: c.lake}.judge()
 	c.requireAudit(t, g, v)
+	log, err := os.ReadFile(g.program.logName())
+	resent := bytes.Count(log, []byte("the cloud has lost what had landed of a log"))
+	t.Logf("%d times a log was sent again", resent)
+	if err != nil || resent == 0 {
+		t.Errorf("nothing that was damaged was missed: %v", err)
+	}
 }
