@@ -26,7 +26,7 @@ func acknowledgeCommand() *cobra.Command {
 		},
 		Long: "A source that reads files declares a gap where it cannot show that it has every line: in the log, as a row of the table sensor_reading\n" +
 			"(metric gap), and in its health, which stays red until you acknowledge it. This asks the running gateway how many gaps the\n" +
-			"source has, prints the last one, and notes that you know of them. It gives nothing back: look for the lines first.\n" +
+			"source has, prints the last one, and notes that you know of them. It brings no line back: look for them first.\n" +
 			"The next gap turns health red again."}
 	name := cli.ConfigFlag(c, DefaultConfig)
 	asJSON := c.Flags().Bool("json", false, "print what was acknowledged as JSON")
