@@ -30,6 +30,7 @@ import (
 // Anchors, the ledger entries that the cloud told, come with answers, so they are
 // written at most once in anchorsEvery, and whenever the file is written anyway, as
 // at a stop. A crash leaves older ones: they prove less, and nothing that is not so.
+// A contradiction, which may not be told again, is written at once.
 //
 // A file that cannot be written stops nothing: it is tried again, at the latest by
 // the next start.
@@ -149,18 +150,25 @@ func (t *tipBook) anchored(tip wire.LedgerTip) {
 	defer t.mu.Unlock()
 	news, fork := t.book.Anchor(tip.Task, tip.Number, tip.SHA256, wall)
 	if fork {
-		t.logger.Error("the cloud told two entries under one number of its ledger: the ledger was written again, or two engines answer for one task",
-			"task", tip.Task, "entry", tip.Number, "sha256", tip.SHA256)
-		if len(t.forks) < maxForks {
-			t.forks = append(t.forks, fmt.Sprintf("the engine told two different entries %d of the ledger of task %s: its history was written again, or two engines answer for one task. "+
-				"landfall-edge tips has both for landfall-engine audit --tips; this stays until the gateway is restarted", tip.Number, tip.Task))
-		}
+		t.showFork(tip)
 	}
 	t.behind = t.behind || news
-	if t.behind && (t.anchorsAt.IsZero() || time.Since(t.anchorsAt) >= anchorsEvery) {
+	if t.behind && (fork || t.anchorsAt.IsZero() || time.Since(t.anchorsAt) >= anchorsEvery) {
 		t.anchorsAt = time.Now()
 		t.write()
 	}
+}
+
+// showFork shows a contradiction, once. Caller holds mu.
+func (t *tipBook) showFork(tip wire.LedgerTip) {
+	why := fmt.Sprintf("the engine told two different entries %d of the ledger of task %s: its history was written again, or two engines answer for one task. "+
+		"landfall-edge tips has the first such pair for landfall-engine audit --tips; this stays until the gateway is restarted", tip.Number, tip.Task)
+	if slices.Contains(t.forks, why) || len(t.forks) == maxForks {
+		return
+	}
+	t.forks = append(t.forks, why)
+	t.logger.Error("the cloud told two entries under one number of its ledger: the ledger was written again, or two engines answer for one task",
+		"task", tip.Task, "entry", tip.Number, "sha256", tip.SHA256)
 }
 
 // forked returns the contradictions that the cloud told since the start.

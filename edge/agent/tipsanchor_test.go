@@ -145,8 +145,16 @@ func TestAForkedLedgerIsRed(t *testing.T) {
 	for range 2 { // the second is no news
 		a.tips.anchored(other)
 	}
+	if book, err := loadTips(durable.OS{}, c.TipsFile()); err != nil || len(book.Anchors()) != 1 || book.Anchors()[0].Fork == nil {
+		t.Errorf("a crash would have forgotten it: %+v, %v", book, err)
+	}
 	if s := a.Status(); s.Healthy || strings.Count(strings.Join(s.Reasons, "\n"), "two different entries 7 of the ledger of task 0f3a-0000") != 1 {
 		t.Errorf("%q", s.Reasons)
+	}
+	a.tips.forks = nil // as a restart does
+	a.tips.anchored(other)
+	if s := a.Status(); s.Healthy || !strings.Contains(strings.Join(s.Reasons, "\n"), "two different entries 7") {
+		t.Errorf("told again after a restart: %q", s.Reasons)
 	}
 	a.tips.addEnded(c.Gateway, a.store, nil)
 	body, err := c.Tips(t.Context(), durable.OS{}, "", time.Now())

@@ -9,7 +9,8 @@ import (
 )
 
 // MaxAnchors is how many tasks the book keeps an anchor of. When one more comes,
-// the task goes of which no new entry was heard for the longest time.
+// the task goes of which no new entry was heard for the longest time; one whose ledger
+// was contradicted only when all were.
 const MaxAnchors = 64
 
 // Anchor is the newest entry of one task's ledger that the cloud told the gateway:
@@ -37,10 +38,10 @@ type Fork struct {
 }
 
 // Anchor takes the newest ledger entry that the cloud told, at a time of the
-// gateway's clock. news says that the book changed; fork, that it changed because
-// this contradicts what the cloud told before. An anchor never goes back: an entry
-// before the one that is known is passed over. So is what has not the form of an
-// entry.
+// gateway's clock. news says that the book changed; fork, that this contradicts what
+// the cloud told before, of which the book keeps the first. An anchor never goes back:
+// an entry before the one that is known is passed over. So is what has not the form of
+// an entry.
 func (b *Book) Anchor(task string, number uint64, sha256 string, at record.Micros) (news, fork bool) {
 	told := Anchor{Task: task, Number: number, SHA256: sha256, ToldAt: at}
 	if told.check() != nil {
@@ -48,16 +49,21 @@ func (b *Book) Anchor(task string, number uint64, sha256 string, at record.Micro
 	}
 	i := slices.IndexFunc(b.anchors, func(a Anchor) bool { return a.Task == task })
 	if i < 0 {
+		if len(b.anchors) >= MaxAnchors {
+			oldest := max(0, slices.IndexFunc(b.anchors, func(a Anchor) bool { return a.Fork == nil }))
+			b.anchors = slices.Delete(b.anchors, oldest, oldest+1)
+		}
 		b.anchors = append(b.anchors, told)
-		b.anchors = b.anchors[max(0, len(b.anchors)-MaxAnchors):]
 		return true, false
 	}
 	known := b.anchors[i]
 	switch {
 	case number < known.Number:
 		return false, false
-	case number == known.Number && (sha256 == known.SHA256 || known.Fork != nil):
+	case number == known.Number && sha256 == known.SHA256:
 		return false, false
+	case number == known.Number && known.Fork != nil:
+		return false, true
 	case number == known.Number:
 		known.Fork, fork = &Fork{Number: number, SHA256: known.SHA256, Other: sha256, ToldAt: at}, true
 	default:

@@ -22,8 +22,8 @@ func sampleAnchors() []Anchor {
 	}
 }
 
-// TestAnchor: an anchor moves forward only, and a contradiction is kept, told once,
-// and stays when the anchor moves on.
+// TestAnchor: an anchor moves forward only, each contradiction is told, the first one
+// is kept, and it stays when the anchor moves on.
 func TestAnchor(t *testing.T) {
 	const task = "0f3a-0002"
 	at := func(number uint64, digit string, when record.Micros) Anchor {
@@ -42,7 +42,9 @@ func TestAnchor(t *testing.T) {
 		"a later entry":              {had: at(7, "a", 10), told: at(9, "b", 20), want: at(9, "b", 20), news: true},
 		"an earlier entry":           {had: at(7, "a", 10), told: at(6, "b", 20), want: at(7, "a", 10)},
 		"another entry":              {had: at(7, "a", 10), told: at(7, "b", 20), want: forked, news: true, fork: true},
-		"a second contradiction":     {had: forked, told: at(7, "c", 30), want: forked},
+		"a second contradiction":     {had: forked, told: at(7, "c", 30), want: forked, fork: true},
+		"a contradiction again":      {had: forked, told: at(7, "b", 30), want: forked, fork: true},
+		"what was told first":        {had: forked, told: at(7, "a", 30), want: forked},
 		"a later one, contradicted":  {had: forked, told: at(8, "e", 20), want: moved, news: true},
 		"an earlier one, contradict": {had: moved, told: at(7, "b", 30), want: moved},
 		"no number":                  {had: at(7, "a", 10), told: at(0, "b", 20), want: at(7, "a", 10)},
@@ -58,6 +60,26 @@ func TestAnchor(t *testing.T) {
 				t.Errorf("news %v, fork %v, %+v", news, fork, b.Anchors())
 			}
 		})
+	}
+}
+
+// TestAContradictionIsNotPushedOut by anchors of other tasks, while one of these can go.
+func TestAContradictionIsNotPushedOut(t *testing.T) {
+	var b Book
+	b.Anchor("forked", 1, entryHash("a"), 0)
+	b.Anchor("forked", 1, entryHash("b"), 0)
+	for n := range 2 * MaxAnchors {
+		b.Anchor(fmt.Sprintf("task-%04d", n), 1, entryHash("a"), 0)
+	}
+	if all := b.Anchors(); len(all) != MaxAnchors || all[0].Task != "forked" || all[1].Task != fmt.Sprintf("task-%04d", MaxAnchors+1) {
+		t.Fatalf("%d anchors: %+v", len(all), all)
+	}
+	for n := range 2 * MaxAnchors {
+		b.Anchor(fmt.Sprintf("task-%04d", n), 2, entryHash("a"), 0)
+		b.Anchor(fmt.Sprintf("task-%04d", n), 2, entryHash("b"), 0)
+	}
+	if all := b.Anchors(); len(all) != MaxAnchors || all[0].Task == "forked" {
+		t.Errorf("%d anchors, all of them contradicted: %+v", len(all), all[0])
 	}
 }
 
