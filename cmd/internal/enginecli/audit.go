@@ -222,7 +222,7 @@ func readTips(names []string, ca, crl string) ([]audit.TipsFile, *x509.CertPool,
 	case len(names) == 0:
 		return fail(cli.Fail(cli.ExitUsage, errors.New("audit: --tips-ca is for --tips")))
 	}
-	data, err := durable.ReadFile(durable.OS{}, ca)
+	data, err := durable.ReadFile(durable.ReadOnly(durable.OS{}), ca)
 	if err != nil {
 		return fail(fmt.Errorf("audit: --tips-ca: %w", err))
 	}
