@@ -106,6 +106,9 @@ func TestWhatFeedsTheLake(t *testing.T) {
 		`{"format":1,"generation":0,"kind":"embedded","id":"test","partitions":3,"place":"/x"}`: {Kind: KindHead, Task: "test-0000", File: feedingName},
 		`{"format":1,"generation":1,"kind":"embedded","id":"test","partitions":1,"place":"/x"}`: {Kind: KindHead, Task: "test-0000", File: feedingName},
 		`{"format":1,"generation":0,"kind":"embedded","id":"x","partitions":1,"place":"/x"}`:    {Kind: KindHead, Task: "x-0000"},
+		// While a move that was led elsewhere is under way.
+		`{"format":2,"generation":0,"kind":"embedded","id":"test","partitions":1,"place":"/x","given_up":1}`: {},
+		`{"format":2,"generation":0,"kind":"embedded","id":"test","partitions":2,"place":"/x","given_up":1}`: {Kind: KindHead, Task: "test-0001"},
 		`{"format":1,"gener`:                      {Kind: KindHead, File: feedingName},
 		`{"format":9,"id":"test","partitions":1}`: {Kind: KindHead, File: feedingName},
 	} {
@@ -122,13 +125,16 @@ func TestWhatFeedsTheLake(t *testing.T) {
 }
 
 // TestGatewaysWithoutTipsAreNamed: of a gateway of which no tips are given nobody but
-// the lake says that there is one.
+// the lake says that there is one, so that all of its records may be forged.
 func TestGatewaysWithoutTipsAreNamed(t *testing.T) {
 	w, _ := ledgered(t, nil, nil)
 	r := runAudit(t, Config{Lake: w.dir, Level: LevelBytes, Tips: anchoredTips(t, anchorAt(t, w.store, 5))})
 	text := strings.Join(r.NotChecked, "\n")
 	if !strings.Contains(text, "the logs of pier, of which no tips were given") {
 		t.Errorf("not checked:\n%s", text)
+	}
+	if !strings.Contains(text, "set out to forge") {
+		t.Errorf("the tips of one gateway vouch for another:\n%s", text)
 	}
 }
 

@@ -196,13 +196,16 @@ func (a *audit) tippedOf(task string) *Tipped {
 }
 
 // beyondTips lists what the ledger entries in the tips do not vouch for, and tells
-// whether they vouch for every byte that was judged.
+// whether they vouch for every byte that was judged. They do not while a gateway in
+// the lake has no tips: the ledger that others vouch for has its records as the cloud
+// says that they came.
 func (a *audit) beyondTips() (notChecked []string, everything bool) {
 	everything = a.level.reaches(LevelBytes) && a.Since == nil && len(a.result.Tasks) > 0
 	if len(a.tipsOf) == 0 {
 		return nil, false
 	}
 	if without := a.gatewaysWithoutTips(); len(without) > 0 {
+		everything = false
 		notChecked = append(notChecked, fmt.Sprintf("the logs of %s, of which no tips were given: nothing outside the lake says that there is such a gateway, or what it captured", several(without)))
 	}
 	for i := range a.result.Tasks {

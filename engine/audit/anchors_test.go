@@ -37,6 +37,12 @@ func anchoredTips(t *testing.T, anchors ...tips.Anchor) []TipsFile {
 	return []TipsFile{document(t, body, "", nil)}
 }
 
+// bothTips are those of both gateways in the lake of fleet, with anchors in gw's.
+func bothTips(t *testing.T, anchors ...tips.Anchor) []TipsFile {
+	t.Helper()
+	return append(anchoredTips(t, anchors...), document(t, tipsOf("pier", fleet()), "", nil))
+}
+
 func textOf(t *testing.T, r *Result) string {
 	t.Helper()
 	var text strings.Builder
@@ -68,7 +74,7 @@ func TestAnchorsVouch(t *testing.T) {
 			all = []tips.Anchor{anchorAt(t, store, c.number)}
 			want = &Tipped{Number: c.number, SHA256: all[0].SHA256, Epoch: c.number, Gateway: "gw", ToldAt: all[0].ToldAt}
 		}
-		r := runAudit(t, Config{Lake: dir, Level: c.level, Tips: anchoredTips(t, all...)})
+		r := runAudit(t, Config{Lake: dir, Level: c.level, Tips: bothTips(t, all...)})
 		if got := r.Tasks[0].Tipped; !r.Exact || (got == nil) != (want == nil) || got != nil && *got != *want {
 			t.Errorf("level %s, entry %d: exact %v, %+v, %s", c.level, c.number, r.Exact, got, listFindings(r))
 		}
@@ -298,7 +304,7 @@ func TestAnchorsOfALakeThatMoved(t *testing.T) {
 	if got := tipped(r, "test-0000"); !r.Exact || got == nil || got.Number != 3 || got.Through != "" || tipped(r, "moved-0000") != nil {
 		t.Errorf("the old task's: exact %v, %+v, %s", r.Exact, r.Tasks, listFindings(r))
 	}
-	r = runAudit(t, Config{Lake: w.dir, Level: LevelBytes, Tips: anchoredTips(t, old, moved)})
+	r = runAudit(t, Config{Lake: w.dir, Level: LevelBytes, Tips: bothTips(t, old, moved)})
 	if got := tipped(r, "test-0000"); !r.Exact || got == nil || got.Number != 5 || got.Through != "moved-0000" || got.Gateway != "gw" || tipped(r, "moved-0000") == nil {
 		t.Errorf("both: exact %v, %+v, %s", r.Exact, r.Tasks, listFindings(r))
 	}

@@ -16,8 +16,9 @@ import (
 // engine/move. A lake that nothing feeds, or that a version before it filled, has none.
 const feedingName = "_lake/landing"
 
-// feedingFormat is the version of that object.
-const feedingFormat = 1
+// feedingFormat is the newest version of that object: 2 while a move is under way that
+// was led elsewhere, and says so in given_up.
+const feedingFormat = 2
 
 // maxFeedingPartitions bounds what is believed of it: names of tasks have four digits.
 const maxFeedingPartitions = 9999
@@ -30,6 +31,7 @@ type feeding struct {
 	ID         string `json:"id"`         // of the landing log
 	Partitions int    `json:"partitions"` // 0: not known
 	Place      string `json:"place"`
+	GivenUp    int    `json:"given_up"` // landing logs that a move was to lead to
 }
 
 // feeding reads which landing log feeds the lake; nil: nothing says so, or it cannot be
