@@ -73,8 +73,10 @@ func (c *crashing) crashed() bool {
 }
 
 // crashedMove moves a lake with landed blocks that are not published, crashes with
-// one change of the store, and moves it again. It tells how many changes there were.
-func crashedMove(t *testing.T, at int, stored bool) (changes int) {
+// one change of the store, and moves it again. lost takes away what says which landing
+// log feeds the lake before that, and makes it again. It tells how many changes there
+// were.
+func crashedMove(t *testing.T, at int, stored, lost bool) (changes int) {
 	r := newRig(t, 2)
 	a := r.landing("log-a", 1)
 	r.land(a)
@@ -85,6 +87,9 @@ func crashedMove(t *testing.T, at int, stored bool) (changes int) {
 	c := Config{Store: store, Sinks: r.sinks, To: r.is("log-b", 2), New: b, Old: a}
 	if _, err := Replace(t.Context(), c); err == nil && store.crashed() && store.seen > at {
 		t.Error("nothing failed")
+	}
+	if lost {
+		r.restored()
 	}
 	if store.crashed() {
 		// Between the crash and the next attempt an engine of either landing log is
@@ -116,14 +121,14 @@ func crashedMove(t *testing.T, at int, stored bool) (changes int) {
 // TestAMoveSurvivesCrashes with each change of the store, whether or not that
 // happened: the same call does the rest, and the lake is exact.
 func TestAMoveSurvivesCrashes(t *testing.T) {
-	changes := crashedMove(t, -1, false)
+	changes := crashedMove(t, -1, false, false)
 	if changes < 15 {
 		t.Fatalf("%d changes", changes)
 	}
 	for at := 1; at <= changes; at++ {
-		for _, stored := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d of %d, stored %t", at, changes, stored), func(t *testing.T) {
-				crashedMove(t, at, stored)
+		for _, c := range []struct{ stored, lost bool }{{false, false}, {true, false}, {true, true}} {
+			t.Run(fmt.Sprintf("%d of %d, stored %t, lost %t", at, changes, c.stored, c.lost), func(t *testing.T) {
+				crashedMove(t, at, c.stored, c.lost)
 			})
 		}
 	}

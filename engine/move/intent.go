@@ -32,20 +32,13 @@ func (r *replacing) mayLead(m *moving) error {
 // this one: it may be gone, and nobody has worked there. Steps, and what a crash after
 // each one leaves:
 //
-//  1. create _lake/landing, where a lake of an older version has none: what the next
-//     start of an engine does too.
-//  2. swap the intent: the move leads here. The call that led elsewhere may still bind
-//     the lake to where it led; then step 3 fails, here and in each repetition before it
+//  1. swap the intent: the move leads here. The call that led elsewhere may still bind
+//     the lake to where it led; then step 2 fails, here and in each repetition before it
 //     looked again, and the intent says nothing.
-//  3. where a landing log was given up: swap _lake/landing, which counts them. No call
+//  2. where a landing log was given up: swap _lake/landing, which counts them. No call
 //     that looked before binds the lake from here on, and each that looks later finds
 //     what was given up in the intent and is refused. So what was made there can go.
 func (r *replacing) intend(ctx context.Context) error {
-	if r.lake.version == "" {
-		if err := r.swapFed(ctx, r.lake.fed); err != nil {
-			return err
-		}
-	}
 	want := moving{Format: format, Generation: r.result.Generation, From: r.lake.fed.Landing, To: r.To, Abandoned: []Landing{}}
 	var have moving
 	version, there, err := readObject(ctx, r.Store, movingName, &have)

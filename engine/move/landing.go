@@ -138,24 +138,47 @@ func look(ctx context.Context, store checkpoint.Store, have landing.ID) (lake, e
 	if l.version, l.known, err = readObject(ctx, store, landingName, &l.fed); err != nil {
 		return lake{}, err
 	}
+	var m moving
+	_, moved, err := readObject(ctx, store, movingName, &m)
+	if err != nil {
+		return lake{}, err
+	}
 	if !l.known {
-		if err := l.derive(ctx, store, have); err != nil {
+		if err := l.derive(ctx, store, have, moved, &m); err != nil {
 			return lake{}, err
 		}
 	}
-	var m moving
-	if _, there, err := readObject(ctx, store, movingName, &m); err != nil {
-		return lake{}, err
-	} else if there && m.Generation > l.fed.Generation {
+	if moved && m.Generation > l.fed.Generation {
 		l.moving = &m
 	}
 	return l, nil
 }
 
 // derive tells from a lake's tasks which landing log fed it, where no object says
-// so: those of a bounded input have settings of their own, and feed nothing.
-func (l *lake) derive(ctx context.Context, store checkpoint.Store, have landing.ID) error {
-	found, err := feeding(ctx, store)
+// so: those of a bounded input have settings of their own, and feed nothing. Of a lake
+// that moved, or was to, the intent says it, because the object was there when that
+// was written, and is lost: where it led to, if a task there was ever claimed, for then
+// the lake was bound to it; else the move is under way, or done again, which changes
+// nothing.
+func (l *lake) derive(ctx context.Context, store checkpoint.Store, have landing.ID, moved bool, m *moving) error {
+	tasks, err := manifests(ctx, store)
+	if err != nil {
+		return err
+	}
+	if moved {
+		bound := slices.ContainsFunc(tasks, func(t checkpoint.Manifest) bool {
+			return t.Landing == string(m.To.ID) && t.Generation == m.Generation && !arrived(&t)
+		})
+		l.fed, l.known = fed{Format: format, Generation: m.Generation - 1, Landing: m.From}, true
+		switch {
+		case bound:
+			l.fed.Generation, l.fed.Landing = m.Generation, m.To
+		case len(m.Abandoned) > 0: // as intend left it, so that no call binds what was given up
+			l.fed.Format, l.fed.GivenUp = formatGivenUp, len(m.Abandoned)
+		}
+		return nil
+	}
+	found, err := feeding(ctx, store, tasks)
 	if err != nil {
 		return err
 	}
@@ -172,19 +195,29 @@ func (l *lake) derive(ctx context.Context, store checkpoint.Store, have landing.
 	return nil
 }
 
-// feeding lists the landing logs that a lake's tasks say feed it, the newest
-// generation first, then by name; and topics that an earlier version noted.
-func feeding(ctx context.Context, store checkpoint.Store) ([]fed, error) {
-	tasks, err := checkpoint.Tasks(ctx, store)
+// manifests reads the current manifests of a lake's tasks.
+func manifests(ctx context.Context, store checkpoint.Store) ([]checkpoint.Manifest, error) {
+	ids, err := checkpoint.Tasks(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	var found []fed
-	for _, id := range tasks {
+	var all []checkpoint.Manifest
+	for _, id := range ids {
 		m, err := checkpoint.Load(ctx, store, id)
 		if err != nil {
 			return nil, err
 		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// feeding lists the landing logs that a lake's tasks say feed it, the newest
+// generation first, then by name; and topics that an earlier version noted.
+func feeding(ctx context.Context, store checkpoint.Store, tasks []checkpoint.Manifest) ([]fed, error) {
+	var found []fed
+	for i := range tasks {
+		m := &tasks[i]
 		if len(m.Params) > 0 || m.Moved != nil || slices.ContainsFunc(found, func(f fed) bool { return f.ID == landing.ID(m.Landing) }) {
 			continue
 		}

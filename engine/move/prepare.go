@@ -51,18 +51,14 @@ func (r *replacing) prepare(ctx context.Context) error {
 
 // tasks lists the lake's tasks, but those of a bounded input, which feeds nothing.
 func (r *replacing) tasks(ctx context.Context) ([]oldTask, error) {
-	ids, err := checkpoint.Tasks(ctx, r.Store)
+	all, err := manifests(ctx, r.Store)
 	if err != nil {
 		return nil, err
 	}
 	var tasks []oldTask
-	for _, id := range ids {
-		m, err := checkpoint.Load(ctx, r.Store, id)
-		if err != nil {
-			return nil, err
-		}
+	for _, m := range all {
 		if len(m.Params) == 0 {
-			tasks = append(tasks, oldTask{id, m.Partitions, m})
+			tasks = append(tasks, oldTask{m.TaskID(), m.Partitions, m})
 		}
 	}
 	return tasks, nil

@@ -102,8 +102,10 @@ func Fed(ctx context.Context, store checkpoint.Store, to landing.ID) (Landing, e
 // before: one that still runs is fenced, ends red and never commits again. Steps,
 // and what a crash after each one leaves; each is done again by the same call:
 //
-//  1. drain: run the old tasks until all that is landed is published; what engines do
-//     all the time. Most of what can fail fails here, where nothing has changed.
+//  1. create _lake/landing, where a lake of an older version has none, or it was lost,
+//     and drain: run the old tasks until all that is landed is published. This is what a
+//     start of an engine and engines do all the time, in this order. Most of what can
+//     fail fails here, where nothing has changed.
 //  2. swap the intent, _lake/moving: no engine with tasks starts on the lake from here
 //     on, with either landing log, until the same call has come to its end. An ingest of
 //     the old topic that still runs acknowledges nothing any more that a gateway might
@@ -189,6 +191,11 @@ func (t *oldTask) ended() bool { return t.manifest.Moved != nil }
 
 // move is steps 1 to 6.
 func (r *replacing) move(ctx context.Context) error {
+	if r.lake.version == "" {
+		if err := r.swapFed(ctx, r.lake.fed); err != nil {
+			return fmt.Errorf("note which landing log feeds the lake: %w", err)
+		}
+	}
 	if err := r.drain(ctx); err != nil {
 		return fmt.Errorf("drain landing log %s: %w", r.lake.fed.ID, err)
 	}
