@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -113,7 +114,7 @@ func TestWhatFeedsTheLake(t *testing.T) {
 		`{"format":9,"id":"test","partitions":1}`: {Kind: KindHead, File: feedingName},
 	} {
 		w, _ := ledgered(t, nil, nil)
-		check(t, w.store.Create(t.Context(), feedingName, []byte(text)))
+		writeFeeding(t, w.store, text)
 		r := runAudit(t, Config{Lake: w.dir, Level: LevelOffsets})
 		if want == (Finding{}) && !r.Exact {
 			t.Errorf("%s: %s", text, listFindings(r))
@@ -122,6 +123,29 @@ func TestWhatFeedsTheLake(t *testing.T) {
 			wantFinding(t, r, want)
 		}
 	}
+	w, _ := ledgered(t, nil, nil)
+	check(t, w.store.Delete(t.Context(), feedingName))
+	wantFinding(t, runAudit(t, Config{Lake: w.dir, Level: LevelOffsets}), Finding{Kind: KindHead, File: feedingName})
+	w, _ = ledgered(t, nil, nil)
+	begins := &begins{Store: w.store}
+	if r := runAudit(t, Config{Lake: w.dir, Checkpoints: begins, Level: LevelOffsets}); !r.Exact || begins.reads < 2 {
+		t.Errorf("a lake that begins meanwhile: %d reads, %s", begins.reads, listFindings(r))
+	}
+}
+
+// begins is a store in which the object appears that says what feeds the lake.
+type begins struct {
+	checkpoint.Store
+	reads int
+}
+
+func (b *begins) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
+	if name == feedingName {
+		if b.reads++; b.reads == 1 {
+			return nil, "", checkpoint.ErrNotExist
+		}
+	}
+	return b.Store.Read(ctx, name)
 }
 
 // TestGatewaysWithoutTipsAreNamed: of a gateway of which no tips are given nobody but

@@ -13,12 +13,16 @@ import (
 )
 
 // feedingName is the object that says which landing log feeds a lake, written by
-// engine/move. A lake that nothing feeds, or that a version before it filled, has none.
+// engine/move before any task is claimed. A lake that nothing feeds, or that a version
+// before it filled, has none.
 const feedingName = "_lake/landing"
 
 // feedingFormat is the newest version of that object: 2 while a move is under way that
 // was led elsewhere, and says so in given_up.
 const feedingFormat = 2
+
+// feedingSince is the first format of manifests of a version that writes it.
+const feedingSince = 4
 
 // maxFeedingPartitions bounds what is believed of it: names of tasks have four digits.
 const maxFeedingPartitions = 9999
@@ -66,10 +70,10 @@ func (a *audit) feeding(ctx context.Context) (*feeding, error) {
 
 // checkFeeding holds the tasks of the landing log that feeds the lake against what the
 // lake says of it: a partition that was taken out of all manifests stands there still.
-func (a *audit) checkFeeding(first map[string]taskHead) {
+func (a *audit) checkFeeding(ctx context.Context, first map[string]taskHead) error {
 	f := a.fed
 	if f == nil {
-		return
+		return a.missFeeding(ctx, first)
 	}
 	for _, name := range slices.Sorted(maps.Keys(first)) {
 		h := first[name]
@@ -83,4 +87,29 @@ func (a *audit) checkFeeding(first map[string]taskHead) {
 					feedingName, f.ID, f.Partitions, f.Generation, name, m.Partitions, m.Generation)})
 		}
 	}
+	return nil
+}
+
+// missFeeding finds that nothing says which landing log feeds the lake, though a task
+// was claimed by a version that writes that first. It is asked for once more: of a lake
+// that began meanwhile the tasks were seen and the object was not.
+func (a *audit) missFeeding(ctx context.Context, first map[string]taskHead) error {
+	for _, name := range slices.Sorted(maps.Keys(first)) {
+		h := first[name]
+		m := &h.manifest
+		if h.err != nil || m.Format < feedingSince || len(m.Params) > 0 { // a bounded input feeds nothing
+			continue
+		}
+		_, _, err := a.Checkpoints.Read(ctx, feedingName)
+		switch {
+		case errors.Is(err, checkpoint.ErrNotExist):
+			a.find(Finding{Kind: KindHead, File: feedingName,
+				Detail: fmt.Sprintf("%s, which says which landing log feeds the lake, is not there, and the program that claimed task %s wrote it before; "+
+					"landfall-engine repair makes it again", feedingName, name)})
+		case err != nil && !isDamage(err):
+			return fmt.Errorf("read which landing log feeds the lake: %w", err)
+		}
+		return nil
+	}
+	return nil
 }

@@ -142,7 +142,9 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 		}
 	}
 	a.checkLedgers()
-	a.checkFeeding(first)
+	if err := a.checkFeeding(ctx, first); err != nil {
+		return err
+	}
 	a.everyPartition(objects, first, second)
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if _, known := first[name]; !known && isTaskName(name) && second[name].err == nil && second[name].manifest.Format == 0 {
@@ -154,7 +156,8 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 
 // everyPartition finds the tasks that are not there, though the manifests of
 // others say that their landing log has a partition for them, or that the lake moved
-// to one that has, or the lake says that it is fed from one that has: engines make a HEAD for each when they start, and a move does.
+// to one that has, or the lake says that it is fed from one that has: engines make a
+// HEAD for each when they start, and a move does.
 func (a *audit) everyPartition(objects map[string][]string, first, second map[string]taskHead) {
 	partitions := make(map[string]int) // of each landing log
 	if a.fed != nil && len(first) > 0 {

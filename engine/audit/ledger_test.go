@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -157,6 +158,18 @@ func writeHead(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	writeHeadOf(t, store, m)
 }
 
+// writeFeeding makes an object say which landing log feeds the lake.
+func writeFeeding(t testing.TB, store checkpoint.Store, text string) {
+	t.Helper()
+	_, version, err := store.Read(context.Background(), feedingName)
+	if err != nil {
+		version = ""
+	}
+	if _, err := store.Swap(context.Background(), feedingName, version, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // writeHeadOf makes a manifest the current one of the task that it names.
 func writeHeadOf(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	t.Helper()
@@ -176,6 +189,9 @@ func writeHeadOf(t testing.TB, store checkpoint.Store, m checkpoint.Manifest) {
 	head, err := h.Encode()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m.Format >= feedingSince {
+		writeFeeding(t, store, fmt.Sprintf(`{"format":1,"generation":%d,"kind":"embedded","id":%q,"partitions":0,"place":""}`, m.Generation, m.Landing))
 	}
 	name := m.TaskID().String() + "/HEAD"
 	_, version, err := store.Read(context.Background(), name)

@@ -19,6 +19,7 @@ import (
 	"landfall/engine/landing"
 	"landfall/engine/landing/embedded"
 	"landfall/engine/ledger"
+	"landfall/engine/move"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -275,6 +276,8 @@ func (l *Lake) open(t testing.TB) *world {
 	must(t, err)
 	lake, err := object.OpenLake(durable.OS{}, l.Dir)
 	must(t, err)
+	is := move.Landing{Kind: move.Embedded, ID: landingID, Partitions: partitions, Place: l.Landing}
+	must(t, move.Bind(t.Context(), store, is)) // as an engine does when it starts
 	return &world{log: log, kept: kept, store: store, lake: lake}
 }
 
