@@ -20,8 +20,8 @@ type hole struct {
 	// At is where the first block lies that was passed over; the landing log is kept
 	// from there on, for should the gateway be lost, that block is the only copy.
 	At     stream.Position
-	Since  record.Micros // when that block landed, or the one that showed the hole
-	Order  uint64        // holes that were found later have higher ones
+	Since  record.Micros // when that block landed; while there is none, the one that showed the hole
+	Order  uint64        // rises with At; while there is none, with when the hole was found
 	From   record.Offset // from where the gateway was asked to send again
 	End    record.Offset // the hole is filled once the log reaches this; 0: there is none
 	Blocks uint64        // passed over
@@ -65,8 +65,9 @@ type finding struct {
 
 // begin says where the first block lies. cut says that the landing log was cut and is
 // read from there again: what was passed over before is not where it was, or is read
-// once more. givenUp says that the blocks that were passed over from there on are read
-// again to go to conflict.
+// once more. givenUp says that the landing log is read again from the first block that
+// was passed over: those of that log go to conflict, and those of others, all of which lie
+// behind it, are passed over once more.
 func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 	p.at = place(at)
 	for _, id := range p.holes() {
@@ -77,8 +78,8 @@ func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 		case cut:
 			st.Hole = hole{}
 			delete(p.open, id)
-		case givenUp && st.Hole.At.Same(at):
-			st.Hole.GivenUp, st.Hole.Blocks = true, 0
+		case givenUp:
+			st.Hole.GivenUp, st.Hole.Blocks = st.Hole.GivenUp || st.Hole.At.Same(at), 0
 		default:
 			continue
 		}
@@ -86,7 +87,8 @@ func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 	}
 }
 
-// overdue returns what is held back first, when that has been so since before a time.
+// overdue returns where the first block lies that is held back, when that has been so
+// since before a time.
 func (p *processor) overdue(before record.Micros) *stream.Position {
 	for _, id := range p.holes() {
 		if st, _ := p.logs.Get(id); st.Hole.Blocks > 0 {
@@ -99,7 +101,9 @@ func (p *processor) overdue(before record.Micros) *stream.Position {
 	return nil
 }
 
-// holes lists the logs with a hole, in the order in which those were found.
+// holes lists the logs with a hole: those of which blocks were passed over, in the order
+// of the first of these, and between them the others, in the order in which they were
+// found.
 func (p *processor) holes() []record.LogID {
 	var all []record.LogID
 	order := map[record.LogID]uint64{}
@@ -113,11 +117,22 @@ func (p *processor) holes() []record.LogID {
 	return all
 }
 
+// nextOrder is the Order of a hole that is found now, or of which a first block is
+// passed over.
+func (p *processor) nextOrder() uint64 {
+	last := uint64(0)
+	for id := range p.open {
+		st, _ := p.logs.Get(id)
+		last = max(last, st.Hole.Order)
+	}
+	return last + 1
+}
+
 // passOver passes over a block because what comes before it is missing.
 func (p *processor) passOver(l *landing.Landed, h *record.Header, st logState) {
 	st.Gateway = l.Gateway
 	if st.Hole.Blocks == 0 {
-		st.Hole.At = p.at
+		st.Hole.At, st.Hole.Since, st.Hole.Order = p.at, l.LandedAt, p.nextOrder()
 	}
 	st.Hole.Blocks++
 	p.counters.PassedOver.Add(uint64(h.Count))
@@ -130,14 +145,10 @@ func (p *processor) passOver(l *landing.Landed, h *record.Header, st logState) {
 func (p *processor) lacks(id record.LogID, st *logState, end record.Offset, at record.Micros) {
 	h := &st.Hole
 	found := !h.isOpen()
-	if found {
-		h.Since, h.Order = at, 1
-		for _, other := range p.holes() {
-			o, _ := p.logs.Get(other)
-			h.Order = max(h.Order, o.Hole.Order+1)
-		}
-		p.open[id] = true
+	if found && h.Blocks == 0 {
+		h.Since, h.Order = at, p.nextOrder()
 	}
+	p.open[id] = true
 	if found || h.From < st.Next {
 		h.From = st.Next
 		p.found = append(p.found, finding{Gateway: st.Gateway, Log: id, From: h.From})

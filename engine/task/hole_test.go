@@ -104,6 +104,38 @@ func TestAHoleIsAskedForAndFilled(t *testing.T) {
 	})
 }
 
+// TestTheLandingLogIsKeptFromTheFirstBlockPassedOver: also where another log's hole was
+// found before, of which a block was passed over later.
+func TestTheLandingLogIsKeptFromTheFirstBlockPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, a, b, other := newRig(t), writeLog(t, 1), writeLog(t, 2), capturedLog(t, 3, 4, 2)
+		cfg, _ := r.asked(new(Counters))
+		cfg.Hold = time.Hour
+		first := [][]byte{a.open(record.Opening{OpenedAt: 7}), a.texts(2), a.texts(2), a.texts(1)}
+		r.landKept(t, "g", first[0])
+		r.landKept(t, "g", b.open(record.Opening{Prev: a.id, PrevEnd: a.next, OpenedAt: 8})) // the end of a is missing
+		r.landKept(t, "h", other.blocks[0], other.blocks[2])                                 // the latter is passed over
+		stop := working(t, cfg)
+		settle()
+		<-time.After(cfg.Hold / 2)
+		r.landKept(t, "g", first[2]) // and so is this
+		settle()
+		if m := r.head(t); m.Hold == nil || m.Hold.Offset != 3 || r.first(t) != 3 {
+			t.Errorf("held from %v, landing log from %d", m.Hold, r.first(t))
+		}
+		<-time.After(cfg.Hold / 2) // the first is overdue, the other is not
+		settle()
+		<-time.After(2 * DefaultHeadInterval)
+		synctest.Wait()
+		if m := r.head(t); m.Hold == nil || m.Hold.Offset != 4 || r.first(t) != 4 {
+			t.Errorf("one is given up: held from %v, landing log from %d", m.Hold, r.first(t))
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestWhoDoesNotKeepIsNotAsked: blocks of a gateway that let go of what came before
 // them go to conflict, and so does what ingest has refused.
 func TestWhoDoesNotKeepIsNotAsked(t *testing.T) {

@@ -283,6 +283,8 @@ func taskMutants() []mutant {
 			"l.Keeps && !l.Conflict && !st", "l.Keeps && !st", []string{"-run", "DoesNotKeep", "./engine/task"}},
 		{"the landing log is kept from a hole on", "engine/task/hole.go",
 			"p.logs.Get(id); st.Hole.Blocks > 0 {\n\t\t\treturn &st.Hole.At", "p.logs.Get(id); st.Hole.Order == 0 {\n\t\t\treturn &st.Hole.At", []string{"-run", "AskedForAndFilled", "./engine/task"}},
+		{"the first block that was passed over is held first", "engine/task/hole.go",
+			"st.Hole.At, st.Hole.Since, st.Hole.Order = p.at, l.LandedAt, p.nextOrder()", "st.Hole.At, st.Hole.Since = p.at, l.LandedAt", []string{"-run", "FirstBlockPassedOver", "./engine/task"}},
 		{"a hole is filled when all that was passed over has come", "engine/task/hole.go",
 			"st.Next < st.Hole.End &&", "st.Next <= st.Hole.From &&", []string{"-run", "AskedForAndFilled", "./engine/task"}},
 		{"what the landing log promised is asked for", "engine/task/promise.go",
