@@ -107,6 +107,37 @@ func TestHealthStaysRedUntilACommit(t *testing.T) {
 	}
 }
 
+// TestDamageIsRedUntilItIsMadeUpFor: in every partition; and for as long as the engine
+// runs where a tail could not be read.
+func TestDamageIsRedUntilItIsMadeUpFor(t *testing.T) {
+	for what, test := range map[string]struct {
+		damaged, badMarks uint64
+		recovered         []uint64
+		want              string
+	}{
+		"nothing":                      {0, 0, []uint64{0, 0}, ""},
+		"damaged":                      {7, 0, []uint64{0, 0}, "7 landed"},
+		"one partition lacks it":       {7, 0, []uint64{7, 0}, "7 landed"},
+		"all has come":                 {7, 0, []uint64{7, 7}, ""},
+		"more was damaged since":       {9, 0, []uint64{7, 9}, "2 landed"},
+		"a tail could not be read":     {7, 1, []uint64{7, 7}, "7 landed"},
+		"no task is here to make sure": {7, 0, nil, "7 landed"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var tasks []*supervisor
+			for _, n := range test.recovered {
+				s, _ := script(t)
+				s.counters.Recovered.Store(n)
+				tasks = append(tasks, s)
+			}
+			got := damageReasons(&LandingStats{DamagedOffsets: test.damaged, BadMarks: test.badMarks}, tasks)
+			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], test.want)) {
+				t.Errorf("reasons %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 // TestTwoMachinesUnderOneNameStayRedForAnHour: they take turns, and in between
 // all looks well. Where the ingest of another engine saw them, the task did.
 func TestTwoMachinesUnderOneNameStayRedForAnHour(t *testing.T) {

@@ -24,8 +24,8 @@ import (
 
 // TestADamagedLandingLogIsFilledAgain: records have landed and none is published; in
 // the landing log a block is damaged, in its middle or at its end. The gateway sends
-// again what is missing: everything is published, each record is taken once, and
-// nothing is in conflict.
+// again what is missing: everything is published, each record is taken once, nothing is
+// in conflict, and the engine is healthy again.
 func TestADamagedLandingLogIsFilledAgain(t *testing.T) {
 	for _, part := range []string{"in the middle", "at the end"} {
 		t.Run(part, func(t *testing.T) { damagedLanding(t, part == "at the end") })
@@ -59,6 +59,9 @@ func damagedLanding(t *testing.T, atEnd bool) {
 		s, err := New(t.Context(), c, Options{Store: store, Sinks: sinks})
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, task := range s.tasks {
+			task.cfg.HeadInterval = 50 * time.Millisecond
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
@@ -136,6 +139,7 @@ func damagedLanding(t *testing.T, atEnd bool) {
 	if task := st.Tasks[0]; task.Conflicts != 0 || task.Records != uint64(end) || (st.Ingest.Resends == 0) != atEnd || st.Store.DamagedOffsets == 0 {
 		t.Errorf("%+v\n%+v\n%+v", task, st.Ingest, st.Store)
 	}
+	until(t, "the engine is healthy", func() bool { return second.Status().Healthy })
 }
 
 // flip changes one byte in a landing log's only segment.

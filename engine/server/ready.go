@@ -10,7 +10,7 @@ const stuckEpochs = 3
 // more, as of what contradicted a log.
 func (s *Server) unready() []string {
 	st := s.Status()
-	why := append(s.diskReasons(&LandingStats{}), s.landingReasons()...) // what could not be read back is health's
+	why := append(s.diskReasons(), s.landingReasons()...)
 	for _, t := range st.Tasks {
 		if t.State == TaskRed || t.State == TaskRetrying {
 			why = append(why, fmt.Sprintf("partition %d is %s: %s", t.Partition, t.State, t.Error))

@@ -131,6 +131,7 @@ func (s *Server) assemble() error {
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
 				Windows: s.cfg.Windows(), Published: s.published,
 				Hold: s.cfg.Landing.Hold, Crowded: room.crowded(p),
+				Unreadable:     func() uint64 { return s.log.Stats().DamagedOffsets },
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
 			},
 		})

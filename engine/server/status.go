@@ -274,7 +274,8 @@ func (s *Server) Status() Status {
 	}
 	out.Reasons = append(out.Reasons, shortReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
-	out.Reasons = append(out.Reasons, s.diskReasons(&out.Store)...)
+	out.Reasons = append(out.Reasons, s.diskReasons()...)
+	out.Reasons = append(out.Reasons, damageReasons(&out.Store, s.tasks)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
 	out.Reasons = append(out.Reasons, s.fileReasons()...)
 	out.Reasons = append(out.Reasons, s.followReasons()...)
@@ -324,7 +325,7 @@ func (s *Server) gateways() map[string]ingest.GatewayStatus {
 }
 
 // diskReasons says what is wrong with the disks.
-func (s *Server) diskReasons(st *LandingStats) []string {
+func (s *Server) diskReasons() []string {
 	var out []string
 	for _, dir := range []string{s.cfg.Landing.Dir, s.lakeDir()} {
 		if dir == "" {
@@ -338,10 +339,24 @@ func (s *Server) diskReasons(st *LandingStats) []string {
 			out = append(out, fmt.Sprintf("%d bytes free in %s, under the reserve: nothing is landed", free, dir))
 		}
 	}
-	if st.DamagedOffsets > 0 {
-		out = append(out, fmt.Sprintf("%d landed blocks could not be read back", st.DamagedOffsets))
-	}
 	return out
+}
+
+// damageReasons says how much could not be read back of the landing log and is not known
+// to have come again. Where a tail could not be read either, the landing log does not know
+// what it had promised.
+func damageReasons(st *LandingStats, tasks []*supervisor) []string {
+	recovered := st.DamagedOffsets
+	for _, t := range tasks {
+		recovered = min(recovered, t.counters.Recovered.Load())
+	}
+	if st.BadMarks > 0 || len(tasks) == 0 {
+		recovered = 0
+	}
+	if st.DamagedOffsets == recovered {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d landed blocks could not be read back", st.DamagedOffsets-recovered)}
 }
 
 func ingestStatus(st ingest.Stats) IngestStatus {

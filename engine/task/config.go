@@ -61,6 +61,9 @@ type Config struct {
 	// it was asked last, and that the partition may make some: nothing is held back
 	// then. Nil: it has room.
 	Crowded func() bool
+	// Unreadable counts what could not be read back of the landing log
+	// (landing.Stats.DamagedOffsets). Nil: nothing.
+	Unreadable func() uint64
 	// Windows says how readings are summed up. Zero: not at all.
 	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
@@ -133,6 +136,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Crowded == nil {
 		c.Crowded = func() bool { return false }
+	}
+	if c.Unreadable == nil {
+		c.Unreadable = func() uint64 { return 0 }
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second

@@ -20,6 +20,9 @@ type Counters struct {
 	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them
 	Remade         atomic.Uint64 // epochs made again because of that
 	Rows           atomic.Uint64 // rows staged, all tables
+	// Recovered is what Config.Unreadable returned when nothing was missing last of what
+	// the landing log had promised: whatever could not be read by then has come again.
+	Recovered atomic.Uint64
 	// AlternatedAt is when the newest block that Alternations counts landed, a
 	// record.Micros; 0: there is none.
 	AlternatedAt atomic.Int64

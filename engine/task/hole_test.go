@@ -372,6 +372,7 @@ func TestWhatIsPromisedIsAskedFor(t *testing.T) {
 		r.landKept(t, "h", silent.blocks...)
 		r.log.Damage(0, 2)
 		r.log.Damage(0, 3)
+		cfg.Unreadable = func() uint64 { return 2 }
 		stop := working(t, cfg)
 		settle()
 		missing := []published.Hole{{Gateway: "g", Log: l.id, From: 4}, {Gateway: "h", Log: silent.id, From: 0}}
@@ -379,8 +380,8 @@ func TestWhatIsPromisedIsAskedFor(t *testing.T) {
 			t.Errorf("holes %v, asked %d times, held from %v", holes, c.Asked.Load(), r.head(t).Hold)
 		}
 		<-time.After(3 * DefaultHeadInterval)
-		if c.Asked.Load() != 2 {
-			t.Errorf("asked %d times", c.Asked.Load())
+		if c.Asked.Load() != 2 || c.Recovered.Load() != 0 {
+			t.Errorf("asked %d times, %d recovered", c.Asked.Load(), c.Recovered.Load())
 		}
 		r.landKept(t, "h", silent.blocks...)
 		r.landKept(t, "g", l.blocks[2:]...)
@@ -388,10 +389,51 @@ func TestWhatIsPromisedIsAskedFor(t *testing.T) {
 		if holes := registry.Holes(cfg.id()); len(holes) != 0 {
 			t.Errorf("holes %v", holes)
 		}
+		<-time.After(DefaultHeadInterval)
+		if c.Recovered.Load() != 2 {
+			t.Errorf("all has come: %d recovered", c.Recovered.Load())
+		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
 		sameRows(t, r.sink.rows(), append(want("g", l, 10), want("h", silent, 3)...))
+	})
+}
+
+// TestDamageIsMadeUpForWhenNothingIsMissing: no log has a hole, and each has come as far
+// as the next one says; a partition without any log lacks nothing.
+func TestDamageIsMadeUpForWhenNothingIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, a, b, other := newRig(t), writeLog(t, 1), writeLog(t, 2), capturedLog(t, 3, 3, 2)
+		var c Counters
+		var unreadable atomic.Uint64
+		cfg, _ := r.asked(&c)
+		cfg.Unreadable = unreadable.Load
+		stop := working(t, cfg)
+		expect := func(what string, want uint64) {
+			t.Helper()
+			<-time.After(2 * DefaultHeadInterval)
+			synctest.Wait()
+			if got := c.Recovered.Load(); got != want {
+				t.Errorf("%s: %d recovered, want %d", what, got, want)
+			}
+		}
+		unreadable.Store(1)
+		expect("nothing has landed", 1)
+		first := [][]byte{a.open(record.Opening{OpenedAt: 7}), a.texts(2)}
+		unreadable.Store(3) // both of them
+		r.landKept(t, "g", b.open(record.Opening{Prev: a.id, PrevEnd: a.next, OpenedAt: 8}))
+		expect("the log before is not there", 1)
+		r.landKept(t, "g", first...)
+		expect("it has come", 3)
+		unreadable.Store(4)
+		r.landKept(t, "h", other.blocks[0], other.blocks[2])
+		expect("a log has a hole", 3)
+		r.landKept(t, "h", other.blocks[1:]...)
+		expect("it is filled", 4)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -50,7 +50,7 @@ func (l *loop) poll(ctx context.Context) (landed landing.Landed, after stream.Po
 		}
 	}
 	switch {
-	case len(p.tails) == 0:
+	case p.tails == nil, shared && len(p.tails) == 0:
 		p.tails = nil
 	case shared && l.position.Offset >= p.end.Offset:
 		l.compare()
@@ -65,7 +65,9 @@ func (l *loop) poll(ctx context.Context) (landed landing.Landed, after stream.Po
 	return landing.Landed{}, stream.Position{}, false, nil
 }
 
-// compare asks for what was promised and did not come.
+// compare asks for what was promised and did not come. Where all of it has come, and
+// nothing else is missing either, whatever could not be read before was made up for. Of a
+// shared log that is not known: of what other ingests promised, nothing is.
 func (l *loop) compare() {
 	p := &l.promises
 	tails := p.tails
@@ -85,6 +87,24 @@ func (l *loop) compare() {
 		p.asked[t.Log] = lacking{gateway: gateway, from: st.Next, until: t.Next}
 		l.want(gateway, t.Log, st.Next)
 	}
+	unreadable, recovered := l.cfg.Unreadable(), &l.cfg.Counters.Recovered
+	if unreadable > recovered.Load() && !l.cfg.Log.Shared() && len(p.asked) == 0 && l.processor.isWhole() {
+		recovered.Store(unreadable)
+	}
+}
+
+// isWhole says that nothing is known to be missing of any log: none has a hole, and each
+// has come as far as the opening of the next one says.
+func (p *processor) isWhole() bool {
+	if len(p.open) > 0 {
+		return false
+	}
+	for _, st := range p.logs.All() {
+		if old, _ := p.logs.Get(st.Previous); old.Next < st.PreviousEnd {
+			return false
+		}
+	}
+	return true
 }
 
 // kept tells of what was asked for and has come since. A hole that was found in a log
