@@ -33,8 +33,8 @@ const (
 )
 
 // Run writes whenever something changes, until ctx ends, and then once more, or until
-// another claim has the task. What cannot be written is tried again: nobody waits for it here, and
-// gateways only keep their records longer.
+// another claim has the task. What cannot be written is tried again: nothing waits for it,
+// and gateways only keep their records longer.
 func (a *Announcer) Run(ctx context.Context) {
 	changed, stop := a.Registry.watch(a.Task)
 	defer stop()

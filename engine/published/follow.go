@@ -23,8 +23,8 @@ const DefaultFollowInterval = 5 * time.Second
 // at all the same: tasks of an older version write none.
 const headEvery = 12
 
-// patience is how many looks at a task may fail before somebody is told.
-const patience = 3
+// graceLooks is how many looks at a task may fail before that is a problem.
+const graceLooks = 3
 
 // FollowConfig says which tasks a Follower follows.
 type FollowConfig struct {
@@ -101,7 +101,7 @@ func (f *Follower) Look(ctx context.Context) {
 	var problems []string
 	if f.checked = f.checked || f.cfg.Check == nil; !f.checked {
 		if err := f.cfg.Check(ctx); err != nil {
-			if f.refused++; f.refused >= patience || errors.Is(err, landing.ErrMismatch) {
+			if f.refused++; f.refused >= graceLooks || errors.Is(err, landing.ErrMismatch) {
 				problems = append(problems, fmt.Sprintf("what is published cannot be told, so gateways keep their records longer: %v", err))
 			}
 			f.say(problems)
@@ -121,7 +121,7 @@ func (f *Follower) Look(ctx context.Context) {
 		if t.failed++; t.failed == 1 || t.err == nil || t.err.Error() != err.Error() {
 			f.cfg.Logger.Warn("what is published of a task could not be read; it is tried again", "task", t.id.String(), "error", err)
 		}
-		if t.err = err; t.failed >= patience {
+		if t.err = err; t.failed >= graceLooks {
 			problems = append(problems, fmt.Sprintf("what is published of task %s cannot be read, so its gateways keep their records longer: %v", t.id, err))
 		}
 	}
@@ -236,8 +236,8 @@ func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest
 	if err != nil {
 		return fmt.Errorf("read the state at epoch %s: %w", m.Epoch, err)
 	}
-	f.cfg.Registry.follow(t.id, newKnown(s.unpublished.takeBack(logs), s.tip), nil, nil, holes, passes)
-	if t.told, t.tip = true, (ledger.Tip{}); s.tip != nil {
+	t.told = f.cfg.Registry.follow(t.id, newKnown(s.unpublished.takeBack(logs), s.tip), nil, nil, holes, passes)
+	if t.tip = (ledger.Tip{}); s.tip != nil {
 		t.tip = *s.tip
 	}
 	return nil

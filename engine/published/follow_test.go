@@ -131,7 +131,7 @@ func TestAProgressCountsInTheChainOfHead(t *testing.T) {
 	}
 	w.expect("right again", logA, 10, true)
 	w.put(checkpoint.ProgressName(w.id), []byte("{}"))
-	for n := range patience {
+	for n := range graceLooks {
 		if p := w.follower.Problems(); len(p) != 0 {
 			t.Errorf("after %d looks: %v", n, p)
 		}
@@ -263,6 +263,32 @@ func TestOwnTasksAreNotFollowed(t *testing.T) {
 	c.die()
 }
 
+// TestATaskThatIsThisEnginesForAMoment: it is claimed while a look reads it, and lost
+// before the next one, which tells all of it.
+func TestATaskThatIsThisEnginesForAMoment(t *testing.T) {
+	w := newWorld(t)
+	c := w.claim()
+	c.commit(offsets{logA: 10})
+	c.published()
+	w.follower.cfg.Store = &reading{Store: w.store, then: func() { w.registry.Claimed(w.id, nil, nil) }}
+	w.follower.Look(t.Context())
+	w.registry.Lost(w.id)
+	w.follower.cfg.Store = w.store
+	w.expect("another engine's", logA, 10, true)
+	c.die()
+}
+
+// reading is a store after each of whose reads something happens.
+type reading struct {
+	checkpoint.Store
+	then func()
+}
+
+func (r *reading) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
+	defer r.then()
+	return r.Store.Read(ctx, name)
+}
+
 // TestAStoreThatDoesNotAnswer: what was told stands.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
@@ -274,7 +300,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	c.published()
 	down := &unreadable{Store: w.store, err: errDown}
 	w.follower.cfg.Store = down
-	for range patience {
+	for range graceLooks {
 		w.expect("the store is down", logA, 10, true)
 	}
 	if p := w.follower.Problems(); len(p) != 1 || !strings.Contains(p[0], errDown.Error()) {
