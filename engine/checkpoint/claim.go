@@ -40,8 +40,8 @@ import (
 //
 // Errors: ErrFenced when another claim came between 2 and 4 (claim again, if
 // the partition is still yours), ErrRepaired when it was that of a repair (claim
-// again); ErrIdentity, ErrVersion, ErrCorrupt (a person
-// must look); ErrMoved when the lake has another landing log now; anything else
+// again); ErrIdentity, ErrVersion, ErrCorrupt (it needs
+// an operator); ErrMoved when the lake has another landing log now; anything else
 // may pass.
 func Claim(ctx context.Context, cfg Config) (*Committer, error) {
 	if err := cfg.Validate(); err != nil {

@@ -118,7 +118,7 @@ func (d *Dedupe) Restored() {
 	}
 }
 
-// HandOver gives each reception to the dedupe that of returns for its gateway,
+// HandOver passes each reception to the dedupe that of returns for its gateway,
 // which stands for the gateway as landing.Partition does. Both are restored, or
 // new; Restored builds their indexes.
 func (d *Dedupe) HandOver(of func(gateway uint64) *Dedupe) {

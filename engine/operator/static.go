@@ -65,7 +65,7 @@ func (s *Static) Restored() {
 	}
 }
 
-// HandOver gives each ship to the operator that of returns for the gateway through
+// HandOver passes each ship to the operator that of returns for the gateway through
 // which it was heard; see Dedupe.HandOver.
 func (s *Static) HandOver(of func(gateway uint64) *Static) {
 	for k, v := range s.ships.All() {

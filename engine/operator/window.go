@@ -86,7 +86,7 @@ func (w *Window) Restored() {
 	}
 }
 
-// HandOver gives each window, and how far each gateway's have closed, to the
+// HandOver passes each window, and how far each gateway's have closed, to the
 // operator that of returns for the gateway's name; see Dedupe.HandOver.
 func (w *Window) HandOver(of func(gateway string) *Window) {
 	for k, v := range w.sums.All() {

@@ -9,7 +9,7 @@
 //     (MaxEntries at most), some of those before, and asks for Newest new files and
 //     Sample older ones. A pass over the older ones goes from the newest entry to
 //     the first and begins again.
-//  2. Nothing is judged that is not known to be published, or whose place a repair
+//  2. Nothing is looked at that is not known to be published, or whose place a repair
 //     has given to another file.
 //  3. A finding stays until its file is there again. Nothing is changed, and the
 //     bytes are not read: that is the audit's.
@@ -89,8 +89,9 @@ func (w *Watch) Findings() []string {
 	return all
 }
 
-// Look makes one look, at files of epochs up to one that is known to be published. An error says that the store, or the ledger, could not be
-// read, and nothing of the files; the next look goes on where this one ended.
+// Look makes one look, at files of epochs up to one that is known to be published. An
+// error says that the store, or the ledger, could not be read, and nothing of the files;
+// the next look goes on where this one ended.
 func (w *Watch) Look(ctx context.Context, published stream.Epoch) error {
 	m, err := checkpoint.Load(ctx, w.cfg.Store, w.cfg.Task)
 	if errors.Is(err, checkpoint.ErrNotExist) || err == nil && m.Ledger == nil {
@@ -112,7 +113,7 @@ func (w *Watch) Look(ctx context.Context, published stream.Epoch) error {
 		}
 	}
 	for _, f := range w.missed() {
-		if err := w.judge(ctx, f); err != nil {
+		if err := w.check(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -217,7 +218,7 @@ func (w *Watch) some(ctx context.Context, files []ledger.File, n int, pending ma
 		if n--; w.isReplaced(f) {
 			continue
 		}
-		if err = w.judge(ctx, f); err != nil {
+		if err = w.check(ctx, f); err != nil {
 			left = append(left, f)
 		}
 	}
@@ -263,8 +264,8 @@ func (w *Watch) takeOlder(ctx context.Context) error {
 	return nil
 }
 
-// judge looks at one file.
-func (w *Watch) judge(ctx context.Context, f ledger.File) error {
+// check looks at one file.
+func (w *Watch) check(ctx context.Context, f ledger.File) error {
 	size, err := w.cfg.Size(ctx, f.Name)
 	what := ""
 	switch {

@@ -45,7 +45,7 @@ type Options struct {
 	// SinkStatus tells what the sinks beside the lake did; nil: there are none.
 	SinkStatus func() []SinkStatus
 	// FileSize returns the length of a published file of the lake, for presence.Watch;
-	// nil: nobody looks whether they are there.
+	// nil disables it.
 	FileSize func(ctx context.Context, name string) (int64, error)
 	// WatchSinks looks after those sinks until its context ends, which is when Run
 	// does; nil: nobody.

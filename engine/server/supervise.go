@@ -55,7 +55,7 @@ type supervisor struct {
 	// (checkpoint.ErrRepaired).
 	fenced    time.Duration
 	committed func(stream.Position) // told of each commit; nil: nobody
-	files     watcher               // of what the task has published; nil: nobody looks
+	files     watcher               // of what the task has published; nil disables it
 
 	mu       sync.Mutex
 	cancel   context.CancelFunc      // nil: not ours to run; guarded by mu

@@ -52,7 +52,7 @@ type Config struct {
 	// with what the landing log says to hold. 0: DefaultHeadInterval.
 	HeadInterval time.Duration
 	// Published is told how far each log is published, from the claim on, and
-	// that nothing is known of the task any more when Run ends. Nil: nobody asks.
+	// that nothing is known of the task any more when Run ends. Nil disables it.
 	Published *published.Registry
 	// Hold is how long the landing log is kept because blocks were passed over that wait
 	// for what is missing before them; after that they go to conflict. 0: DefaultHold.

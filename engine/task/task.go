@@ -61,7 +61,7 @@ type loop struct {
 // Errors: stream.ErrFenced (another claim has the partition; the caller claims
 // again only if the partition is still its own), landing.ErrPosition but for
 // landing.ErrCut, checkpoint.ErrIdentity, ErrCorrupt, ErrVersion and
-// record.ErrVersion (a person must look), and anything else, which may pass: run it
+// record.ErrVersion (it needs an operator), and anything else, which may pass: run it
 // again.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
