@@ -133,7 +133,8 @@ func (c *Config) Validate() error {
 		return errors.New("checkpoint: PublishBacklog, Attempts and Backoff must not be negative")
 	}
 	if c.PublishBacklog > stream.MaxBacklog {
-		return fmt.Errorf("checkpoint: PublishBacklog %d: sinks remember the %d newest epochs of a task", c.PublishBacklog, stream.MaxBacklog)
+		return fmt.Errorf("checkpoint: PublishBacklog %d: sinks remember the %d newest epochs of a task",
+			c.PublishBacklog, stream.MaxBacklog)
 	}
 	names := make(map[string]bool)
 	for _, s := range c.Sinks {

@@ -66,7 +66,8 @@ func setBack(task stream.TaskID, have, want []byte) error {
 	if err != nil || err2 != nil || at.Claim != w.Claim {
 		return nil
 	}
-	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older checkpoint put back? %s",
+	return fmt.Errorf("%w: HEAD of %s is at epoch %s of this claim, which has committed epoch %s: was an older "+
+		"checkpoint put back? %s",
 		errSetBack, task, at.Epoch, w.Epoch, cureHead)
 }
 
@@ -81,7 +82,8 @@ func (c *Committer) checkListed(ctx context.Context, listed []string, from *curs
 	if from.data != nil {
 		newer, err := newerThan(ctx, c.cfg.Store, task, listed, from, c.visible)
 		if err == nil && newer != "" {
-			err = fmt.Errorf("%w: HEAD of %s is at epoch %s, and %s was written after it: was an older checkpoint put back? %s",
+			err = fmt.Errorf("%w: HEAD of %s is at epoch %s, and %s was written after it: was an older checkpoint "+
+				"put back? %s",
 				errSetBack, task, from.manifest.Epoch, newer, cureHead)
 		}
 		return err
@@ -97,7 +99,8 @@ func (c *Committer) checkListed(ctx context.Context, listed []string, from *curs
 			continue
 		}
 		err := inventory.Published(ctx, task, ^stream.Epoch(0), func(s stream.Staged) error {
-			return fmt.Errorf("%w: HEAD of %s is gone with all its checkpoints, and %s is published: put the checkpoints back from a backup; `landfall-engine repair` says what is missing then",
+			return fmt.Errorf("%w: HEAD of %s is gone with all its checkpoints, and %s is published: put the "+
+				"checkpoints back from a backup; `landfall-engine repair` says what is missing then",
 				errSetBack, task, s.Target)
 		})
 		if err != nil {
@@ -147,7 +150,8 @@ func (c *Committer) checkAhead(ctx context.Context, from *cursor) error {
 		if !bytes.Equal(now.data, from.data) {
 			return fmt.Errorf("%w: HEAD moved while it was looked at", stream.ErrFenced)
 		}
-		return fmt.Errorf("%w: the lake holds epoch %s of %s (%s), and the checkpoint ends at epoch %s: was an older checkpoint put back? "+
+		return fmt.Errorf("%w: the lake holds epoch %s of %s (%s), and the checkpoint ends at epoch %s: was an older "+
+			"checkpoint put back? "+
 			"put the newest checkpoints back; `landfall-engine repair` says what is missing then", errSetBack, epoch, c.cfg.Task, name, at)
 	}
 	return nil
@@ -208,7 +212,8 @@ func (c *Committer) visible(ctx context.Context, output stream.Staged) (bool, er
 // alone may be of an attempt that never moved HEAD: it proves it when an output of
 // it is published. Where none is, the landing log still holds what it was made of,
 // and the epoch may be done again.
-func newerThan(ctx context.Context, store Store, task stream.TaskID, listed []string, from *cursor, visible Visible) (string, error) {
+func newerThan(ctx context.Context, store Store, task stream.TaskID, listed []string, from *cursor,
+	visible Visible) (string, error) {
 	m, tip := &from.manifest, uint64(0)
 	if m.Ledger != nil {
 		tip = m.Ledger.Number

@@ -84,14 +84,16 @@ func follows(before, m *Manifest) error {
 	switch {
 	case m.Previous != hash(data):
 		return fmt.Errorf("it does not follow epoch %s of claim %s", before.Epoch, before.Claim)
-	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || m.Generation != before.Generation || !maps.Equal(m.Params, before.Params):
+	case m.TaskID() != before.TaskID() || m.Partitions != before.Partitions || m.Generation != before.Generation ||
+		!maps.Equal(m.Params, before.Params):
 		return fmt.Errorf("it is of another task")
 	case before.Moved != nil && (m.Moved == nil || m.Epoch != before.Epoch):
 		return fmt.Errorf("it goes on with a task that has ended")
 	case m.Position.Log == before.Position.Log && m.Position.Offset < before.Position.Offset && m.From == nil:
 		return fmt.Errorf("the position went back from %d to %d", before.Position.Offset, m.Position.Offset)
 	case m.Epoch == before.Epoch:
-		if m.Claim == before.Claim || (len(m.Staged) != 0 || !slices.Equal(m.State, before.State)) && !repair || m.Position != before.Position || m.From != nil || !sameHold(m, before) {
+		if m.Claim == before.Claim || (len(m.Staged) != 0 || !slices.Equal(m.State, before.State)) && !repair ||
+			m.Position != before.Position || m.From != nil || !sameHold(m, before) {
 			return fmt.Errorf("a claim changed the checkpoint")
 		}
 		if len(m.Unpublished) != len(pending) {
@@ -121,7 +123,8 @@ func sameHold(m, before *Manifest) bool {
 
 // isRepair tells a repair's manifest from that of a claim: it adds an entry.
 func isRepair(before, m *Manifest) bool {
-	return m.Epoch == before.Epoch && m.Ledger != nil && before.Ledger != nil && m.Ledger.Number == before.Ledger.Number+1
+	return m.Epoch == before.Epoch && m.Ledger != nil && before.Ledger != nil &&
+		m.Ledger.Number == before.Ledger.Number+1
 }
 
 // followsLedger holds that a commit adds one entry and a claim none, but for the
@@ -175,7 +178,8 @@ func CheckLedger(ctx context.Context, store Store, history []Manifest) error {
 			return err
 		}
 		m := committed[one.Number]
-		if m == nil && (one.Kind == ledger.KindAdopted || one.Kind == ledger.KindRepair || one.Kind == ledger.KindMoved) {
+		if m == nil && (one.Kind == ledger.KindAdopted || one.Kind == ledger.KindRepair ||
+			one.Kind == ledger.KindMoved) {
 			continue
 		}
 		if m == nil {

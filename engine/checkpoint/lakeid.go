@@ -59,7 +59,8 @@ func FindLakeID(ctx context.Context, store Store) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read the lake's identity %s: %w: %w", lakeName, ErrCorrupt, err)
 	case o.Format > lakeFormat:
-		return "", fmt.Errorf("read the lake's identity %s: %w: format %d, known up to %d", lakeName, ErrVersion, o.Format, lakeFormat)
+		return "", fmt.Errorf("read the lake's identity %s: %w: format %d, known up to %d", lakeName, ErrVersion,
+			o.Format, lakeFormat)
 	case o.Format < 1 || !isHex(o.ID, 32):
 		return "", fmt.Errorf("read the lake's identity %s: %w", lakeName, ErrCorrupt)
 	}

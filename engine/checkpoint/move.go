@@ -128,7 +128,8 @@ func (c *Committer) arrive(ctx context.Context, a Arrival) error {
 	}
 	if m := &from.manifest; from.data != nil {
 		if m.Generation != a.Generation || m.Partitions != c.cfg.Partitions {
-			return &IdentityError{Task: c.cfg.Task, Field: "generation", Have: fmt.Sprint(m.Generation), Want: fmt.Sprint(a.Generation)}
+			return &IdentityError{Task: c.cfg.Task, Field: "generation", Have: fmt.Sprint(m.Generation),
+				Want: fmt.Sprint(a.Generation)}
 		}
 		return nil
 	}

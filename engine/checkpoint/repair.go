@@ -60,7 +60,8 @@ type Repairing struct {
 // Errors: ErrNotExist when the task has no HEAD; ErrNoLedger; stream.ErrFenced
 // when a claim came between 1 and 4: nothing was repaired, try again; those of
 // Claim.
-func Repair(ctx context.Context, cfg Config, lost *Manifest, prepare func(ctx context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error)) error {
+func Repair(ctx context.Context, cfg Config, lost *Manifest,
+	prepare func(ctx context.Context, claim stream.ClaimID, m *Manifest) (Repairing, error)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -72,7 +73,8 @@ func Repair(ctx context.Context, cfg Config, lost *Manifest, prepare func(ctx co
 	return nil
 }
 
-func (c *Committer) repair(ctx context.Context, lost *Manifest, prepare func(context.Context, stream.ClaimID, *Manifest) (Repairing, error)) error {
+func (c *Committer) repair(ctx context.Context, lost *Manifest,
+	prepare func(context.Context, stream.ClaimID, *Manifest) (Repairing, error)) error {
 	var from cursor
 	err := c.retry.do(ctx, func() (err error) {
 		from, err = load(ctx, c.cfg.Store, c.cfg.Task, true)
@@ -132,7 +134,8 @@ func (c *Committer) inPlaceOf(ctx context.Context, lost *Manifest, from cursor, 
 	}
 	if h, err := DecodeHead(from.data); err == nil {
 		if from.hash = h.SHA256; h.Epoch != lost.Epoch {
-			return cursor{}, fmt.Errorf("%w: HEAD is at epoch %s, and epoch %s was found", stream.ErrFenced, h.Epoch, lost.Epoch)
+			return cursor{}, fmt.Errorf("%w: HEAD is at epoch %s, and epoch %s was found", stream.ErrFenced, h.Epoch,
+				lost.Epoch)
 		}
 	}
 	from.manifest = *lost
@@ -146,7 +149,8 @@ func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Ma
 	next.Unpublished, next.Staged, next.From = withoutTargets(next.Pending(), r.Staged), r.Staged, nil
 	next.GivenUp = false
 	if r.State != nil {
-		o := StateObject{Name: stateName(c.cfg.Task, next.Epoch, c.claim), SHA256: hash(r.State), Bytes: int64(len(r.State))}
+		o := StateObject{Name: stateName(c.cfg.Task, next.Epoch, c.claim), SHA256: hash(r.State),
+			Bytes: int64(len(r.State))}
 		if err := c.retry.put(ctx, c.cfg.Store, o.Name, r.State); err != nil {
 			return next, err
 		}

@@ -44,7 +44,8 @@ func (c *Committer) byRepair(ctx context.Context, err error) error {
 // no manifest: then it has to follow tip, the ledger's entry that the claim's newest
 // manifest names. A claim in between that committed nothing leaves no trace then, and
 // the two race for HEAD as any two claims do.
-func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID, newest string, tip ledger.Tip) (bool, error) {
+func repairsSince(ctx context.Context, store Store, task stream.TaskID, claim stream.ClaimID, newest string,
+	tip ledger.Tip) (bool, error) {
 	at, err := load(ctx, store, task, false)
 	if err != nil || at.data == nil || at.manifest.Ledger == nil {
 		return false, err

@@ -64,7 +64,8 @@ func FindHead(ctx context.Context, store Store, task stream.TaskID, visible Visi
 	}
 	found, err := newestOf(task, all)
 	if err == nil && headErr == nil && found.SHA256 == h.SHA256 {
-		return Found{}, fmt.Errorf("%w: HEAD of %s was set back to %s, and nothing that followed it is whole", ErrCorrupt, task, found.Name)
+		return Found{}, fmt.Errorf("%w: HEAD of %s was set back to %s, and nothing that followed it is whole",
+			ErrCorrupt, task, found.Name)
 	}
 	if err == nil {
 		err = passed(ctx, store, task, whole, &found, visible)
@@ -97,13 +98,15 @@ func passed(ctx context.Context, store Store, task stream.TaskID, whole []Found,
 	if newer == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is newer than every manifest of %s that is whole, and an older one would set the task back", ErrCorrupt, newer, task)
+	return fmt.Errorf("%w: %s is newer than every manifest of %s that is whole, and an older one would set the task "+
+		"back", ErrCorrupt, newer, task)
 }
 
 // NewerManifest returns the name of a manifest, whole or not, that may be newer than
 // an epoch and the entry of the ledger that ended it; empty: there is none. Those of
 // but are not looked at.
-func NewerManifest(ctx context.Context, store Store, task stream.TaskID, epoch stream.Epoch, tip *ledger.Tip, but []Found) (string, error) {
+func NewerManifest(ctx context.Context, store Store, task stream.TaskID, epoch stream.Epoch, tip *ledger.Tip,
+	but []Found) (string, error) {
 	names, err := store.List(ctx, manifestFolder(task))
 	if err != nil {
 		return "", err
@@ -195,7 +198,8 @@ func SetBack(ctx context.Context, store Store, task stream.TaskID, visible Visib
 
 // isSetBack tells whether one of the whole manifests follows what HEAD names. A
 // manifest that is named is taken for set back only by SetBack's evidence.
-func isSetBack(ctx context.Context, store Store, task stream.TaskID, all []Found, h Head, visible Visible) (bool, error) {
+func isSetBack(ctx context.Context, store Store, task stream.TaskID, all []Found, h Head, visible Visible) (bool,
+	error) {
 	if slices.ContainsFunc(all, func(f Found) bool { return f.SHA256 == h.SHA256 }) {
 		back, err := SetBack(ctx, store, task, visible)
 		return back, except(err, ErrCorrupt) // a damaged name: HEAD's hash tells
@@ -295,7 +299,8 @@ func except(err error, others ...error) error {
 // return and read back, unless HEAD changed meanwhile: ErrChanged. It is one swap: a
 // crash leaves HEAD as it was or as it is to be.
 func RestoreHead(ctx context.Context, store Store, task stream.TaskID, f Found) error {
-	data, err := Head{Format: f.Manifest.Format, Manifest: f.Name, SHA256: f.SHA256, Claim: f.Manifest.Claim, Epoch: f.Manifest.Epoch}.Encode()
+	data, err := Head{Format: f.Manifest.Format, Manifest: f.Name, SHA256: f.SHA256, Claim: f.Manifest.Claim,
+		Epoch: f.Manifest.Epoch}.Encode()
 	if err != nil {
 		return err
 	}

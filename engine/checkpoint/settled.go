@@ -20,7 +20,8 @@ type retrier struct {
 // definite tells whether an error is an answer, which trying again would not
 // change.
 func definite(err error) bool {
-	for _, e := range []error{stream.ErrFenced, stream.ErrContent, stream.ErrDamaged, ErrVersion, ErrCorrupt, ErrIdentity, ErrUnfit, context.Canceled, context.DeadlineExceeded} {
+	for _, e := range []error{stream.ErrFenced, stream.ErrContent, stream.ErrDamaged, ErrVersion, ErrCorrupt,
+		ErrIdentity, ErrUnfit, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -59,7 +59,8 @@ type boundary struct {
 }
 
 func newGateway(c *Config) *gateway {
-	g := &gateway{turn: make(chan struct{}, 1), limits: newLimits(c), conflicts: map[record.Hash]bool{}, resends: map[record.LogID]*resend{}}
+	g := &gateway{turn: make(chan struct{}, 1), limits: newLimits(c), conflicts: map[record.Hash]bool{},
+		resends: map[record.LogID]*resend{}}
 	g.turn <- struct{}{}
 	return g
 }

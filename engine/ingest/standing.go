@@ -214,7 +214,8 @@ func (s *session) stand(f *facts) {
 	r, begun := f.again(&at, s.gw.resends[f.log], s.h.cfg.Now())
 	if begun {
 		s.h.resends.Add(1)
-		s.h.cfg.Logger.Warn("a gateway is to send a log again: the landing log lacks what follows", "gateway", s.head.Gateway, "log", f.log, "from", r.from)
+		s.h.cfg.Logger.Warn("a gateway is to send a log again: the landing log lacks what follows", "gateway",
+			s.head.Gateway, "log", f.log, "from", r.from)
 	}
 	if r != nil {
 		s.gw.resend(f.log, r)
@@ -246,5 +247,6 @@ func (s *session) tell(a *wire.Answer) {
 // errUnsure is why nothing of a log is taken now.
 func (s *session) errUnsure() error {
 	return refusal{wire.CodeUnavailable, fmt.Errorf(
-		"the landing log is not known to hold what was landed before offset %d, nor how far the log is published: nothing is taken of it until the task has claimed its partition", s.head.Offset)}
+		"the landing log is not known to hold what was landed before offset %d, nor how far the log is published: "+
+			"nothing is taken of it until the task has claimed its partition", s.head.Offset)}
 }

@@ -163,7 +163,8 @@ func DecodeLanded(p []byte) (Landed, error) {
 		return Landed{}, fmt.Errorf("decode landed block version %d: %w", p[0], record.ErrVersion)
 	}
 	name, kept := int(p[10]), p[0] == landedKept
-	if p[1]&^(landedConflict|landedKeeps) != 0 || kept != (p[1]&landedKeeps != 0) || name == 0 || len(p) < landedFixed+name {
+	if p[1]&^(landedConflict|landedKeeps) != 0 || kept != (p[1]&landedKeeps != 0) || name == 0 ||
+		len(p) < landedFixed+name {
 		return Landed{}, fmt.Errorf("decode landed block: %w", record.ErrCorrupt)
 	}
 	l := Landed{

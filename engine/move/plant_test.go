@@ -122,7 +122,12 @@ func (p *plant) openLink() {
 	p.t.Helper()
 	s, err := forward.New(forward.Config{
 		FS: unsynced{}, Gateway: "g", URL: p.server.URL, Store: p.edge, StatePath: filepath.Join(p.dir, "forward.state"),
-		Tuning: forward.Tuning{Linger: -1, BackoffMin: time.Millisecond, BackoffMax: 20 * time.Millisecond, RedRetry: 20 * time.Millisecond},
+		Tuning: forward.Tuning{
+			Linger: -1, BackoffMin: time.Millisecond, BackoffMax: 20 * time.Millisecond, RedRetry: 20 * time.Millisecond,
+			// A question that no engine answers is asked again after HearMin, a minute else,
+			// and a gateway that is silent has no other reason to come.
+			HearMin: 20 * time.Millisecond, HearMax: time.Second,
+		},
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -129,7 +129,8 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 
 // sumsUp tells whether a reading is one that windows are made of.
 func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
-	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised || r.EventTime == record.NoTime {
+	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised ||
+		r.EventTime == record.NoTime {
 		return false
 	}
 	// Nothing is measured after it landed: it would stand open for ever.

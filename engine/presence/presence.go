@@ -206,7 +206,8 @@ func (w *Watch) mine(files []ledger.File) []ledger.File {
 
 // some looks at n of the files, and returns those that are left: the others, and
 // what is not known to be published.
-func (w *Watch) some(ctx context.Context, files []ledger.File, n int, pending map[string]bool) (left []ledger.File, err error) {
+func (w *Watch) some(ctx context.Context, files []ledger.File, n int, pending map[string]bool) (left []ledger.File,
+	err error) {
 	for i, f := range files {
 		switch {
 		case n == 0 || err != nil:

@@ -52,7 +52,8 @@ func (a *Announcer) Run(ctx context.Context) {
 		case err == nil:
 			wait = a.Backoff
 		case ctx.Err() == nil:
-			logger.Warn("the progress of a task could not be written; it is tried again", "task", a.Task.String(), "error", err)
+			logger.Warn("the progress of a task could not be written; it is tried again", "task", a.Task.String(),
+				"error", err)
 			wait = min(max(2*wait, time.Second), lastBackoff)
 			again = time.After(wait)
 		}

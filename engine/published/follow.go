@@ -102,7 +102,8 @@ func (f *Follower) Look(ctx context.Context) {
 	if f.checked = f.checked || f.cfg.Check == nil; !f.checked {
 		if err := f.cfg.Check(ctx); err != nil {
 			if f.refused++; f.refused >= graceLooks || errors.Is(err, landing.ErrMismatch) {
-				problems = append(problems, fmt.Sprintf("what is published cannot be told, so gateways keep their records longer: %v", err))
+				problems = append(problems, fmt.Sprintf("what is published cannot be told, so gateways keep their "+
+					"records longer: %v", err))
 			}
 			f.say(problems)
 			return
@@ -119,10 +120,12 @@ func (f *Follower) Look(ctx context.Context) {
 			continue
 		}
 		if t.failed++; t.failed == 1 || t.err == nil || t.err.Error() != err.Error() {
-			f.cfg.Logger.Warn("what is published of a task could not be read; it is tried again", "task", t.id.String(), "error", err)
+			f.cfg.Logger.Warn("what is published of a task could not be read; it is tried again", "task", t.id.String(),
+				"error", err)
 		}
 		if t.err = err; t.failed >= graceLooks {
-			problems = append(problems, fmt.Sprintf("what is published of task %s cannot be read, so its gateways keep their records longer: %v", t.id, err))
+			problems = append(problems, fmt.Sprintf("what is published of task %s cannot be read, so its gateways "+
+				"keep their records longer: %v", t.id, err))
 		}
 	}
 	f.say(problems)
@@ -225,7 +228,8 @@ func (f *Follower) tell(ctx context.Context, t *followed, m *checkpoint.Manifest
 				return nil
 			}
 		} else {
-			f.cfg.Logger.Error("the ledger of a task does not hold what was published before: was an older checkpoint put back?", "task", t.id.String(), "entry", t.tip.Number)
+			f.cfg.Logger.Error("the ledger of a task does not hold what was published before: was an older "+
+				"checkpoint put back?", "task", t.id.String(), "entry", t.tip.Number)
 		}
 	}
 	s, err := f.scan(ctx, m, p, ledger.Tip{})

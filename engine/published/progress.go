@@ -79,7 +79,8 @@ func DecodeProgress(data []byte) (Progress, error) {
 		return Progress{}, fmt.Errorf("decode progress: %w: %w", checkpoint.ErrCorrupt, err)
 	}
 	if version.Format > Format {
-		return Progress{}, fmt.Errorf("decode progress of format %d, known up to %d: %w", version.Format, Format, checkpoint.ErrVersion)
+		return Progress{}, fmt.Errorf("decode progress of format %d, known up to %d: %w", version.Format, Format,
+			checkpoint.ErrVersion)
 	}
 	var p Progress
 	d := json.NewDecoder(bytes.NewReader(data))

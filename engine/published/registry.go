@@ -83,7 +83,8 @@ type known struct {
 
 // New makes a Registry that knows of no task yet.
 func New(cfg Config) *Registry {
-	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known), watches: make(map[stream.TaskID]chan struct{}), passes: make(map[stream.TaskID]bool)}
+	return &Registry{cfg: cfg, tasks: make(map[stream.TaskID]*known), watches: make(map[stream.TaskID]chan struct{}),
+		passes: make(map[stream.TaskID]bool)}
 }
 
 // AgainIn is Config.AgainIn.
@@ -103,7 +104,8 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 }
 
 func newKnown(logs []ledger.Log, tip *ledger.Tip) *known {
-	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset), found: make(map[key]uint64)}
+	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset),
+		found: make(map[key]uint64)}
 	k.advance(logs, tip)
 	return k
 }
@@ -168,7 +170,8 @@ func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 		return Log{Passes: r.passes[task]}, false
 	}
 	at := k.logs[key{gateway, log}]
-	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(), Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
+	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(),
+		Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
 }
 
 // Wanted returns the offset from which a gateway had to send a log again when its
@@ -285,7 +288,8 @@ func (r *Registry) progress(task stream.TaskID, claim stream.ClaimID) (Progress,
 // follow takes what a Follower read of another engine's task: all of it (k), or how
 // much further it is; passes is Log.Passes. False: the task is this engine's own, or
 // all of it has to be told first.
-func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole, passes bool) bool {
+func (r *Registry) follow(task stream.TaskID, k *known, logs []ledger.Log, tip *ledger.Tip, holes []Hole,
+	passes bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := r.tasks[task]

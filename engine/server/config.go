@@ -162,7 +162,8 @@ type LimitsConfig struct {
 // Default gives the configuration that absent keys mean.
 func Default() Config {
 	return Config{
-		Landing:      LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1, SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30, Hold: task.DefaultHold},
+		Landing: LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1,
+			SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30, Hold: task.DefaultHold},
 		Lake:         LakeConfig{Look: 5 * time.Minute, S3: DefaultS3()},
 		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
@@ -198,7 +199,8 @@ func (c *Config) Validate() error {
 		c.Identity.validate(&p, c.TLS.ClientCAFile != "")
 	}
 	c.directories(&p)
-	p.Add(c.Lake.Look == 0 || c.Lake.Look >= time.Second, "lake.look", c.Lake.Look.String(), "a time of 1s or more, or 0s for never")
+	p.Add(c.Lake.Look == 0 || c.Lake.Look >= time.Second, "lake.look", c.Lake.Look.String(),
+		"a time of 1s or more, or 0s for never")
 	c.Lake.S3.validate(&p, IsBucket(c.Lake.Dir) || IsBucket(c.CheckpointDir()))
 	c.Sinks.Kafka.validate(&p)
 	l := &c.Landing
@@ -213,7 +215,8 @@ func (c *Config) Validate() error {
 	p.Add(e.Interval >= 100*time.Millisecond && e.Interval <= 24*time.Hour, "epoch.interval", e.Interval.String(), "a time from 100ms to 24h")
 	p.Add(e.Records >= 1, "epoch.records", strconv.Itoa(e.Records), "a number of 1 or more")
 	p.Add(e.Size >= 1<<20 && e.Size <= 16<<30, "epoch.size", e.Size.String(), "a size from 1MiB to 16GiB")
-	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= stream.MaxBacklog, "epoch.publish_backlog", strconv.Itoa(e.PublishBacklog), fmt.Sprintf("a number from 1 to %d", stream.MaxBacklog))
+	p.Add(e.PublishBacklog >= 1 && e.PublishBacklog <= stream.MaxBacklog, "epoch.publish_backlog",
+		strconv.Itoa(e.PublishBacklog), fmt.Sprintf("a number from 1 to %d", stream.MaxBacklog))
 	c.Window.validate(&p)
 	c.Limits.validate(&p)
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
@@ -266,8 +269,10 @@ func (c *Config) directories(p *config.Problems) {
 	}
 	const place = want + ", or s3://bucket/prefix"
 	if !c.Runs(RoleTasks) {
-		p.Add(c.Lake.Dir == "" || isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), "nothing, or the place of the lake that other engines write: "+place)
-		p.Add(c.Checkpoint.Dir == "" || c.Lake.Dir != "" && isPlace(c.Checkpoint.Dir), "checkpoint.dir", strconv.Quote(c.Checkpoint.Dir), place+" beside lake.dir, or nothing")
+		p.Add(c.Lake.Dir == "" || isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir),
+			"nothing, or the place of the lake that other engines write: "+place)
+		p.Add(c.Checkpoint.Dir == "" || c.Lake.Dir != "" && isPlace(c.Checkpoint.Dir), "checkpoint.dir",
+			strconv.Quote(c.Checkpoint.Dir), place+" beside lake.dir, or nothing")
 		return
 	}
 	p.Add(isPlace(c.Lake.Dir), "lake.dir", strconv.Quote(c.Lake.Dir), place)

@@ -77,7 +77,8 @@ func (s *Server) leftReasons() []string {
 	if err == nil {
 		return nil
 	}
-	return []string{fmt.Sprintf("nothing is landed: %v; gateways wait and keep what they have: start this engine with the configuration of the lake's landing log", err)}
+	return []string{fmt.Sprintf("nothing is landed: %v; gateways wait and keep what they have: start this engine "+
+		"with the configuration of the lake's landing log", err)}
 }
 
 // confirms is what ingest asks before a gateway may let go of what has landed; nil: it

@@ -21,7 +21,8 @@ const publishSlack = 10 * time.Second
 // engine has every task; the tasks of a topic are followed through the lake's store,
 // where there is one.
 func (s *Server) follow() {
-	s.published = published.New(published.Config{Landing: s.log.ID(), Partitions: s.log.Partitions(), AgainIn: s.cfg.Epoch.Interval + publishSlack})
+	s.published = published.New(published.Config{Landing: s.log.ID(), Partitions: s.log.Partitions(),
+		AgainIn: s.cfg.Epoch.Interval + publishSlack})
 	store := s.watched()
 	if s.topic == nil || store == nil || !s.cfg.Runs(RoleIngest) {
 		return

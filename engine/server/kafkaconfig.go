@@ -86,15 +86,18 @@ func KafkaProblem(err error) error {
 	var others *kafka.LakeError
 	switch {
 	case errors.As(err, &others):
-		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that feeds no other lake"}
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(),
+			Want: "a topic that feeds no other lake"}
 	case errors.Is(err, kafka.ErrRights):
-		return &config.FieldError{Key: "landing.kafka", Got: err.Error(), Want: "a user with the rights that docs/scale.md lists"}
+		return &config.FieldError{Key: "landing.kafka", Got: err.Error(),
+			Want: "a user with the rights that docs/scale.md lists"}
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return &config.FieldError{Key: "landing.kafka.sasl", Got: err.Error(), Want: "a mechanism, a user and a password that the brokers know"}
 	case errors.As(err, &refused):
 		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "a topic that keeps what gateways are told to forget"}
 	case errors.Is(err, landing.ErrMismatch):
-		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "the topic as it was made, for its life; `landfall-engine landing replace` moves the lake to another one"}
+		return &config.FieldError{Key: "landing.kafka.topic", Got: err.Error(), Want: "the topic as it was made, for " +
+			"its life; `landfall-engine landing replace` moves the lake to another one"}
 	}
 	return err
 }

@@ -63,7 +63,8 @@ func (c *LandingConfig) OpenDir(fsys durable.FS, logger *slog.Logger) (*embedded
 	switch {
 	case errors.Is(err, landing.ErrMismatch):
 		return nil, &config.FieldError{Key: "landing.partitions", Got: err.Error(),
-			Want: "what the landing log was made with, for its life; `landfall-engine landing replace` moves the lake to one with another number"}
+			Want: "what the landing log was made with, for its life; `landfall-engine landing replace` moves the " +
+				"lake to one with another number"}
 	case err != nil:
 		return nil, fmt.Errorf("open landing log: %w", err)
 	}
@@ -133,7 +134,8 @@ func (s *Server) openKafka(ctx context.Context) error {
 // Open opens the topic, makes it if it is absent, registers the lake that it feeds
 // and binds the lake of a store (nil: there is no lake) to the topic; place is where the lake lies, for people. Errors: config.FieldErrors,
 // kafka.ErrUnavailable while no broker answers, and those of the store.
-func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
+func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string,
+	logger *slog.Logger) (*kafka.Log, error) {
 	cfg, err := c.LogConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -143,7 +145,8 @@ func (c *KafkaConfig) Open(ctx context.Context, fsys durable.FS, store checkpoin
 
 // OpenUnbound is Open, but for the lake's binding: the lake moves to the topic, or
 // from it.
-func (c *KafkaConfig) OpenUnbound(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
+func (c *KafkaConfig) OpenUnbound(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string,
+	logger *slog.Logger) (*kafka.Log, error) {
 	cfg, err := c.LogConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -160,7 +163,8 @@ func (c *KafkaConfig) OpenUnbound(ctx context.Context, fsys durable.FS, store ch
 
 // Check says whether Open would open the topic, and makes and registers nothing: its
 // identity, "" when it is absent. Errors as of Open.
-func (c *KafkaConfig) Check(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string) (landing.ID, error) {
+func (c *KafkaConfig) Check(ctx context.Context, fsys durable.FS, store checkpoint.Store, place string) (landing.ID,
+	error) {
 	cfg, err := c.LogConfig(fsys)
 	if err == nil && store != nil {
 		cfg, err = feed(ctx, cfg, store, place, checkpoint.FindLakeID)
@@ -183,7 +187,8 @@ func checkTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, i
 
 // feed adds which lake the topic feeds, as identity finds or makes it, and which
 // topic of the name it was fed from before.
-func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Config, error) {
+func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string,
+	identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Config, error) {
 	was, err := move.FedTopic(ctx, store, cfg.Topic)
 	if err != nil {
 		return cfg, err
@@ -199,7 +204,8 @@ func feed(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place s
 }
 
 // lakeOf says which lake a topic feeds, as identity finds or makes it.
-func lakeOf(ctx context.Context, store checkpoint.Store, place string, identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Lake, error) {
+func lakeOf(ctx context.Context, store checkpoint.Store, place string,
+	identity func(context.Context, checkpoint.Store) (string, error)) (kafka.Lake, error) {
 	lake, err := identity(ctx, store)
 	if lake == "" {
 		lake = checkpoint.NewLakeID() // it has none yet, which is another than any that is registered
@@ -208,10 +214,12 @@ func lakeOf(ctx context.Context, store checkpoint.Store, place string, identity 
 }
 
 func otherTopic(topic string, id, was landing.ID) error {
-	return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w", topic, id, was, landing.ErrMismatch))
+	return KafkaProblem(fmt.Errorf("topic %s has the id %s, and the lake was fed from the one with the id %s: %w",
+		topic, id, was, landing.ErrMismatch))
 }
 
-func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string, logger *slog.Logger) (*kafka.Log, error) {
+func openTopic(ctx context.Context, cfg kafka.Config, store checkpoint.Store, place string,
+	logger *slog.Logger) (*kafka.Log, error) {
 	cfg.Logger = logger
 	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
 	defer cancel()

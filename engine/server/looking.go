@@ -59,9 +59,11 @@ func (s *Server) fileReasons() []string {
 		switch len(missed) {
 		case 0:
 		case 1:
-			out = append(out, fmt.Sprintf("partition %d: of what is published, %s; `landfall-engine repair` makes it again", t.partition, missed[0]))
+			out = append(out, fmt.Sprintf("partition %d: of what is published, %s; `landfall-engine repair` makes it "+
+				"again", t.partition, missed[0]))
 		default:
-			out = append(out, fmt.Sprintf("partition %d: of what is published, %s, and %d more files are missed; `landfall-engine repair` makes them again",
+			out = append(out, fmt.Sprintf("partition %d: of what is published, %s, and %d more files are missed; "+
+				"`landfall-engine repair` makes them again",
 				t.partition, missed[0], len(missed)-1))
 		}
 	}

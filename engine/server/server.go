@@ -118,7 +118,8 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 
 // assemble makes the tasks and ingest, in this order.
 func (s *Server) assemble() error {
-	room := &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now, pulse: &s.landing, left: s.left}
+	room := &reserved{Log: s.log, fs: s.opt.FS, dir: s.lakeDir(), bytes: uint64(s.cfg.Landing.Reserve), now: time.Now,
+		pulse: &s.landing, left: s.left}
 	if !s.cfg.Landing.Kafka.Used() {
 		room.own = s.cfg.Landing.Dir
 	}

@@ -171,9 +171,12 @@ func shortReasons(now, started time.Time, tasks []TaskStatus) []string {
 			switch {
 			case now.Sub(since) >= shortMemory:
 			case n >= toldHoles:
-				out = append(out, fmt.Sprintf("partition %d: more logs lost their ends; see its status", tasks[i].Partition))
+				out = append(out, fmt.Sprintf("partition %d: more logs lost their ends; see its status",
+					tasks[i].Partition))
 			default:
-				out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d to %d are lost: they never came from the landing log, and the gateway keeps nothing of them; see landfall-engine audit",
+				out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d to %d are lost: "+
+					"they never came from the landing log, and the gateway keeps nothing of them; see "+
+					"landfall-engine audit",
 					tasks[i].Partition, l.Log, l.Gateway, l.From, l.End))
 			}
 			if n >= toldHoles {
@@ -199,14 +202,17 @@ func (t *TaskStatus) holeReasons() []string {
 	var out []string
 	for i, h := range t.Holes {
 		if i == toldHoles {
-			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log", t.Partition, len(t.Holes)-i))
+			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log", t.Partition,
+				len(t.Holes)-i))
 			break
 		}
-		out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d are missing in the landing log; the gateway is asked to send them again",
+		out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d are missing in the "+
+			"landing log; the gateway is asked to send them again",
 			t.Partition, h.Log, h.Gateway, h.From))
 	}
 	if t.HeldBlocks > 0 {
-		out = append(out, fmt.Sprintf("partition %d: the landing log keeps %d blocks until what is missing before them has come", t.Partition, t.HeldBlocks))
+		out = append(out, fmt.Sprintf("partition %d: the landing log keeps %d blocks until what is missing before "+
+			"them has come", t.Partition, t.HeldBlocks))
 	}
 	return out
 }
@@ -381,7 +387,8 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 	}
 	s.holes(log, &out)
 	for _, l := range s.last.Short {
-		out.Short = append(out.Short, ShortStatus{Gateway: l.Gateway, Log: l.Log.String(), From: uint64(l.From), End: uint64(l.End), Since: text(l.Since)})
+		out.Short = append(out.Short, ShortStatus{Gateway: l.Gateway, Log: l.Log.String(), From: uint64(l.From),
+			End: uint64(l.End), Since: text(l.Since)})
 	}
 	if !s.commitAt.IsZero() {
 		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)

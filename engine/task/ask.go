@@ -9,7 +9,8 @@ func (l *loop) ask() {
 	for _, f := range l.processor.found {
 		if f.Filled {
 			l.cfg.Published.Filled(l.cfg.id(), f.Gateway, f.Log)
-			l.cfg.Logger.Warn("what was missing of a log has come", "partition", l.cfg.Partition, "gateway", f.Gateway, "log", f.Log)
+			l.cfg.Logger.Warn("what was missing of a log has come", "partition", l.cfg.Partition, "gateway", f.Gateway,
+				"log", f.Log)
 			continue
 		}
 		l.want(f.Gateway, f.Log, f.From)

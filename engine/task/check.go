@@ -23,7 +23,8 @@ import (
 // Errors, all of which leave the partition alone: those of the state and of the
 // landing log; landing.ErrPosition when there is no checkpoint and the beginning of
 // the landing log is gone: nobody knows how far it was taken.
-func (l *loop) check(ctx context.Context, found *checkpoint.Manifest, state iter.Seq2[[]byte, error]) (checkpoint.Checked, error) {
+func (l *loop) check(ctx context.Context, found *checkpoint.Manifest,
+	state iter.Seq2[[]byte, error]) (checkpoint.Checked, error) {
 	var err error
 	if l.processor, err = newProcessor(l.cfg.Counters, l.cfg.Windows); err != nil {
 		return checkpoint.Checked{}, err
@@ -46,7 +47,8 @@ func (l *loop) check(ctx context.Context, found *checkpoint.Manifest, state iter
 	case !errors.Is(err, landing.ErrCut):
 		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s: %w", l.cfg.Partition, l.position, err)
 	case found.Claim == "":
-		return checkpoint.Checked{}, fmt.Errorf("%w: the beginning of partition %d is gone, and no checkpoint of this lake says how far it was taken: %v",
+		return checkpoint.Checked{}, fmt.Errorf("%w: the beginning of partition %d is gone, and no checkpoint of "+
+			"this lake says how far it was taken: %v",
 			landing.ErrPosition, l.cfg.Partition, err)
 	}
 	return l.rewind(ctx, err)
@@ -59,13 +61,15 @@ func (l *loop) rewind(ctx context.Context, why error) (checkpoint.Checked, error
 		return checkpoint.Checked{}, fmt.Errorf("find the beginning of partition %d: %w", l.cfg.Partition, err)
 	}
 	if l.reader, err = l.cfg.Log.Reader(l.cfg.Partition, first); err != nil {
-		return checkpoint.Checked{}, fmt.Errorf("read partition %d from its beginning %s: %w", l.cfg.Partition, first, err)
+		return checkpoint.Checked{}, fmt.Errorf("read partition %d from its beginning %s: %w", l.cfg.Partition, first,
+			err)
 	}
 	if err := l.cfg.Log.Release(l.cfg.Partition, stream.Position{}); err != nil {
 		return checkpoint.Checked{}, fmt.Errorf("withdraw what partition %d was to let go of: %w", l.cfg.Partition, err)
 	}
 	l.cfg.Counters.Rewinds.Add(1)
-	l.cfg.Logger.Error("the landing log was cut: what it holds is read again from its beginning; gateways are asked for what is missing",
+	l.cfg.Logger.Error("the landing log was cut: what it holds is read again from its beginning; gateways are asked "+
+		"for what is missing",
 		"partition", l.cfg.Partition, "position", l.position, "from", first, "error", why)
 	l.position = first
 	l.processor.begin(first, true, false)
@@ -86,12 +90,14 @@ func (l *loop) giveUp(ctx context.Context) (checkpoint.Checked, error) {
 		return l.rewind(ctx, err)
 	}
 	if err != nil {
-		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s, where it was held back: %w", l.cfg.Partition, at, err)
+		return checkpoint.Checked{}, fmt.Errorf("read partition %d from %s, where it was held back: %w",
+			l.cfg.Partition, at, err)
 	}
 	l.close()
 	l.reader, l.position = reader, *at
 	l.processor.begin(*at, false, true)
-	l.cfg.Logger.Error("what is missing in the landing log has not come in time; what follows it goes to conflict, and the landing log is let go",
+	l.cfg.Logger.Error("what is missing in the landing log has not come in time; what follows it goes to conflict, "+
+		"and the landing log is let go",
 		"partition", l.cfg.Partition, "from", at, "after", l.cfg.Hold)
 	return checkpoint.Checked{From: at, GivenUp: true}, nil
 }

@@ -111,8 +111,10 @@ func (c *Config) Validate() error {
 		return errors.New("task: Sinks: none")
 	case c.Partition < 0 || c.Partition >= c.Log.Partitions():
 		return errors.New("task: Partition is outside the landing log")
-	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0 || c.HeadInterval < 0 || c.Hold < 0:
-		return errors.New("task: EpochInterval, EpochRecords, EpochBytes, CommitTimeout, HeadInterval and Hold must not be negative")
+	case c.EpochInterval < 0 || c.EpochRecords < 0 || c.EpochBytes < 0 || c.CommitTimeout < 0 || c.HeadInterval < 0 ||
+		c.Hold < 0:
+		return errors.New("task: EpochInterval, EpochRecords, EpochBytes, CommitTimeout, HeadInterval and Hold must " +
+			"not be negative")
 	}
 	return nil
 }

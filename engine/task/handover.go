@@ -84,7 +84,8 @@ func (h *Handover) log(id record.LogID, st logState) {
 		if st.Next > other.Next {
 			first, second = second, first
 		}
-		h.doubts = append(h.doubts, fmt.Sprintf("log %s was taken of two gateways, %s up to offset %s and %s up to %s; what %s sends of it is a conflict from now on",
+		h.doubts = append(h.doubts, fmt.Sprintf("log %s was taken of two gateways, %s up to offset %s and %s up to "+
+			"%s; what %s sends of it is a conflict from now on",
 			id, first.Gateway, first.Next, second.Gateway, second.Next, second.Gateway))
 		if first == &other {
 			return

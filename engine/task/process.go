@@ -41,7 +41,8 @@ type processor struct {
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
-	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{}, open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}}
+	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{},
+		open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err

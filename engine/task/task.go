@@ -144,10 +144,13 @@ func committing(cfg *Config) checkpoint.Config {
 	return checkpoint.Config{
 		Store: cfg.Store, Sinks: cfg.Sinks, Task: cfg.id(), Partitions: cfg.Log.Partitions(),
 		Writer: cfg.Writer, Schema: table.SchemaVersion, Decoder: strconv.Itoa(operator.DecoderVersion), Params: cfg.Params,
-		Release:        func(_ context.Context, below stream.Position) error { return release(cfg, below) },
-		Remake:         func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
-		AdoptLogs:      LogsOf,
-		OnPublished:    func(_ stream.Epoch, logs []ledger.Log, tip ledger.Tip) { cfg.Published.Published(cfg.id(), logs, tip) },
+		Release:   func(_ context.Context, below stream.Position) error { return release(cfg, below) },
+		Remake:    func(ctx context.Context, r checkpoint.Remaking) error { return remake(ctx, cfg, r) },
+		AdoptLogs: LogsOf,
+		OnPublished: func(_ stream.Epoch, logs []ledger.Log,
+			tip ledger.Tip) {
+			cfg.Published.Published(cfg.id(), logs, tip)
+		},
 		OnDamaged:      func(n int) { cfg.Counters.Damaged.Add(uint64(n)) },
 		OnRemade:       func() { cfg.Counters.Remade.Add(1) },
 		PublishBacklog: cfg.PublishBacklog, Pulse: cfg.Pulse, Logger: cfg.Logger,
@@ -159,7 +162,8 @@ func committing(cfg *Config) checkpoint.Config {
 func release(cfg *Config, below stream.Position) error {
 	err := cfg.Log.Release(cfg.Partition, below)
 	if errors.Is(err, landing.ErrCut) {
-		cfg.Logger.Warn("the landing log has lost what is to be let go of", "partition", cfg.Partition, "below", below, "error", err)
+		cfg.Logger.Warn("the landing log has lost what is to be let go of", "partition", cfg.Partition, "below", below,
+			"error", err)
 		return nil
 	}
 	return err

@@ -31,7 +31,8 @@ func (p *partition) place(at stream.Position) (place, error) {
 			return place{}, nil
 		}
 		if first := logs[0]; first.First > 0 || !first.Prev.IsZero() {
-			return place{}, fmt.Errorf("the beginning is gone; log %s is kept from offset %d: %w", first.ID, first.First, landing.ErrCut)
+			return place{}, fmt.Errorf("the beginning is gone; log %s is kept from offset %d: %w", first.ID,
+				first.First, landing.ErrCut)
 		}
 		return place{log: logs[0].ID, ordinal: logs[0].Ordinal}, nil
 	}
@@ -98,7 +99,8 @@ func (p *partition) bounds() (first, end stream.Position, err error) {
 		return first, end, nil
 	}
 	l := logs[len(logs)-1]
-	return stream.Position{Log: logs[0].ID.String(), Offset: int64(logs[0].First)}, stream.Position{Log: l.ID.String(), Offset: int64(l.End)}, nil
+	return stream.Position{Log: logs[0].ID.String(), Offset: int64(logs[0].First)}, stream.Position{Log: l.ID.String(),
+		Offset: int64(l.End)}, nil
 }
 
 // reader opens a Reader at a position.

@@ -64,13 +64,15 @@ func (c Config) Validate() error {
 	case len(c.Brokers) == 0:
 		return errors.New("landing log on Kafka: Brokers: none")
 	case !ValidTopic(c.Topic):
-		return fmt.Errorf("landing log on Kafka: Topic %q: want 1 to %d letters, digits, '.', '_' or '-'", c.Topic, maxTopic)
+		return fmt.Errorf("landing log on Kafka: Topic %q: want 1 to %d letters, digits, '.', '_' or '-'", c.Topic,
+			maxTopic)
 	case c.Partitions < 1 || c.Partitions > MaxPartitions:
 		return fmt.Errorf("landing log on Kafka: Partitions %d: want 1 to %d", c.Partitions, MaxPartitions)
 	case c.Replication < 0 || c.Replication > 100:
 		return fmt.Errorf("landing log on Kafka: Replication %d: want 1 to 100", c.Replication)
 	case c.DeliveryTimeout < 0 || c.SettingsEvery < 0:
-		return fmt.Errorf("landing log on Kafka: DeliveryTimeout %s or SettingsEvery %s is negative", c.DeliveryTimeout, c.SettingsEvery)
+		return fmt.Errorf("landing log on Kafka: DeliveryTimeout %s or SettingsEvery %s is negative", c.DeliveryTimeout,
+			c.SettingsEvery)
 	}
 	return nil
 }

@@ -192,7 +192,8 @@ func (l *Log) place(partition int, at stream.Position) (start int64, err error) 
 		return 0, err
 	}
 	if at.Offset < start || at.Offset > end {
-		return 0, fmt.Errorf("offset %d of topic %s, which holds [%d,%d): %w", at.Offset, l.cfg.Topic, start, end, landing.ErrCut)
+		return 0, fmt.Errorf("offset %d of topic %s, which holds [%d,%d): %w", at.Offset, l.cfg.Topic, start, end,
+			landing.ErrCut)
 	}
 	return start, nil
 }
@@ -210,7 +211,8 @@ func (l *Log) bound(ctx context.Context, ask func(context.Context, ...string) (k
 }
 
 // endOf asks for one end of one partition of a topic, whatever ails the others.
-func endOf(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), topic string, partition int) (int64, error) {
+func endOf(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), topic string,
+	partition int) (int64, error) {
 	all, err := ask(ctx, topic)
 	if listed, ok := all.Lookup(topic, int32(partition)); ok {
 		if err = listed.Err; err == nil {
@@ -245,7 +247,8 @@ func (l *Log) carryOut(partition int, below stream.Position) error {
 	}
 	l.notReleased.Add(1)
 	if _, again := l.owed[partition]; !again {
-		l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic, "partition", partition, "below", below.Offset, "error", later)
+		l.cfg.Logger.Warn("published blocks cannot be deleted now; it is tried again", "topic", l.cfg.Topic,
+			"partition", partition, "below", below.Offset, "error", later)
 	}
 	l.owed[partition] = below
 	return err

@@ -89,7 +89,8 @@ func (r *reader) stands(from stream.Position) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("offset %d of topic %s stands on another record than %s: %w", from.Offset, r.l.cfg.Topic, from.Hash, landing.ErrCut)
+	return fmt.Errorf("offset %d of topic %s stands on another record than %s: %w", from.Offset, r.l.cfg.Topic,
+		from.Hash, landing.ErrCut)
 }
 
 // Next implements landing.Reader. A record that is no landed block is no
@@ -102,7 +103,8 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 		for len(r.queued) > 0 {
 			rec := r.queued[0]
 			if rec.Offset != r.next {
-				return landing.Landed{}, stream.Position{}, fmt.Errorf("topic %s, partition %d: offset %d follows %d: %w", r.l.cfg.Topic, r.partition, rec.Offset, r.next-1, landing.ErrCut)
+				return landing.Landed{}, stream.Position{}, fmt.Errorf("topic %s, partition %d: offset %d follows "+
+					"%d: %w", r.l.cfg.Topic, r.partition, rec.Offset, r.next-1, landing.ErrCut)
 			}
 			l, err := decode(rec)
 			if errors.Is(err, record.ErrVersion) {
@@ -110,7 +112,8 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 			}
 			r.queued, r.next = r.queued[1:], r.next+1
 			if err == nil {
-				return l, stream.Position{Log: string(r.l.id), Offset: r.next, Hash: l.Hash(), Leader: rec.LeaderEpoch + 1}, nil
+				return l, stream.Position{Log: string(r.l.id), Offset: r.next, Hash: l.Hash(), Leader: rec.LeaderEpoch +
+					1}, nil
 			}
 			r.l.foreign.Add(1)
 			r.l.cfg.Logger.Error("a record of the topic is no landed block: passed over", "topic", r.l.cfg.Topic, "partition", r.partition, "offset", rec.Offset, "error", err)

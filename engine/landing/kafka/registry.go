@@ -75,8 +75,10 @@ type LakeError struct {
 
 // Error names both lakes and both ways out.
 func (e *LakeError) Error() string {
-	return fmt.Sprintf("topic %s with the id %s feeds the lake %s at %s since %s, and this is the lake %s at %s: it would delete what that one has not read. "+
-		"Give this lake a topic of its own. If the other lake is given up, stop its engines, delete the topic %s, and start again",
+	return fmt.Sprintf("topic %s with the id %s feeds the lake %s at %s since %s, and this is the lake %s at %s: it "+
+		"would delete what that one has not read. "+
+		"Give this lake a topic of its own. If the other lake is given up, stop its engines, delete the topic %s, "+
+		"and start again",
 		e.Topic, e.ID, e.Owner.ID, e.Owner.Place, e.Since, e.Lake.ID, e.Lake.Place, LakesTopic(e.Topic))
 }
 
@@ -106,10 +108,12 @@ func decodeRegistration(data []byte) (registration, error) {
 		return r, fmt.Errorf("%w registration of a lake: %w", record.ErrCorrupt, err)
 	}
 	if r.Format > registrationFormat {
-		return r, fmt.Errorf("registration of a lake: %w: format %d, known up to %d", record.ErrVersion, r.Format, registrationFormat)
+		return r, fmt.Errorf("registration of a lake: %w: format %d, known up to %d", record.ErrVersion, r.Format,
+			registrationFormat)
 	}
 	if r.Format < 1 || r.Topic == "" || r.Lake == "" {
-		return r, fmt.Errorf("%w registration of a lake: format %d, topic %q, lake %q", record.ErrCorrupt, r.Format, r.Topic, r.Lake)
+		return r, fmt.Errorf("%w registration of a lake: format %d, topic %q, lake %q", record.ErrCorrupt, r.Format,
+			r.Topic, r.Lake)
 	}
 	return r, nil
 }
@@ -146,10 +150,12 @@ func (r *registry) decide(ctx context.Context) error {
 	case first == nil:
 		return errUnregistered
 	case first.Lake != r.cfg.Lake.ID:
-		return &LakeError{Topic: r.cfg.Topic, ID: r.id, Owner: Lake{first.Lake, first.Place}, Since: first.At, Lake: r.cfg.Lake}
+		return &LakeError{Topic: r.cfg.Topic, ID: r.id, Owner: Lake{first.Lake, first.Place}, Since: first.At,
+			Lake: r.cfg.Lake}
 	}
 	if first.Place != r.cfg.Lake.Place {
-		r.cfg.Logger.Warn("the lake was registered at another place: if it lies there too, that is a copy of it, and only one of the two may run",
+		r.cfg.Logger.Warn("the lake was registered at another place: if it lies there too, that is a copy of it, and "+
+			"only one of the two may run",
 			"topic", r.cfg.Topic, "lake", first.Lake, "registered", first.Place, "now", r.cfg.Lake.Place)
 	}
 	return nil
@@ -167,7 +173,8 @@ func (r *registry) first(ctx context.Context) (*registration, error) {
 		return nil, err
 	}
 	if len(detail.Partitions) != spec.partitions {
-		return nil, &TopicError{spec.name, spec.role, []string{fmt.Sprintf("it has %d partitions and must have one, or no registration were the first (delete the topic: the engine makes it)", len(detail.Partitions))}}
+		return nil, &TopicError{spec.name, spec.role, []string{fmt.Sprintf("it has %d partitions and must have one, "+
+			"or no registration were the first (delete the topic: the engine makes it)", len(detail.Partitions))}}
 	}
 	if err := checkTopic(ctx, r.admin, r.cfg, spec, detail); err != nil {
 		return nil, err
@@ -211,7 +218,8 @@ func (r *registry) scan(ctx context.Context, topic string, start, end int64) (*r
 			case errors.Is(err, record.ErrVersion):
 				return nil, fmt.Errorf("read topic %s, offset %d: %w", topic, rec.Offset, err)
 			case err != nil:
-				r.cfg.Logger.Error("a record is no registration of a lake: passed over", "topic", topic, "offset", rec.Offset, "error", err)
+				r.cfg.Logger.Error("a record is no registration of a lake: passed over", "topic", topic, "offset",
+					rec.Offset, "error", err)
 			case reg.Topic == r.id:
 				return &reg, nil
 			}
@@ -230,7 +238,8 @@ func (r *registry) write(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	value, err := json.Marshal(registration{registrationFormat, r.id, r.cfg.Lake.ID, r.cfg.Lake.Place, time.Now().UTC().Format(time.RFC3339)})
+	value, err := json.Marshal(registration{registrationFormat, r.id, r.cfg.Lake.ID, r.cfg.Lake.Place,
+		time.Now().UTC().Format(time.RFC3339)})
 	if err != nil {
 		return err
 	}
@@ -245,7 +254,8 @@ func (r *registry) write(ctx context.Context) error {
 	if err := p.client.ProduceSync(ctx, &kgo.Record{Topic: spec.name, Key: key, Value: value}).FirstErr(); err != nil {
 		return fmt.Errorf("register the lake in topic %s: %w", spec.name, err)
 	}
-	r.cfg.Logger.Info("registered the lake that the topic feeds", "topic", r.cfg.Topic, "lake", r.cfg.Lake.ID, "place", r.cfg.Lake.Place, "in", spec.name)
+	r.cfg.Logger.Info("registered the lake that the topic feeds", "topic", r.cfg.Topic, "lake", r.cfg.Lake.ID, "place",
+		r.cfg.Lake.Place, "in", spec.name)
 	return nil
 }
 
@@ -255,7 +265,8 @@ func (r *registry) rights(err error) error {
 		return err
 	}
 	topic := LakesTopic(r.cfg.Topic)
-	return fmt.Errorf("%w: %w; an engine with tasks needs the rights Create, Describe, DescribeConfigs, Read and Write on the topic %s, in which it registers its lake", ErrRights, err, topic)
+	return fmt.Errorf("%w: %w; an engine with tasks needs the rights Create, Describe, DescribeConfigs, Read and "+
+		"Write on the topic %s, in which it registers its lake", ErrRights, err, topic)
 }
 
 // ErrRights says that the brokers do not let this engine do what it has to.

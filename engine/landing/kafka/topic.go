@@ -35,7 +35,8 @@ var ErrUnavailable = errors.New("no broker answers")
 func unavailable(err error) error {
 	var said *kerr.Error
 	var refused *TopicError
-	if err == nil || errors.As(err, &refused) || errors.Is(err, landing.ErrMismatch) || errors.Is(err, record.ErrVersion) || errors.As(err, &said) && !said.Retriable {
+	if err == nil || errors.As(err, &refused) || errors.Is(err, landing.ErrMismatch) ||
+		errors.Is(err, record.ErrVersion) || errors.As(err, &said) && !said.Retriable {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -77,7 +78,8 @@ func openTopic(ctx context.Context, admin *kadm.Client, cfg Config) (landing.ID,
 	id := idOf(detail.ID)
 	switch {
 	case detail.ID == kadm.TopicID{}:
-		return "", &TopicError{cfg.Topic, roleLanding, []string{"the brokers know no topic ids: Kafka 2.8 or later is needed"}}
+		return "", &TopicError{cfg.Topic, roleLanding, []string{"the brokers know no topic ids: Kafka 2.8 or later " +
+			"is needed"}}
 	case cfg.ID != "" && cfg.ID != id:
 		return "", fmt.Errorf("topic %s has the id %s, not %s: %w", cfg.Topic, id, cfg.ID, landing.ErrMismatch)
 	case len(detail.Partitions) != cfg.Partitions:
@@ -112,10 +114,12 @@ func makeTopic(ctx context.Context, admin *kadm.Client, cfg Config, s spec) (kad
 	}
 	_, err := admin.CreateTopic(ctx, int32(s.partitions), int16(cfg.Replication), configs, s.name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return kadm.TopicDetail{}, fmt.Errorf("make topic %s of %d partitions on %d brokers: %w", s.name, s.partitions, cfg.Replication, err)
+		return kadm.TopicDetail{}, fmt.Errorf("make topic %s of %d partitions on %d brokers: %w", s.name, s.partitions,
+			cfg.Replication, err)
 	}
 	if err == nil {
-		cfg.Logger.Info("made a topic", "topic", s.name, "for", s.role, "partitions", s.partitions, "replication", cfg.Replication)
+		cfg.Logger.Info("made a topic", "topic", s.name, "for", s.role, "partitions", s.partitions, "replication",
+			cfg.Replication)
 	}
 	ctx, cancel := context.WithTimeout(ctx, topicWait)
 	defer cancel()

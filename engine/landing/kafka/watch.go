@@ -77,7 +77,8 @@ func (l *Log) lookSlowly(ctx context.Context, detail kadm.TopicDetail) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if weak != nil && l.weak == nil {
-		l.cfg.Logger.Error("the topic does not keep any more what gateways are told to forget", "topic", l.cfg.Topic, "error", weak)
+		l.cfg.Logger.Error("the topic does not keep any more what gateways are told to forget", "topic", l.cfg.Topic,
+			"error", weak)
 	}
 	if l.weak = weak; l.cfg.Lake.ID != "" {
 		l.unreleased = unsure
@@ -119,7 +120,8 @@ func (l *Log) Problems() []error {
 }
 
 // see notes one end of every partition.
-func (l *Log) see(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), to []atomic.Int64) error {
+func (l *Log) see(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error),
+	to []atomic.Int64) error {
 	all, err := ask(ctx, l.cfg.Topic)
 	if err != nil {
 		return err
@@ -151,16 +153,19 @@ func (l *Log) brake(err error) {
 	defer l.mu.Unlock()
 	if l.broken == nil {
 		l.broken = err
-		l.cfg.Logger.Error("the topic of the landing log is another one, or another lake's", "topic", l.cfg.Topic, "error", err)
+		l.cfg.Logger.Error("the topic of the landing log is another one, or another lake's", "topic", l.cfg.Topic,
+			"error", err)
 	}
 }
 
 func (l *Log) same(d kadm.TopicDetail) error {
 	if id := idOf(d.ID); id != l.id {
-		return fmt.Errorf("topic %s was deleted and made again: it has the id %s, not %s: %w", l.cfg.Topic, id, l.id, landing.ErrMismatch)
+		return fmt.Errorf("topic %s was deleted and made again: it has the id %s, not %s: %w", l.cfg.Topic, id, l.id,
+			landing.ErrMismatch)
 	}
 	if len(d.Partitions) != l.cfg.Partitions {
-		return fmt.Errorf("topic %s has %d partitions now, not %d: %w", l.cfg.Topic, len(d.Partitions), l.cfg.Partitions, landing.ErrMismatch)
+		return fmt.Errorf("topic %s has %d partitions now, not %d: %w", l.cfg.Topic, len(d.Partitions),
+			l.cfg.Partitions, landing.ErrMismatch)
 	}
 	return nil
 }

@@ -135,7 +135,8 @@ func (m *Memory) place(partition int, at stream.Position) (int64, error) {
 	if at.Log != m.link() || at.Offset < p.first || at.Offset > p.first+int64(len(p.landed)) {
 		return 0, fmt.Errorf("partition %d, position %s: %w", partition, at, landing.ErrCut)
 	}
-	if at.Hash != "" && at.Offset > p.first && p.landed[at.Offset-1-p.first].Gateway != "" && p.landed[at.Offset-1-p.first].Hash() != at.Hash {
+	if at.Hash != "" && at.Offset > p.first && p.landed[at.Offset-1-p.first].Gateway != "" &&
+		p.landed[at.Offset-1-p.first].Hash() != at.Hash {
 		return 0, fmt.Errorf("partition %d, position %s stands on another block: %w", partition, at, landing.ErrCut)
 	}
 	return at.Offset, nil
@@ -155,7 +156,8 @@ func (m *Memory) Bounds(_ context.Context, partition int) (first, end stream.Pos
 	if p.first == 0 && len(p.landed) == 0 {
 		return first, end, nil
 	}
-	return stream.Position{Log: m.link(), Offset: p.first}, stream.Position{Log: m.link(), Offset: p.first + int64(len(p.landed))}, nil
+	return stream.Position{Log: m.link(), Offset: p.first}, stream.Position{Log: m.link(), Offset: p.first +
+		int64(len(p.landed))}, nil
 }
 
 // Copy returns a log with the same content, as a copy of its directory.

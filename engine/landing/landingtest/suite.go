@@ -135,7 +135,8 @@ func same(t *testing.T, have []got, want []landing.Landed) {
 	}
 	for i := range want {
 		h, w := have[i].landed, want[i]
-		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || h.Keeps != w.Keeps || !bytes.Equal(h.Block, w.Block) || !bytes.Equal(h.Clock, w.Clock) {
+		if h.Gateway != w.Gateway || h.LandedAt != w.LandedAt || h.Conflict != w.Conflict || h.Keeps != w.Keeps ||
+			!bytes.Equal(h.Block, w.Block) || !bytes.Equal(h.Clock, w.Clock) {
 			t.Fatalf("block %d is not what was appended", i)
 		}
 	}
@@ -359,7 +360,8 @@ func testBounds(t *testing.T, fresh func(*testing.T, int) Opener) {
 	}
 	defer func() { _ = r.Close() }()
 	b, _, err := r.Next(t.Context())
-	if err != nil || !slices.ContainsFunc(want[:21], func(w landing.Landed) bool { return bytes.Equal(w.Block, b.Block) }) {
+	isWanted := func(w landing.Landed) bool { return bytes.Equal(w.Block, b.Block) }
+	if err != nil || !slices.ContainsFunc(want[:21], isWanted) {
 		t.Errorf("the first block that is kept: %v", err)
 	}
 }
@@ -444,7 +446,8 @@ func testTail(t *testing.T, fresh func(*testing.T, int) Opener) {
 				t.Fatalf("tail of %s: %+v, %v, want %+v", c.Gateway, tail, ok, want)
 			}
 			for p := range 2 {
-				if tail, ok := l.Tails(p)[c.Gateway]; ok != (p == landing.Partition(c.Gateway, 2)) || ok && tail != want {
+				if tail, ok := l.Tails(p)[c.Gateway]; ok != (p == landing.Partition(c.Gateway, 2)) || ok &&
+					tail != want {
 					t.Fatalf("tail of %s in partition %d: %+v, %v", c.Gateway, p, tail, ok)
 				}
 			}

@@ -136,7 +136,8 @@ func (r *Reader) hand(block []byte, end record.Offset) error {
 	}
 	if end == r.from {
 		if r.stands != "" && r.log.hash(block) != r.stands {
-			return fmt.Errorf("replay %s: position %d stands on another block than %s: %w", r.log.path, r.from, r.stands, landing.ErrCut)
+			return fmt.Errorf("replay %s: position %d stands on another block than %s: %w", r.log.path, r.from,
+				r.stands, landing.ErrCut)
 		}
 		return nil
 	}
