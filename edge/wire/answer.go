@@ -69,8 +69,11 @@ type Answer struct {
 	// with other answers: 1 to MaxLandingBytes of a-z, 0-9 and '-'. Empty: not said.
 	Landing string
 	// Publishes says that the ingest tells what is published; false for one that
-	// is older or has no lake, and then the three fields below are zero.
-	Publishes      bool
+	// is older or has no lake, and then the four fields below are zero.
+	Publishes bool
+	// Lake names the lake that the ingest's landing log feeds, for comparing with
+	// other answers: 1 to MaxLakeBytes of a-z, 0-9 and '-'. Empty: not said.
+	Lake           string
 	PublishedKnown bool // false: it does not know now
 	Published      Published
 	// AgainIn is when what has landed now should be published, in whole seconds,
@@ -95,7 +98,7 @@ type answerJSON struct {
 }
 
 // Encode gives the answer's JSON, one line. What DecodeAnswer would not take of
-// Landing, AgainIn and Published.Ledger is left out or cut down to its bound.
+// Landing, Lake, AgainIn and Published.Ledger is left out or cut down to its bound.
 func (a Answer) Encode() []byte {
 	landed, code := int64(a.LandedAt), a.Code
 	j := answerJSON{

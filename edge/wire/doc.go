@@ -63,6 +63,9 @@
 //	next      the first offset that is not published; absent: not known now
 //	hash      record.HashBlock of the block that ends at next; "": not known, as
 //	          behind a loss and at 0
+//	lake      optional: the lake that the landing log feeds, at most 16 of a-z, 0-9
+//	          and '-': the beginning of its identity. A gateway whose records lie
+//	          in one lake believes nothing that the ingest of another says
 //	again_in  optional: seconds until what has landed now should be published,
 //	          at most a day
 //	ledger    optional: the newest entry of the ledger of the log's task that the
@@ -112,6 +115,8 @@ const (
 	MaxTaskBytes = 200
 	// MaxLandingBytes bounds the name of a landing log in an answer.
 	MaxLandingBytes = 16
+	// MaxLakeBytes bounds the name of a lake in an answer.
+	MaxLakeBytes = 16
 	// MaxAgainIn bounds Answer.AgainIn.
 	MaxAgainIn = 24 * time.Hour
 	// MaxGatewayBytes bounds a gateway's name.

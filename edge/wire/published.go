@@ -51,6 +51,7 @@ func isName(s string, longest int) bool {
 }
 
 type publishedJSON struct {
+	Lake    string      `json:"lake,omitempty"`
 	Next    *uint64     `json:"next,omitempty"`
 	Hash    *string     `json:"hash,omitempty"`
 	AgainIn int64       `json:"again_in,omitempty"` // seconds
@@ -70,6 +71,9 @@ func (a Answer) encodePublished() *publishedJSON {
 		return nil
 	}
 	j := &publishedJSON{AgainIn: int64(min(max(a.AgainIn, 0), MaxAgainIn) / time.Second)}
+	if isName(a.Lake, MaxLakeBytes) {
+		j.Lake = a.Lake
+	}
 	if !a.PublishedKnown {
 		return j
 	}
@@ -93,7 +97,10 @@ func (a *Answer) decodePublished(j *publishedJSON) error {
 	if j.AgainIn < 0 || j.AgainIn > int64(MaxAgainIn/time.Second) {
 		return fmt.Errorf("published: again_in %d: %w", j.AgainIn, ErrNotAnswer)
 	}
-	a.Publishes, a.AgainIn = true, time.Duration(j.AgainIn)*time.Second
+	if j.Lake != "" && !isName(j.Lake, MaxLakeBytes) {
+		return fmt.Errorf("published: lake %.80q: %w", j.Lake, ErrNotAnswer)
+	}
+	a.Publishes, a.AgainIn, a.Lake = true, time.Duration(j.AgainIn)*time.Second, j.Lake
 	if j.Next == nil {
 		if j.Hash != nil || j.Ledger != nil {
 			return fmt.Errorf("published: hash or ledger without next: %w", ErrNotAnswer)

@@ -37,6 +37,7 @@ func tellings() map[string]Answer {
 			a.Publishes, a.PublishedKnown, a.AgainIn = true, true, 5*time.Minute
 			a.Published = Published{Next: 100, Hash: record.Hash{6}, Ledger: testTip}
 		}),
+		"answer-v1-lake":              answered(func(a *Answer) { a.Publishes, a.Lake = true, "1a2b3c4d5e6f-789" }),
 		"answer-v1-published-nothing": answered(func(a *Answer) { a.Publishes, a.PublishedKnown = true, true }),
 		"answer-v1-published-unknown": answered(func(a *Answer) {
 			a.Publishes, a.AgainIn, a.Known, a.Acked, a.Hash, a.Code = true, MaxAgainIn, false, 0, record.Hash{}, CodeBusy
@@ -109,16 +110,19 @@ func TestBoundsOfPublished(t *testing.T) {
 	}
 }
 
-// TestBoundsOfLanding: the name of a landing log is bounded, by both ends.
-func TestBoundsOfLanding(t *testing.T) {
-	for _, name := range []string{"", strings.Repeat("a", MaxLandingBytes+1), "A", "a b", "a/b"} {
-		a := answered(func(a *Answer) { a.Landing = name })
-		if got, err := DecodeAnswer(200, AnswerType, a.Encode(), testHeader); err != nil || got.Landing != "" {
+// TestBoundsOfNames: the names of a landing log and of a lake are bounded, by both
+// ends.
+func TestBoundsOfNames(t *testing.T) {
+	for _, name := range []string{"", strings.Repeat("a", MaxLandingBytes+1), strings.Repeat("a", MaxLakeBytes+1), "A", "a b", "a/b"} {
+		a := answered(func(a *Answer) { a.Landing, a.Lake, a.Publishes = name, name, true })
+		if got, err := DecodeAnswer(200, AnswerType, a.Encode(), testHeader); err != nil || got.Landing != "" || got.Lake != "" {
 			t.Errorf("%q was written: %+v, %v", name, got, err)
 		}
-		body := bytes.Replace(tellings()["answer-v1-landing"].Encode(), []byte("5f-0123456789abc"), []byte(name), 1)
-		if got, err := DecodeAnswer(200, AnswerType, body, testHeader); name != "" && !errors.Is(err, ErrNotAnswer) {
-			t.Errorf("%q was read: %+v, %v", name, got, err)
+		for of, was := range map[string]string{"answer-v1-landing": "5f-0123456789abc", "answer-v1-lake": "1a2b3c4d5e6f-789"} {
+			body := bytes.Replace(tellings()[of].Encode(), []byte(was), []byte(name), 1)
+			if got, err := DecodeAnswer(200, AnswerType, body, testHeader); name != "" && !errors.Is(err, ErrNotAnswer) {
+				t.Errorf("%s: %q was read: %+v, %v", of, name, got, err)
+			}
 		}
 	}
 }
