@@ -123,8 +123,8 @@ func (a *Agent) assemble() error {
 	}
 	release, _ := forward.ParseRelease(a.cfg.Forward.Release) // Validate checked it
 	a.session, err = forward.New(forward.Config{
-		Release: release,
-		Clock:   a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored,
+		Release: release, Lake: a.cfg.Forward.Lake,
+		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"landfall/edge/config"
@@ -145,6 +146,9 @@ type ForwardConfig struct {
 	// are in the lake; landed, until the engine's landing log has them, which may
 	// lose them again.
 	Release string `yaml:"release"`
+	// Lake is the beginning of the identity of the lake to which records go, 16
+	// hexadecimal digits; empty: that of the first engine that answers.
+	Lake string `yaml:"lake"`
 	// Proxy is the URL of a CONNECT proxy; empty: what the environment says
 	// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); direct: none.
 	Proxy string `yaml:"proxy"`
@@ -253,6 +257,7 @@ func (f *ForwardConfig) validate(p *config.Problems) {
 	p.Add(f.RetryMax >= 500*time.Millisecond && f.RetryMax <= time.Hour, "forward.retry_max", f.RetryMax.String(), "a time from 500ms to 1h")
 	_, err = forward.ParseRelease(f.Release)
 	p.Add(err == nil, "forward.release", strconv.Quote(f.Release), "published or landed")
+	p.Add(f.Lake == "" || len(f.Lake) == wire.MaxLakeBytes && strings.Trim(f.Lake, "0123456789abcdef") == "", "forward.lake", strconv.Quote(f.Lake), "16 digits from 0 to 9 and a to f, or nothing")
 	f.validateProxy(p)
 	secure := good && u.Scheme == "https"
 	for _, file := range []struct{ key, value string }{{"ca_file", f.CAFile}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}, {"server_name", f.ServerName}} {

@@ -100,6 +100,7 @@ type ForwardStatus struct {
 	Reds           []string `json:"reds"`
 
 	Release        string `json:"release"`         // published or landed, as configured
+	Lake           string `json:"lake,omitempty"`  // to which records go, the beginning of its identity; empty: not known yet
 	TellsPublished bool   `json:"tells_published"` // the engine does
 	// ReleaseNote says why records are not released as configured, or which ingest
 	// that depends on.

@@ -114,6 +114,8 @@ func (allPublished) Wanted(string, record.LogID) (record.Offset, bool) { return 
 
 func (allPublished) AgainIn() time.Duration { return 0 }
 
+func (allPublished) Lake() string { return "" }
+
 // TestWhatTheCloudTellsOfItsLedger is in the gateway's book and in its document.
 func TestWhatTheCloudTellsOfItsLedger(t *testing.T) {
 	c := fileGateway(t, 100, cloudOf(t, func(l *embedded.Log) ingest.Published { return allPublished{l} }))

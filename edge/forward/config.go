@@ -38,6 +38,10 @@ type Config struct {
 	Store   Store  // required
 
 	Release Release // what is waited for before records are let go
+	// Lake is the beginning of the identity of the lake to which records go, 1 to
+	// wire.MaxLakeBytes; empty: that of the first engine that names one. Another one
+	// than before has everything that the store holds sent again.
+	Lake string
 
 	FS        durable.FS // nil: durable.OS
 	StatePath string     // required; the file that holds AckedOffset, in a directory that exists

@@ -91,6 +91,7 @@ type Core struct {
 	newest  wire.LedgerTip // told last, the highest number of its task
 	release Release
 	telling Telling
+	lake    string // whose engine is believed; "": that of the first answer that names one
 	current record.LogID
 	ask     bool
 	attempt int
@@ -223,6 +224,10 @@ func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Pro
 	a := e.Answer
 	own := e.Action.Log == c.current
 	c.ask = c.ask || own
+	if why := c.otherLake(a); why != "" {
+		c.redden(now, e.Action.Log, why)
+		return Progress{}, false
+	}
 	c.hearTelling(a)
 	if log == nil { // the store has it no more
 		return Progress{}, false
@@ -242,6 +247,7 @@ func (c *Core) Answered(now time.Time, e Exchange, logs []Log, rnd float64) (Pro
 		return Progress{}, false
 	}
 	delete(c.red, log.ID)
+	c.hearLake(a)
 	mark := c.advance(log, was, e)
 	if !older {
 		c.believed(log.ID, a)

@@ -91,11 +91,15 @@ func New(cfg Config) (*Session, error) {
 	if err := checkName(&was, cfg); err != nil {
 		return nil, err
 	}
+	if from := was.lake; was.chooseLake(cfg.Lake) {
+		cfg.Logger.Warn("records go to another lake from now on; all that is kept is sent to it", "lake", cfg.Lake, "before", from)
+	}
 	s.link = newLink(cfg)
 	if s.enc, err = wire.NewEncoder(io.Discard); err != nil {
 		return nil, err
 	}
 	s.core = NewCore(cfg.Tuning, was.marks)
+	s.core.lake = was.lake
 	s.core.Resume(cfg.Release, was.release, was.telling, s.logs())
 	s.hurry, s.hurryUp = context.WithCancel(context.Background())
 	for log, m := range was.marks {
@@ -257,9 +261,13 @@ func (s *Session) act(ctx context.Context, action Action) {
 		s.core.Failed(now, action, s.cfg.Rand())
 		return
 	}
+	lake := s.core.lake
 	progress, moved := s.core.Answered(now, e, s.logs(), s.cfg.Rand())
 	s.advance(now, progress, moved)
-	if tip := e.Answer.Published.Ledger; !tip.IsZero() && tip != s.anchored {
+	if s.core.lake != lake {
+		s.settle() // once in a gateway's life
+	}
+	if tip := e.Answer.Published.Ledger; !tip.IsZero() && tip != s.anchored && s.core.otherLake(e.Answer) == "" {
 		s.cfg.Anchored(tip)
 		s.anchored = tip
 	}
@@ -375,7 +383,7 @@ func (s *Session) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.acked, s.settled = maps.Clone(s.core.marks), s.core.settledAll()
-	s.status.Telling = s.core.Telling()
+	s.status.Telling, s.status.Lake = s.core.Telling(), s.core.lake
 }
 
 // settle releases what the cloud has (Core.Settled). Steps, and what a crash after
@@ -386,7 +394,7 @@ func (s *Session) show() {
 // file could not be written, nothing is released, and it is to be tried again.
 func (s *Session) settle() bool {
 	failpoint.Hit("forward.before-ack")
-	st := state{gateway: s.cfg.Gateway, release: s.cfg.Release, telling: s.core.telling, marks: s.core.marks}
+	st := state{gateway: s.cfg.Gateway, lake: s.core.lake, release: s.cfg.Release, telling: s.core.telling, marks: s.core.marks}
 	p, err := st.encode()
 	if err == nil {
 		err = s.write(p)

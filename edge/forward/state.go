@@ -16,12 +16,13 @@ import (
 // The state file, version 2: one line of text, then JSON to the end.
 //
 //	landfall-forward 2 <CRC-32C of the JSON, 8 hexadecimal digits>\n
-//	{"gateway":"…","release":"published","told":true,"quiet_since":0,"gave_up":true,"logs":[
+//	{"gateway":"…","lake":"…","release":"published","told":true,"quiet_since":0,"gave_up":true,"logs":[
 //	{"log":"<LogID>","next":<AckedOffset>,"hash":"<hash or empty>","published":<offset>,"published_hash":"<hash or empty>","kept":0}, …]}\n
 //
 // told, quiet_since (microseconds since 1970 UTC, the cloud's clock) and gave_up are
-// Telling, kept is Mark.Kept. gave_up is absent where it is false; gateways that do
-// not know it find out again when the cloud answers. Version 1 had gateway, and of each log its log, next
+// Telling, kept is Mark.Kept. gave_up is absent where it is false, and lake where it
+// is not known (lake.go); gateways that do not know them find out again when the cloud
+// answers. Version 1 had gateway, and of each log its log, next
 // and hash: nothing is known to be published, and records were released when they
 // had landed.
 const (
@@ -33,6 +34,7 @@ const (
 // state is what forwarding keeps over a restart.
 type state struct {
 	gateway string
+	lake    string  // whose engine the marks are from; "": not known
 	release Release // how records were released when it was written
 	telling Telling
 	marks   map[record.LogID]Mark
@@ -40,6 +42,7 @@ type state struct {
 
 type stateJSON struct {
 	Gateway    string         `json:"gateway"`
+	Lake       string         `json:"lake,omitempty"`
 	Release    string         `json:"release"`
 	Told       bool           `json:"told"`
 	QuietSince record.Micros  `json:"quiet_since"`
@@ -77,7 +80,10 @@ func parseHash(text string) (record.Hash, error) {
 }
 
 func (s *state) encode() ([]byte, error) {
-	j := stateJSON{Gateway: s.gateway, Release: s.release.String(), Told: s.telling.Told, QuietSince: s.telling.QuietSince, GaveUp: s.telling.GaveUp, Logs: []logStateJSON{}}
+	j := stateJSON{
+		Gateway: s.gateway, Lake: s.lake, Release: s.release.String(),
+		Told: s.telling.Told, QuietSince: s.telling.QuietSince, GaveUp: s.telling.GaveUp, Logs: []logStateJSON{},
+	}
 	for id, m := range s.marks {
 		j.Logs = append(j.Logs, logStateJSON{
 			Log: id.String(), Next: m.Next, Hash: hashText(m.Hash),
@@ -115,7 +121,10 @@ func decodeState(p []byte) (state, error) {
 	if stateSum(body) != sum || json.Unmarshal(body, &j) != nil {
 		return state{}, fmt.Errorf("check its sum: %w", ErrState)
 	}
-	s := state{gateway: j.Gateway, release: ReleaseLanded, telling: Telling{j.Told, j.QuietSince, j.GaveUp}, marks: make(map[record.LogID]Mark, len(j.Logs))}
+	s := state{
+		gateway: j.Gateway, lake: j.Lake, release: ReleaseLanded,
+		telling: Telling{j.Told, j.QuietSince, j.GaveUp}, marks: make(map[record.LogID]Mark, len(j.Logs)),
+	}
 	if version > 1 {
 		var err error
 		if s.release, err = ParseRelease(j.Release); err != nil {

@@ -61,11 +61,16 @@ func stateV1() []byte {
 }
 
 // TestFrozenStates: the files of version 2, with and without what was added later, are
-// written and read as they were frozen, and that of version 1 means what it meant: nothing published, released as landed.
+// written and read as they were frozen, and that of version 1 means what it meant:
+// nothing published, released as landed.
 func TestFrozenStates(t *testing.T) {
 	gaveUp := sampleState()
 	gaveUp.telling.GaveUp = true
-	for name, want := range map[string]state{"state-v2.txt": sampleState(), "state-v2-gave-up.txt": gaveUp} {
+	ofALake := sampleState()
+	ofALake.lake = "0123456789abcdef"
+	for name, want := range map[string]state{
+		"state-v2.txt": sampleState(), "state-v2-gave-up.txt": gaveUp, "state-v2-lake.txt": ofALake,
+	} {
 		if p := frozen(t, name, func() []byte { return encoded(t, want) }); !bytes.Equal(p, encoded(t, want)) {
 			t.Errorf("%s: this version writes\n%s", name, encoded(t, want))
 		} else if s, err := decodeState(p); err != nil || !reflect.DeepEqual(s, want) {

@@ -36,6 +36,9 @@ type Status struct {
 	// Release is what is waited for before records are let go; Telling is whether
 	// the cloud tells what is published.
 	Release Release
+	// Lake is the beginning of the identity of the lake to which records go; "": not
+	// known yet.
+	Lake    string
 	Telling Telling
 	// Unpublished is how many records have landed and are not known to be
 	// published, of all logs; 0 while the cloud has never told.
