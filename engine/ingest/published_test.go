@@ -68,6 +68,24 @@ func (a *ada) capture(n int) {
 	}
 }
 
+// TestAnswersNameTheLake: as soon as it is known which one it is, also where it is not
+// known what is published.
+func TestAnswersNameTheLake(t *testing.T) {
+	a := newAda(t)
+	a.capture(1)
+	if got := a.ask(0); got.Lake != "" {
+		t.Errorf("not known yet: %+v", got)
+	}
+	a.registry.Feeds("0123456789abcdef0123456789abcdef")
+	if got := a.ask(0); got.Lake != "0123456789abcdef" || got.PublishedKnown {
+		t.Errorf("before the task has told: %+v", got)
+	}
+	a.published(0, 1)
+	if got := a.send(0, 10); got.Lake != "0123456789abcdef" || !got.PublishedKnown {
+		t.Errorf("with what is published: %+v", got)
+	}
+}
+
 func (a *ada) head(offset record.Offset) wire.RequestHeader {
 	a.requests++
 	return wire.RequestHeader{Gateway: "mv-ada", Log: a.chain.Log, Offset: offset, Request: wire.RequestID{a.requests}, Keeps: a.keeps}

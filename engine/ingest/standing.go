@@ -23,6 +23,8 @@ type Published interface {
 	// AgainIn is how long it takes until what lands now should be published; 0: not
 	// known.
 	AgainIn() time.Duration
+	// Lake is the identity of the lake that the landing log feeds; empty: not known.
+	Lake() string
 }
 
 // A gateway that has sent a log again, of which its task lacks the same still, is
@@ -231,6 +233,8 @@ func (s *session) tell(a *wire.Answer) {
 		return
 	}
 	a.Publishes, a.AgainIn = true, p.AgainIn()
+	lake := p.Lake()
+	a.Lake = lake[:min(len(lake), wire.MaxLakeBytes)]
 	at, told := p.Of(s.head.Gateway, s.head.Log)
 	if !told {
 		return

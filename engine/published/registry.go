@@ -53,6 +53,7 @@ type Registry struct {
 	cfg Config
 
 	mu      sync.Mutex
+	lake    string                          // guarded by mu; empty: not known
 	tasks   map[stream.TaskID]*known        // guarded by mu; a task that is absent is not known
 	passes  map[stream.TaskID]bool          // Log.Passes, by HEAD as it was known last; guarded by mu
 	watches map[stream.TaskID]chan struct{} // each holds a token when something changed; guarded by mu
@@ -89,6 +90,20 @@ func New(cfg Config) *Registry {
 
 // AgainIn is Config.AgainIn.
 func (r *Registry) AgainIn() time.Duration { return r.cfg.AgainIn }
+
+// Feeds tells which lake the landing log feeds: its identity, which never changes.
+func (r *Registry) Feeds(lake string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lake = lake
+}
+
+// Lake is what Feeds told; empty: nothing yet.
+func (r *Registry) Lake() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lake
+}
 
 // Claimed tells that a task was claimed and that every output its checkpoint
 // names is published. logs are all the logs of its state, each at its next

@@ -38,9 +38,25 @@ func (s *Server) follow() {
 }
 
 // feeds is nil when the landing log feeds the lake in store: of another lake nothing
-// may be told.
+// may be told. Gateways are told then which lake it is, where that is known.
 func (s *Server) feeds(ctx context.Context, store checkpoint.Store) error {
-	return move.Check(ctx, store, s.landsIn())
+	if err := move.Check(ctx, store, s.landsIn()); err != nil {
+		return err
+	}
+	lake, err := checkpoint.FindLakeID(ctx, store)
+	s.published.Feeds(lake)
+	return err
+}
+
+// feedsLake has gateways told which lake it is that an engine with tasks feeds, nil: it
+// has none. It makes the lake's identity where there is none.
+func (s *Server) feedsLake(ctx context.Context, store checkpoint.Store) error {
+	if store == nil {
+		return nil
+	}
+	lake, err := checkpoint.LakeID(ctx, store)
+	s.published.Feeds(lake)
+	return err
 }
 
 // following runs the follower until the function that it returns is called.

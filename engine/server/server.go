@@ -110,7 +110,11 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	}
 	s.watch()
 	s.follow()
-	if err := s.assemble(); err != nil {
+	err := s.feedsLake(ctx, s.lake())
+	if err == nil {
+		err = s.assemble()
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.log.Close())
 	}
 	return s, nil

@@ -34,7 +34,8 @@ type Status struct {
 	Healthy   bool     `json:"healthy"`
 	Reasons   []string `json:"reasons"` // why it is not healthy
 
-	Landing string `json:"landing"` // identity of the landing log
+	Landing string `json:"landing"`        // identity of the landing log
+	Lake    string `json:"lake,omitempty"` // identity of the lake that it feeds; empty: not known, or none
 	// Published says whether gateways are told what is published: Tells, TellsNobody;
 	// empty: no gateway comes to this engine.
 	Published string          `json:"published,omitempty"`
@@ -285,7 +286,7 @@ func (s *Server) Status() Status {
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
 	out.Reasons = append(out.Reasons, s.fileReasons()...)
 	out.Reasons = append(out.Reasons, s.followReasons()...)
-	out.Published = s.telling()
+	out.Published, out.Lake = s.telling(), s.published.Lake()
 	out.Group = s.groupStatus()
 	for name, g := range s.gateways() {
 		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),
