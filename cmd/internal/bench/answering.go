@@ -46,6 +46,7 @@ func answers(ctx context.Context, cfg Config, log *embedded.Log) ([]row, error) 
 	}
 	task := stream.TaskID{Landing: string(log.ID())}
 	registry := published.New(published.Config{Landing: log.ID(), Partitions: 1, AgainIn: 5 * time.Minute})
+	registry.Feeds(strings.Repeat("ab", 16))
 	with, err := newAsked(t, ingest.Config{Log: log, Published: registry})
 	if err != nil {
 		return nil, err
