@@ -167,8 +167,8 @@ func (f forgetful) Reader(partition int, from stream.Position) (landing.Reader, 
 	return f.Log.Reader(partition, from)
 }
 
-// TestDamageWithoutALandingLogStopsTheTask: nothing of the epoch is visible, and
-// the error says what to do.
+// TestDamageWithoutALandingLogStopsTheTask: the landing log has let go of everything
+// below the checkpoint. Nothing of the epoch is visible, and the error says what to do.
 func TestDamageWithoutALandingLogStopsTheTask(t *testing.T) {
 	path, l := recording(t), newLake(t)
 	if err := l.take(t, path, stopping{l.sink, 2}, io.Discard); !errors.Is(err, stream.ErrFenced) {
@@ -179,8 +179,17 @@ func TestDamageWithoutALandingLogStopsTheTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tasks, err := checkpoint.Tasks(t.Context(), l.store)
+	if err != nil || len(tasks) != 1 {
+		t.Fatal(tasks, err)
+	}
+	m, err := checkpoint.Load(t.Context(), l.store, tasks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = task.Run(t.Context(), task.Config{
-		Log: forgetful{log, 1 << 40}, Store: l.store, Sinks: []stream.Sink{l.sink}, Params: log.Params(), EpochRecords: 5_000, Windows: operator.WindowConfig{Size: 60e9},
+		Log: forgetful{log, m.Position.Offset}, Store: l.store, Sinks: []stream.Sink{l.sink}, Params: log.Params(),
+		EpochRecords: 5_000, Windows: operator.WindowConfig{Size: 60e9},
 	})
 	if !errors.Is(err, stream.ErrDamaged) || !errors.Is(err, checkpoint.ErrGone) || !strings.Contains(err.Error(), "landfall-engine repair") {
 		t.Errorf("ended with %v", err)
