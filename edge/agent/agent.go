@@ -51,6 +51,7 @@ type Agent struct {
 	certs   *certs.Keeper // nil: the link is plain HTTP
 	brokers []brokerCerts // of sources behind TLS
 	pulses  pulses
+	access  *page.Access           // to the status page
 	warning atomic.Pointer[string] // stays in Status; nil: none
 	// received shows what sources read, to who looks.
 	received tap.Feed
@@ -70,7 +71,7 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if err := opt.setDefaults(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, opt: opt, started: time.Now()}
+	a := &Agent{cfg: cfg, opt: opt, started: time.Now(), access: page.NewAccess(cfg.Status, cfg.StatusHosts...)}
 	if err := config.CheckDir(opt.FS, "data_dir", cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	local, err := page.Serve(page.Config{
 		Address: a.cfg.Status, Prefix: "landfall_edge_", Metrics: a.metrics,
 		Status: func() any { return a.Status() }, Reasons: func() []string { return a.Status().Reasons },
-		Unready: a.unready, Tap: tapHandler{a},
+		Unready: a.unready, Tap: tapHandler{a}, Access: a.access,
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}

@@ -10,6 +10,7 @@ import (
 
 	"landfall/edge/config"
 	"landfall/edge/forward"
+	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/edge/wire"
 )
@@ -25,6 +26,9 @@ type Config struct {
 	// Status is host:port of the local status page and metrics, on loopback;
 	// empty: none.
 	Status string `yaml:"status"`
+	// StatusHosts are names under which the status page is asked beside localhost
+	// and the host of Status, as where a proxy stands before it.
+	StatusHosts []string `yaml:"status_hosts"`
 	// DrainTimeout is how long a stop may take to forward what is captured;
 	// what remains is forwarded after the next start. 0: no attempt.
 	DrainTimeout time.Duration   `yaml:"drain_timeout"`
@@ -200,6 +204,9 @@ func (c *Config) Validate() error {
 	p.Add(err == nil, "gateway", strconv.Quote(c.Gateway), gatewayWanted)
 	p.Add(filepath.IsAbs(c.DataDir), "data_dir", strconv.Quote(c.DataDir), "the absolute path of a directory of its own")
 	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8470, or nothing")
+	for i, name := range c.StatusHosts {
+		p.Add(page.ValidHost(name), fmt.Sprintf("status_hosts[%d]", i), strconv.Quote(name), "the name or address of a host, without a port")
+	}
 	p.Add(c.DrainTimeout >= 0, "drain_timeout", c.DrainTimeout.String(), "a time of 0s or more")
 	c.Log.validate(&p)
 	c.Capture.validate(&p)

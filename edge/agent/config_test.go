@@ -59,6 +59,7 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"sources:\n  - name: roof\n    serial: {device: /dev/ttyUSB0}\n", "sources: []\n", `edge.yaml:3: sources: got none, expected at least one`},
 		{"forward:", "  - name: roof\n    udp: {listen: ':1'}\nforward:", `edge.yaml:6: sources[1].name: got "roof", expected a name that sources[0] does not have`},
 		{"forward:", "status: 0.0.0.0:80\nforward:", `status: got "0.0.0.0:80", expected host:port on loopback`},
+		{"forward:", "status_hosts: [\"2001:db8::1\", \"gateway:80\"]\nforward:", `status_hosts[1]: got "gateway:80", expected the name or address of a host`},
 		{"forward:", "log: {segment_size: 1KiB}\nforward:", `log.segment_size: got 1KiB, expected a size from`},
 		{"forward:", "log: {quota: 9MiB}\nforward:", `log.quota: got 9MiB`},
 		{"forward:", "log: {when_full: drop}\nforward:", `log.when_full: got "drop", expected block or shed-oldest`},

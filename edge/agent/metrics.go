@@ -20,6 +20,7 @@ func (a *Agent) metrics(m *page.Metrics) {
 	captureMetrics(m, &s)
 	logMetrics(m, &s.Log)
 	a.forwardMetrics(m, &s)
+	s.Page.Metrics(m)
 	if a.certs != nil {
 		a.certs.Status().Metrics(m)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"landfall/edge/forward"
+	"landfall/edge/page"
 	"landfall/edge/record"
 	"landfall/edge/source"
 	"landfall/edge/tap"
@@ -27,6 +28,7 @@ type Status struct {
 	Forward ForwardStatus  `json:"forward"`
 	Clock   ClockStatus    `json:"clock"`
 	Certs   *CertsStatus   `json:"certs,omitempty"`
+	Page    page.Counts    `json:"page"` // requests to the status page that were not answered
 }
 
 // SourceStatus is one source.
@@ -123,7 +125,7 @@ func (a *Agent) Status() Status {
 	a.logged(&s)
 	a.forwarded(&s, wall)
 	a.room(&s)
-	s.Clock = a.clockStatus()
+	s.Clock, s.Page = a.clockStatus(), a.access.Counts()
 	a.certified(&s)
 	for _, why := range a.tips.forked() {
 		s.red("%s", why)

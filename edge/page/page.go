@@ -9,6 +9,8 @@
 //  1. The page only reads; nothing can be changed through it.
 //  2. /healthz and /readyz are 200 while there is no reason to be red, else 503
 //     with the reasons.
+//  3. A request is answered only where it names a host that is the page's own, and
+//     no more than MaxTaps taps are served at a time; see Access.
 //
 // Serve starts one goroutine, which Close joins. The functions are called from
 // many goroutines.
@@ -55,6 +57,7 @@ type Config struct {
 	Metrics func(*Metrics)  // called for each scrape
 	Prefix  string          // of metric names, with its '_'
 	Tap     http.Handler    // a stream of what passes; nil: none
+	Access  *Access         // nil: under loopback names and the host of Address
 }
 
 // Page is a page being served. The zero value is no page.
@@ -66,6 +69,10 @@ type Page struct {
 
 // timeout bounds a request to the page, and its closing.
 const timeout = 5 * time.Second
+
+// idleTimeout ends a connection on which nothing is asked any more: longer than
+// browsers and Prometheus wait between two requests.
+const idleTimeout = 2 * time.Minute
 
 // Serve listens and serves. Error: of listening.
 func Serve(c Config) (*Page, error) {
@@ -79,6 +86,9 @@ func Serve(c Config) (*Page, error) {
 	if c.Unready == nil {
 		c.Unready = c.Reasons
 	}
+	if c.Access == nil {
+		c.Access = NewAccess(c.Address)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{c})
 	mux := http.NewServeMux()
@@ -91,11 +101,11 @@ func Serve(c Config) (*Page, error) {
 	mux.HandleFunc("GET /readyz", light(c.Unready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if c.Tap != nil {
-		mux.Handle("GET /tap", c.Tap)
+		mux.Handle("GET /tap", c.Access.bounded(c.Tap))
 	}
 	serving, end := context.WithCancel(context.Background())
 	p := &Page{end: end, server: &http.Server{
-		Handler: mux, ReadHeaderTimeout: timeout, WriteTimeout: timeout, BaseContext: func(net.Listener) context.Context { return serving },
+		Handler: c.Access.hosts(mux), ReadHeaderTimeout: timeout, WriteTimeout: timeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return serving },
 	}}
 	p.done.Go(func() { _ = p.server.Serve(ln) }) // ends with Close
 	return p, nil

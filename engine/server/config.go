@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"landfall/edge/config"
+	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
@@ -27,16 +28,19 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Status is host:port of the status page and metrics, on loopback; empty:
 	// none.
-	Status     string           `yaml:"status"`
-	TLS        TLSConfig        `yaml:"tls"`
-	Identity   IdentityConfig   `yaml:"identity"`
-	Landing    LandingConfig    `yaml:"landing"`
-	Lake       LakeConfig       `yaml:"lake"`
-	Checkpoint CheckpointConfig `yaml:"checkpoint"`
-	Sinks      SinksConfig      `yaml:"sinks"`
-	Epoch      EpochConfig      `yaml:"epoch"`
-	Window     WindowConfig     `yaml:"window"`
-	Limits     LimitsConfig     `yaml:"limits"`
+	Status string `yaml:"status"`
+	// StatusHosts are names under which the status page is asked beside localhost
+	// and the host of Status, as where a proxy stands before it.
+	StatusHosts []string         `yaml:"status_hosts"`
+	TLS         TLSConfig        `yaml:"tls"`
+	Identity    IdentityConfig   `yaml:"identity"`
+	Landing     LandingConfig    `yaml:"landing"`
+	Lake        LakeConfig       `yaml:"lake"`
+	Checkpoint  CheckpointConfig `yaml:"checkpoint"`
+	Sinks       SinksConfig      `yaml:"sinks"`
+	Epoch       EpochConfig      `yaml:"epoch"`
+	Window      WindowConfig     `yaml:"window"`
+	Limits      LimitsConfig     `yaml:"limits"`
 	// DrainTimeout is how long a stop may take to commit and publish what was
 	// read; what remains is done after the next start.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
@@ -192,6 +196,9 @@ func (c *Config) Validate() error {
 	var p config.Problems
 	c.roles(&p)
 	p.Add(c.Status == "" || config.IsLoopback(c.Status), "status", strconv.Quote(c.Status), "host:port on loopback, like 127.0.0.1:8481, or nothing")
+	for i, name := range c.StatusHosts {
+		p.Add(page.ValidHost(name), fmt.Sprintf("status_hosts[%d]", i), strconv.Quote(name), "the name or address of a host, without a port")
+	}
 	p.Add((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.cert_file", strconv.Quote(c.TLS.CertFile), "cert_file and key_file together, or neither")
 	p.Add(c.TLS.ClientCAFile == "" || c.TLS.CertFile != "", "tls.client_ca_file", strconv.Quote(c.TLS.ClientCAFile), "nothing, because without cert_file there is no TLS")
 	p.Add(c.TLS.CRLFile == "" || c.TLS.ClientCAFile != "", "tls.crl_file", strconv.Quote(c.TLS.CRLFile), "nothing, because without client_ca_file no certificate is asked for")

@@ -13,6 +13,7 @@ func (s *Server) metrics(m *page.Metrics) {
 	m.Gauge("build_info", "1, with the version that runs.", 1, "version", st.Version)
 	m.Flag("healthy", "1 when nothing is complained of.", st.Healthy)
 	m.Flag("ready", "1 while blocks are landed and committed.", len(s.unready()) == 0)
+	st.Page.Metrics(m)
 	ingestMetrics(m, &st.Ingest)
 	for i := range st.Gateways {
 		g := &st.Gateways[i]

@@ -80,6 +80,7 @@ type Server struct {
 	feeding   *move.Watch         // whether the landing log feeds the lake; nil: no lake is known
 	landing   pulse.Pulse
 	taps      taps
+	access    *page.Access           // to the status page
 	warning   atomic.Pointer[string] // stays in Status; nil: none
 }
 
@@ -104,7 +105,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() {}
 	}
-	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links)}
+	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links), access: page.NewAccess(cfg.Status, cfg.StatusHosts...)}
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}
@@ -250,7 +251,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 	}
 	local, err := page.Serve(page.Config{
 		Address: s.cfg.Status, Prefix: MetricsPrefix, Metrics: s.metrics,
-		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps,
+		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps, Access: s.access,
 	})
 	if err != nil {
 		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}

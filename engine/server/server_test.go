@@ -38,6 +38,7 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 	for _, m := range []struct{ from, to, want string }{
 		{"127.0.0.1:0", "here", `engine.yaml:1: listen: got "here", expected host:port`},
 		{"identity: {unauthenticated: true}", "status: 0.0.0.0:1", `engine.yaml:2: status: got "0.0.0.0:1", expected host:port on loopback`},
+		{"identity:", "status_hosts: [engine, \"http://engine\"]\nidentity:", `engine.yaml:2: status_hosts[1]: got "http://engine", expected the name or address of a host`},
 		{"identity: {unauthenticated: true}", "", `identity: got no way to tell gateways apart, expected tls.client_ca_file`},
 		{"unauthenticated: true", "trusted_header: X-Gateway", `engine.yaml:2: identity.trusted_proxies: got none`},
 		{"unauthenticated: true", "trusted_header: X, trusted_proxies: [10.0.0.0/8, nobody]", `engine.yaml:2: identity.trusted_proxies[1]: got "nobody"`},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"landfall/edge/certs"
+	"landfall/edge/page"
 	"landfall/edge/record"
 	"landfall/edge/tap"
 	"landfall/edge/wire"
@@ -47,6 +48,7 @@ type Status struct {
 	Store     LandingStats    `json:"landing_stats"`
 	Certs     *CertsStatus    `json:"certs,omitempty"`
 	Sinks     []SinkStatus    `json:"sinks,omitempty"` // beside the lake
+	Page      page.Counts     `json:"page"`            // requests to the status page that were not answered
 }
 
 // GroupStatus is this engine's place among those that share a topic.
@@ -268,6 +270,7 @@ func (s *Server) Status() Status {
 	out := Status{
 		Version: s.opt.Version, Time: time.Now().UTC().Format(time.RFC3339Nano), StartedAt: s.started.UTC().Format(time.RFC3339),
 		Reasons: []string{}, Landing: string(s.log.ID()), Gateways: []GatewayStatus{}, Tasks: []TaskStatus{}, Store: LandingStats(s.log.Stats()),
+		Page: s.access.Counts(),
 	}
 	marks := map[string]record.Micros{}
 	for _, t := range s.tasks {

@@ -30,7 +30,7 @@ func (w *waitingPage) say(cfg *server.Config, o *server.Options, err error) {
 	began := time.Now()
 	reasons := func() []string { return []string{*w.why.Load()} }
 	w.page, _ = page.Serve(page.Config{
-		Address: cfg.Status, Prefix: server.MetricsPrefix, Reasons: reasons,
+		Address: cfg.Status, Access: page.NewAccess(cfg.Status, cfg.StatusHosts...), Prefix: server.MetricsPrefix, Reasons: reasons,
 		Status:  func() any { return server.Waiting(o.Version, began, *w.why.Load()) },
 		Metrics: func(m *page.Metrics) { server.WaitingMetrics(m, o.Version) },
 	})
