@@ -67,6 +67,7 @@ const (
 	RejectNoText    = "no_text"    // a bare value that is no UTF-8
 	RejectEmpty     = "empty"      // a message without payload
 	RejectNoMapping = "no_mapping" // no filter takes the topic
+	RejectTooLarge  = "too_large"  // the payload is larger than its source takes; its beginning is kept
 )
 
 // Read fills r with what the mapping finds in r.Payload of the topic r.Address.

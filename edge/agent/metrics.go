@@ -50,6 +50,8 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_rejected_total", "Reports in which no reading was found; the payload is kept.", src.Rejected, "source", src.Name)
 	m.Count("source_downgraded_total", "Messages at QoS 0 where more was asked for: their publisher's own, sent once.", src.Downgraded, "source", src.Name)
 	m.Count("source_forgotten_total", "Connections to a broker that no longer knew the session; what came meanwhile is lost.", src.Forgotten, "source", src.Name)
+	m.Count("source_oversized_total", "Messages larger than max_payload; the beginning of each is kept as a rejected record.", src.Oversized, "source", src.Name)
+	m.Count("source_discarded_bytes_total", "Bytes of messages beyond max_payload.", src.Discarded, "source", src.Name)
 	m.Gauge("source_gaps", "Intervals in which lines of a file may be missing, over all starts; each is a row of the table sensor_reading.", float64(src.Gaps), "source", src.Name)
 	m.Flag("source_gaps_acknowledged", "1 when an operator has acknowledged all of them, or there are none.", src.GapsAcknowledged, "source", src.Name)
 	m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)

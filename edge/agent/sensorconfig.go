@@ -20,6 +20,7 @@ type BrokerConfig struct {
 	ClientID    string        `yaml:"client_id"`    // empty: landfall-<gateway>-<source>
 	KeepAlive   time.Duration `yaml:"keep_alive"`   // 0: 30 s
 	StatusTopic string        `yaml:"status_topic"` // holds online or offline; empty: none
+	MaxPayload  config.Bytes  `yaml:"max_payload"`  // of a message; 0: 1 MiB
 	// Files with the name and the password, first line each; empty: none.
 	UsernameFile string `yaml:"username_file"`
 	PasswordFile string `yaml:"password_file"`
@@ -73,6 +74,7 @@ func (b *BrokerConfig) validate(p *config.Problems, key string) {
 	good := err == nil && u.Host != "" && strings.Contains(" mqtt mqtts ws wss ", " "+u.Scheme+" ") && u.User == nil
 	p.Add(good, key+".url", strconv.Quote(b.URL), "a URL like mqtt://broker:1883 or mqtts://broker:8883, without user and password")
 	p.Add(b.KeepAlive >= 0 && b.KeepAlive <= 18*time.Hour, key+".keep_alive", b.KeepAlive.String(), "a time from 0s (the default) to 18h")
+	p.Add(b.MaxPayload == 0 || b.MaxPayload >= source.MinMaxPayload && b.MaxPayload <= source.MaxMaxPayload, key+".max_payload", b.MaxPayload.String(), "a size from 1KiB to 16MiB, or 0 for 1MiB")
 	secure := good && (u.Scheme == "mqtts" || u.Scheme == "wss")
 	for _, f := range []struct{ key, value string }{{"ca_file", b.CAFile}, {"cert_file", b.CertFile}, {"key_file", b.KeyFile}, {"server_name", b.ServerName}} {
 		p.Add(f.value == "" || secure, key+"."+f.key, strconv.Quote(f.value), "nothing, because the URL is neither mqtts nor wss")
@@ -180,7 +182,7 @@ func (b *BrokerConfig) clientID(gateway, name string) string {
 // broker reads the files that b names, and gives who keeps the certificates;
 // nil where the link is plain. Errors: config.FieldError under key.
 func (b *BrokerConfig) broker(with making, gateway, name, key string) (source.BrokerConfig, *certs.Keeper, error) {
-	c := source.BrokerConfig{URL: b.URL, ClientID: b.clientID(gateway, name), KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic}
+	c := source.BrokerConfig{URL: b.URL, ClientID: b.clientID(gateway, name), KeepAlive: b.KeepAlive, StatusTopic: b.StatusTopic, MaxPayload: int(b.MaxPayload)}
 	if secret := config.ProxySecret(); secret != "" && strings.HasPrefix(b.URL, "ws") { // mqtt and mqtts take no proxy
 		return c, nil, &config.FieldError{Key: key + ".url", Got: secret + " with a user in the environment", Want: "a proxy without one: secrets are read from files only"}
 	}

@@ -18,6 +18,8 @@ type SourceCounters struct {
 	Rejected    uint64 `json:"rejected"`
 	Downgraded  uint64 `json:"downgraded"`
 	Forgotten   uint64 `json:"forgotten"`
+	Oversized   uint64 `json:"oversized"`
+	Discarded   uint64 `json:"discarded_bytes"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -40,7 +41,20 @@ type BrokerConfig struct {
 	// StatusTopic, when set, holds "online" while the gateway is connected, and
 	// "offline" after, retained: the latter is the last will too.
 	StatusTopic string
+	// MaxPayload bounds a message's payload, bytes: of a larger one the beginning is
+	// kept as a rejected report. 0: 1 MiB.
+	MaxPayload int
 }
+
+// The bounds of MaxPayload, and what it is when it is not said.
+const (
+	MinMaxPayload     = 1 << 10
+	DefaultMaxPayload = 1 << 20
+	MaxMaxPayload     = 16 << 20
+)
+
+// maxPayload is the bound that holds.
+func (c *BrokerConfig) maxPayload() int { return cmp.Or(c.MaxPayload, DefaultMaxPayload) }
 
 func (c *BrokerConfig) validate(name string) error {
 	u, err := url.Parse(c.URL)
@@ -52,6 +66,9 @@ func (c *BrokerConfig) validate(name string) error {
 	}
 	if c.KeepAlive < 0 {
 		return fmt.Errorf("keep_alive of source %s: %v is negative: %w", name, c.KeepAlive, ErrConfig)
+	}
+	if c.MaxPayload != 0 && (c.MaxPayload < MinMaxPayload || c.MaxPayload > MaxMaxPayload) {
+		return fmt.Errorf("max_payload of source %s: %d is not in %d..%d: %w", name, c.MaxPayload, MinMaxPayload, MaxMaxPayload, ErrConfig)
 	}
 	return nil
 }
@@ -232,9 +249,11 @@ func (m *MQTT) report(msg *message) (Line, bool) {
 	r := sensor.Report{Origin: sensor.OriginMQTT, Address: msg.topic, Payload: msg.payload}
 	mapping := m.mapping(msg.topic)
 	identity := false
-	if mapping == nil {
+	switch {
+	case m.cfg.Broker.isCut(&r):
+	case mapping == nil:
 		r.Reason = sensor.RejectNoMapping
-	} else {
+	default:
 		identity = mapping.Read(&r)
 	}
 	if msg.retained {
@@ -249,11 +268,23 @@ func (m *MQTT) report(msg *message) (Line, bool) {
 	return reportLine(&r), identity
 }
 
+// isCut tells whether the payload is not whole, which makes r the report of that:
+// nothing in it is read.
+func (c *BrokerConfig) isCut(r *sensor.Report) bool {
+	limit := c.maxPayload()
+	if len(r.Payload) <= limit {
+		return false
+	}
+	r.Payload, r.Cut, r.Reason = r.Payload[:limit], true, sensor.RejectTooLarge
+	return true
+}
+
 // reportLine makes a line of a report.
 func reportLine(r *sensor.Report) Line {
+	kept := min(len(r.Payload), sensor.MaxPayloadBytes)
 	return Line{
-		Data: r.Append(make([]byte, 0, 2*len(r.Payload)+64)), Reading: true,
-		Truncated: len(r.Payload) > sensor.MaxPayloadBytes, Time: record.Micros(r.ReadingTime()),
+		Data: r.Append(make([]byte, 0, 2*kept+64)), Reading: true,
+		Truncated: r.Cut || kept < len(r.Payload), Time: record.Micros(r.ReadingTime()),
 		Kept: slices.ContainsFunc(r.Readings, func(g sensor.Reading) bool { return g.Historical }),
 	}
 }

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,9 +11,11 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
 
-// openBuffered connects over TCP, with TLS for mqtts. paho reads a packet in three
-// reads, which a buffer makes one for many packets.
-func openBuffered(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+// openBroker connects to a broker over TCP, with TLS for mqtts, or over a websocket.
+func openBroker(u *url.URL, o *mqtt.ClientOptions) (net.Conn, error) {
+	if u.Scheme == "ws" || u.Scheme == "wss" {
+		return mqtt.NewWebsocket(u.String(), o.TLSConfig, o.ConnectTimeout, o.HTTPHeaders, o.WebsocketOptions)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.ConnectTimeout)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
@@ -28,7 +29,7 @@ func openBuffered(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
 		}
 		conn = &frankConn{Conn: secure}
 	}
-	return &bufferedConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
+	return conn, nil
 }
 
 // tlsFor names the broker, as it is named in the URL, where the configuration
@@ -42,14 +43,6 @@ func tlsFor(u *url.URL, c *tls.Config) *tls.Config {
 	}
 	return c
 }
-
-type bufferedConn struct {
-	net.Conn
-	r *bufio.Reader
-}
-
-// Read implements io.Reader.
-func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // frankConn says why a broker ended a connection. In TLS 1.3 a client's handshake is
 // over before the broker has judged its certificate (RFC 8446, 4.4.2): what follows

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"sync"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+	"golang.org/x/sync/semaphore"
 )
 
 // message is one message as the broker sent it.
@@ -19,6 +21,7 @@ type message struct {
 	payload  []byte
 	qos      byte
 	retained bool
+	again    bool   // the broker says that it has sent it before
 	ack      func() // sends the acknowledgement, when its connection still stands
 }
 
@@ -42,20 +45,26 @@ type brokerLink struct {
 	announce bool
 
 	messages chan message
+	room     *semaphore.Weighted // bytes of messages that were received and not delivered yet
 }
 
 const (
-	mqttQueue       = 4096 // messages received and not yet taken
-	mqttBatch       = 512  // messages taken at once
+	mqttQueue       = 4096    // messages received and not yet taken
+	mqttQueueBytes  = 4 << 20 // of them and those being delivered; of one message that is larger, it alone
+	mqttMessageCost = 256     // of a message beside its topic and payload
+	mqttBatch       = 512     // messages taken at once
 	mqttTimeout     = 20 * time.Second
 	mqttStopTimeout = 3 * time.Second // for acknowledgements at the end
 )
+
+// queuedBytes is what a message of n bytes takes of the queue.
+func queuedBytes(n int) int64 { return min(int64(n)+mqttMessageCost, mqttQueueBytes) }
 
 // run connects, again and again, and has take called with messages in their
 // order, until ctx ends or take fails, which ends the gateway.
 func (l *brokerLink) run(ctx context.Context, take func([]message, *acknowledger) error) error {
 	defer l.meter.set(StateStopped, "")
-	l.messages = make(chan message, mqttQueue)
+	l.messages, l.room = make(chan message, mqttQueue), semaphore.NewWeighted(mqttQueueBytes)
 	acks := newAcknowledger()
 	var workers sync.WaitGroup
 	workers.Go(acks.run)
@@ -102,7 +111,13 @@ func (l *brokerLink) takeAll(ctx context.Context, acks *acknowledger, take func(
 			}
 			break
 		}
-		if err := take(all, acks); err != nil {
+		err := take(all, acks)
+		for i := range all {
+			if all[i].ack != nil {
+				l.room.Release(queuedBytes(len(all[i].topic) + len(all[i].payload)))
+			}
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -195,17 +210,26 @@ func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.Clie
 	if l.cfg.StatusTopic != "" {
 		o.SetWill(l.cfg.StatusTopic, "offline", 1, true)
 	}
-	if u, err := url.Parse(l.cfg.URL); err == nil && (u.Scheme == "mqtt" || u.Scheme == "mqtts") {
-		o.SetCustomOpenConnectionFn(openBuffered)
-	}
+	o.SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+		conn, err := openBroker(u, &o)
+		if err != nil {
+			return nil, err
+		}
+		return newPacketConn(conn, l.cfg.maxPayload(), l.oversized()), nil
+	})
 	// Before Connect: the broker sends at once what it kept, and a message that no
 	// handler takes is never acknowledged.
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 		wall, _ := l.meter.o.Clock.Now()
 		l.meter.received(len(m.Payload()), wall)
+		size := queuedBytes(len(m.Topic()) + len(m.Payload()))
+		if l.room.Acquire(live, size) != nil {
+			return // it comes again, on the next connection
+		}
 		select {
-		case l.messages <- message{m.Topic(), m.Payload(), m.Qos(), m.Retained(), m.Ack}:
+		case l.messages <- message{m.Topic(), m.Payload(), m.Qos(), m.Retained(), m.Duplicate(), m.Ack}:
 		case <-live.Done(): // it comes again, on the next connection
+			l.room.Release(size)
 		}
 	})
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
@@ -215,6 +239,20 @@ func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.Clie
 		}
 	})
 	return o
+}
+
+// oversized counts messages of one connection that were cut; the log has its first.
+func (l *brokerLink) oversized() func(topic string, size int64) {
+	said := false
+	return func(topic string, size int64) {
+		l.meter.oversized.Add(1)
+		l.meter.discarded.Add(uint64(size) - uint64(l.cfg.maxPayload()))
+		if !said {
+			said = true
+			l.meter.log(slog.LevelWarn, "a message is larger than max_payload: its beginning is kept as a rejected record, the rest is discarded",
+				"topic", topic, "bytes", size, "max_payload", l.cfg.maxPayload())
+		}
+	}
 }
 
 // subscribe asks for the topics, on each connection: a broker that was killed

@@ -41,6 +41,8 @@ type Counters struct {
 	Rejected    uint64 // reports without readings, captured with the reason (MQTT, Sparkplug, Node)
 	Downgraded  uint64 // messages at QoS 0 where more was asked for: their publisher's own, sent once (MQTT)
 	Forgotten   uint64 // connections to a broker that no longer knew the session: what came meanwhile is lost (MQTT)
+	Oversized   uint64 // messages larger than MaxPayload, captured as rejected reports with their beginning (MQTT, Sparkplug)
+	Discarded   uint64 // bytes of them beyond it, which were never held
 }
 
 // Status describes a source at one moment.
@@ -69,7 +71,7 @@ type meter struct {
 	bytes, lineCount, truncated, connects, disconnects atomic.Uint64
 	errors, duplicates, rotations, refused, lost       atomic.Uint64
 	rejected, conflicts, lineErrors                    atomic.Uint64
-	downgraded, forgotten                              atomic.Uint64
+	downgraded, forgotten, oversized, discarded        atomic.Uint64
 	lastReceipt, open                                  atomic.Int64
 
 	mu     sync.Mutex
@@ -158,7 +160,7 @@ func (m *meter) Status() Status {
 		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
 		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
 		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
-		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(),
+		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(),
 	}
 	return s
 }

@@ -39,7 +39,7 @@ func nodeMutants() []mutant {
 }
 
 func brokerMutants() []mutant {
-	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter", "./edge/source"}
+	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter|Packet", "./edge/source"}
 	return []mutant{
 		{"a message is acknowledged after C1", "edge/source/mqtt.go",
 			"\t\tm.lines(b)\n", "\t\tm.lines(b)\n\t\tif b.Durable != nil {\n\t\t\tb.Durable()\n\t\t}\n", broker},
@@ -47,6 +47,14 @@ func brokerMutants() []mutant {
 			"\t_, ok := s.taken[hash]\n\treturn ok", "\treturn hash == 0", broker},
 		{"which messages were taken rides with them", "edge/source/mqtt.go",
 			"b.Mark, b.Position = seen.mark()", "_, _ = seen.mark()", broker},
+		{"a payload is bounded before it is held", "edge/source/mqttpacket.go",
+			"	if length <= connBuffer {", "	if length <= 1<<30 {", broker},
+		{"of a payload no more than the bound is kept", "edge/source/mqttpacket.go",
+			"min(length, before+c.limit+1)", "length", broker},
+		{"a large message does not look like a dead broker", "edge/source/mqttpacket.go",
+			"		c.out = []byte(packetPingResp)\n", "", broker},
+		{"nothing is read in a payload that is not whole", "edge/source/mqtt.go",
+			"	if len(r.Payload) <= limit {", "	if len(r.Payload) <= limit+1 {", broker},
 		{"what is configured no more is unsubscribed", "edge/source/mqttlink.go",
 			"err = l.unsubscribe(ctx, client)", "l.subscribed.forget()", broker},
 		{"a filter is noted before it is subscribed", "edge/source/mqttfilters.go",
