@@ -36,17 +36,20 @@ func LogFlags(c *cobra.Command, standard string) func(w io.Writer) (*slog.Logger
 }
 
 const (
-	repeatWindow = time.Minute
-	repeatsShown = 3    // of one message in a window
-	repeatKeys   = 1024 // messages told apart
+	repeatWindow   = time.Minute
+	repeatsShown   = 3    // of one message in a window
+	textShown      = 100  // of one text in a window, whatever it is of
+	repeatKeys     = 1024 // messages told apart
+	repeatKeyBytes = 128  // of an attribute's value by which messages are told apart
 )
 
-// LimitRepeats passes on at most three of the same warning or error a minute;
-// the next one that passes says in the attribute repeated how many did not. The
-// same is what has the same text and the same source, gateway, log and
-// partition. Below warnings everything passes.
+// LimitRepeats passes on at most three of the same warning or error a minute, and at
+// most a hundred of one text; the next one that passes says in the attribute repeated
+// how many did not. The same is what has the same text and the same source, gateway,
+// log and partition (the first 128 bytes of each): who sends under ever new names is
+// bounded, too. Below warnings everything passes. It keeps at most 1,024 messages.
 func LimitRepeats(next slog.Handler) slog.Handler {
-	return &limiter{next: next, seen: &repeats{windows: map[string]*window{}}}
+	return &limiter{next: next, seen: &repeats{windows: map[string]*window{}, texts: map[string]*window{}}}
 }
 
 type limiter struct {
@@ -57,12 +60,14 @@ type limiter struct {
 
 type repeats struct {
 	mu      sync.Mutex
-	windows map[string]*window // guarded by mu
+	windows map[string]*window // by text and what it is of; guarded by mu
+	texts   map[string]*window // by text; guarded by mu
 }
 
 type window struct {
 	begin         time.Time
 	shown, hidden int
+	before        int // hidden in earlier windows, and not told yet
 }
 
 // Enabled implements slog.Handler.
@@ -81,7 +86,7 @@ func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
 		key.WriteString(identifies(a))
 		return true
 	})
-	hidden, pass := l.seen.take(key.String(), r.Time)
+	hidden, pass := l.seen.take(r.Message, key.String(), r.Time)
 	if !pass {
 		return nil
 	}
@@ -96,33 +101,46 @@ func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
 func identifies(a slog.Attr) string {
 	switch a.Key {
 	case "source", "gateway", "log", "partition":
-		return "\x00" + a.Key + "=" + a.Value.String()
+		value := a.Value.String()
+		return "\x00" + a.Key + "=" + value[:min(len(value), repeatKeyBytes)]
 	}
 	return ""
 }
 
-// take counts one and says whether it passes, and how many did not before it.
-func (s *repeats) take(key string, at time.Time) (hidden int, pass bool) {
+// take counts one message and says whether it passes, and how many did not before it.
+func (s *repeats) take(text, key string, at time.Time) (hidden int, pass bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := s.windows[key]
-	if w == nil {
-		if len(s.windows) >= repeatKeys {
-			clear(s.windows)
-		}
-		w = &window{begin: at}
-		s.windows[key] = w
-	}
-	if age := at.Sub(w.begin); age >= repeatWindow || age < 0 {
-		hidden = w.hidden
-		*w = window{begin: at}
-	}
-	if w.shown == repeatsShown {
-		w.hidden++
+	one, all := windowOf(s.windows, key, at), windowOf(s.texts, text, at)
+	switch {
+	case one.shown == repeatsShown:
+		one.hidden++
+		return 0, false
+	case all.shown == textShown:
+		all.hidden++
 		return 0, false
 	}
-	w.shown++
+	one.shown++
+	all.shown++
+	hidden = one.before + all.before
+	one.before, all.before = 0, 0
 	return hidden, true
+}
+
+// windowOf returns the window of a key that is open at some time.
+func windowOf(of map[string]*window, key string, at time.Time) *window {
+	w := of[key]
+	if w == nil {
+		if len(of) >= repeatKeys {
+			clear(of)
+		}
+		w = &window{begin: at}
+		of[key] = w
+	}
+	if age := at.Sub(w.begin); age >= repeatWindow || age < 0 {
+		*w = window{begin: at, before: w.before + w.hidden}
+	}
+	return w
 }
 
 // WithAttrs implements slog.Handler.

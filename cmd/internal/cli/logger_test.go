@@ -39,6 +39,38 @@ func TestRepeatedErrorsAreLimitedAndCounted(t *testing.T) {
 	})
 }
 
+// TestEverNewNamesAreLimited: whoever sends under another name each time fills neither
+// the log nor the memory.
+func TestEverNewNamesAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		limit := LimitRepeats(slog.NewTextHandler(&out, nil))
+		log := slog.New(limit)
+		for i := range 5 * repeatKeys {
+			log.Warn("request refused", "gateway", fmt.Sprintf("%d%s", i, strings.Repeat("x", 1000)))
+		}
+		if n := strings.Count(out.String(), "\n"); n != textShown {
+			t.Errorf("%d lines of one text", n)
+		}
+		seen := limit.(*limiter).seen
+		if n := len(seen.windows); n > repeatKeys {
+			t.Errorf("%d messages are kept", n)
+		}
+		for key := range seen.windows {
+			if len(key) > 2*repeatKeyBytes {
+				t.Fatalf("a key of %d bytes", len(key))
+			}
+		}
+		log.Error("something else")
+		time.Sleep(repeatWindow)
+		out.Reset()
+		log.Warn("request refused", "gateway", "mv-ada")
+		if want := fmt.Sprintf("repeated=%d", 5*repeatKeys-textShown); !strings.Contains(out.String(), want) {
+			t.Errorf("%s, want %s", out.String(), want)
+		}
+	})
+}
+
 func TestLogFormats(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                  "msg=hello",
