@@ -105,7 +105,8 @@ func Serve(c Config) (*Page, error) {
 	}
 	serving, end := context.WithCancel(context.Background())
 	p := &Page{end: end, server: &http.Server{
-		Handler: c.Access.hosts(mux), ReadHeaderTimeout: timeout, WriteTimeout: timeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return serving },
+		Handler: c.Access.hosts(mux), ReadHeaderTimeout: timeout, WriteTimeout: timeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return serving },
 	}}
 	p.done.Go(func() { _ = p.server.Serve(ln) }) // ends with Close
 	return p, nil

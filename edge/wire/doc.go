@@ -154,7 +154,7 @@ func (id RequestID) String() string { return hex.EncodeToString(id[:]) }
 func ParseRequestID(s string) (RequestID, error) {
 	id, err := record.ParseLogID(s)
 	if err != nil {
-		return RequestID{}, fmt.Errorf("parse request id %q: %w", s, ErrMalformed)
+		return RequestID{}, fmt.Errorf("parse request id %s: %w", cut(s), ErrMalformed)
 	}
 	return RequestID(id), nil
 }

@@ -12,6 +12,13 @@ import (
 	"landfall/edge/record"
 )
 
+// MaxHeaderBytes bounds all headers of a request together: those of the protocol need
+// less than 2 KiB, and proxies add theirs.
+const MaxHeaderBytes = 32 << 10
+
+// HeaderPrefix is that of the protocol's headers.
+const HeaderPrefix = "Landfall-"
+
 // Names of the request's headers.
 const (
 	HeaderProtocol = "Landfall-Protocol"
@@ -85,28 +92,52 @@ func (h RequestHeader) Write(to http.Header, body bool) {
 func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 	var h RequestHeader
 	var err error
-	h.Gateway = from.Get(HeaderGateway)
+	if len(from.Get(HeaderGateway)) <= MaxGatewayBytes {
+		h.Gateway = from.Get(HeaderGateway)
+	}
+	if err = single(from); err != nil {
+		return h, err
+	}
 	if h.Request, err = ParseRequestID(from.Get(HeaderRequest)); err != nil {
 		return h, fmt.Errorf("header %s: %w", HeaderRequest, err)
 	}
-	if err = CheckGateway(h.Gateway); err != nil {
+	if err = CheckGateway(from.Get(HeaderGateway)); err != nil {
 		return h, fmt.Errorf("header %s: %w", HeaderGateway, err)
 	}
 	if h.Log, err = record.ParseLogID(from.Get(HeaderLog)); err != nil || h.Log.IsZero() {
-		return h, fmt.Errorf("header %s: %q: %w", HeaderLog, from.Get(HeaderLog), ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderLog, cut(from.Get(HeaderLog)), ErrMalformed)
 	}
 	if v := from.Get(HeaderProtocol); v != strconv.Itoa(Version) {
 		if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > Version {
 			return h, fmt.Errorf("header %s: %d: %w", HeaderProtocol, n, record.ErrVersion)
 		}
-		return h, fmt.Errorf("header %s: %q: %w", HeaderProtocol, v, ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderProtocol, cut(v), ErrMalformed)
 	}
 	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
-		return h, fmt.Errorf("header %s: %q: %w", HeaderOffset, from.Get(HeaderOffset), ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderOffset, cut(from.Get(HeaderOffset)), ErrMalformed)
 	}
 	h.Behind = parseBehind(from.Get(HeaderBehind))
 	h.Keeps = from.Get(HeaderRelease) == releasePublished
 	return h, h.parseClock(from.Get(HeaderClock))
+}
+
+// single refuses a header of the protocol that stands twice: a proxy and its client
+// may each have set one, and readers would not agree which counts.
+func single(from http.Header) error {
+	for name, values := range from {
+		if len(values) > 1 && strings.HasPrefix(name, HeaderPrefix) {
+			return fmt.Errorf("header %s stands %d times: %w", cut(name), len(values), ErrMalformed)
+		}
+	}
+	return nil
+}
+
+// cut quotes what a stranger sent, at most 64 bytes of it.
+func cut(text string) string {
+	if len(text) > 64 {
+		return fmt.Sprintf("%q… of %d bytes", text[:64], len(text))
+	}
+	return strconv.Quote(text)
 }
 
 // parseBehind reads the header that is for people; what it cannot read was not

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -250,6 +251,28 @@ func TestRequestHeader(t *testing.T) {
 				t.Fatalf("%v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+// TestHeadersAreBounded: of what a stranger sends at most 64 bytes are told again, no
+// name is kept that is none, and no header stands twice.
+func TestHeadersAreBounded(t *testing.T) {
+	names := []string{HeaderProtocol, HeaderGateway, HeaderLog, HeaderOffset, HeaderRequest, HeaderClock}
+	for _, name := range names {
+		h := http.Header{}
+		testHeader.Write(h, false)
+		h.Set(name, strings.Repeat("x", 900_000))
+		got, err := ParseRequestHeader(h)
+		if err == nil || len(err.Error()) > 300 || len(got.Gateway) > MaxGatewayBytes {
+			t.Errorf("%s: an error of %d bytes, a name of %d", name, len(fmt.Sprint(err)), len(got.Gateway))
+		}
+		testHeader.Write(h, false)
+		if h.Add(name, h.Get(name)); name == HeaderClock {
+			h[name] = []string{"", ""}
+		}
+		if _, err := ParseRequestHeader(h); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), name+`" stands 2 times`) {
+			t.Errorf("%s twice: %v", name, err)
+		}
 	}
 }
 

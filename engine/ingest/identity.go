@@ -18,6 +18,11 @@ func (id Identity) check(r *http.Request, gateway string) error {
 		return id.certificateNames(chain, gateway)
 	}
 	if id.TrustedHeader != "" && id.trusts(r.RemoteAddr) {
+		// A proxy that adds its own beside the client's would have the client choose.
+		if got := r.Header.Values(id.TrustedHeader); len(got) > 1 {
+			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s stands %d times: the proxy has to "+
+				"replace what the client sends", id.TrustedHeader, len(got))}
+		}
 		if got := r.Header.Get(id.TrustedHeader); got != gateway {
 			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %q", id.TrustedHeader, got)}
 		}

@@ -160,6 +160,20 @@ func manyBlocks(log record.LogID, n int) [][]byte {
 	return out
 }
 
+// TestATrustedHeaderStandsOnce: a proxy that adds its own beside the client's does not
+// have the client choose, in whichever order they come.
+func TestATrustedHeaderStandsOnce(t *testing.T) {
+	proxy := ingest.Identity{TrustedHeader: "X-Gateway", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	h := newIngest(t, ingest.Config{Identity: proxy})
+	for i, names := range [][]string{{"mv-ada", "mv-grace"}, {"mv-grace", "mv-ada"}, {"mv-ada", "mv-ada"}} {
+		a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}, nil,
+			func(r *http.Request) { r.Header["X-Gateway"] = names })
+		if a.Code != wire.CodeForbidden || h.Stats().Unproven[certs.WrongName] != uint64(i+1) {
+			t.Errorf("%v: %+v", names, a)
+		}
+	}
+}
+
 func TestUntrustedHeaderIsNotBelieved(t *testing.T) {
 	h := newIngest(t, ingest.Config{Identity: ingest.Identity{TrustedHeader: "X-Gateway", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}})
 	a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}, nil,

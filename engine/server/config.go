@@ -2,16 +2,19 @@ package server
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"landfall/edge/config"
 	"landfall/edge/page"
 	"landfall/edge/seglog"
+	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/embedded"
 	"landfall/engine/operator"
@@ -290,11 +293,33 @@ func (c *Config) directories(p *config.Problems) {
 func (c *IdentityConfig) validate(p *config.Problems, certificates bool) {
 	p.Add(certificates || c.TrustedHeader != "" || c.Unauthenticated, "identity", "no way to tell gateways apart",
 		"tls.client_ca_file, identity.trusted_header or, on a closed network, identity.unauthenticated: true")
+	p.Add(!certificates || !c.Unauthenticated, "identity.unauthenticated", "true", "false beside tls.client_ca_file, "+
+		"because whoever shows no certificate would be believed")
+	p.Add(c.TrustedHeader == "" || !c.Unauthenticated, "identity.unauthenticated", "true", "false beside "+
+		"identity.trusted_header, because whoever does not come through the proxy would be believed")
+	p.Add(c.TrustedHeader == "" || isOwnHeader(c.TrustedHeader), "identity.trusted_header", strconv.Quote(c.TrustedHeader),
+		"the name of a header that the proxy alone sets, and no other program")
 	p.Add(c.TrustedHeader == "" || len(c.TrustedProxies) > 0, "identity.trusted_proxies", "none", "the addresses that trusted_header is believed from")
 	for i, s := range c.TrustedProxies {
-		_, err := parsePrefix(s)
-		p.Add(err == nil, fmt.Sprintf("identity.trusted_proxies[%d]", i), strconv.Quote(s), "an address or a prefix like 10.0.0.0/8")
+		key := fmt.Sprintf("identity.trusted_proxies[%d]", i)
+		prefix, err := parsePrefix(s)
+		p.Add(err == nil, key, strconv.Quote(s), "an address or a prefix like 10.0.0.0/8")
+		p.Add(err != nil || prefix.Bits() >= 8, key, strconv.Quote(s), "the addresses of the proxies; nearly everybody has one of these")
 	}
+}
+
+// isOwnHeader says that a header can be left to a proxy: it is a header's name, no
+// header of the protocol, and none that clients or HTTP itself set.
+func isOwnHeader(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Host", "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Connection", "Accept",
+		"Accept-Encoding", "User-Agent", "Expect", "Te", "Trailer", "Upgrade", "Cookie", "Authorization":
+		return false
+	}
+	odd := func(c rune) bool {
+		return !strings.ContainsRune("-_", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c)
+	}
+	return !strings.HasPrefix(name, wire.HeaderPrefix) && !strings.ContainsFunc(name, odd)
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -230,7 +230,10 @@ func (s *Server) Run(ctx context.Context) error {
 // can no longer.
 func (s *Server) serve(listener net.Listener) (web *http.Server, failed chan error) {
 	mux := http.NewServeMux()
-	web = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug)}
+	web = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: wire.MaxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
+	}
 	failed = make(chan error, 1)
 	if listener != nil {
 		mux.Handle(wire.Path, s.ingest)

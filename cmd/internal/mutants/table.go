@@ -7,7 +7,10 @@ import "slices"
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
-		auditMutants(), repairMutants(), moveMutants(), publishedMutants(), fairMutants())
+		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
+		fairMutants(),
+		boundMutants(),
+	)
 }
 
 func nodeMutants() []mutant {

@@ -1,0 +1,31 @@
+package main
+
+// boundMutants are of what bounds that which a stranger chooses, and of whom is
+// believed.
+func boundMutants() []mutant {
+	logger := []string{"-run", "EverNewNames", "./cmd/internal/cli"}
+	headers := []string{"-run", "HeadersAreBounded", "./edge/wire"}
+	identity := []string{"-run", "Mistake", "./engine/server"}
+	return []mutant{
+		{"lines of one text are bounded, whatever they are of", "cmd/internal/cli/logger.go",
+			"case all.shown == textShown:", "case all.shown < 0:", logger},
+		{"what tells messages apart is cut", "cmd/internal/cli/logger.go",
+			"value[:min(len(value), repeatKeyBytes)]", "value", logger},
+		{"a name that is too long is not kept", "edge/wire/header.go",
+			"if len(from.Get(HeaderGateway)) <= MaxGatewayBytes {", "if len(from.Get(HeaderGateway)) < 1<<30 {", headers},
+		{"what a stranger sent is cut before it is told", "edge/wire/header.go",
+			"	if len(text) > 64 {", "	if len(text) > 1<<30 {", headers},
+		{"a header of the protocol stands once", "edge/wire/header.go",
+			"len(values) > 1 && strings.HasPrefix", "len(values) > 2 && strings.HasPrefix", headers},
+		{"a trusted header stands once", "engine/ingest/identity.go",
+			"len(got) > 1 {", "len(got) > 9 {", []string{"-run", "TrustedHeaderStandsOnce", "./engine/ingest"}},
+		{"certificates are not made optional", "engine/server/config.go",
+			"p.Add(!certificates || !c.Unauthenticated,", "p.Add(true,", identity},
+		{"a proxy's header is not made optional", "engine/server/config.go",
+			`p.Add(c.TrustedHeader == "" || !c.Unauthenticated,`, "p.Add(true,", identity},
+		{"a header of the protocol is no proxy's", "engine/server/config.go",
+			"!strings.HasPrefix(name, wire.HeaderPrefix)", "name != wire.HeaderPrefix", identity},
+		{"a proxy is not nearly everybody", "engine/server/config.go",
+			"prefix.Bits() >= 8", "prefix.Bits() >= 0", identity},
+	}
+}
