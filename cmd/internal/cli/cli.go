@@ -10,6 +10,7 @@
 //  2. SIGINT and SIGTERM end the context; a second one ends the process at
 //     once, as the operating system would.
 //  3. stdout carries results only; what is said about them goes to stderr.
+//  4. No control character that came with data reaches a terminal.
 //
 // Main is called once, by main. The rest is pure.
 package cli
@@ -92,7 +93,7 @@ func Main(root *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal is the operating system's
-	return Run(ctx, root, os.Args[1:], os.Stdout, os.Stderr)
+	return Run(ctx, root, os.Args[1:], forTerminal(os.Stdout), forTerminal(os.Stderr))
 }
 
 // Run is Main with everything given.

@@ -25,11 +25,11 @@ func (r Report[C, V]) Top(short string) *cobra.Command {
 		out := c.OutOrStdout()
 		for n := 1; ; n++ {
 			var b bytes.Buffer
-			if IsTerminal(out) && !*asJSON {
-				b.WriteString(clearScreen)
-			}
 			if err := r.look(c.Context(), &b, *name, *asJSON); err != nil {
 				return err
+			}
+			if !*asJSON {
+				Draw(out, clearScreen)
 			}
 			if _, err := out.Write(b.Bytes()); err != nil {
 				return err

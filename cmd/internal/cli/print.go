@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,16 +64,6 @@ func Age(at record.Micros, now time.Time) string {
 		return "-"
 	}
 	return now.Sub(time.UnixMicro(int64(at))).Round(100 * time.Millisecond).String()
-}
-
-// IsTerminal tells whether w is a terminal, where a progress bar may be drawn.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // Size prints a number of bytes for people, in the unit that suits it.

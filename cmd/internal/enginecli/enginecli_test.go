@@ -389,7 +389,7 @@ func TestAnotherFileSystemUnderTheLakeIsRefused(t *testing.T) {
 }
 
 func TestBarLine(t *testing.T) {
-	if got := barLine("a-very-long-file-name.nmea", 50, 100, "records", 1000, 2*time.Second); got != "\ra-very-long-file-nam [###############---------------]  50% 1000 records, 500/s " {
+	if got := barLine("a-very-long-file-name.nmea", 50, 100, "records", 1000, 2*time.Second); got != "a-very-long-file-nam [###############---------------]  50% 1000 records, 500/s " {
 		t.Errorf("got %q", got)
 	}
 	if got := barLine("f", 0, 0, "rows", 0, 0); !strings.Contains(got, "  0%") {

@@ -248,10 +248,13 @@ func drawBar(w io.Writer, line func() string) (stop func()) {
 		for {
 			select {
 			case <-end:
-				_, _ = fmt.Fprintf(w, "\r%80s\r", "")
+				cli.Draw(w, fmt.Sprintf("\r%80s\r", ""))
 				return
 			case <-tick.C:
-				_, _ = fmt.Fprint(w, line())
+				if text := line(); text != "" {
+					cli.Draw(w, "\r")
+					_, _ = fmt.Fprint(w, text)
+				}
 			}
 		}
 	}()
@@ -266,6 +269,6 @@ func barLine(name string, read, size int64, what string, count uint64, elapsed t
 	const width = 30
 	share := float64(read) / float64(max(size, 1))
 	full := int(min(max(share, 0), 1) * width)
-	return fmt.Sprintf("\r%-20.20s [%s%s] %3.0f%% %d %s, %.0f/s ", name, strings.Repeat("#", full), strings.Repeat("-", width-full),
+	return fmt.Sprintf("%-20.20s [%s%s] %3.0f%% %d %s, %.0f/s ", name, strings.Repeat("#", full), strings.Repeat("-", width-full),
 		100*share, count, what, float64(count)/max(elapsed.Seconds(), 1e-3))
 }
