@@ -209,22 +209,19 @@ func (m *MQTT) take(messages []message, acks *acknowledger, seen *seen, sink Sin
 // batch makes lines of the first messages, as many as go into one batch.
 func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
 	b, bytes, marked, i := &Batch{Stream: "mqtt"}, 0, false, 0
-	for ; i < len(messages) && bytes <= maxBatchBytes && !(marked && seen.full()); i++ {
+	for ; i < len(messages) && bytes <= maxBatchBytes && !(marked && seen.full(1)); i++ {
 		msg := &messages[i]
-		if msg.qos == 0 && m.cfg.QoS > 0 && !msg.retained {
-			m.downgraded.Add(1)
+		line, is := m.report(msg)
+		hashes, known := seen.recall(msg, is.identified)
+		if marked && !known && seen.full(len(hashes)) {
+			break // they go into the next chunk, and so with the next batch
 		}
-		line, identity := m.report(msg)
-		if identity || msg.retained {
-			key := identify(msg.topic, msg.payload)
-			if !identity {
-				key = identify(retainedPrefix+msg.topic, msg.payload)
-			}
-			if seen.has(key) {
-				m.duplicates.Add(1)
-				continue
-			}
-			seen.add(key)
+		m.count(msg, is, known)
+		if known {
+			continue
+		}
+		if len(hashes) > 0 {
+			seen.add(hashes...)
 			marked = true
 		}
 		b.Lines = append(b.Lines, line)
@@ -236,16 +233,30 @@ func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
 	return b, i
 }
 
-// retainedPrefix sets apart retained messages without an identity: each
-// connection brings the same one again, while one that is not retained may
-// have the same bytes and be new.
-const retainedPrefix = "\x00"
+// reading says what was found in a message beside its readings.
+type reading struct {
+	identified bool // it has a usable time or number of its own
+	rejected   bool // nothing was found in it
+}
+
+// count counts a message; known: it was taken before.
+func (m *MQTT) count(msg *message, is reading, known bool) {
+	if msg.qos == 0 && m.cfg.QoS > 0 && !msg.retained {
+		m.downgraded.Add(1)
+	}
+	if is.rejected {
+		m.rejected.Add(1)
+	}
+	if known {
+		m.duplicates.Add(1)
+	}
+}
 
 // maxBatchBytes ends a batch of reports.
 const maxBatchBytes = 256 << 10
 
 // report makes the report of a message.
-func (m *MQTT) report(msg *message) (Line, bool) {
+func (m *MQTT) report(msg *message) (Line, reading) {
 	r := sensor.Report{Origin: sensor.OriginMQTT, Address: msg.topic, Payload: msg.payload}
 	mapping := m.mapping(msg.topic)
 	identity := false
@@ -262,10 +273,7 @@ func (m *MQTT) report(msg *message) (Line, bool) {
 			r.Readings[i].Historical = true
 		}
 	}
-	if r.Reason != "" {
-		m.rejected.Add(1)
-	}
-	return reportLine(&r), identity
+	return reportLine(&r), reading{identity, r.Reason != ""}
 }
 
 // isCut tells whether the payload is not whole, which makes r the report of that:

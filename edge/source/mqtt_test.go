@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -376,5 +377,109 @@ func TestSeenRemembersTheNewest(t *testing.T) {
 	sink.positions["m/1"] = []byte{9}
 	if _, err := openSeen("m", 64, sink); err == nil {
 		t.Error("a newer mark was read")
+	}
+}
+
+// TestRetainedValueComesBack: each connection brings what is retained again. Without an
+// identity it is a repeat only while its value is the last that was taken of its topic:
+// one that comes back after another, whether that was retained or not, is captured.
+func TestRetainedValueComesBack(t *testing.T) {
+	b := newBroker(t, "allow_anonymous true\n")
+	p := b.publisher("p")
+	for _, qos := range []byte{0, 1} {
+		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+			topic, fence := fmt.Sprintf("plant/a/pump%d", qos), fmt.Sprintf("plant/b/fence%d", qos)
+			sink := &durableSink{marks: map[string][]byte{}}
+			cfg := mqttConfig(b, qos)
+			cfg.Broker.ClientID = fmt.Sprint("retained", qos)
+			cfg.Topics = []MQTTTopic{{topic, numberedJSON}, {fence, numberedJSON}}
+			fences := 0
+			// life is one connection: it takes what is retained, and then what is published.
+			life := func(live ...string) {
+				t.Helper()
+				_, stop := runMQTT(t, cfg, sink)
+				eventually(t, "a subscription", func() bool {
+					fences++
+					publish(t, p, fence, fmt.Sprintf(`{"n":%d,"v":0}`, fences), false)
+					return slices.ContainsFunc(sink.payloads(), func(s string) bool { return s == fmt.Sprintf(`{"n":%d,"v":0}`, fences) })
+				})
+				for _, value := range live {
+					publish(t, p, topic, value, true)
+					eventually(t, "the live message", func() bool { all := sink.payloads(); return all[len(all)-1] == value })
+				}
+				stop()
+			}
+			// At QoS 1 the session keeps what is published meanwhile; what is retained then
+			// comes after it, with the same value.
+			const on, off, numbered = `{"v":1}`, `{"v":0}`, `{"v":0,"n":7}`
+			publish(t, p, topic, on, true)
+			life()
+			life() // on again: the same message
+			publish(t, p, topic, off, true)
+			life()
+			publish(t, p, topic, on, true)
+			life() // on, off, on
+			life()
+			life(off) // while it is connected
+			life()
+			publish(t, p, topic, on, true)
+			life()
+			life(numbered)
+			publish(t, p, topic, on, true)
+			life()
+			life()
+			want := []string{on, off, on, off, on, numbered, on}
+			var got []string
+			for _, s := range sink.payloads() {
+				if s == on || s == off || s == numbered {
+					got = append(got, s)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestSeenRemembersLastValues: of each topic the newest, over restarts, until as many
+// others came as are remembered.
+func TestSeenRemembersLastValues(t *testing.T) {
+	sink := newTestSink()
+	s, err := openSeen("m", 64, sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	values, since := map[string]string{}, map[string]int{}
+	for i := range 3000 {
+		topic, value := fmt.Sprint("topic", rng.IntN(4)), fmt.Sprint(rng.IntN(3))
+		if since[topic] > 40 {
+			topic = "topic0" // forgotten, or about to be: only what is remembered for sure is compared
+		}
+		if rng.IntN(3) == 0 {
+			s.add(uint64(i) + 1)
+		} else {
+			s.add(lastTopic(topic), lastValue(topic, []byte(value)))
+			values[topic], since[topic] = value, -2
+		}
+		name, mark := s.mark()
+		sink.positions[name] = mark
+		for topic, value := range values {
+			if since[topic] += 2; since[topic] > 40 {
+				continue
+			}
+			if last, ok := s.last(lastTopic(topic)); !ok || last != lastValue(topic, []byte(value)) {
+				t.Fatalf("%d: %s is %x, %v; it was %s %d hashes ago", i, topic, last, ok, value, since[topic])
+			}
+		}
+		if i%37 == 0 {
+			if s, err = openSeen("m", 64, sink); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, ok := s.last(lastTopic("never")); ok {
+		t.Error("a topic that never was has a value")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"landfall/edge/record"
 )
@@ -14,12 +15,19 @@ import (
 // chunk c of those with c mod chunks = n. Version 1:
 //
 //	1 byte version (1) | uvarint c | up to 16 hashes of 8 bytes, in order
+//
+// A message without an identity of its own is not remembered, but where a topic has
+// a retained one: each connection brings that again, so the last value taken of the
+// topic is. It is two hashes in one chunk, of the topic (lastTopic) and of the value
+// right after it; the newest such pair of a topic counts. An earlier value is a new
+// message when it comes back.
 type seen struct {
-	name   string
-	chunks uint64
-	taken  map[uint64]uint64 // hash to the chunk it lies in
-	ring   [][]uint64        // chunk c lies at c mod chunks
-	chunk  uint64            // the one being filled
+	name    string
+	chunks  uint64
+	taken   map[uint64]uint64 // hash to the newest chunk it lies in
+	ring    [][]uint64        // chunk c lies at c mod chunks
+	numbers []uint64          // of the chunks in ring
+	chunk   uint64            // the one being filled
 }
 
 const (
@@ -40,12 +48,17 @@ func identify(topic string, payload []byte) uint64 {
 	return binary.LittleEndian.Uint64(h.Sum(sum[:0]))
 }
 
+// lastTopic is the hash that stands before the last value of a topic; lastValue is that
+// of a value. No topic has a NUL (MQTT 3.1.1, 1.5.3), so neither is any other's.
+func lastTopic(topic string) uint64 { return identify("\x00\x00"+topic, nil) }
+
+func lastValue(topic string, payload []byte) uint64 { return identify("\x00"+topic, payload) }
+
 // openSeen reads the marks of a source. Error: record.ErrVersion; a damaged
 // mark is as if it were not there.
 func openSeen(name string, remember int, sink Sink) (*seen, error) {
 	chunks := max(2, (remember+seenChunk-1)/seenChunk)
-	s := &seen{name: name, chunks: uint64(chunks), taken: map[uint64]uint64{}, ring: make([][]uint64, chunks)}
-	numbers := make([]uint64, chunks)
+	s := &seen{name: name, chunks: uint64(chunks), taken: map[uint64]uint64{}, ring: make([][]uint64, chunks), numbers: make([]uint64, chunks)}
 	for n := range uint64(chunks) {
 		p := sink.Position(s.markName(n))
 		if len(p) == 0 {
@@ -62,17 +75,17 @@ func openSeen(name string, remember int, sink Sink) (*seen, error) {
 		}
 		// Chunks of a larger or smaller ring lie elsewhere and are taken all the
 		// same: what counts is which messages were taken.
-		numbers[n], s.chunk = c, max(s.chunk, c)
+		s.numbers[n], s.chunk = c, max(s.chunk, c)
 		for ; len(hashes) > 0; hashes = hashes[8:] {
 			s.ring[n] = append(s.ring[n], binary.LittleEndian.Uint64(hashes))
 		}
 	}
 	for n := range uint64(chunks) {
 		for _, h := range s.ring[n] {
-			s.taken[h] = max(s.taken[h], numbers[n])
+			s.taken[h] = max(s.taken[h], s.numbers[n])
 		}
 	}
-	if at := s.chunk % s.chunks; numbers[at] != s.chunk || len(s.ring[at]) >= seenChunk {
+	if at := s.chunk % s.chunks; s.numbers[at] != s.chunk || len(s.ring[at]) >= seenChunk {
 		s.next()
 	}
 	return s, nil
@@ -86,17 +99,62 @@ func (s *seen) has(hash uint64) bool {
 	return ok
 }
 
-// full says that the next add begins a chunk, and so another mark.
-func (s *seen) full() bool { return len(s.ring[s.chunk%s.chunks]) >= seenChunk }
+// last returns the last value taken of a topic that has had a retained one.
+func (s *seen) last(topic uint64) (value uint64, ok bool) {
+	c, ok := s.taken[topic]
+	if !ok {
+		return 0, false
+	}
+	at := slices.IndexFunc(s.numbers, func(n uint64) bool { return n == c })
+	if s.numbers[c%s.chunks] == c {
+		at = int(c % s.chunks)
+	}
+	chunk := s.ring[at]
+	for i := len(chunk) - 2; i >= 0; i-- {
+		if chunk[i] == topic {
+			return chunk[i+1], true
+		}
+	}
+	return 0, false
+}
 
-// add remembers a message that is being taken, and forgets the oldest ones.
-func (s *seen) add(hash uint64) {
-	if s.full() {
+// recall tells whether a message was taken, and else what is to be remembered of it.
+// One that is not retained and has no identity may have the bytes of another and be
+// new; like any other it ends what was the last value of its topic.
+func (s *seen) recall(msg *message, identified bool) (hashes []uint64, known bool) {
+	if identified {
+		key := identify(msg.topic, msg.payload)
+		if s.has(key) {
+			return nil, true
+		}
+		hashes = append(hashes, key)
+	}
+	topic := lastTopic(msg.topic)
+	last, ok := s.last(topic)
+	if !ok && (identified || !msg.retained) {
+		return hashes, false
+	}
+	value := lastValue(msg.topic, msg.payload)
+	if ok && last == value {
+		return hashes, msg.retained && !identified
+	}
+	return append(hashes, topic, value), false
+}
+
+// full says that adding n more begins a chunk, and so another mark.
+func (s *seen) full(n int) bool { return len(s.ring[s.chunk%s.chunks])+n > seenChunk }
+
+// add remembers hashes of a message that is being taken, in one chunk, and forgets the
+// oldest ones.
+func (s *seen) add(hashes ...uint64) {
+	if s.full(len(hashes)) {
 		s.next()
 	}
 	at := s.chunk % s.chunks
-	s.ring[at] = append(s.ring[at], hash)
-	s.taken[hash] = s.chunk
+	s.ring[at] = append(s.ring[at], hashes...)
+	for _, h := range hashes {
+		s.taken[h] = s.chunk
+	}
 }
 
 // next begins a chunk in the place of the oldest.
@@ -104,9 +162,11 @@ func (s *seen) next() {
 	s.chunk++
 	at := s.chunk % s.chunks
 	for _, h := range s.ring[at] {
-		delete(s.taken, h)
+		if s.taken[h] == s.numbers[at] { // else it lies in a newer one too
+			delete(s.taken, h)
+		}
 	}
-	s.ring[at] = s.ring[at][:0]
+	s.ring[at], s.numbers[at] = s.ring[at][:0], s.chunk
 }
 
 // mark gives the mark of the chunk that is being filled.

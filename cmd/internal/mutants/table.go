@@ -42,7 +42,7 @@ func nodeMutants() []mutant {
 }
 
 func brokerMutants() []mutant {
-	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter|Packet", "./edge/source"}
+	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter|Packet|Retained", "./edge/source"}
 	return []mutant{
 		{"a message is acknowledged after C1", "edge/source/mqtt.go",
 			"\t\tm.lines(b)\n", "\t\tm.lines(b)\n\t\tif b.Durable != nil {\n\t\t\tb.Durable()\n\t\t}\n", broker},
@@ -58,6 +58,12 @@ func brokerMutants() []mutant {
 			"		c.out = []byte(packetPingResp)\n", "", broker},
 		{"nothing is read in a payload that is not whole", "edge/source/mqtt.go",
 			"	if len(r.Payload) <= limit {", "	if len(r.Payload) <= limit+1 {", broker},
+		{"a retained value that comes back is a new message", "edge/source/mqttseen.go",
+			"	if ok && last == value {", "	if ok && (last == value || s.has(value)) {", broker},
+		{"a value that was not retained ends the one before", "edge/source/mqttseen.go",
+			"	if !ok && (identified || !msg.retained) {", "	if identified || !msg.retained {", broker},
+		{"what lies in a newer chunk too is not forgotten", "edge/source/mqttseen.go",
+			"s.taken[h] == s.numbers[at] {", "s.chunk > 0 {", broker},
 		{"what is configured no more is unsubscribed", "edge/source/mqttlink.go",
 			"err = l.unsubscribe(ctx, client)", "l.subscribed.forget()", broker},
 		{"a filter is noted before it is subscribed", "edge/source/mqttfilters.go",
