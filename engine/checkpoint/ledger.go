@@ -85,6 +85,9 @@ func (r ledgerReader) Read(ctx context.Context, name string) ([]byte, error) {
 	if errors.Is(err, ErrNotExist) {
 		err = fmt.Errorf("%w: %w", ledger.ErrMissing, err)
 	}
+	if errors.Is(err, ErrCorrupt) { // what has the name is no object
+		err = fmt.Errorf("%w: %w", ledger.ErrCorrupt, err)
+	}
 	return data, err
 }
 

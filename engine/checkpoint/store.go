@@ -50,3 +50,26 @@ type Store interface {
 	// again.
 	Sweep(ctx context.Context, prefix string) error
 }
+
+// Irregular is a Store in which something else than an object can have a name, such
+// as a directory in which anybody can make a pipe. Read returns ErrCorrupt for it.
+type Irregular interface {
+	// Irregular returns whatever has a name and is no object, folders too, sorted by
+	// folder and name.
+	Irregular(ctx context.Context) ([]NoObject, error)
+	// SetAside moves what has a name to _quarantine, durable on return, and returns
+	// its name there; what is not there is no error.
+	SetAside(ctx context.Context, name string) (string, error)
+}
+
+// NoObject is something that has a name and is no object.
+type NoObject struct {
+	Name string
+	What string // Folder, "a pipe", …
+}
+
+// Folder is what a folder is to NoObject.
+const Folder = "a folder"
+
+// FoldersOf lists the folders below a task's own that objects lie in.
+func FoldersOf() []string { return []string{"ledger", "manifest", "state"} }

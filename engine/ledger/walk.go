@@ -12,7 +12,7 @@ import (
 // Reader is what Walk reads; checkpoint.Store is one, seen through an adapter.
 type Reader interface {
 	// Read returns an object whole; an error that is ErrMissing when it is not
-	// there.
+	// there, ErrCorrupt when what has the name is none.
 	Read(ctx context.Context, name string) ([]byte, error)
 	// List returns the names that start with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
@@ -85,6 +85,8 @@ func (w *walker) find(ctx context.Context, number uint64, want string) (Walked, 
 		line, err := w.read(ctx, name, number)
 		switch {
 		case errors.Is(err, ErrMissing):
+		case errors.Is(err, ErrCorrupt): // no object; another one may hold the entry
+			seen = name
 		case err != nil:
 			return Walked{}, err
 		case Hash(line) == want:

@@ -26,6 +26,9 @@ func (s *shelf) Read(_ context.Context, name string) ([]byte, error) {
 	}
 	s.reads++
 	data, ok := s.objects[name]
+	if ok && data == nil {
+		return nil, fmt.Errorf("read %s: %w: it is no object", name, ErrCorrupt)
+	}
 	if !ok {
 		return nil, fmt.Errorf("read %s: %w", name, ErrMissing)
 	}
@@ -204,5 +207,30 @@ func TestWalkEndsWhenItIsTold(t *testing.T) {
 	}
 	if got, err := s.walk(t, Tip{}); err != nil || len(got) != 0 {
 		t.Errorf("walked %v, %v", got, err)
+	}
+}
+
+// TestWalkPassesWhatIsNoObject: something that is no object and has the name of a
+// second entry of a number, or of a fold, hides nothing; in the place of an entry it is
+// that entry damaged.
+func TestWalkPassesWhatIsNoObject(t *testing.T) {
+	s, tip := chain(t, 3)
+	task, _, _ := strings.Cut(tip.Name, "/")
+	s.objects[EntryName(task, 2, "00000000000000000000000000000000")] = nil
+	s.objects[FoldName(task, 1)] = nil
+	n := 0
+	for _, err := range Walk(t.Context(), s, task, tip) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d entries", n)
+	}
+	s.objects[tip.Name] = nil
+	for _, err := range Walk(t.Context(), s, task, tip) {
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("in its place: %v", err)
+		}
 	}
 }

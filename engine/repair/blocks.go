@@ -14,6 +14,7 @@ import (
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/engine/landing"
+	"landfall/engine/landing/embedded"
 	"landfall/engine/ledger"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -24,8 +25,8 @@ import (
 type blocks struct {
 	stores []*seglog.Store
 	byLog  map[string][]blockRef // by first offset; copies of a block lie beside each other
-	// partitions of the landing logs, which all have as many; 0: none was named.
-	partitions int
+	// partitions of the landing logs, by identity; one of which that is damaged has none.
+	partitions map[string]int
 	// positions behind each landed block, in the order in which they were read.
 	positions []stream.Position
 }
@@ -47,19 +48,19 @@ type blockRef struct {
 }
 
 func openBlocks(ctx context.Context, c Config) (*blocks, error) {
-	b := &blocks{byLog: map[string][]blockRef{}}
+	b := &blocks{byLog: map[string][]blockRef{}, partitions: map[string]int{}}
 	for _, dir := range c.EdgeLogs {
 		if err := b.open(ctx, c.FS, dir, b.edge); err != nil {
 			return nil, errors.Join(err, b.close())
 		}
 	}
 	for _, dir := range c.Landing {
+		if id, n, err := embedded.Identity(durable.ReadOnly(c.FS), dir); err == nil {
+			b.partitions[string(id)] = n
+		}
 		parts, err := c.FS.ReadDir(dir)
-		n := 0
 		for _, p := range parts {
 			if ok, _ := filepath.Match("p[0-9][0-9][0-9][0-9]", p.Name()); ok && err == nil {
-				n++
-				b.partitions = max(b.partitions, n)
 				err = b.open(ctx, c.FS, filepath.Join(dir, p.Name()), b.landed)
 			}
 		}

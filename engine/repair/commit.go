@@ -81,8 +81,16 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 
 // manifestNote says what a manifest is that was made again.
 func (t *taskState) manifestNote() string {
-	return fmt.Sprintf("a new manifest, made of entry %d of the ledger, is named in place of one that is lost (%v)", t.manifest.Ledger.Number, t.lost)
+	note := fmt.Sprintf("a new manifest, made of entry %d of the ledger, is named in place of one that is lost (%v)", t.manifest.Ledger.Number, t.lost)
+	if t.memory != nil {
+		note += assumedHold
+	}
+	return note
 }
+
+// assumedHold says what of a manifest nothing is left to tell where its state is lost
+// too.
+const assumedHold = "; what the landing log held back is not known, and it is assumed that it held back nothing: what was passed over is asked of its gateway again"
 
 // commitTries is how often a commit is tried that an engine was faster than.
 const commitTries = 5

@@ -34,5 +34,8 @@
 // to be had are made again of the ledger and of published rows, and committed as an
 // entry whose note says how far what is remembered is what was.
 //
+// What has a name among the checkpoints and is no object (a pipe, a folder in an
+// object's place) is set aside first, and is then an object that is gone.
+//
 // Run belongs to one goroutine.
 package repair

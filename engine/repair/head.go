@@ -107,7 +107,11 @@ func (r *run) restoreHead(ctx context.Context, t *taskState, was error) (why, er
 	if later := r.inLake(t.id, found.Manifest.Epoch); later != "" {
 		return fmt.Errorf("%w; the newest manifest that is whole is of epoch %s, and %s lies in the lake", was, found.Manifest.Epoch, later), nil
 	}
-	if err := checkpoint.RestoreHead(ctx, r.Store, t.id, found); err != nil {
+	err = checkpoint.RestoreHead(ctx, r.Store, t.id, found)
+	if errors.Is(err, checkpoint.ErrCorrupt) { // what has the name is no object, and stays
+		return fmt.Errorf("%w; %w", was, err), nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("restore HEAD of %s: %w", t.id, err)
 	}
 	r.did(Head, t.id.String(), "", t.id.String()+"/HEAD", "it names %s again, which is whole, with its state and its ledger", found.Name)
@@ -131,10 +135,15 @@ func (r *run) manifestBack(ctx context.Context, id stream.TaskID) (bool, error) 
 		return false, nil
 	}
 	h.Epoch, h.Claim = m.Epoch, m.Claim // whatever HEAD says
-	return true, r.putBack(ctx, id, h.Name(id), data, from)
+	err = r.putBack(ctx, id, h.Name(id), data, from)
+	if isDamage(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// putBack makes an object of the checkpoints hold bytes again that it had.
+// putBack makes an object of the checkpoints hold bytes again that it had. What has
+// its name and is no object, where it cannot be set aside, is ErrCorrupt.
 func (r *run) putBack(ctx context.Context, id stream.TaskID, name string, data []byte, from string) error {
 	if err := checkpoint.PutBack(ctx, r.Store, name, data); err != nil {
 		return err

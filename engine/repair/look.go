@@ -80,17 +80,21 @@ func allTasks(ctx context.Context, store checkpoint.Store) ([]stream.TaskID, err
 	var ids []stream.TaskID
 	for _, name := range names {
 		folder, _, _ := strings.Cut(name, "/")
-		cut := strings.LastIndexByte(folder, '-')
-		if cut < 1 || len(folder)-cut != 5 {
-			continue
-		}
-		n, err := strconv.ParseUint(folder[cut+1:], 10, 16)
-		id := stream.TaskID{Landing: folder[:max(cut, 0)], Partition: int(n)}
-		if err == nil && !slices.Contains(ids, id) {
+		if id, ok := parseTask(folder); ok && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
 	return ids, nil
+}
+
+// parseTask returns the task that a folder of the checkpoints is of; false: none.
+func parseTask(folder string) (stream.TaskID, bool) {
+	cut := strings.LastIndexByte(folder, '-')
+	if cut < 1 || len(folder)-cut != 5 {
+		return stream.TaskID{}, false
+	}
+	n, err := strconv.ParseUint(folder[cut+1:], 10, 16)
+	return stream.TaskID{Landing: folder[:cut], Partition: int(n)}, err == nil
 }
 
 // look reads what a task's checkpoint and ledger say, and hashes its files.

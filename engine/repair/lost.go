@@ -39,14 +39,14 @@ func (r *run) lost(ctx context.Context, t *taskState, was error) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	switch m.Partitions = r.blocks.partitions; {
+	switch m.Partitions = r.blocks.partitions[t.id.Landing]; {
 	case sibling != nil && sibling.Moved != nil:
 		return tell("the lake was moved to landing log %s, and nothing says whether this task had ended", sibling.Moved.Landing)
 	case sibling != nil:
 		m.Partitions, m.Generation = sibling.Partitions, sibling.Generation
 	}
 	if m.Partitions == 0 {
-		return tell("nothing says how many partitions the landing log has: no other partition has a manifest that is whole, and no landing log was named (--landing)")
+		return tell("nothing says how many partitions the landing log has: no other partition has a manifest that is whole, and it was not named (--landing)")
 	}
 	if later := r.inLake(t.id, m.Epoch); later != "" {
 		return tell("it ends at epoch %s, and %s lies in the lake, so that newer entries are lost: put them back from a backup of the checkpoints", m.Epoch, later)

@@ -49,6 +49,9 @@ func (r *run) planState(ctx context.Context, t *taskState) error {
 			return err
 		}
 		if t.manifest.State = chain; chain != nil {
+			if t.manifest.Hold, err = task.HoldOf(checkpoint.StateOf(ctx, r.Store, &t.manifest)); err != nil {
+				return err
+			}
 			return r.fillWatermarks(ctx, t)
 		}
 	}

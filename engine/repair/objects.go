@@ -30,7 +30,10 @@ func (r *run) checkState(ctx context.Context, t *taskState) error {
 				t.stateLost = err
 				continue
 			}
-			if err := r.putBack(ctx, t.id, o.Name, data, from); err != nil {
+			err = r.putBack(ctx, t.id, o.Name, data, from)
+			if isDamage(err) {
+				t.stateLost = err
+			} else if err != nil {
 				return err
 			}
 		}
@@ -74,7 +77,11 @@ func (r *run) mendLedger(ctx context.Context, t *taskState) (why string, err err
 		if err != nil {
 			return "", err
 		}
-		if err := r.putBack(ctx, t.id, ledger.EntryName(t.id.String(), e.Number, e.Claim), line, from); err != nil {
+		err = r.putBack(ctx, t.id, ledger.EntryName(t.id.String(), e.Number, e.Claim), line, from)
+		if isDamage(err) {
+			return err.Error(), nil
+		}
+		if err != nil {
 			return "", err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,10 +17,35 @@ import (
 type overlay struct {
 	checkpoint.Store
 	written map[string][]byte
+	aside   map[string]bool // what a run would set aside
 }
 
 func newOverlay(under checkpoint.Store) *overlay {
-	return &overlay{Store: under, written: map[string][]byte{}}
+	return &overlay{Store: under, written: map[string][]byte{}, aside: map[string]bool{}}
+}
+
+// isAside tells whether a name, or a folder that it is in, would be set aside.
+func (o *overlay) isAside(name string) bool {
+	for ; name != "." && name != "/"; name = path.Dir(name) {
+		if o.aside[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// Irregular implements checkpoint.Irregular.
+func (o *overlay) Irregular(ctx context.Context) ([]checkpoint.NoObject, error) {
+	if under, ok := o.Store.(checkpoint.Irregular); ok {
+		return under.Irregular(ctx)
+	}
+	return nil, nil
+}
+
+// SetAside implements checkpoint.Irregular.
+func (o *overlay) SetAside(_ context.Context, name string) (string, error) {
+	o.aside[name] = true
+	return "_quarantine", nil
 }
 
 func versionOf(data []byte) checkpoint.Version {
@@ -31,6 +57,9 @@ func versionOf(data []byte) checkpoint.Version {
 func (o *overlay) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
 	if data, ok := o.written[name]; ok {
 		return data, versionOf(data), nil
+	}
+	if o.isAside(name) {
+		return nil, "", checkpoint.ErrNotExist
 	}
 	return o.Store.Read(ctx, name)
 }
@@ -52,7 +81,12 @@ func (o *overlay) Swap(_ context.Context, name string, _ checkpoint.Version, dat
 
 // List implements checkpoint.Store.
 func (o *overlay) List(ctx context.Context, prefix string) ([]string, error) {
-	names, err := o.Store.List(ctx, prefix)
+	var names []string
+	var err error
+	if !o.isAside(strings.TrimSuffix(prefix, "/")) {
+		names, err = o.Store.List(ctx, prefix)
+		names = slices.DeleteFunc(names, o.isAside)
+	}
 	for name := range o.written {
 		if strings.HasPrefix(name, prefix) && !slices.Contains(names, name) {
 			names = append(names, name)

@@ -33,7 +33,7 @@ type NotAFileError struct {
 }
 
 // Folder is what a folder is to NotAFileError, and a link to one.
-const Folder = "a folder"
+const Folder = checkpoint.Folder
 
 // Error says what it is.
 func (e *NotAFileError) Error() string { return "it is no file but " + e.What }
@@ -199,6 +199,9 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.listedNames = listed
+	if err := r.clearCheckpoints(ctx); err != nil {
+		return err
+	}
 	ids, err := allTasks(ctx, r.Store)
 	if err != nil {
 		return err
@@ -240,7 +243,7 @@ func (r *run) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.setStraysAside(ctx, strays)
+	return errors.Join(r.setStraysAside(ctx, strays), r.restoreLanding(ctx))
 }
 
 // setAside moves a file to _quarantine, or says that it would be.

@@ -57,6 +57,20 @@ func LogsOf(objects iter.Seq2[[]byte, error]) ([]ledger.Log, error) {
 	return p.allLogs(), nil
 }
 
+// HoldOf returns where the landing log is to be kept from by the keyed state of a
+// checkpoint, which the objects restore; nil: nothing was passed over. Errors as of
+// LogsOf.
+func HoldOf(objects iter.Seq2[[]byte, error]) (*stream.Position, error) {
+	p, err := newProcessor(new(Counters), operator.WindowConfig{})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.restoreFrom(objects); err != nil {
+		return nil, err
+	}
+	return p.hold(), nil
+}
+
 // remakeBlocks reads the landing log from the epoch's beginning to its end.
 func remakeBlocks(ctx context.Context, cfg *Config, r *checkpoint.Remaking, p *processor) error {
 	if r.From.Same(r.To) {

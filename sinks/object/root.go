@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"landfall/edge/durable"
@@ -233,7 +234,7 @@ func (r *root) walk(ctx context.Context, folder string, visit func(name string, 
 		return err
 	}
 	entries, err := r.fsys.ReadDir(filepath.Join(r.path, filepath.FromSlash(folder)))
-	if errors.Is(err, fs.ErrNotExist) {
+	if nothingThere(err) {
 		return nil
 	}
 	if err != nil {
@@ -300,12 +301,18 @@ func gone(err error) error {
 // absent adds checkpoint.ErrNotExist and ErrExist to the file system's own.
 func absent(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case nothingThere(err):
 		return fmt.Errorf("%w: %w", checkpoint.ErrNotExist, err)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %w", checkpoint.ErrExist, err)
 	}
 	return err
+}
+
+// nothingThere tells the error for a name under which there is nothing, or the folder
+// of which is no folder.
+func nothingThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // open opens a regular file. Anything else is ErrContent, at once: a pipe under the

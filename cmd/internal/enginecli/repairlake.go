@@ -109,7 +109,7 @@ func (l dirLake) Open(_ context.Context, name string) (repair.File, error) {
 	info, err := l.fs.Stat(l.at(name))
 	switch {
 	case err == nil && !info.Mode().IsRegular():
-		return nil, &repair.NotAFileError{What: kindOf(info.Mode())}
+		return nil, &repair.NotAFileError{What: object.KindOf(info.Mode())}
 	case err != nil && l.named(name):
 		return nil, &repair.NotAFileError{What: "a link that leads nowhere"}
 	case nothingThere(err):
@@ -126,21 +126,6 @@ func (l dirLake) Open(_ context.Context, name string) (repair.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return sizedFile{f, size}, nil
-}
-
-// kindOf says what is no regular file.
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return repair.Folder
-	case m&fs.ModeNamedPipe != 0:
-		return "a pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "no regular file"
 }
 
 // named tells whether a folder holds a name, wherever that leads.

@@ -12,6 +12,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/engine/audit"
+	"landfall/engine/landing/embedded"
 	"landfall/engine/ledger"
 	"landfall/engine/repair"
 	"landfall/engine/table"
@@ -101,11 +102,19 @@ func checkpointDamages() []damage {
 		{"the manifests of all tasks gone, with a landing log", "good", func(b *Bench) {
 			b.Remove(path.Join("_checkpoint", Task(0).String(), "manifest"), path.Join("_checkpoint", Task(1).String(), "manifest"))
 		}, fromLanding, kinds{repair.Head: 2}, 0, true},
+		{"the manifests of all tasks gone, with another landing log", "good", func(b *Bench) {
+			b.Remove(path.Join("_checkpoint", Task(0).String(), "manifest"), path.Join("_checkpoint", Task(1).String(), "manifest"))
+			b.Kept = otherLanding(b)
+		}, fromLanding, nil, 2, false},
 		{"a state object gone", "good", gone(newest("state/*")), fromNothing, replaced, 0, true},
 		{"all state gone", "good", gone(folder("state")), fromNothing, replaced, 0, true},
 		{"a bit of a state object", "good", bit(newest("state/*")), fromNothing, restored, 0, true},
 		{"a state object cut", "good", cut(newest("state/*")), fromNothing, replaced, 0, true},
 		{"the manifest and all state gone", "good", gone(folder("manifest"), folder("state")), fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
+		{"the manifest gone, and the state that of an earlier epoch", "good", func(b *Bench) {
+			gone(folder("manifest"), folder("state"))(b)
+			Copy(b, path.Join(b.Earlier, folder("state")(b)), b.Path(folder("state")(b)))
+		}, fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
 		{"HEAD, the manifest and all state gone", "good", gone(folder("HEAD"), folder("manifest"), folder("state")), fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
 		{"all state gone, and a file of record", "good", func(b *Bench) {
 			gone(folder("state"))(b)
@@ -145,6 +154,10 @@ func checkpointDamages() []damage {
 			b.Remove(path.Join("_checkpoint", last.Object), last.Files[slices.IndexFunc(last.Files, func(f ledger.File) bool { return f.Table == string(table.Log) })].Name)
 		}, fromNothing, kinds{}, 1, false},
 		{"HEAD, the manifest and the newest ledger entry gone", "good", gone(folder("HEAD"), folder("manifest"), entry(-1)), fromNothing, kinds{}, 1, false},
+		{"what feeds the lake gone", "good", func(b *Bench) { b.Remove("_checkpoint/_lake/landing") }, fromNothing, replaced, 0, true},
+		{"what feeds the lake damaged", "good", func(b *Bench) {
+			Write(b, b.Path("_checkpoint/_lake/landing"), []byte("{"))
+		}, fromNothing, replaced, 0, true},
 		{"two ledger entries gone that follow each other", "good", gone(entry(2), entry(3)), fromNothing, nil, 1, false},
 		{"a ledger entry gone, with a file of its epoch", "good", func(b *Bench) {
 			one := b.Ledger(b, Task(0))[2]
@@ -153,6 +166,15 @@ func checkpointDamages() []damage {
 		{"a ledger entry, the manifest and all state gone", "good", gone(entry(2), folder("manifest"), folder("state")), fromLanding,
 			kinds{repair.Head: 1, repair.Replaced: 1, repair.Restored: 1}, 0, true},
 	}
+}
+
+// otherLanding makes a landing log that does not feed the lake, with more partitions.
+func otherLanding(b *Bench) string {
+	dir := b.TempDir()
+	log, err := embedded.Open(embedded.Config{Dir: dir, Partitions: 2 * partitions, ID: "other"})
+	must(b, err)
+	must(b, log.Close())
+	return dir
 }
 
 // TestRepairedTasksGoOn: after checkpoints were put right, the task goes on and the

@@ -59,7 +59,7 @@ func (s *Store) read(ctx context.Context, name string, more func(int64)) ([]byte
 	}
 	defer func() { _ = body.Close() }()
 	if info.Size < 0 || info.Size > maxObject {
-		return nil, "", fmt.Errorf("%d bytes are no length or more than an object may have", info.Size)
+		return nil, "", fmt.Errorf("%w: %d bytes are no length or more than an object may have", checkpoint.ErrCorrupt, info.Size)
 	}
 	more(info.Size)
 	data, err := io.ReadAll(io.LimitReader(body, info.Size+1)) // grows as the bytes arrive
