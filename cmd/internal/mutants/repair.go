@@ -53,7 +53,7 @@ func repairMutants() []mutant {
 		{"state is not made of what is not there", "engine/repair/memory.go",
 			"} else if f == nil {\n			return fmt", "} else if f == nil && from == 0 {\n			return fmt", lost("all_state_gone,_and_a_file")},
 		{"state belongs to the ledger's logs", "engine/repair/memory.go",
-			"chain == nil || !agree(logs, ends) {", "chain == nil || !agree(logs, ends) && ends == nil {", lost("the_manifest_gone,_and_the_state")},
+			"chain == nil || !agree(logs, ends) {", "chain == nil || !agree(logs, ends) && ends == nil {", lost("the_manifest_gone,_and_a_state")},
 		{"a manifest that is made again holds back what its state does", "engine/repair/memory.go",
 			"if t.manifest.Hold, err = task.HoldOf(", "if _, err = task.HoldOf(", []string{"-run", "TestRepairKeepsWhat", "./cmd/internal/tampertest"}},
 		{"what is assumed of a manifest that is made again is told", "engine/repair/commit.go",

@@ -111,9 +111,12 @@ func checkpointDamages() []damage {
 		{"a bit of a state object", "good", bit(newest("state/*")), fromNothing, restored, 0, true},
 		{"a state object cut", "good", cut(newest("state/*")), fromNothing, replaced, 0, true},
 		{"the manifest and all state gone", "good", gone(folder("manifest"), folder("state")), fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
-		{"the manifest gone, and the state that of an earlier epoch", "good", func(b *Bench) {
+		{"the manifest gone, and a state object of an earlier epoch in the place of all state", "good", func(b *Bench) {
 			gone(folder("manifest"), folder("state"))(b)
-			Copy(b, path.Join(b.Earlier, folder("state")(b)), b.Path(folder("state")(b)))
+			first := Files(b, b.Earlier, folder("state")(b)+"/*")[0] // whole, and alone
+			data, err := os.ReadFile(filepath.Join(b.Earlier, first))
+			must(b, err)
+			Write(b, b.Path(first), data)
 		}, fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
 		{"HEAD, the manifest and all state gone", "good", gone(folder("HEAD"), folder("manifest"), folder("state")), fromNothing, kinds{repair.Head: 1, repair.Replaced: 1}, 0, true},
 		{"all state gone, and a file of record", "good", func(b *Bench) {
