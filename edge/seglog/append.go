@@ -105,8 +105,15 @@ func (s *Store) Append(b *record.Builder) (record.Offset, error) {
 	}
 	a.prev, a.next, a.digest = hash, first+record.Offset(b.Count()), digest
 	s.mu.Lock()
-	s.activeLog().tip = s.appendedTip()
+	l := s.activeLog()
+	l.tip = s.appendedTip()
+	s.markTail(l)
 	s.mu.Unlock()
+	if s.cfg.inlineSpares {
+		s.writeTailMarker()
+	} else if s.cfg.TailMarker {
+		s.wakeTailMarker()
+	}
 	return first, nil
 }
 

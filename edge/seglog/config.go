@@ -81,6 +81,14 @@ type Config struct {
 	// Every block of the log then carries the digest of its log (record.Digest).
 	CapturedRecords bool
 
+	// TailMarker says that the Store keeps a tail marker beside Dir (TailMarkerName),
+	// which tells at the next Open when the end of the newest log is gone. One that is
+	// there is read in any case.
+	TailMarker bool
+	// Known returns the offset below which a log was durable, by what is kept elsewhere;
+	// false, or nil: nothing is known. Only Open calls it.
+	Known func(record.LogID) (record.Offset, bool)
+
 	Now      func() record.Micros // wall clock; nil: time.Now
 	NewLogID func() record.LogID  // nil: crypto/rand
 	Logger   *slog.Logger         // nil: silence
@@ -122,6 +130,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.NewLogID == nil {
 		c.NewLogID = randomLogID
+	}
+	if c.Known == nil {
+		c.Known = func(record.LogID) (record.Offset, bool) { return 0, false }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

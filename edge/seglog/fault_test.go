@@ -84,7 +84,7 @@ func afterwards(cfg Config, fsys *faultfs.FS, l *ledger) error {
 		if err := l.read(s); err != nil {
 			return err
 		}
-		if st := s.Stats(); st.UnreadableMeta+st.CorruptBlocks+st.Beheaded > 0 {
+		if st := s.Stats(); st.UnreadableMeta+st.CorruptBlocks+st.Beheaded+st.TailLosses > 0 {
 			return fatalError{fmt.Errorf("damage where there is none: %+v", st)}
 		}
 		for range 2 {
@@ -167,7 +167,7 @@ func (o *outcome) add(t *testing.T, policy Policy, f faultfs.Fault, loss faultfs
 
 func faultConfig(fsys *faultfs.FS, policy Policy) Config {
 	cfg := testConfig(fsys, "/data/log")
-	cfg.SegmentBytes, cfg.Policy, cfg.NewLogID, cfg.CapturedRecords = MinSegmentBytes, policy, testLogIDs(0), true
+	cfg.SegmentBytes, cfg.Policy, cfg.NewLogID, cfg.CapturedRecords, cfg.TailMarker = MinSegmentBytes, policy, testLogIDs(0), true, true
 	if policy == ShedOldest {
 		cfg.QuotaBytes = 8 * MinSegmentBytes
 	}

@@ -133,18 +133,6 @@ func (l *logState) beheaded() bool {
 	return l.newest != nil && (n == 0 || l.segments[n-1].id.number < l.newest.number)
 }
 
-// reachNoted gives a log the end that its note tells of, where less was found: a
-// last block may lie in pages that were zeroed, which looks like a block that
-// was never written.
-func (s *Store) reachNoted(l *logState) {
-	if l.newest == nil || l.end >= l.newest.end {
-		return
-	}
-	s.stats.CutTails++
-	s.cfg.Logger.Error("last blocks are gone", "log", l.id, "from", l.end, "to", l.newest.end)
-	l.end = l.newest.end
-}
-
 // noteBeheaded counts a log without its newest segment.
 func (s *Store) noteBeheaded(l *logState) {
 	s.stats.Beheaded++

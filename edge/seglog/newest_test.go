@@ -166,7 +166,7 @@ func TestZeroedEnd(t *testing.T) {
 		for start := range 2 {
 			s = mustOpen(t, cfg)
 			_, gaps := readLog(t, s, in.ID, s.Logs()[0].First)
-			if n := len(gaps); n != 1 || gaps[0].From != begin || gaps[0].To != in.End || start == 0 && s.Stats().CutTails == 0 {
+			if n := len(gaps); n != 1 || gaps[0].From != begin || gaps[0].To != in.End || start == 0 && s.Stats().TailLostOffsets != uint64(in.End-begin) {
 				t.Fatalf("recycled %t: gaps %+v, want %d to %d; %+v", recycled, gaps, begin, in.End, s.Stats())
 			}
 			if err := l.append(s, 1, 10); err != nil {

@@ -20,6 +20,10 @@ func (s *Store) recover() error {
 	if err := s.fs.SyncDir(s.cfg.Dir); err != nil {
 		return err
 	}
+	mark, marked, err := s.readTailMarker() // before the names: whatever it tells of was there before they are read
+	if err != nil {
+		return err
+	}
 	entries, err := s.fs.ReadDir(s.cfg.Dir)
 	if err != nil {
 		return err
@@ -30,15 +34,18 @@ func (s *Store) recover() error {
 			return err
 		}
 	}
-	slices.SortFunc(s.logs, func(a, b *logState) int {
-		return cmp.Or(cmp.Compare(a.ordinal, b.ordinal), slices.Compare(a.id[:], b.id[:]))
-	})
+	s.sortLogs()
+	ends := map[record.LogID]record.Offset{}
+	if marked {
+		ends = s.takeTailMarker(&mark)
+	}
 	for _, l := range s.logs {
 		s.cutSegments(l)
 	}
-	if err := s.recoverEnds(headers); err != nil {
+	if err := s.recoverEnds(headers, ends); err != nil {
 		return err
 	}
+	s.keepEnds(&mark)
 	for _, l := range s.logs {
 		if err := s.finishShed(l); err != nil {
 			return err
@@ -46,6 +53,12 @@ func (s *Store) recover() error {
 	}
 	s.forgetEmptyLogs()
 	return nil
+}
+
+func (s *Store) sortLogs() {
+	slices.SortFunc(s.logs, func(a, b *logState) int {
+		return cmp.Or(cmp.Compare(a.ordinal, b.ordinal), slices.Compare(a.id[:], b.id[:]))
+	})
 }
 
 // recoverName takes one name of the directory.
@@ -186,9 +199,10 @@ func (s *Store) removeLeftover(name string) {
 }
 
 // recoverEnds finds where each log ended and the marks. A log's end is what
-// the opening of the next log said; for the newest log it is scanned for.
-func (s *Store) recoverEnds(headers map[*segment]header) error {
-	ends := map[record.LogID]record.Offset{}
+// the opening of the next log said; for the newest log it is searched for, and is at
+// least what the note, the tail marker and Config.Known say. ends are those that the
+// marker tells.
+func (s *Store) recoverEnds(headers map[*segment]header, ends map[record.LogID]record.Offset) error {
 	for _, l := range s.logs {
 		for _, g := range l.segments {
 			if h, ok := headers[g]; ok {
@@ -200,31 +214,18 @@ func (s *Store) recoverEnds(headers map[*segment]header) error {
 	newest := s.newestWithSegments()
 	for _, l := range s.logs {
 		end, known := ends[l.id]
+		searched := len(l.segments) > 0 && (!known || l == newest)
 		switch {
-		case len(l.segments) == 0:
-			l.end = end
-			if n := len(l.shed); n > 0 {
-				l.end = max(end, l.shed[n-1].to)
-			}
-		case known && l != newest:
-			l.end = max(end, l.segments[len(l.segments)-1].first)
-		default:
+		case searched:
 			if err := s.scanNewest(l, headers, l == newest); err != nil {
 				return err
 			}
+		case len(l.segments) == 0:
+			l.end = max(end, l.shedEnd())
+		default:
+			l.end = max(end, l.segments[len(l.segments)-1].first)
 		}
-		n := len(l.segments)
-		if l.beheaded() {
-			s.noteBeheaded(l)
-			l.end = max(l.end, l.newest.end)
-			s.app.unproven = !known && !l.newest.closed && l == s.logs[len(s.logs)-1]
-			if n > 0 {
-				l.segments[n-1].end = l.newest.first
-			}
-		} else if n > 0 {
-			s.reachNoted(l)
-			l.segments[n-1].end = l.end
-		}
+		s.reachEnd(l, end, known, searched)
 	}
 	return nil
 }

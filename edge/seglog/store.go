@@ -36,7 +36,12 @@ type Store struct {
 	noted   map[span2]bool
 	closed  bool
 
+	tail       tailMarker // where the log is durable; guarded by mu
+	tailWriter tailWriter
+	tailLosses []TailLoss // found at Open; never changes after it
+
 	keeperWake chan struct{}
+	tailWake   chan struct{}
 	stop       chan struct{}
 	background sync.WaitGroup
 	hasher     hasher
@@ -121,8 +126,12 @@ type Stats struct {
 	Quarantined    uint64 // damaged places copied to quarantine
 	Truncated      uint64 // segments whose file is shorter than it was
 	Beheaded       uint64 // logs whose newest segment was not there at Open
-	UnreadableMeta uint64 // segment headers, tombstones and notes that could not be read
+	UnreadableMeta uint64 // segment headers, tombstones, notes and tail markers that could not be read
 	Orphans        uint64 // names in Dir that are none of ours
+
+	TailMarks       uint64 // times that the tail marker was written
+	TailLosses      uint64 // logs at whose end offsets were missing at Open
+	TailLostOffsets uint64 // those offsets
 
 	ShedSegments     uint64 // segments given up by the policy
 	ShedOffsets      uint64 // offsets in them
@@ -149,7 +158,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, fs: cfg.FS, lock: lock, marks: map[string][]byte{}, noted: map[span2]bool{},
-		keeperWake: make(chan struct{}, 1), stop: make(chan struct{}),
+		keeperWake: make(chan struct{}, 1), tailWake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	s.made.L = &s.mu
 	if err := s.recover(); err != nil {
@@ -159,6 +168,7 @@ func Open(cfg Config) (*Store, error) {
 	s.background.Go(func() { s.hasher.run(s.stop) })
 	if !cfg.inlineSpares {
 		s.background.Go(s.keep)
+		s.background.Go(s.keepTailMarker)
 		s.wakeKeeper()
 	}
 	return s, nil
@@ -181,7 +191,7 @@ func (s *Store) Close() error {
 	s.noteNewest(true)
 	close(s.stop)
 	s.background.Wait()
-	err := s.app.close()
+	err := errors.Join(s.closeTailMarker(), s.app.close())
 	err = errors.Join(err, s.closeFiles(), s.lock.Close())
 	if err != nil {
 		return fmt.Errorf("close log store %s: %w", s.cfg.Dir, err)

@@ -140,6 +140,14 @@ func (s *Store) newestSegment() *segment {
 	return nil
 }
 
+// shedEnd ends the last range of a log that was given up; 0: none was.
+func (l *logState) shedEnd() record.Offset {
+	if n := len(l.shed); n > 0 {
+		return l.shed[n-1].to
+	}
+	return 0
+}
+
 // addRange adds a range that overlaps none, joining neighbours.
 func addRange(ranges []offsetRange, r offsetRange) []offsetRange {
 	ranges = append(ranges, r)
