@@ -72,6 +72,10 @@ type Config struct {
 	// Anchored is told the newest entry of the ledger of this gateway's task that an
 	// answer names, once for each. From Run's goroutine; nil disables it.
 	Anchored func(wire.LedgerTip)
+	// OnAhead is told that the cloud has a log up to an offset that lies behind its end
+	// here, though nothing is appended to it any more: the gateway's disk lost its end.
+	// From Run's goroutine, with each such answer; nil disables it.
+	OnAhead func(log record.LogID, end, landed record.Offset)
 	// DigestAt returns the digest of a log at its end, for a loss behind which no
 	// block says it; false where it is not known. nil: it never is.
 	DigestAt func(record.LogID, record.Offset) (record.Digest, bool)
@@ -133,6 +137,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Anchored == nil {
 		c.Anchored = func(wire.LedgerTip) {}
+	}
+	if c.OnAhead == nil {
+		c.OnAhead = func(record.LogID, record.Offset, record.Offset) {}
 	}
 	if c.DigestAt == nil {
 		c.DigestAt = func(record.LogID, record.Offset) (record.Digest, bool) { return 0, false }

@@ -263,6 +263,7 @@ func (s *Session) act(ctx context.Context, action Action) {
 	}
 	lake := s.core.lake
 	progress, moved := s.core.Answered(now, e, s.logs(), s.cfg.Rand())
+	s.lookAhead(action.Log, e.Answer) // before the log is let go of
 	s.advance(now, progress, moved)
 	if s.core.lake != lake {
 		s.settle() // once in a gateway's life
@@ -270,6 +271,25 @@ func (s *Session) act(ctx context.Context, action Action) {
 	if tip := e.Answer.Published.Ledger; !tip.IsZero() && tip != s.anchored && s.core.otherLake(e.Answer) == "" {
 		s.cfg.Anchored(tip)
 		s.anchored = tip
+	}
+}
+
+// lookAhead tells where an answer that is believed shows that a log which has ended was
+// longer than it is here.
+func (s *Session) lookAhead(log record.LogID, a wire.Answer) {
+	here := find(s.logs(), log)
+	if _, blocked := s.core.red[log]; blocked || here == nil || !here.Closed {
+		return
+	}
+	landed := record.Offset(0)
+	if a.Known {
+		landed = a.Acked
+	}
+	if a.PublishedKnown {
+		landed = max(landed, a.Published.Next)
+	}
+	if landed > here.End {
+		s.cfg.OnAhead(log, here.End, landed)
 	}
 }
 

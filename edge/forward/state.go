@@ -194,6 +194,21 @@ func ReadSettled(fsys durable.FS, path string) (gateway string, settled map[reco
 	return s.gateway, s.core().settledAll(), nil
 }
 
+// ReadLanded reads a state file without changing it, and returns of each log below which
+// offset it had landed; empty where there is no file. Errors: ErrState,
+// record.ErrVersion, and the file system's.
+func ReadLanded(fsys durable.FS, path string) (map[record.LogID]record.Offset, error) {
+	s, err := loadState(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	landed := make(map[record.LogID]record.Offset, len(s.marks))
+	for log, m := range s.marks {
+		landed[log] = m.Next
+	}
+	return landed, nil
+}
+
 // core returns a core that knows what settled means in the state.
 func (s *state) core() *Core { return &Core{release: s.release, telling: s.telling, marks: s.marks} }
 
