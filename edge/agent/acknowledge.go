@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"landfall/edge/durable"
@@ -19,41 +20,72 @@ func (c *Config) gapsFile(source string, n uint64) string {
 
 // gapsAcknowledged tells whether the first n gaps of a source are acknowledged.
 func (c *Config) gapsAcknowledged(fsys durable.FS, source string, n uint64) bool {
-	if n == 0 {
-		return true
-	}
-	_, err := fsys.Stat(c.gapsFile(source, n))
-	return err == nil
+	return acknowledged(fsys, c.gapsFile(source, n), n)
 }
 
 // AcknowledgeGaps notes, durable on return, that an operator knows of the first n
 // gaps of a source, which has to be one of the configuration. It may run beside the
-// daemon, and again. Steps, and what a crash after each leaves: the note is made
-// (it is there or not), its name is made durable (it is there), older notes are
-// removed (some are left and say nothing).
+// daemon, and again.
 func (c *Config) AcknowledgeGaps(fsys durable.FS, source string, n uint64) error {
-	file, err := fsys.Create(c.gapsFile(source, n))
+	if err := acknowledge(fsys, c.gapsFile(source, n), n); err != nil {
+		return fmt.Errorf("acknowledge gaps of source %s: %w", source, err)
+	}
+	return nil
+}
+
+// acknowledged tells whether there is the note of n.
+func acknowledged(fsys durable.FS, note string, n uint64) bool {
+	if n == 0 {
+		return true
+	}
+	_, err := fsys.Stat(note)
+	return err == nil
+}
+
+// acknowledge makes the note of n, whose name ends with the number. Steps, and what a
+// crash after each leaves: the note is made (it is there or not), its name is made
+// durable (it is there), older notes are removed (some are left and say nothing).
+func acknowledge(fsys durable.FS, note string, n uint64) error {
+	file, err := fsys.Create(note)
 	if err == nil {
 		err = errors.Join(file.Sync(), file.Close())
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("acknowledge gaps of source %s: %w", source, err)
+		return err
 	}
-	if err := fsys.SyncDir(c.DataDir); err != nil {
-		return fmt.Errorf("acknowledge gaps of source %s: %w", source, err)
+	dir := filepath.Dir(note)
+	if err := fsys.SyncDir(dir); err != nil {
+		return err
 	}
-	all, err := fsys.ReadDir(c.DataDir)
+	notes, err := notesOf(fsys, note)
 	if err != nil {
-		return fmt.Errorf("look for older notes of source %s: %w", source, err)
+		return fmt.Errorf("look for older notes: %w", err)
 	}
-	for _, e := range all {
-		number, ok := strings.CutPrefix(e.Name(), source+".gaps-")
-		if !ok || number == fmt.Sprint(n) || strings.Trim(number, "0123456789") != "" {
+	for number, name := range notes {
+		if number == n {
 			continue
 		}
-		if err := fsys.Remove(filepath.Join(c.DataDir, e.Name())); err != nil {
-			return fmt.Errorf("remove an older note of source %s: %w", source, err)
+		if err := fsys.Remove(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("remove an older note: %w", err)
 		}
 	}
 	return nil
+}
+
+// notesOf returns the names of the notes that differ from one in their number alone, by
+// that number.
+func notesOf(fsys durable.FS, note string) (map[uint64]string, error) {
+	all, err := fsys.ReadDir(filepath.Dir(note))
+	if err != nil {
+		return nil, err
+	}
+	base := filepath.Base(note)
+	base, notes := base[:strings.LastIndexByte(base, '-')+1], make(map[uint64]string)
+	for _, e := range all {
+		digits, ok := strings.CutPrefix(e.Name(), base)
+		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil && digits == fmt.Sprint(n) {
+			notes[n] = e.Name()
+		}
+	}
+	return notes, nil
 }

@@ -47,6 +47,7 @@ type Agent struct {
 	store   *seglog.Store
 	session *forward.Session
 	tips    *tipBook
+	lost    *lostEnds
 	live    *capture.Live
 	certs   *certs.Keeper // nil: the link is plain HTTP
 	brokers []brokerCerts // of sources behind TLS
@@ -76,8 +77,14 @@ func New(cfg Config, opt Options) (*Agent, error) {
 		return nil, err
 	}
 	var err error
-	if a.store, err = seglog.Open(cfg.storeConfig(opt.FS, opt.Logger)); err != nil {
+	storing := cfg.storeConfig(opt.FS, opt.Logger)
+	landed, known := cfg.knownEnds(opt.FS)
+	storing.Known = known
+	if a.store, err = seglog.Open(storing); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if a.lost, err = openLostEnds(&cfg, &opt, a.store, landed); err != nil {
+		return nil, errors.Join(err, a.store.Close())
 	}
 	was, acked, err := forward.ReadSettled(opt.FS, cfg.ForwardState())
 	if err != nil {
@@ -125,7 +132,7 @@ func (a *Agent) assemble() error {
 	release, _ := forward.ParseRelease(a.cfg.Forward.Release) // Validate checked it
 	a.session, err = forward.New(forward.Config{
 		Release: release, Lake: a.cfg.Forward.Lake,
-		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored,
+		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored, OnAhead: a.lost.ahead,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
 		TLS: tlsConfig, Proxy: proxy, StallTimeout: a.cfg.Forward.Timeout, Tuning: a.cfg.Forward.tuning(), Pulse: &a.pulses.forward, Logger: a.opt.Logger,
 	})
@@ -168,7 +175,7 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 	policy, _ := seglog.ParsePolicy(c.Log.WhenFull) // Validate checked it
 	return seglog.Config{
 		FS: fsys, Dir: c.LogDir(), SegmentBytes: int64(c.Log.SegmentSize), QuotaBytes: int64(c.Log.Quota),
-		ReserveBytes: int64(c.Log.Reserve), Policy: policy, CapturedRecords: true, Logger: logger,
+		ReserveBytes: int64(c.Log.Reserve), Policy: policy, CapturedRecords: true, TailMarker: true, Logger: logger,
 	}
 }
 
@@ -197,6 +204,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	stopForwarding()
 	parts.Wait()
+	a.lost.flush()
 	a.tips.addEnded(a.cfg.Gateway, a.store, a.session.SettledOffsets()) // nothing is appended any more
 	err = errors.Join(err, local.Close(), a.store.Close())
 	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)

@@ -77,6 +77,11 @@ type LogStatus struct {
 	Active string `json:"active"` // LogID; empty before the first record
 	Logs   int    `json:"logs"`
 	StoreStats
+	// LostEnds counts ends of logs that the disk has lost, over all starts, and LastLostEnd
+	// says the last one.
+	LostEnds             uint64 `json:"lost_ends"`
+	LastLostEnd          string `json:"last_lost_end,omitempty"`
+	LostEndsAcknowledged bool   `json:"lost_ends_acknowledged"`
 	// WrittenPerCaptured is bytes handed to the disk per byte of blocks.
 	WrittenPerCaptured float64 `json:"written_per_captured"`
 	// BytesPerDay is the rate since the start; 0: not known yet.
@@ -205,8 +210,10 @@ func (a *Agent) logged(s *Status) {
 	if st.CorruptBlocks > 0 {
 		s.red("%d damaged places in the log, %d bytes", st.CorruptBlocks, st.CorruptBytes)
 	}
-	if st.Beheaded > 0 {
-		s.red("%d logs have lost their newest segment", st.Beheaded)
+	s.Log.LostEnds, s.Log.LastLostEnd = a.lost.told()
+	s.Log.LostEndsAcknowledged = acknowledged(a.opt.FS, a.cfg.lostEndsNote(s.Log.LostEnds), s.Log.LostEnds)
+	if !s.Log.LostEndsAcknowledged {
+		s.red("the disk has lost the end of a log %d times, the last: %s; when you have looked: landfall-edge acknowledge --log", s.Log.LostEnds, s.Log.LastLostEnd)
 	}
 	if st.FailedSegments > 0 {
 		s.red("%d segments given up after a failed write", st.FailedSegments)

@@ -43,6 +43,9 @@ type StoreStats struct {
 	Beheaded         uint64 `json:"beheaded"`
 	UnreadableMeta   uint64 `json:"unreadable_meta"`
 	Orphans          uint64 `json:"orphans"`
+	TailMarks        uint64 `json:"tail_marks"`
+	TailLosses       uint64 `json:"tail_losses"`
+	TailLostOffsets  uint64 `json:"tail_lost_offsets"`
 	ShedSegments     uint64 `json:"shed_segments"`
 	ShedOffsets      uint64 `json:"shed_offsets"`
 	ReleasedSegments uint64 `json:"released_segments"`

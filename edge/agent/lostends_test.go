@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"landfall/edge/durable"
+	"landfall/edge/durable/faultfs"
+	"landfall/edge/record"
+	"landfall/edge/seglog"
+)
+
+// cutLog cuts the newest segment of a gateway's log off behind its header.
+func cutLog(t *testing.T, c *Config) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(c.LogDir(), "*.seg"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("segments %q, %v", names, err)
+	}
+	if err := os.Truncate(slices.Max(names), 4096+400); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runAgent runs a gateway until it ends by itself.
+func runAgent(t *testing.T, c Config) Status {
+	t.Helper()
+	a, err := New(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return a.Status()
+}
+
+// TestALostEndTurnsHealthRed: the end of the log that the disk lost turns health red with
+// its number, over restarts too, until it is acknowledged; what the cloud had not got is
+// declared to it as lost, and nothing else. So also where the cloud had all of it.
+func TestALostEndTurnsHealthRed(t *testing.T) {
+	for _, landed := range []bool{false, true} {
+		c := fileGateway(t, 50, cloud(t))
+		if landed {
+			if s := runAgent(t, c); s.Log.LostEnds != 0 || !s.Log.LostEndsAcknowledged || s.Log.TailMarks == 0 {
+				t.Fatalf("%+v", s.Log)
+			}
+		} else {
+			capture := c
+			capture.Forward.URL = "http://" + freeAddress(t) // nobody answers
+			a, err := New(capture, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- a.Run(ctx) }()
+			waitFor(t, func() bool { return a.Status().Forward.Pending == 51 })
+			cancel()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+		}
+		cutLog(t, &c)
+		for start := range 2 {
+			s := runAgent(t, c)
+			said := slices.ContainsFunc(s.Reasons, func(r string) bool {
+				return strings.Contains(r, "the end of a log 1 times") && strings.Contains(r, "acknowledge --log")
+			})
+			if !said || start == 1 && len(s.Reasons) != 1 || s.Log.LostEnds != 1 || s.Log.LostEndsAcknowledged {
+				t.Errorf("landed %t, start %d: reasons %q, %+v", landed, start, s.Reasons, s.Log)
+			}
+			if start == 0 && s.Log.TailLostOffsets == 0 {
+				t.Errorf("landed %t: not counted: %+v", landed, s.Log)
+			}
+			if last := s.Log.LastLostEnd; !strings.Contains(last, " to 50 of log") || strings.Contains(last, "had all of them") != landed {
+				t.Errorf("landed %t: %q", landed, last)
+			}
+			if n := s.Forward.LossBlocks; start == 0 && (n > 0) == landed || s.Forward.Pending > 0 {
+				t.Errorf("landed %t: %d losses declared, %d pending", landed, n, s.Forward.Pending)
+			}
+		}
+		if err := c.AcknowledgeLostEnds(durable.OS{}, 1); err != nil {
+			t.Fatal(err)
+		}
+		if s := runAgent(t, c); !s.Healthy || s.Log.LostEnds != 1 || !s.Log.LostEndsAcknowledged {
+			t.Errorf("landed %t: acknowledged, and %q, %+v", landed, s.Reasons, s.Log)
+		}
+	}
+}
+
+// TestWhatLandedIsTheLeast: a log that ends below what the cloud has acknowledged turns
+// health red without any marker: the state of forwarding knows better.
+func TestWhatLandedIsTheLeast(t *testing.T) {
+	c := fileGateway(t, 50, cloud(t))
+	if s := runAgent(t, c); !s.Healthy {
+		t.Fatalf("%q", s.Reasons)
+	}
+	for _, name := range []string{seglog.TailMarkerName(c.LogDir()), c.TipsFile()} {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notes, _ := filepath.Glob(filepath.Join(c.LogDir(), "*.last"))
+	for _, name := range notes {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cutLog(t, &c)
+	if s := runAgent(t, c); s.Healthy || !strings.Contains(s.Log.LastLostEnd, "had all of them") {
+		t.Errorf("%q, %+v", s.Reasons, s.Log)
+	}
+}
+
+// TestTheCloudHasMore: an answer that shows a log longer than it is here is a lost end.
+func TestTheCloudHasMore(t *testing.T) {
+	a, err := New(fileGateway(t, 1, "http://127.0.0.1:1"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.store.Close() }()
+	for range 2 {
+		a.lost.ahead(record.LogID{1}, 90, 100)
+	}
+	a.lost.ahead(record.LogID{1}, 90, 101)
+	if n, last := a.lost.told(); n != 1 || !strings.Contains(last, "11 offsets, 90 to 100 of log 01") || !strings.Contains(last, "had all of them") {
+		t.Errorf("%d lost ends, the last %q", n, last)
+	}
+}
+
+// TestLostEndsAreKept: the list is written before anything else can forget the loss, its
+// length is bounded and its count is not, and a damaged one is red again though it was
+// acknowledged.
+func TestLostEndsAreKept(t *testing.T) {
+	fsys := faultfs.New()
+	c := Config{DataDir: "/data"}
+	open := func() (*lostEnds, error) {
+		opt := Options{FS: fsys}
+		if err := opt.setDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := seglog.Open(c.storeConfig(fsys, opt.Logger))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		return openLostEnds(&c, &opt, s, nil)
+	}
+	c.Log.SegmentSize, c.Log.WhenFull = 1<<20, "block"
+	l, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		l.add(seglog.TailLoss{Log: record.LogID{byte(i + 1)}, From: 1, To: 2}, 0)
+	}
+	l.flush()
+	fsys.Crash(faultfs.LoseAll, 1)
+	if l, err = open(); err != nil {
+		t.Fatal(err)
+	}
+	if n, last := l.told(); n != 40 || len(l.list.Ends) != lostKept || !strings.Contains(last, "1 of log 28") {
+		t.Fatalf("%d kept, %d, the last %q", len(l.list.Ends), n, last)
+	}
+	if err := c.AcknowledgeLostEnds(fsys, 40); err != nil {
+		t.Fatal(err)
+	}
+	p, err := durable.ReadFile(fsys, c.LostEndsFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p[len(p)/2] ^= 1
+	if err := durable.WriteFileAtomic(fsys, c.LostEndsFile(), p); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = open(); err != nil {
+		t.Fatal(err)
+	}
+	if n, last := l.told(); n != 41 || acknowledged(fsys, c.lostEndsNote(n), n) || !strings.Contains(last, "damaged") {
+		t.Errorf("after damage: %d, %q", n, last)
+	}
+	newer := strings.Replace(string(p), " 1 ", " 2 ", 1)
+	if err := durable.WriteFileAtomic(fsys, c.LostEndsFile(), []byte(newer)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("a newer version: %v", err)
+	}
+	fsys.Script(faultfs.Fault{On: faultfs.OpCreate, N: 1, Mode: faultfs.NoSpace})
+	l.add(seglog.TailLoss{Log: record.LogID{99}, From: 1, To: 2}, 0)
+	if l.flush(); !l.dirty {
+		t.Error("it was written, without room")
+	}
+	if l.flush(); l.dirty {
+		t.Error("it was not tried again")
+	}
+}
