@@ -364,7 +364,7 @@ func (a *audit) closeLog(prev logKey, successors []logKey) {
 		f := prev.of(KindLogEnd, "log %s of %s has offset %d beyond its end %d", prev.log, prev.gateway, l.end-1, end)
 		switch {
 		case o.PrevEndUnproven:
-			f.Detail = fmt.Sprintf("log %s of %s lost its newest segment on the gateway's disk: it ended at %d or after it", prev.log, prev.gateway, end)
+			f.Detail = fmt.Sprintf("log %s of %s lost its end on the gateway's disk: it ended at %d or after it", prev.log, prev.gateway, end)
 		case l.end > end:
 			f.Offsets = offsets(end, l.end)
 		default:

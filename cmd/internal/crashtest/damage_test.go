@@ -3,6 +3,8 @@
 package crashtest
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,19 +13,55 @@ import (
 	"testing"
 )
 
-// TestNewestSegmentDeleted kills an edge that nobody has forwarded for, and
-// deletes the newest file of its log. Capture goes on; that records are gone
-// stands in loss, and no audit calls the gateway's logs exact.
-func TestNewestSegmentDeleted(t *testing.T) {
+// TestEndOfTheLogIsGone kills an edge that nobody has forwarded for, and takes the end of
+// its log away, in several ways. Capture goes on; that records are gone stands in loss
+// and in health, and no audit calls the gateway's logs exact.
+func TestEndOfTheLogIsGone(t *testing.T) {
+	newest := func(hurt func(name string) error) func(dir, older string) error {
+		return func(dir, _ string) error {
+			names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+			if err != nil || len(names) < 2 {
+				return fmt.Errorf("segments %q, %v", names, err)
+			}
+			return hurt(slices.Max(names))
+		}
+	}
+	for _, c := range []struct {
+		name string
+		hurt func(dir, older string) error
+	}{
+		{"newest segment deleted", newest(os.Remove)},
+		{"newest segment cut", newest(func(name string) error { return os.Truncate(name, 4096) })},
+		{"newest segment zeroed", newest(func(name string) error {
+			return errors.Join(os.Truncate(name, 4096), os.Truncate(name, 16<<10))
+		})},
+		{"older copy put back", func(dir, older string) error {
+			return errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(older)))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { endOfTheLogIsGone(t, c.hurt) })
+	}
+}
+
+func endOfTheLogIsGone(t *testing.T, hurt func(dir, older string) error) {
 	dir := workdir(t)
 	c := newCloud(t, dir, dir)
 	g := newGateway(t, dir, "alpha", c.addr, seed(t), 4, edgeOptions{log: edgeLogOptions}, "acked")
 	s := scenario{t: t, cloud: c, gateways: []*gateway{g}}
+	log, older := filepath.Join(g.dir, "log"), filepath.Join(dir, "older")
 	edge := g.program.begin(t)
 	g.begin()
+	g.untilFlows(t, 300)
+	edge.kill()
+	if err := os.CopyFS(older, os.DirFS(log)); err != nil {
+		t.Fatal(err)
+	}
+	edge = g.program.begin(t)
 	g.untilFlows(t, 500)
 	edge.kill()
-	deleteNewest(t, filepath.Join(g.dir, "log"))
+	if err := hurt(log, older); err != nil {
+		t.Fatal(err)
+	}
 	g.acked.expectDamage()
 	edge = g.program.begin(t)
 	engine := c.program.begin(t)
@@ -44,20 +82,12 @@ func TestNewestSegmentDeleted(t *testing.T) {
 		t.Errorf("record and loss do not add up: %v", v)
 	}
 	code, r, _ := c.audit(t, g)
-	said := slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, "lost its newest segment") })
+	said := slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, "lost its end") })
 	if loss := r.sum(func(i int) int64 { return r.Logs[i].InLoss }); code != 65 || r.Exact || loss == 0 || !said {
 		t.Errorf("audit: exit code %d, want 65; %s", code, r.String())
 	}
-}
-
-func deleteNewest(t *testing.T, dir string) {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
-	if err != nil || len(names) < 2 {
-		t.Fatalf("segments %q, %v", names, err)
-	}
-	if err := os.Remove(slices.Max(names)); err != nil {
-		t.Fatal(err)
+	if list, err := os.ReadFile(filepath.Join(g.dir, "log.lost")); err != nil || !strings.Contains(string(list), `"count":1`) {
+		t.Errorf("the list of lost ends: %q, %v", list, err)
 	}
 }
 

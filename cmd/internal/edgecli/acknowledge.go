@@ -12,23 +12,34 @@ import (
 	"landfall/edge/durable"
 )
 
-// acknowledged is what the verb did, for programs.
+// acknowledged is what the verb did, for programs: of a source, or of the log, whose
+// fields are then set and Source is empty.
 type acknowledged struct {
-	Source  string `json:"source"`
+	Source  string `json:"source,omitempty"`
 	Gaps    uint64 `json:"gaps"`
 	LastGap string `json:"last_gap,omitempty"`
+
+	LostEnds    uint64 `json:"lost_ends,omitempty"`
+	LastLostEnd string `json:"last_lost_end,omitempty"`
 }
 
 func acknowledgeCommand() *cobra.Command {
-	c := &cobra.Command{Use: "acknowledge SOURCE", Short: "Says that you know of the gaps of a source, so that health is no longer red because of them",
+	c := &cobra.Command{Use: "acknowledge SOURCE | --log", Short: "Says that you know of the gaps of a source, or of a lost end of the log, so that health is no longer red because of them",
 		Args: func(c *cobra.Command, args []string) error {
-			return cli.Fail(cli.ExitUsage, cobra.ExactArgs(1)(c, args))
+			want := 1
+			if ofLog, _ := c.Flags().GetBool("log"); ofLog {
+				want = 0
+			}
+			return cli.Fail(cli.ExitUsage, cobra.ExactArgs(want)(c, args))
 		},
 		Long: "A source that reads files declares a gap where it cannot show that it has every line: in the log, as a row of the table sensor_reading\n" +
 			"(metric gap), and in its health, which stays red until you acknowledge it. This asks the running gateway how many gaps the\n" +
 			"source has, prints the last one, and notes that you know of them. It brings no line back: look for them first.\n" +
-			"The next gap turns health red again."}
+			"The next gap turns health red again.\n\n" +
+			"With --log it does the same for ends of the gateway's own log that its disk has lost: records that were durable and were not found\n" +
+			"at a start. What of them the cloud had not got stands in the table loss. Look after the disk, or find out who put an older copy back."}
 	name := cli.ConfigFlag(c, DefaultConfig)
+	ofLog := c.Flags().Bool("log", false, "acknowledge that the disk has lost the end of the gateway's log")
 	asJSON := c.Flags().Bool("json", false, "print what was acknowledged as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, _, err := load(*name)
@@ -39,17 +50,15 @@ func acknowledgeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(s.Sources, func(src agent.SourceStatus) bool { return src.Name == args[0] })
-		if i < 0 {
-			return &config.FieldError{Key: "sources", Got: args[0], Want: "the name of a source of the running gateway"}
+		var a acknowledged
+		var text string
+		if *ofLog {
+			a, text, err = acknowledgeLog(cfg, &s.Log)
+		} else {
+			a, text, err = acknowledgeSource(cfg, s.Sources, args[0])
 		}
-		a := acknowledged{s.Sources[i].Name, s.Sources[i].Gaps, s.Sources[i].LastGap}
-		text := fmt.Sprintf("source %s has no gaps\n", a.Source)
-		if a.Gaps > 0 {
-			if err := cfg.AcknowledgeGaps(durable.OS{}, a.Source, a.Gaps); err != nil {
-				return err
-			}
-			text = fmt.Sprintf("source %s: %d gaps acknowledged, the last: %s\n", a.Source, a.Gaps, a.LastGap)
+		if err != nil {
+			return err
 		}
 		if *asJSON {
 			return cli.JSON(c.OutOrStdout(), a)
@@ -58,4 +67,26 @@ func acknowledgeCommand() *cobra.Command {
 		return err
 	}
 	return c
+}
+
+func acknowledgeSource(cfg *agent.Config, sources []agent.SourceStatus, name string) (a acknowledged, text string, err error) {
+	i := slices.IndexFunc(sources, func(src agent.SourceStatus) bool { return src.Name == name })
+	if i < 0 {
+		return a, "", &config.FieldError{Key: "sources", Got: name, Want: "the name of a source of the running gateway"}
+	}
+	a = acknowledged{Source: name, Gaps: sources[i].Gaps, LastGap: sources[i].LastGap}
+	if a.Gaps == 0 {
+		return a, fmt.Sprintf("source %s has no gaps\n", name), nil
+	}
+	text = fmt.Sprintf("source %s: %d gaps acknowledged, the last: %s\n", name, a.Gaps, a.LastGap)
+	return a, text, cfg.AcknowledgeGaps(durable.OS{}, name, a.Gaps)
+}
+
+func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text string, err error) {
+	a = acknowledged{LostEnds: l.LostEnds, LastLostEnd: l.LastLostEnd}
+	if a.LostEnds == 0 {
+		return a, "the disk has lost no end of the log\n", nil
+	}
+	text = fmt.Sprintf("%d lost ends of the log acknowledged, the last: %s\n", a.LostEnds, a.LastLostEnd)
+	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds)
 }

@@ -22,7 +22,7 @@ func Edge(c *agent.Config) []Handoff {
 	if c.Log.WhenFull == seglog.ShedOldest.String() {
 		link.Limits = append(link.Limits, "when_full is shed-oldest: when the disk is full the oldest segment is given up; its offsets become rows of loss, and the audit is not exact.")
 	}
-	link.Limits = append(link.Limits, "damage at the very end of the log is not told from a write that a kill or power cut interrupted: records there that were durable and not forwarded are gone, without a row of loss.")
+	link.Limits = append(link.Limits, "what became durable in the last second before a kill or power cut, after the last tail marker, and is damaged at the very end of the log before it is forwarded, is not told from a write that was interrupted: it is gone without a row of loss. What the marker covers becomes rows of loss.")
 	if c.Forward.CertFile == "" {
 		link.Limits = append(link.Limits, "without a certificate of its own the gateway is whoever uses its name.")
 	}

@@ -39,7 +39,7 @@ func fileMutants() []mutant {
 		{"a gap turns health red until it is acknowledged", "edge/agent/status.go",
 			"; !st.GapsAcknowledged {", "; st.Gaps > 1 {", gap},
 		{"what an operator has acknowledged survives power loss", "edge/agent/acknowledge.go",
-			"if err := fsys.SyncDir(c.DataDir); err != nil {", "if err := error(nil); err != nil {", gap},
+			"if err := fsys.SyncDir(dir); err != nil {", "if err := error(nil); err != nil {", gap},
 		{"a gzip file that is followed is read on", reader,
 			"	if r.c.gz != nil && growing && (", "	if r.c.gz == nil && growing && (", file},
 		{"a reload does not change the data directory", "cmd/internal/edgecli/run.go",

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
@@ -170,8 +170,6 @@ func edgeMutants() []mutant {
 			"; errors.Is(err, fs.ErrNotExist) {\n\t\tif err := durable.WriteFileAtomic", "; errors.Is(err, fs.ErrNotExist) && l == nil {\n\t\tif err := durable.WriteFileAtomic", seglog},
 		{"the newest log stays until the next one names it", "edge/seglog/release.go",
 			"noted := l != s.logs[len(s.logs)-1] && ", "noted := !l.active && ", seglog},
-		{"the end of a log without its newest segment is unproven", "edge/seglog/recover.go",
-			"s.app.unproven = !known", "s.app.unproven = false && !known", seglog},
 	}
 }
 
