@@ -253,6 +253,8 @@ func linkMutants() []mutant {
 			"Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
 		{"what a gateway keeps is told with its block", "engine/landing/landing.go",
 			"head[0], head[1] = landedKept, head[1]|landedKeeps", "head[0] = landedClocked", []string{"./engine/landing/..."}},
+		{"a block that waits is answered when its landing log is closed", "engine/landing/embedded/partition.go",
+			"if p.closed { // what waits is close's to answer", "if p.group(); p.closed {", []string{"-run", "CloseAnswers", "./engine/landing/embedded"}},
 		{"C2: what is not durable is not answered as landed", "engine/landing/embedded/partition.go",
 			"\t\tw.err = err\n\t\tclose(w.done)", "\t\tclose(w.done)", []string{"./engine/landing/..."}},
 	}

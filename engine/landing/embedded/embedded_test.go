@@ -2,16 +2,21 @@ package embedded
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"landfall/edge/durable"
+	"landfall/edge/durable/faultfs"
 	"landfall/edge/record"
+	"landfall/edge/seglog"
 	"landfall/engine/landing"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/stream"
@@ -234,6 +239,40 @@ func TestGroupsShareAnFsync(t *testing.T) {
 	if st.Blocks != gateways*blocks || st.Commits >= st.Blocks/2 {
 		t.Fatalf("%d blocks in %d groups", st.Blocks, st.Commits)
 	}
+}
+
+// TestCloseAnswersWhoeverWaits: also a block that came while the writer was at work, and
+// that no group has.
+func TestCloseAnswersWhoeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := seglog.Open(Config{FS: faultfs.New(), Dir: "/landing", SegmentBytes: 1 << 20}.store("p0000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &partition{
+			store: store, stats: new(stats), logger: slog.New(slog.DiscardHandler), joined: make(chan struct{}),
+			work: make(chan struct{}, 1), tails: map[string]landing.Tail{}, grown: make(chan struct{}),
+		}
+		c := landingtest.Chain{Gateway: "a", Log: record.LogID{1}}
+		appended, closed := make(chan error, 1), make(chan error, 1)
+		go func() { appended <- p.append(context.Background(), &pending{landed: c.Block(1, 1)}) }()
+		synctest.Wait()
+		go func() { closed <- p.close() }()
+		synctest.Wait()
+		go p.write() // it sees both at once, as after a group that took long
+		synctest.Wait()
+		select {
+		case err := <-appended:
+			if !errors.Is(err, landing.ErrClosed) {
+				t.Errorf("appended: %v", err)
+			}
+		default:
+			t.Fatal("nobody answers the block")
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestTooLargeIsRefusedAlone(t *testing.T) {

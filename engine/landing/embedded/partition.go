@@ -114,11 +114,12 @@ func (p *partition) write() {
 	for range p.work {
 		for {
 			p.mu.Lock()
-			group, closed := p.group(), p.closed
-			p.mu.Unlock()
-			if closed {
+			if p.closed { // what waits is close's to answer
+				p.mu.Unlock()
 				return
 			}
+			group := p.group()
+			p.mu.Unlock()
 			if len(group) == 0 {
 				break
 			}
