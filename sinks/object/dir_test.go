@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
@@ -115,6 +117,52 @@ func TestDirKeepsItsPromises(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestALockThatIsNotLetGoIsTold: a process that was stopped in the middle of a swap keeps
+// the lock, and whoever waits says so; when it goes on, all is well.
+func TestALockThatIsNotLetGoIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		dir := openDir(t, root)
+		if err := dir.Create(t.Context(), "a/HEAD", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(root, "a")
+		other, err := durable.OS{}.Lock(filepath.Join(folder, ".lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, version, err := dir.Read(t.Context(), "a/HEAD")
+		if err != nil {
+			t.Fatal(err)
+		}
+		swap := func() error {
+			_, err := dir.Swap(t.Context(), "a/HEAD", version, []byte("2"))
+			return err
+		}
+		for what, do := range map[string]func() error{
+			"swap":   swap,
+			"settle": func() error { return dir.Settle(t.Context(), "a/HEAD") },
+		} {
+			ended := make(chan error, 1)
+			go func() { ended <- do() }()
+			select {
+			case err = <-ended:
+			case <-time.After(time.Hour):
+				t.Fatalf("%s waits for ever", what)
+			}
+			if !errors.Is(err, durable.ErrLocked) || !strings.Contains(err.Error(), folder) || !strings.Contains(err.Error(), "hangs") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := swap(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestNamesCannotLeaveTheRoot(t *testing.T) {

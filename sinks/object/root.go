@@ -155,12 +155,24 @@ func (r *root) place(ctx context.Context, from, to string) error {
 	return errors.Join(err, lock.Close())
 }
 
-// lock takes the lock file of a directory; it waits until ctx ends.
+// lockPatience is how long somebody else may have a lock: much longer than writing a
+// small file takes.
+const lockPatience = 10 * time.Second
+
+// lock takes the lock file of a directory; it waits until ctx ends, or for lockPatience:
+// durable.ErrLocked. A process that was stopped, or hangs, may have it for ever, and
+// nobody can take it away: it might go on.
 func (r *root) lock(ctx context.Context, dir string) (io.Closer, error) {
+	from := time.Now()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		lock, err := r.fsys.Lock(filepath.Join(dir, lockName))
+		name := filepath.Join(dir, lockName)
+		lock, err := r.fsys.Lock(name)
 		if !errors.Is(err, durable.ErrLocked) {
 			return lock, err
+		}
+		if time.Since(from) >= lockPatience {
+			return nil, fmt.Errorf("wait for another process, which has %s locked for more than %s: an engine or a command of this lake that was stopped, or hangs; end it: %w",
+				name, lockPatience, err)
 		}
 		timer := time.NewTimer(wait)
 		select {
