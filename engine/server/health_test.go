@@ -34,7 +34,7 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 		"the landing log is held": {TaskStatus{State: TaskRunning, HeldBlocks: 3}, "keeps 3 blocks"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			got := test.status.reasons()
+			got := test.status.reasons(time.Now(), time.Hour)
 			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
 				t.Errorf("reasons %q, want %q", got, test.want)
 			}
@@ -44,9 +44,34 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 
 // TestManyHolesAreCounted: the first three are named.
 func TestManyHolesAreCounted(t *testing.T) {
-	got := (&TaskStatus{State: TaskRunning, Holes: make([]HoleStatus, 9)}).reasons()
+	got := (&TaskStatus{State: TaskRunning, Holes: make([]HoleStatus, 9)}).reasons(time.Now(), time.Hour)
 	if len(got) != 4 || !strings.Contains(got[3], "6 more logs") {
 		t.Errorf("reasons %q", got)
+	}
+}
+
+// TestWhatNeverComesIsRedAsLongAsTheHold: a gateway that is gone can bring nothing.
+func TestWhatNeverComesIsRedAsLongAsTheHold(t *testing.T) {
+	now, hold := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 7*time.Hour
+	at := func(ago time.Duration) string { return text(record.Micros(now.Add(-ago).UnixMicro())) }
+	for what, test := range map[string]struct {
+		since []string
+		want  int
+	}{
+		"not known since when": {[]string{""}, 1},
+		"since a while":        {[]string{at(hold - time.Second)}, 1},
+		"for as long":          {[]string{at(hold)}, 0},
+		"the others":           {[]string{at(hold), at(time.Second), "", at(9 * hold)}, 2},
+		"of many":              {[]string{at(hold), "", "", "", ""}, 4},
+	} {
+		status := TaskStatus{State: TaskRunning}
+		for _, since := range test.since {
+			status.Holes = append(status.Holes, HoleStatus{Gateway: "aurora", Log: "ab", From: 7, Since: since})
+		}
+		got := status.reasons(now, hold)
+		if len(got) != test.want || test.want == 4 && !strings.Contains(got[3], "1 more logs") {
+			t.Errorf("%s: reasons %q", what, got)
+		}
 	}
 }
 
@@ -68,7 +93,7 @@ func TestHealthStaysRedUntilACommit(t *testing.T) {
 	sample := func(when string, red bool) {
 		t.Helper()
 		st := s.status(log, map[string]record.Micros{})
-		if reasons := st.reasons(); (len(reasons) > 0) != red {
+		if reasons := st.reasons(time.Now(), time.Hour); (len(reasons) > 0) != red {
 			t.Errorf("run %d, %s: %q", runs, when, reasons)
 		}
 	}

@@ -195,18 +195,26 @@ type HoleStatus struct {
 	Gateway string `json:"gateway"`
 	Log     string `json:"log"`
 	From    uint64 `json:"from"` // the first offset that is missing
+	// Since is when that was found; empty: not known yet, or just now.
+	Since string `json:"since,omitempty"`
 }
 
 // toldHoles is how many holes of a partition the reasons name.
 const toldHoles = 3
 
-// holeReasons says what is missing in the landing log.
-func (t *TaskStatus) holeReasons() []string {
+// holeReasons says what is missing in the landing log. What has not come for as long as
+// the landing log holds back what follows it is asked for still, and told in the status
+// alone: its gateway may never come back, and nobody else can bring it.
+func (t *TaskStatus) holeReasons(now time.Time, hold time.Duration) []string {
 	var out []string
-	for i, h := range t.Holes {
+	holes := slices.DeleteFunc(slices.Clone(t.Holes), func(h HoleStatus) bool {
+		since, err := time.Parse(time.RFC3339Nano, h.Since)
+		return err == nil && now.Sub(since) >= hold
+	})
+	for i, h := range holes {
 		if i == toldHoles {
 			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log", t.Partition,
-				len(t.Holes)-i))
+				len(holes)-i))
 			break
 		}
 		out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d are missing in the "+
@@ -221,7 +229,7 @@ func (t *TaskStatus) holeReasons() []string {
 }
 
 // reasons says why the partition is not healthy.
-func (t *TaskStatus) reasons() []string {
+func (t *TaskStatus) reasons(now time.Time, hold time.Duration) []string {
 	var out []string
 	switch {
 	case t.State == TaskRed || t.State == TaskRetrying:
@@ -234,7 +242,7 @@ func (t *TaskStatus) reasons() []string {
 	if t.Conflicts > 0 {
 		out = append(out, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
 	}
-	return append(out, t.holeReasons()...)
+	return append(out, t.holeReasons(now, hold)...)
 }
 
 // alternationMemory is how long health stays red after two machines under one
@@ -280,7 +288,7 @@ func (s *Server) Status() Status {
 		out.Tasks = append(out.Tasks, t.status(s.log, marks))
 	}
 	for i := range out.Tasks {
-		out.Reasons = append(out.Reasons, out.Tasks[i].reasons()...)
+		out.Reasons = append(out.Reasons, out.Tasks[i].reasons(time.Now(), s.cfg.Landing.Hold)...)
 	}
 	out.Reasons = append(out.Reasons, shortReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
@@ -424,7 +432,11 @@ func (s *supervisor) holes(log landingLog, out *TaskStatus) {
 		return
 	}
 	for _, h := range s.cfg.Published.Holes(stream.TaskID{Landing: string(log.ID()), Partition: s.partition}) {
-		out.Holes = append(out.Holes, HoleStatus{Gateway: h.Gateway, Log: h.Log.String(), From: uint64(h.From)})
+		told := HoleStatus{Gateway: h.Gateway, Log: h.Log.String(), From: uint64(h.From)}
+		if since, ok := s.last.Lacking[h.Log]; ok {
+			told.Since = text(since)
+		}
+		out.Holes = append(out.Holes, told)
 	}
 	if s.last.Hold == nil {
 		return

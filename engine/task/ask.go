@@ -27,6 +27,21 @@ func (l *loop) askAgain() {
 	}
 }
 
+// lacking says since when each log has been asked for: since the first block landed that
+// was passed over, or the one that showed that something is missing; what only the landing
+// log's promise shows, since this claim.
+func (l *loop) lacking() map[record.LogID]record.Micros {
+	all := map[record.LogID]record.Micros{}
+	for id, a := range l.promises.asked {
+		all[id] = record.Micros(a.at.UnixMicro())
+	}
+	for _, id := range l.processor.holes() {
+		st, _ := l.processor.logs.Get(id)
+		all[id] = st.Hole.Since
+	}
+	return all
+}
+
 func (l *loop) want(gateway string, log record.LogID, from record.Offset) {
 	l.cfg.Counters.Asked.Add(1)
 	l.cfg.Published.Want(l.cfg.id(), gateway, log, from)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"landfall/edge/pulse"
+	"landfall/edge/record"
 	"landfall/engine/checkpoint"
 	"landfall/engine/landing"
 	"landfall/engine/operator"
@@ -98,6 +99,8 @@ type Status struct {
 	Hold *stream.Position
 	// Short are the logs of which the end was lost, and will not be sent again.
 	Short []ShortLog
+	// Lacking says since when what is missing of a log has been asked for.
+	Lacking map[record.LogID]record.Micros
 }
 
 // Validate names the first field that is unusable and changes nothing.

@@ -3,7 +3,9 @@ package task
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
+	"time"
 
 	"landfall/edge/record"
 	"landfall/engine/landing"
@@ -63,13 +65,25 @@ type finding struct {
 	Filled  bool
 }
 
+// givenUpWithin is how much longer a hole would have been held back that is given up
+// together with another: one damage makes holes in the logs of many gateways, each as soon
+// as it sends, and each time the landing log is read from there again.
+const givenUpWithin = time.Minute
+
 // begin says where the first block lies. cut says that the landing log was cut and is
 // read from there again: what was passed over before is not where it was, or is read
 // once more. givenUp says that the landing log is read again from the first block that
-// was passed over: those of that log go to conflict, and those of others, all of which lie
-// behind it, are passed over once more.
+// was passed over: those of that log go to conflict, and of logs that had a hole within
+// givenUpWithin of it; those of others, all of which lie behind it, are passed over once
+// more.
 func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 	p.at = place(at)
+	until := record.Micros(math.MinInt64)
+	for _, id := range p.holes() {
+		if st, _ := p.logs.Get(id); st.Hole.Blocks > 0 && st.Hole.At.Same(at) {
+			until = st.Hole.Since + record.Micros(givenUpWithin.Microseconds())
+		}
+	}
 	for _, id := range p.holes() {
 		st, _ := p.logs.Get(id)
 		switch {
@@ -79,7 +93,7 @@ func (p *processor) begin(at stream.Position, cut, givenUp bool) {
 			st.Hole = hole{}
 			delete(p.open, id)
 		case givenUp:
-			st.Hole.GivenUp, st.Hole.Blocks = st.Hole.GivenUp || st.Hole.At.Same(at), 0
+			st.Hole.GivenUp, st.Hole.Blocks = st.Hole.GivenUp || st.Hole.Since < until, 0
 		default:
 			continue
 		}

@@ -2,6 +2,8 @@ package task
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -129,6 +131,100 @@ func TestTheLandingLogIsKeptFromTheFirstBlockPassedOver(t *testing.T) {
 		synctest.Wait()
 		if m := r.head(t); m.Hold == nil || m.Hold.Offset != 4 || r.first(t) != 4 {
 			t.Errorf("one is given up: held from %v, landing log from %d", m.Hold, r.first(t))
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestHolesOfOneDamageAreGivenUpTogether: not one by one, each time with all that is held
+// back read again; what was found later is held back for its own time.
+func TestHolesOfOneDamageAreGivenUpTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var c Counters
+		cfg, registry := r.asked(&c)
+		cfg.Hold = time.Hour
+		claims := 0
+		cfg.Claimed = func(Status, func() checkpoint.Stats) { claims++ }
+		restarting := func() (stop func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for ctx.Err() == nil {
+					if err := Run(ctx, cfg); err != nil && !errors.Is(err, errHoldOver) {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+			return func() { cancel(); <-ended }
+		}
+		stop := restarting()
+		var rows []string
+		for i := range 9 {
+			l, gateway := capturedLog(t, byte(i+1), 3, 1), fmt.Sprint("g", i)
+			r.landKept(t, gateway, l.blocks[0], l.blocks[2])
+			rows = append(rows, rowName(gateway, l.id.String(), 0, "record"), rowName(gateway, l.id.String(), 2, "conflict gap"))
+			<-time.After(givenUpWithin / 10)
+		}
+		<-time.After(givenUpWithin)
+		late := capturedLog(t, 77, 3, 1)
+		r.landKept(t, "late", late.blocks[0], late.blocks[2])
+		settle()
+		<-time.After(cfg.Hold - givenUpWithin) // the first is overdue, the last is not
+		<-time.After(DefaultHeadInterval)
+		settle()
+		if claims != 2 || registry.Holes(cfg.id()) == nil {
+			t.Errorf("%d claims, holes %v", claims, registry.Holes(cfg.id()))
+		}
+		if m := r.head(t); m.Hold == nil || m.Hold.Offset != 19 {
+			t.Errorf("held from %v", m.Hold)
+		}
+		stop()
+		sameRows(t, r.sink.rows(), append(rows, rowName("late", late.id.String(), 0, "record")))
+	})
+}
+
+// TestSinceWhenSomethingIsMissingIsTold: since the block that shows it has landed, also
+// after a restart; what the landing log's promise alone shows, since it was asked for.
+func TestSinceWhenSomethingIsMissingIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, a, b, l, other := newRig(t), writeLog(t, 1), writeLog(t, 2), capturedLog(t, 3, 3, 2), capturedLog(t, 4, 2, 2)
+		cfg, _ := r.asked(new(Counters))
+		var last Status
+		cfg.Progress = func(s Status) { last = s }
+		cfg.Claimed = func(s Status, _ func() checkpoint.Stats) { last = s }
+		stop := working(t, cfg)
+		r.landKept(t, "g", a.open(record.Opening{OpenedAt: 7}))
+		landed := record.Micros(time.Now().UnixMicro())
+		r.landKept(t, "g", b.open(record.Opening{Prev: a.id, PrevEnd: 9, OpenedAt: 8}))
+		r.landKept(t, "h", l.blocks...)
+		r.log.Damage(0, 4)
+		<-time.After(DefaultHeadInterval)
+		settle()
+		asked := record.Micros(time.Now().UnixMicro())
+		<-time.After(time.Hour)
+		r.landKept(t, "i", other.blocks[0])
+		settle()
+		if since := last.Lacking[l.id]; len(last.Lacking) != 2 || last.Lacking[a.id] != landed || since < landed || since > asked {
+			t.Errorf("%v, want %s since %d, %s since %d to %d", last.Lacking, a.id, landed, l.id, landed, asked)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		stop = working(t, cfg)
+		settle()
+		if last.Lacking[a.id] != landed {
+			t.Errorf("after a restart: %v", last.Lacking)
+		}
+		r.landKept(t, "i", other.blocks[1])
+		r.landKept(t, "h", l.blocks[2])
+		settle()
+		if len(last.Lacking) != 1 {
+			t.Errorf("one has come: %v", last.Lacking)
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)

@@ -30,6 +30,7 @@ type promises struct {
 type lacking struct {
 	gateway     string
 	from, until record.Offset
+	at          time.Time // when it was asked for first
 }
 
 // poll compares what was promised with what was read, once all of that was read. It
@@ -78,13 +79,17 @@ func (l *loop) compare() {
 		if st.Next >= t.Next || st.Hole.isOpen() {
 			continue
 		}
-		if a, again := p.asked[t.Log]; again && a.from == st.Next {
+		a, again := p.asked[t.Log]
+		if again && a.from == st.Next {
 			continue
+		}
+		if !again {
+			a.at = time.Now()
 		}
 		if p.asked == nil {
 			p.asked = make(map[record.LogID]lacking)
 		}
-		p.asked[t.Log] = lacking{gateway: gateway, from: st.Next, until: t.Next}
+		p.asked[t.Log] = lacking{gateway: gateway, from: st.Next, until: t.Next, at: a.at}
 		l.want(gateway, t.Log, st.Next)
 	}
 	unreadable, recovered := l.cfg.Unreadable(), &l.cfg.Counters.Recovered
