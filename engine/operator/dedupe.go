@@ -161,6 +161,9 @@ func (d *Dedupe) Advance(gateway string, watermark record.Micros) {
 	})
 }
 
+// Withdraw tells that the gateway has no watermark any more.
+func (d *Dedupe) Withdraw(gateway string) { d.expiry.withdraw(d.gateways.of(gateway)) }
+
 // logNames keeps one string a log. Gateways choose LogIDs, so it forgets
 // everything when it has grown past maxInterned.
 type logNames map[record.LogID]string

@@ -58,6 +58,17 @@ func (c *Context) late(t table.Times) bool {
 	return t.EventTime != record.NoTime && t.TimeQuality != record.QualityUnsynchronised && c.Watermark != record.NoTime && t.EventTime < c.Watermark
 }
 
+// maxWatermarkAhead is how far beyond the time at which a block landed its watermark
+// may lie, in microseconds. A gateway's own clock is off by less while its time is
+// confirmed; what is further would make everything late that comes until then.
+const maxWatermarkAhead = 5 * 60_000_000
+
+// Ahead says that a watermark lies so far beyond the time at which its block landed
+// that it is not taken. A block of which it is not known when it landed says nothing.
+func Ahead(landedAt, watermark record.Micros) bool {
+	return landedAt != record.NoTime && watermark > landedAt+maxWatermarkAhead
+}
+
 // maxAhead is how far beyond the watermark an event time may lie to enter
 // state, in microseconds: one from the far future would never be forgotten.
 const maxAhead = 3_600_000_000

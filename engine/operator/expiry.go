@@ -64,6 +64,14 @@ func (e *expiry[K]) due(gateway uint64, watermark record.Micros, forget func(K))
 	}
 }
 
+// withdraw has keys of a gateway be found again that come below what was due: its
+// watermark has gone back.
+func (e *expiry[K]) withdraw(gateway uint64) {
+	if w := e.byGate[gateway]; w != nil {
+		w.done = int64(record.NoTime)
+	}
+}
+
 // gatewayHash stands for a gateway's name in keys of state: FNV-1a, 64 bits.
 type gatewayHash map[string]uint64
 

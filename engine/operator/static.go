@@ -114,6 +114,9 @@ func (s *Static) Advance(gateway string, watermark record.Micros) {
 	})
 }
 
+// Withdraw tells that the gateway has no watermark any more.
+func (s *Static) Withdraw(gateway string) { s.expiry.withdraw(s.gateways.of(gateway)) }
+
 // RemembersHalf tells whether a half of an event time may be remembered at a
 // watermark.
 func RemembersHalf(watermark, at record.Micros) bool {

@@ -12,6 +12,7 @@ import (
 	"landfall/edge/record"
 	"landfall/engine/landing"
 	"landfall/engine/ledger"
+	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -69,7 +70,8 @@ func (r *run) mark(groups []*group) {
 		if len(g.records) == 0 || g.after != record.NoTime {
 			continue
 		}
-		if ref, ok := r.blocks.around(g.log.String(), g.records[len(g.records)-1].offset); ok {
+		ref, ok := r.blocks.around(g.log.String(), g.records[len(g.records)-1].offset)
+		if ok && !operator.Ahead(g.landedAt, ref.watermark) {
 			g.after = ref.watermark
 		}
 	}

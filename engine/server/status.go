@@ -128,6 +128,10 @@ type TaskStatus struct {
 	Lost                uint64 `json:"lost"`
 	Conflicts           uint64 `json:"conflicts"`
 	Gaps                uint64 `json:"gaps"`
+	// WatermarksRefused counts watermarks that were not taken, for they lay far beyond
+	// the time of landing, and WatermarksWithdrawn gateways whose watermark did.
+	WatermarksRefused   uint64 `json:"watermarks_refused"`
+	WatermarksWithdrawn uint64 `json:"watermarks_withdrawn"`
 	StateBytes          int64  `json:"state_bytes"`
 	// Ledger is the number of the newest entry of the task's ledger.
 	Ledger uint64 `json:"ledger"`
@@ -395,6 +399,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
+		WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
 	s.holes(log, &out)

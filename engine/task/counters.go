@@ -16,6 +16,8 @@ type Counters struct {
 	Rewinds        atomic.Uint64 // times the landing log was found cut and read again from its beginning
 	Alternations   atomic.Uint64 // blocks of an older log after a newer one was opened
 	BadAnnotations atomic.Uint64 // annotations that could not be read
+	Ahead          atomic.Uint64 // watermarks not taken: far beyond the time of landing
+	Withdrawn      atomic.Uint64 // gateways' watermarks forgotten because they lay in the future
 	Epochs         atomic.Uint64 // epochs committed
 	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them
 	Remade         atomic.Uint64 // epochs made again because of that

@@ -146,7 +146,7 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	p.fill(b.Log, &st)
 	p.goesOn(b.Log, st.Next)
 	p.logs.Put(b.Log, st)
-	p.watermark(l.Gateway, gate, &b, out)
+	p.watermark(l, gate, &b, out)
 	return nil
 }
 
@@ -171,6 +171,7 @@ func (p *processor) gateway(l *landing.Landed, h *record.Header, st *logState, k
 	if !ok {
 		g.Watermark = record.NoTime
 	}
+	p.withdraw(l, &g)
 	newest, _ := p.logs.Get(g.Log)
 	switch {
 	case !known && newest.Gateway == l.Gateway && newest.Previous == log:
@@ -283,9 +284,21 @@ func (p *processor) sourceName(s string) string {
 	return s
 }
 
+// withdraw forgets a gateway's watermark that a version before this one took, or a
+// cloud whose clock was ahead: what the gateway tells from now on counts.
+func (p *processor) withdraw(l *landing.Landed, g *gatewayState) {
+	if g.Watermark == record.NoTime || !operator.Ahead(l.LandedAt, g.Watermark) {
+		return
+	}
+	p.counters.Withdrawn.Add(1)
+	g.Watermark = record.NoTime
+	p.dedupe.Withdraw(l.Gateway)
+	p.static.Withdraw(l.Gateway)
+}
+
 // watermark takes the gateway's watermark as of the block's end. It never goes
-// back.
-func (p *processor) watermark(name string, g gatewayState, b *record.Block, out *table.Batch) {
+// back but by withdraw, and one that is far beyond the time of landing is not taken.
+func (p *processor) watermark(l *landing.Landed, g gatewayState, b *record.Block, out *table.Batch) {
 	for a := range b.Annotations {
 		if a.Type != record.AnnWatermark {
 			continue
@@ -295,10 +308,16 @@ func (p *processor) watermark(name string, g gatewayState, b *record.Block, out 
 			p.counters.BadAnnotations.Add(1)
 			continue
 		}
-		if w.Source == "" && w.At != record.NoTime && w.At > g.Watermark {
-			g.Watermark = w.At
+		if w.Source != "" || w.At == record.NoTime || w.At <= g.Watermark {
+			continue
 		}
+		if operator.Ahead(l.LandedAt, w.At) {
+			p.counters.Ahead.Add(1)
+			continue
+		}
+		g.Watermark = w.At
 	}
+	name := l.Gateway
 	if old, ok := p.gateways.Get(name); !ok || old != g {
 		p.gateways.Put(name, g)
 	}
