@@ -1,5 +1,10 @@
 package nmea
 
+import (
+	"iter"
+	"maps"
+)
+
 // key is what fragments of one message share.
 type key struct {
 	source, group, station uint32
@@ -47,7 +52,8 @@ type Assembler struct {
 	open    map[key]*slot
 	list    slot // ring: list.next is the oldest
 	streams map[uint64]*stream
-	idle    []*stream // for reuse
+	slots   map[uint32]int // open ones, by source
+	idle    []*stream      // for reuse
 	free    []*slot
 	retired []*slot // freed by this call; what it returned still refers to them
 	held    int     // slots that are whole and held back
@@ -58,13 +64,19 @@ type Assembler struct {
 
 // NewAssembler returns an empty Assembler.
 func NewAssembler(cfg AssemblerConfig) *Assembler {
-	a := &Assembler{cfg: cfg.withDefaults(), open: map[key]*slot{}, streams: map[uint64]*stream{}}
+	a := &Assembler{cfg: cfg.withDefaults(), open: map[key]*slot{}, streams: map[uint64]*stream{}, slots: map[uint32]int{}}
 	a.list.prev, a.list.next = &a.list, &a.list
 	return a
 }
 
 // Open returns how many messages are incomplete, contested keys included.
 func (a *Assembler) Open() int { return len(a.open) }
+
+// OpenOf returns how many of them are a source's.
+func (a *Assembler) OpenOf(source uint32) int { return a.slots[source] }
+
+// OpenBySource returns how many of them each source has, in no order.
+func (a *Assembler) OpenBySource() iter.Seq2[uint32, int] { return maps.All(a.slots) }
 
 // Add takes one sentence of a source at the time now (microseconds, of any one
 // clock that does not jump) and returns what became whole and what was given
@@ -125,6 +137,19 @@ func (a *Assembler) Expire(now int64) []Group {
 	a.begin()
 	a.expire(now)
 	return a.out
+}
+
+// GiveUpOldest gives up the oldest message, or contested key, of the sources that
+// match; false: they have none.
+func (a *Assembler) GiveUpOldest(match func(source uint32) bool) ([]Group, bool) {
+	a.begin()
+	for o := a.list.next; o != &a.list; o = o.next {
+		if match(o.key.source) {
+			a.giveUp(o)
+			return a.out, true
+		}
+	}
+	return nil, false
 }
 
 // Flush gives up everything.
@@ -246,6 +271,7 @@ func (a *Assembler) take() *slot {
 // insert makes o, whose stream is set, the open slot of its key.
 func (a *Assembler) insert(o *slot) {
 	a.open[o.key] = o
+	a.slots[o.key.source]++
 	o.stream.slots++
 	o.prev, o.next = a.list.prev, &a.list
 	o.prev.next, o.next.prev = o, o
@@ -256,6 +282,9 @@ func (a *Assembler) unlink(o *slot) {
 		delete(a.open, o.key)
 	}
 	o.prev.next, o.next.prev = o.next, o.prev
+	if a.slots[o.key.source]--; a.slots[o.key.source] == 0 {
+		delete(a.slots, o.key.source)
+	}
 	if o.stream.slots--; o.stream.slots == 0 {
 		delete(a.streams, o.stream.id)
 		a.idle = append(a.idle, o.stream)

@@ -39,6 +39,7 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_received_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
 	m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
 	m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
+	m.Count("source_crowded_total", "Fragments given up early because too many of their sender waited; each is a record of its own.", src.Crowded, "source", src.Name)
 	m.Count("source_truncated_total", "Lines that were cut: too long, or the stream ended inside them.", src.Truncated, "source", src.Name)
 	m.Count("source_lost_total", "Datagrams the kernel had no room for, characters a port overran, readings a node had no room for, and messages missing by their numbers.", src.Lost, "source", src.Name)
 	m.Count("source_refused_total", "Clients and senders beyond the bound.", src.Refused, "source", src.Name)

@@ -47,6 +47,7 @@ type SourceStatus struct {
 	Open        int          `json:"open"`
 	Records     uint64       `json:"records"`
 	Flagged     uint64       `json:"flagged"`
+	Crowded     uint64       `json:"crowded"`         // fragments given up early: too many of their sender waited
 	Certs       *CertsStatus `json:"certs,omitempty"` // of the link to its broker
 	// Gaps counts the intervals in which lines of a file may be missing, over all
 	// starts; LastGap says the last. They are acknowledged by landfall-edge
@@ -162,7 +163,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			Name: src.Name, Kind: src.Kind, Resends: src.Resend, State: src.State, Detail: src.Detail, Since: text(src.Since),
 			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall), Silent: silent,
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
-			Records: src.Captured.Records, Flagged: src.Captured.Flagged, SourceCounters: SourceCounters(src.Counters),
+			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Crowded: src.Captured.Crowded, SourceCounters: SourceCounters(src.Counters),
 			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
 		})
 		if st := &s.Sources[i]; !st.GapsAcknowledged {

@@ -44,6 +44,7 @@ type Counts struct {
 	Texts     uint64 // records of kind text
 	Readings  uint64 // records of kind reading
 	Flagged   uint64 // records with any flag
+	Crowded   uint64 // fragments given up early because too many of their sender waited
 }
 
 // Receipt is when a line was received. A replay leaves it zero.
@@ -58,8 +59,11 @@ type Stream struct {
 	id      uint32
 	source  uint32
 	name    string
+	sender  string // who sends it: see From and senderOf
 	resends bool
-	held    []*fragment // waiting for partners, in order of arrival
+
+	held      []*fragment // waiting for partners, in order of arrival
+	heldBytes int         // of them
 
 	announced announcement // of the AIS sentence to come
 	fix       clock.Fix    // of the GNSS receiver on the same bus
@@ -88,6 +92,11 @@ type Capturer struct {
 
 	waiting      int // fragments held in all streams
 	waitingBytes int // of them
+	// takings are what each sender takes of the bound, and takers where it stands in
+	// them; reused.
+	takings []taking
+	takers  map[owner]int
+	crowded record.Flags // FlagCrowded while what is given up made room
 }
 
 type streamKey struct {
@@ -100,8 +109,12 @@ func New(cfg Config) *Capturer {
 	if cfg.StallMicros <= 0 {
 		cfg.StallMicros = 500_000
 	}
+	if cfg.Assembler.MaxOpen == 0 && !cfg.Replay {
+		cfg.Assembler.MaxOpen = maxOpen
+	}
 	return &Capturer{
-		cfg: cfg, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
+		takers: map[owner]int{},
+		cfg:    cfg, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
 		steady:  steadyClock{step: cfg.StallMicros},
 		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{}, announced: map[*Stream]struct{}{},
 		replay: replayClock{base: cfg.BaseTime, newest: record.NoTime},
@@ -109,7 +122,8 @@ func New(cfg Config) *Capturer {
 }
 
 // maxStreams is how many streams are remembered before those with nothing
-// waiting are forgotten.
+// waiting are forgotten: of the source that has a new one, where it has any, else
+// of all.
 const maxStreams = 4096
 
 // Stream gives the stream of that name within a source. A Stream is good until
@@ -120,18 +134,37 @@ func (c *Capturer) Stream(source uint32, name string) *Stream {
 		return s
 	}
 	if len(c.streams) >= maxStreams {
-		for k, s := range c.streams {
-			if _, announced := c.announced[s]; len(s.held) == 0 && !announced {
-				delete(c.streams, k)
-				delete(c.byID, s.id)
-			}
+		if !c.forget(func(s *Stream) bool { return s.source == source }) {
+			c.forget(func(*Stream) bool { return true })
 		}
 	}
 	c.nextID++
-	s := &Stream{id: c.nextID, source: source, name: name}
+	s := &Stream{id: c.nextID, source: source, name: name, sender: senderOf(name)}
 	s.resends = c.cfg.Resends != nil && c.cfg.Resends(source)
 	c.streams[k], c.byID[s.id] = s, s
 	return s
+}
+
+// forget drops the streams that match and have nothing waiting, and tells whether
+// there were any.
+func (c *Capturer) forget(match func(*Stream) bool) (any bool) {
+	for k, s := range c.streams {
+		_, announced := c.announced[s]
+		if match(s) && !announced && c.live.OpenOf(s.id)+c.resent.OpenOf(s.id) == 0 {
+			delete(c.streams, k)
+			delete(c.byID, s.id)
+			any = true
+		}
+	}
+	return any
+}
+
+// From says who sends the stream now, for the bound of what waits: where a sender
+// may take any name, the host it sends from. Empty: it is what the name says.
+func (s *Stream) From(client string) {
+	if client != "" {
+		s.sender = client
+	}
 }
 
 // Counts gives the counters so far.
@@ -240,6 +273,7 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 	if v.Total > 1 {
 		c.hold(s, p, &m, now)
 		c.groups(assembler.Add(s.id, p, v, now))
+		c.share()
 		return
 	}
 	m.timing = c.hear(s, p, &v, &m)
@@ -274,6 +308,8 @@ func (c *Capturer) groups(groups []nmea.Group) {
 		if g.Complete {
 			kind = record.KindAIS
 			m.timing = timing{slot: aistime.Absent, slots: uint8(aistime.Slots(bits))}
+		} else {
+			m.flags |= c.crowded
 		}
 		c.emit(kind, &m, c.raw)
 	}
@@ -331,5 +367,8 @@ func (n *Counts) add(kind record.Kind, flags record.Flags) {
 	}
 	if flags != 0 {
 		n.Flagged++
+	}
+	if flags&record.FlagCrowded != 0 {
+		n.Crowded++
 	}
 }

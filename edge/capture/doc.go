@@ -26,6 +26,9 @@
 //  4. A sender is acknowledged after C1 of the block that covers its line.
 //  5. When the log takes nothing, capture waits, and the sources with it;
 //     it goes on by itself when there is room.
+//  6. What waits for partners is bounded, and whoever takes most of the bound gives
+//     up its own: no source, and no sender of one, loses a message to another that
+//     takes more than its part (share.go).
 //
 // A Capturer belongs to one goroutine. Live.Run is called once; Live.Status
 // may be called from any goroutine.

@@ -88,6 +88,7 @@ func (g *group) take(i uint32, b *source.Batch) {
 	g.marks.Wake(int(i), b.Monotonic)
 	g.marks.Advance(b.Monotonic)
 	s := g.capturer.Stream(i, b.Stream)
+	s.From(b.Client)
 	at := Receipt{At: b.ReceivedAt, Monotonic: b.Monotonic}
 	for j := range b.Lines {
 		if l := &b.Lines[j]; l.Reading {

@@ -16,13 +16,9 @@ type fragment struct {
 	now   int64 // the time the assembler was given
 }
 
-// maxWaitingBytes bounds the fragments in what Snapshot gives: it rides in
-// blocks.
-const maxWaitingBytes = 64 << 10
-
 // hold keeps a copy of a fragment until the assembler gives it back.
 func (c *Capturer) hold(s *Stream, p *nmea.Sentence, m *meta, now int64) {
-	if c.waitingBytes+len(p.Raw) > maxWaitingBytes {
+	if c.cfg.Replay && c.waitingBytes+len(p.Raw) > maxWaitingBytes {
 		c.Flush()
 	}
 	var f *fragment
@@ -37,6 +33,7 @@ func (c *Capturer) hold(s *Stream, p *nmea.Sentence, m *meta, now int64) {
 		c.holders = append(c.holders, s)
 	}
 	s.held = append(s.held, f)
+	s.heldBytes += len(f.raw)
 	c.waiting++
 	c.waitingBytes += len(f.raw)
 }
@@ -65,6 +62,7 @@ func (c *Capturer) release(s *Stream, part *nmea.Part) *fragment {
 		c.holders = slices.DeleteFunc(c.holders, func(h *Stream) bool { return h == s })
 	}
 	c.waiting--
+	s.heldBytes -= len(f.raw)
 	c.waitingBytes -= len(f.raw)
 	return f
 }

@@ -139,9 +139,10 @@ const (
 	FlagUnknownTalker                    // a VDM or VDO of a talker not in IEC 61162-1
 	FlagMalformed                        // fields missing, out of range or in excess
 	FlagTruncated                        // cut: line too long, or the stream ended inside it
+	FlagCrowded                          // a fragment given up early: its sender had too many waiting
 )
 
-var flagNames = []string{"bad_checksum", "no_checksum", "bad_tag_checksum", "prefix", "suffix", "unknown_talker", "malformed", "truncated"}
+var flagNames = []string{"bad_checksum", "no_checksum", "bad_tag_checksum", "prefix", "suffix", "unknown_talker", "malformed", "truncated", "crowded"}
 
 // String gives the names of the set bits, joined by '|'; empty when none is.
 func (f Flags) String() string {

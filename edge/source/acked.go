@@ -253,6 +253,7 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 	if b == nil {
 		b = &Batch{Stream: id, ReceivedAt: wall, Monotonic: mono} // only empty lines
 	}
+	b.Client = hostOf(conn)
 	b.Mark, b.Position, b.Sync = a.mark(id), binary.AppendUvarint(nil, last), true
 	b.Durable = func() { s.settle(last) }
 	a.lines(b)

@@ -74,6 +74,7 @@ type Line struct {
 // it was delivered to owns it and its memory.
 type Batch struct {
 	Stream     string        // the sender within the source; only its own lines belong together
+	Client     string        // the host that sends, where a sender may take any name as Stream; empty: Stream says it
 	ReceivedAt record.Micros // wall clock when the last of it was read
 	Monotonic  int64         // microseconds since boot at the same moment
 	Lines      []Line        // in order; may be empty when only Position moved

@@ -192,6 +192,34 @@ func TestUDPForgetsOldestSender(t *testing.T) {
 	}
 }
 
+// TestUDPPortsOfOneHostPushOutNoOthers: a host that sends from ever new ports is
+// forgotten in place of a host that is in the middle of a line.
+func TestUDPPortsOfOneHostPushOutNoOthers(t *testing.T) {
+	sink := newTestSink()
+	u := must(NewUDP(UDPConfig{Options: options("u"), Listen: "127.0.0.1:0", MaxSenders: 4}))(t)
+	start(t, u.Run, sink)
+	to := u.Addr(context.Background()).(*net.UDPAddr)
+	dial := func(host byte) net.Conn {
+		conn := must(net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, host)}, to))(t)
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	honest := dial(2)
+	fmt.Fprint(honest, "one\n!AIVDM,par")
+	sink.await(t, 1)
+	for i := range 20 {
+		fmt.Fprintf(dial(3), "!AIVDM,flood %d\n", i)
+		sink.await(t, 2+i)
+	}
+	fmt.Fprint(honest, "t two*5C\n")
+	if lines := sink.await(t, 22); lines[21] != "!AIVDM,part two*5C" {
+		t.Errorf("the honest host's line came as %q", lines[21])
+	}
+	if s := u.Status(); s.Refused != 17 || s.Open != 4 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestUDPMulticast(t *testing.T) {
 	lo := must(net.InterfaceByName("lo"))(t)
 	sink := newTestSink()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 )
 
@@ -149,4 +150,13 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 			}
 		})
 	}
+}
+
+// hostOf returns the host that a connection comes from; a port costs nothing.
+func hostOf(conn net.Conn) string {
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return conn.RemoteAddr().String()
+	}
+	return at.Addr().Unmap().String()
 }

@@ -48,6 +48,7 @@ type UDP struct {
 	cfg     UDPConfig
 	senders map[netip.AddrPort]*udpSender // Run's goroutine only
 	pending int                           // senders with part of a line; Run's goroutine only
+	hosts   map[netip.Addr]int            // senders by host; reused by forgetOldest
 
 	mu    sync.Mutex
 	addr  net.Addr // guarded by mu
@@ -79,7 +80,7 @@ func NewUDP(cfg UDPConfig) (*UDP, error) {
 	if cfg.MaxSenders == 0 {
 		cfg.MaxSenders = 1024
 	}
-	u := &UDP{cfg: cfg, senders: map[netip.AddrPort]*udpSender{}, ready: make(chan struct{})}
+	u := &UDP{cfg: cfg, senders: map[netip.AddrPort]*udpSender{}, hosts: map[netip.Addr]int{}, ready: make(chan struct{})}
 	u.init(&u.cfg.Options, "udp", false)
 	return u, nil
 }
@@ -264,12 +265,20 @@ func (u *UDP) rest(sink Sink, mono int64, after time.Duration) error {
 	return nil
 }
 
-// forgetOldest makes room for a sender: the one silent the longest goes.
+// forgetOldest makes room for a sender: of the host with the most senders the one
+// silent the longest goes, so that ports, which cost nothing, push out no other
+// host's.
 func (u *UDP) forgetOldest(sink Sink) error {
+	clear(u.hosts)
+	most := 0
+	for from := range u.senders {
+		u.hosts[from.Addr()]++
+		most = max(most, u.hosts[from.Addr()])
+	}
 	var oldest netip.AddrPort
 	var found *udpSender
 	for from, s := range u.senders {
-		if found == nil || s.mono < found.mono {
+		if u.hosts[from.Addr()] == most && (found == nil || s.mono < found.mono) {
 			oldest, found = from, s
 		}
 	}

@@ -97,7 +97,7 @@ func Reject(r *record.Record) string {
 	case record.KindText:
 		return "no_sentence"
 	case record.KindFragment:
-		return "incomplete"
+		return rejectFragment(r.Flags)
 	case record.KindAIS:
 	default:
 		return ""
@@ -130,4 +130,17 @@ func Time(at record.Micros) string {
 		return ""
 	}
 	return time.UnixMicro(int64(at)).UTC().Format("2006-01-02T15:04:05.000000Z")
+}
+
+// rejectFragment says why a fragment found no partners.
+func rejectFragment(f record.Flags) string {
+	switch {
+	case f&record.FlagBadChecksum != 0:
+		return "bad_checksum"
+	case f&record.FlagNoChecksum != 0:
+		return "no_checksum"
+	case f&record.FlagCrowded != 0:
+		return "crowded"
+	}
+	return "incomplete"
 }

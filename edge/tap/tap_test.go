@@ -143,3 +143,15 @@ func TestRecordsOfABlock(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestWhyAFragmentIsAlone: tap says of a fragment what the engine will say.
+func TestWhyAFragmentIsAlone(t *testing.T) {
+	for flags, want := range map[record.Flags]string{
+		0: "incomplete", record.FlagPrefix: "incomplete", record.FlagCrowded: "crowded",
+		record.FlagBadChecksum: "bad_checksum", record.FlagNoChecksum | record.FlagCrowded: "no_checksum",
+	} {
+		if got := Reject(&record.Record{Kind: record.KindFragment, Flags: flags}); got != want {
+			t.Errorf("%s: %q, want %q", flags, got, want)
+		}
+	}
+}

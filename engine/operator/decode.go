@@ -12,7 +12,9 @@ import (
 )
 
 // DecoderVersion changes whenever the same record would give other rows. It
-// stands in every manifest.
+// stands in every manifest. A flag that no older version has a name for needs no
+// new one: in their rows it is not there, and what is made of a row again is the
+// same.
 const DecoderVersion = 6
 
 // Reasons why a record gave no typed row, beside those of decoders/nmea and
@@ -21,6 +23,7 @@ const (
 	RejectNoSentence  = "no_sentence"  // a line without any sentence
 	RejectNoDecoder   = "no_decoder"   // a sentence of which no rows are made
 	RejectIncomplete  = "incomplete"   // fragment whose partners never came
+	RejectCrowded     = "crowded"      // fragment that its gateway gave up early: too many of its sender waited
 	RejectBadChecksum = "bad_checksum" // bits that are known to be wrong
 	RejectNoChecksum  = "no_checksum"  // bits that nothing vouches for
 )
@@ -107,6 +110,8 @@ func rejectFragment(f record.Flags) string {
 		return RejectBadChecksum
 	case f&record.FlagNoChecksum != 0:
 		return RejectNoChecksum
+	case f&record.FlagCrowded != 0:
+		return RejectCrowded
 	}
 	return RejectIncomplete
 }

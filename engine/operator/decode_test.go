@@ -97,6 +97,7 @@ func TestEveryRecordIsOneRow(t *testing.T) {
 		{"unknown type", aisRecord(1, sentence("AIVDM,1,1,,A,w0000E0P0000000000000000000:,0")), "type_unknown", 0},
 		{"too few fields", aisRecord(1, sentence("AIVDM,1,1")), "vdm_fields", 0},
 		{"fragment", record.Record{Kind: record.KindFragment, Raw: []byte("x")}, RejectIncomplete, 0},
+		{"crowded fragment", record.Record{Kind: record.KindFragment, Flags: record.FlagCrowded, Raw: []byte("x")}, RejectCrowded, 0},
 		{"damaged fragment", record.Record{Kind: record.KindFragment, Flags: record.FlagBadChecksum, Raw: []byte("x")}, RejectBadChecksum, 0},
 		{"text", record.Record{Kind: record.KindText, Raw: []byte("# noise")}, RejectNoSentence, 0},
 		{"other sentence", record.Record{Kind: record.KindSentence, Raw: []byte("$GPZDA,201530.00,04,07,2002,00,00*60")}, RejectNoDecoder, 0},

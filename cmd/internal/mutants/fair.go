@@ -4,7 +4,28 @@ package main
 // what is the others', and who may read the local pages.
 func fairMutants() []mutant {
 	page := []string{"-run", "Host|Taps|Closed", "./edge/page"}
+	waiting, udp := []string{"-run", "Flood|Equal|NewStreams|ASender|WaitingIsBounded", "./edge/capture"}, []string{"-run", "UDP", "./edge/source"}
 	return []mutant{
+		{"what waits for partners is bounded", "edge/capture/share.go",
+			"if c.cfg.Replay || c.waitingSize() <= maxWaitingBytes {", "if c.cfg.Replay || c.waitingSize() <= 1<<40 {", waiting},
+		{"whoever takes most gives up its own", "edge/capture/share.go",
+			"return c.byID[id].owner() == taker.owner })", "return c.byID[id] != nil })", waiting},
+		{"the source that takes most gives up", "edge/capture/share.go",
+			"if most == nil || most.source != t.source {", "if most == nil || most.owner != t.owner {", waiting},
+		{"a contested key takes its part", "edge/capture/share.go",
+			"return c.waitingBytes + slotBytes*(", "return c.waitingBytes + 0*slotBytes*(", waiting},
+		{"a sender's ports are one sender", "edge/capture/share.go",
+			"return at.Addr().Unmap().String()", "return at.String()", waiting},
+		{"a fragment that is given up early says so", "edge/capture/share.go",
+			"	c.crowded = record.FlagCrowded\n", "	c.crowded = 0 * record.FlagCrowded\n", waiting},
+		{"equal shares are given up in order", "edge/capture/share.go",
+			"return cmp.Or(cmp.Compare(a.source, b.source), strings.Compare(a.sender, b.sender))", "return cmp.Or(cmp.Compare(a.source, b.source), 0*strings.Compare(a.sender, b.sender))", waiting},
+		{"new streams have their own source forget", "edge/capture/capturer.go",
+			"func(s *Stream) bool { return s.source == source }", "func(s *Stream) bool { return s != nil }", waiting},
+		{"a contested stream is not forgotten", "edge/capture/capturer.go",
+			"c.live.OpenOf(s.id)+c.resent.OpenOf(s.id) == 0", "len(s.held) == 0", waiting},
+		{"ports of one host push out no other's line", "edge/source/udp.go",
+			"if u.hosts[from.Addr()] == most && (found == nil || s.mono < found.mono) {", "if found == nil || s.mono < found.mono {", udp},
 		{"a page is not answered under a stranger's name", "edge/page/page.go",
 			"Handler: c.Access.hosts(mux)", "Handler: mux", page},
 		{"a host is compared whole", "edge/page/access.go",
