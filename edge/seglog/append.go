@@ -62,7 +62,8 @@ type target struct {
 //
 // Steps, and what a crash after each leaves:
 //
-//  1. seal the block and choose a target: nothing, at most a spare file;
+//  1. seal the block and choose a target: nothing, at most a spare file and, for a
+//     new segment, files of marks (saveMarks);
 //  2. write frame and block in one piece, for a new segment after its header:
 //     the group may come back whole, or torn (cut at the next Open and counted),
 //     or not at all; nobody was told that it is there;
@@ -134,6 +135,9 @@ func (s *Store) commit(b *record.Builder, framed []byte) error {
 			failpoint.Hit("c1.after-sync")
 			s.publish(t, b, framed)
 			s.noteNewest(false)
+			if t.spare != "" {
+				s.dropObsoleteMarks()
+			}
 			return nil
 		}
 		failed = errors.Join(failed, err)
@@ -162,9 +166,9 @@ func (s *Store) newSegment(b *record.Builder, size int64) (target, error) {
 	if a.opening != nil {
 		h.first, h.prevHash = 0, record.Hash{}
 	}
-	s.mu.Lock()
-	h.marks = s.cloneMarks()
-	s.mu.Unlock()
+	if err := s.saveMarks(&h); err != nil {
+		return target{}, err
+	}
 	if h.firstAt = b.FirstAt(); h.firstAt == record.NoTime {
 		h.firstAt = s.cfg.Now()
 	}

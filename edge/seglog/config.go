@@ -88,10 +88,18 @@ type Config struct {
 	// Known returns the offset below which a log was durable, by what is kept elsewhere;
 	// false, or nil: nothing is known. Only Open calls it.
 	Known func(record.LogID) (record.Offset, bool)
+	// MarkOwner returns the source that a mark belongs to, "" for a mark of the
+	// gateway itself; Owners are the sources that there are. Marks of another source
+	// are set aside at Open, and taken back at the Open at which it is one of Owners
+	// again. nil: no mark is set aside or taken back.
+	MarkOwner func(mark string) string
+	Owners    []string
 
 	Now      func() record.Micros // wall clock; nil: time.Now
 	NewLogID func() record.LogID  // nil: crypto/rand
 	Logger   *slog.Logger         // nil: silence
+
+	inlineMarks, markPart int // tests: other bounds than maxInlineMarks and markPartBytes
 
 	inlineSpares bool // tests: make spare segments on the append path, so that operations are numbered alike in each run
 }
@@ -122,6 +130,12 @@ func (c Config) segmentBytes() int64 {
 
 func (c Config) withDefaults() Config {
 	c.SegmentBytes = c.segmentBytes()
+	if c.inlineMarks == 0 {
+		c.inlineMarks = maxInlineMarks
+	}
+	if c.markPart == 0 {
+		c.markPart = markPartBytes
+	}
 	if c.FS == nil {
 		c.FS = durable.OS{}
 	}

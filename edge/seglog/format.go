@@ -2,6 +2,7 @@ package seglog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -9,10 +10,12 @@ import (
 	"landfall/edge/record"
 )
 
-// A segment, version 1; what a later version has to do is said at
+// A segment, version 1 or 2; what a later version has to do is said at
 // record.JudgeVersion. Integers are little-endian. It is a header, padded
 // with zeros to a multiple of 4096 bytes, then frames, then at least 32 zero
-// bytes, then whatever the file held in an earlier life.
+// bytes, then whatever the file held in an earlier life. Version 2 is written
+// where marks lie outside the header, in files of marks or set aside, so that a
+// program that knows version 1 alone does not go on without them.
 //
 // Header
 //
@@ -30,7 +33,10 @@ import (
 //	 96  8  ReceivedAt of the first record, or of the opening of the segment
 //	104  8  ReceivedAt of the last record before this segment
 //	112  8  size of the file
-//	120  .  marks: each uvarint length, name, uvarint length, value, by name
+//	120  8  version 2 only: number of the newest file of marks, whose chain holds
+//	        every mark as of the beginning of the segment; 0: the marks follow
+//	  .  .  marks: each uvarint length, name, uvarint length, value, by name; with
+//	        their file's number there are none
 //
 // Frame, at a multiple of 8
 //
@@ -46,9 +52,13 @@ import (
 const (
 	headerMagic   = "LFS"
 	headerVersion = 1
+	headerMarked  = 2 // the version whose marks may lie outside the header
 	headerFixed   = 120
+	headerRef     = 8 // bytes that version 2 has more
 	headerAlign   = 4096
-	maxHeader     = 4 << 20 // bounds the marks
+	// maxHeader bounds what is read. What is written is bounded by maxInlineMarks:
+	// longer headers are those of earlier programs.
+	maxHeader = 4 << 20
 
 	frameMagic = "LFF\x01"
 	frameBytes = record.HeadroomBytes
@@ -80,8 +90,10 @@ type header struct {
 	firstAt  record.Micros
 	lastAt   record.Micros
 	fileSize int64
+	version  byte
 	marks    map[string][]byte
-	size     int64 // with its padding, once decoded
+	markFile uint64 // the file that holds them instead; 0: none
+	size     int64  // with its padding, once decoded
 }
 
 // encode gives the header with its padding.
@@ -89,6 +101,9 @@ func (h *header) encode() ([]byte, error) {
 	p := make([]byte, headerFixed, headerAlign)
 	copy(p, headerMagic)
 	p[3] = headerVersion
+	if h.version != 0 {
+		p[3] = h.version
+	}
 	if h.fresh {
 		binary.LittleEndian.PutUint32(p[12:], flagFresh)
 	}
@@ -102,17 +117,21 @@ func (h *header) encode() ([]byte, error) {
 	binary.LittleEndian.PutUint64(p[96:], uint64(h.firstAt))
 	binary.LittleEndian.PutUint64(p[104:], uint64(h.lastAt))
 	binary.LittleEndian.PutUint64(p[112:], uint64(h.fileSize))
+	if p[3] == headerMarked {
+		p = binary.LittleEndian.AppendUint64(p, h.markFile)
+	}
 	for _, name := range sortedKeys(h.marks) {
-		p = binary.AppendUvarint(p, uint64(len(name)))
-		p = append(p, name...)
-		p = binary.AppendUvarint(p, uint64(len(h.marks[name])))
-		p = append(p, h.marks[name]...)
+		p = appendMark(p, name, h.marks[name])
 	}
 	if len(p) > maxHeader {
 		return nil, fmt.Errorf("encode segment header of %d bytes: %w", len(p), record.ErrTooLarge)
 	}
 	binary.LittleEndian.PutUint32(p[8:], uint32(len(p)))
-	binary.LittleEndian.PutUint32(p[4:], crc32.Checksum(p[8:], castagnoli))
+	sum := crc32.Checksum(p[8:], castagnoli)
+	if p[3] != headerVersion {
+		sum = versionedSum(p)
+	}
+	binary.LittleEndian.PutUint32(p[4:], sum)
 	return append(p, make([]byte, padTo(int64(len(p)), headerAlign))...), nil
 }
 
@@ -138,10 +157,17 @@ func parseHeader(p []byte) (header, error) {
 	if n != len(p) {
 		return header{}, fmt.Errorf("parse segment header of %d bytes in %d: %w", n, len(p), record.ErrCorrupt)
 	}
-	if err := record.JudgeVersion(p); err != nil {
+	rest := p[headerFixed:]
+	version := byte(headerVersion)
+	switch err := record.JudgeVersion(p); {
+	case err == nil:
+	case errors.Is(err, record.ErrVersion) && p[3] == headerMarked && len(rest) >= headerRef:
+		version, rest = headerMarked, rest[headerRef:]
+	default:
 		return header{}, fmt.Errorf("parse segment header: %w", err)
 	}
 	h := header{
+		version:  version,
 		id:       segmentID{record.LogID(p[16:32]), binary.LittleEndian.Uint64(p[40:])},
 		ordinal:  binary.LittleEndian.Uint64(p[32:]),
 		fresh:    binary.LittleEndian.Uint32(p[12:])&flagFresh != 0,
@@ -155,18 +181,47 @@ func parseHeader(p []byte) (header, error) {
 		marks:    map[string][]byte{},
 		size:     int64(n) + padTo(int64(n), headerAlign),
 	}
-	for rest := p[headerFixed:]; len(rest) > 0; {
+	if version == headerMarked {
+		h.markFile = binary.LittleEndian.Uint64(p[headerFixed:])
+	}
+	if err := parseMarks(rest, h.marks); err != nil {
+		return header{}, fmt.Errorf("parse marks of segment header: %w", err)
+	}
+	return h, nil
+}
+
+// versionedSum is the CRC of what is version 2 or later: it begins with the
+// version's byte.
+func versionedSum(p []byte) uint32 {
+	return crc32.Update(crc32.Checksum(p[3:4], castagnoli), castagnoli, p[8:])
+}
+
+// appendMark encodes a mark as it stands in headers and files of marks.
+func appendMark(p []byte, name string, value []byte) []byte {
+	p = append(binary.AppendUvarint(p, uint64(len(name))), name...)
+	return append(binary.AppendUvarint(p, uint64(len(value))), value...)
+}
+
+// markSize is what appendMark appends.
+func markSize(name string, value []byte) int {
+	var n [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(n[:], uint64(len(name))) + len(name) + binary.PutUvarint(n[:], uint64(len(value))) + len(value)
+}
+
+// parseMarks reads marks to the end of p. Error: record.ErrCorrupt.
+func parseMarks(p []byte, marks map[string][]byte) error {
+	for rest := p; len(rest) > 0; {
 		var name, value []byte
 		var ok bool
 		if name, rest, ok = cutBytes(rest); ok {
 			value, rest, ok = cutBytes(rest)
 		}
 		if !ok {
-			return header{}, fmt.Errorf("parse marks of segment header: %w", record.ErrCorrupt)
+			return record.ErrCorrupt
 		}
-		h.marks[string(name)] = slices.Clone(value)
+		marks[string(name)] = slices.Clone(value)
 	}
-	return h, nil
+	return nil
 }
 
 func cutBytes(p []byte) (v, rest []byte, ok bool) {

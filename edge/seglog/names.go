@@ -17,6 +17,8 @@ import (
 //	<ordinal 10>-<LogID>.shed                       ranges of a log given up
 //	<ordinal 10>-<LogID>.last                       which segment of a log is the newest
 //	spare-<number 10>                               a file ready to become a segment
+//	<number 10>.marks                               marks that a header has no room for
+//	<hash of a source's name 32>.aside              marks of a source that is not there any more
 //	quarantine/<segment's name>-<position 12>.bad   damaged bytes, kept for people
 const (
 	lockName       = "lock"
@@ -25,6 +27,8 @@ const (
 	newestSuffix   = ".last"
 	sparePrefix    = "spare-"
 	quarantineName = "quarantine"
+	marksSuffix    = ".marks"
+	asideSuffix    = ".aside"
 )
 
 func segmentName(ordinal uint64, id segmentID, first record.Offset) string {

@@ -52,7 +52,7 @@ func (s *Store) recover() error {
 		}
 	}
 	s.forgetEmptyLogs()
-	return nil
+	return s.settleMarks()
 }
 
 func (s *Store) sortLogs() {
@@ -80,11 +80,16 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 	if n, ok := parseSpareName(name); ok {
 		return s.recoverSpare(name, n)
 	}
+	if n, ok := parseMarkFileName(name); ok {
+		return s.recoverMarkFile(name, n)
+	}
 	switch {
 	case hasShedSuffix(name):
 		return s.recoverTombstone(name)
 	case hasNewestSuffix(name):
 		return s.recoverNewest(name)
+	case hasAsideSuffix(name):
+		s.marks.asides[name] = true
 	case isTemp(name):
 		s.removeLeftover(name)
 	case name == lockName || name == quarantineName:
@@ -212,6 +217,11 @@ func (s *Store) recoverEnds(headers map[*segment]header, ends map[record.LogID]r
 		}
 	}
 	newest := s.newestWithSegments()
+	if newest == nil { // no block is left that they could be true of
+		for _, n := range s.marks.numbers {
+			s.marks.obsolete = append(s.marks.obsolete, markFileName(n))
+		}
+	}
 	for _, l := range s.logs {
 		end, known := ends[l.id]
 		searched := len(l.segments) > 0 && (!known || l == newest)
@@ -240,22 +250,18 @@ func (s *Store) newestWithSegments() *logState {
 }
 
 // scanNewest scans the last segment of a log for its end, and from the last
-// readable header for marks and times. It fsyncs the segment first.
+// readable header for times, from where recoverMarks says for marks. It fsyncs the segment first.
 func (s *Store) scanNewest(l *logState, headers map[*segment]header, newest bool) error {
 	from := len(l.segments) - 1
 	if newest {
-		for ; from > 0; from-- {
-			if _, ok := headers[l.segments[from]]; ok {
-				break
-			}
+		var err error
+		if from, err = s.recoverMarks(l, headers); err != nil {
+			return err
 		}
 	}
 	for _, g := range l.segments[from:] {
 		if h, ok := headers[g]; ok {
 			l.lastAt = h.lastAt
-			if newest {
-				s.marks = h.marks
-			}
 		}
 		last := g == l.segments[len(l.segments)-1]
 		if err := s.scanSegment(l, g, last, newest); err != nil {
@@ -340,19 +346,6 @@ func lastReceived(b *record.Block) (record.Micros, bool) {
 		return 0, false
 	}
 	return r.ReceivedAt, true
-}
-
-// takeMark keeps a mark that has become durable. Caller holds mu, or is alone.
-func (s *Store) takeMark(a record.Annotation) {
-	if a.Type != record.AnnMark {
-		return
-	}
-	m, err := a.Mark()
-	if err != nil {
-		s.stats.UnreadableMeta++
-		return
-	}
-	s.marks[m.Name] = append(s.marks[m.Name][:0], m.Value...)
 }
 
 // forgetEmptyLogs drops logs of which nothing is left but the name.

@@ -26,7 +26,7 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	logs    []*logState
-	marks   map[string][]byte
+	marks   markStore
 	spares  []spare
 	making  bool // the keeper is making a spare
 	made    sync.Cond
@@ -107,9 +107,15 @@ type LogInfo struct {
 
 // Stats counts what a Store did since Open, and what it holds.
 type Stats struct {
-	Bytes    int64 // held: files of segments, spare ones included
+	Bytes    int64 // held: files of segments, spare ones included, and of marks
 	Segments int   // held
 	Spares   int   // held, ready to become segments
+
+	Marks            int    // held, of the sources that there are
+	MarkBytes        int64  // of them, with their names
+	MarkFileBytes    int64  // held: files of marks
+	MarkBytesWritten uint64 // bytes written for marks beside blocks: in headers, files and files set aside
+	MarksAside       int    // held: sources whose marks are set aside
 
 	Appends        uint64 // groups made durable
 	Records        uint64 // records made durable
@@ -126,7 +132,7 @@ type Stats struct {
 	Quarantined    uint64 // damaged places copied to quarantine
 	Truncated      uint64 // segments whose file is shorter than it was
 	Beheaded       uint64 // logs whose newest segment was not there at Open
-	UnreadableMeta uint64 // segment headers, tombstones, notes and tail markers that could not be read
+	UnreadableMeta uint64 // segment headers, tombstones, notes, tail markers and files of marks that could not be read
 	Orphans        uint64 // names in Dir that are none of ours
 
 	TailMarks       uint64 // times that the tail marker was written
@@ -157,7 +163,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open log store %s: %w", cfg.Dir, err)
 	}
 	s := &Store{
-		cfg: cfg, fs: cfg.FS, lock: lock, marks: map[string][]byte{}, noted: map[span2]bool{},
+		cfg: cfg, fs: cfg.FS, lock: lock, marks: newMarkStore(), noted: map[span2]bool{},
 		keeperWake: make(chan struct{}, 1), tailWake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	s.made.L = &s.mu
@@ -265,12 +271,8 @@ func (l *logState) info(storeClosed bool) LogInfo {
 func (s *Store) Marks() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cloneMarks()
-}
-
-func (s *Store) cloneMarks() map[string][]byte {
-	m := make(map[string][]byte, len(s.marks))
-	for k, v := range s.marks {
+	m := make(map[string][]byte, len(s.marks.all))
+	for k, v := range s.marks.all {
 		m[k] = slices.Clone(v)
 	}
 	return m
@@ -282,6 +284,8 @@ func (s *Store) Stats() Stats {
 	defer s.mu.Unlock()
 	st := s.stats
 	st.Bytes, st.Segments, st.Spares = s.heldBytes(), 0, len(s.spares)
+	st.Marks, st.MarkBytes, st.MarkFileBytes = len(s.marks.all), int64(s.marks.size), s.markFileBytes()
+	st.MarksAside = len(s.marks.asides)
 	for _, l := range s.logs {
 		st.Segments += len(l.segments)
 	}
@@ -290,7 +294,7 @@ func (s *Store) Stats() Stats {
 
 // heldBytes is what the quota counts. Caller holds mu.
 func (s *Store) heldBytes() int64 {
-	n := int64(0)
+	n := s.markFileBytes()
 	for _, p := range s.spares {
 		n += p.size
 	}

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), marksMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
@@ -161,7 +161,7 @@ func edgeMutants() []mutant {
 		{"a stall is not held against a source that resends", "edge/capture/waiting.go",
 			"min(d, s.step)", "d", capture},
 		{"a damaged version byte is damage", "edge/seglog/format.go",
-			"err := record.JudgeVersion(p); err != nil {\n\t\treturn header", "err := record.JudgeVersion(p); err != nil || p[3] != headerVersion {\n\t\terr = fmt.Errorf(\"mutant: %w\", record.ErrVersion)\n\t\treturn header", seglog},
+			"\tcase err == nil:\n", "\tcase err == nil && p[3] == headerVersion:\n", seglog},
 		{"the newest segment is noted", "edge/seglog/append.go",
 			"\t\t\ts.noteNewest(false)\n", "", seglog},
 		{"a note is gone before its segment is released", "edge/seglog/release.go",
