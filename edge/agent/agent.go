@@ -173,7 +173,12 @@ func (a *Agent) assemble() error {
 // storeConfig gives the configuration of the log store.
 func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config {
 	policy, _ := seglog.ParsePolicy(c.Log.WhenFull) // Validate checked it
+	var names []string
+	for i := range c.Sources {
+		names = append(names, c.Sources[i].Name)
+	}
 	return seglog.Config{
+		MarkOwner: source.MarkOwner, Owners: names,
 		FS: fsys, Dir: c.LogDir(), SegmentBytes: int64(c.Log.SegmentSize), QuotaBytes: int64(c.Log.Quota),
 		ReserveBytes: int64(c.Log.Reserve), Policy: policy, CapturedRecords: true, TailMarker: true, Logger: logger,
 	}

@@ -27,6 +27,11 @@ type StoreStats struct {
 	Bytes            int64  `json:"bytes"`
 	Segments         int    `json:"segments"`
 	Spares           int    `json:"spares"`
+	Marks            int    `json:"marks"`
+	MarkBytes        int64  `json:"mark_bytes"`
+	MarkFileBytes    int64  `json:"mark_file_bytes"`
+	MarkBytesWritten uint64 `json:"mark_bytes_written"`
+	MarksAside       int    `json:"marks_aside"`
 	Appends          uint64 `json:"appends"`
 	Records          uint64 `json:"records"`
 	AppendedBytes    uint64 `json:"appended_bytes"`
