@@ -53,6 +53,8 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"serial: {device: /dev/ttyUSB0}", "tcp_client: {address: 'h:1', stale_after: -1s}", `sources[0].tcp_client.stale_after: got -1s`},
 		{"serial: {device: /dev/ttyUSB0}", "tcp_server: {listen: ':1', max_clients: -1}", `sources[0].tcp_server.max_clients: got -1`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: -1}", `sources[0].acked.max_senders`},
+		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: 65537}", `sources[0].acked.max_senders: got 65537, expected a number from 0 (the default) to 65536`},
+		{"serial: {device: /dev/ttyUSB0}", "mqtt: {broker: {url: 'mqtt://b:1883'}, remember: 131073, topics: [{filter: x}]}", `sources[0].mqtt.remember: got 131073`},
 		{"serial: {device: /dev/ttyUSB0}", "file: {path: ''}", `sources[0].file.path`},
 		{"serial: {device: /dev/ttyUSB0}", "file: {path: x}\n    udp: {listen: ':1'}", `edge.yaml:4: sources[0]: got file and udp, expected exactly one`},
 		{"name: roof", "name: a/b", `edge.yaml:4: sources[0].name: got "a/b"`},

@@ -118,3 +118,6 @@ func (p *probeSink) report(r *sensor.Report) {
 
 // Position implements source.Sink: a trial begins at nothing.
 func (p *probeSink) Position(string) []byte { return nil }
+
+// Marks implements source.Sink.
+func (p *probeSink) Marks(string) []string { return nil }

@@ -150,7 +150,8 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 	case s.Acked != nil:
 		checkAddress(p, key+".listen", s.Acked.Listen)
 		p.Add(s.Acked.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.Acked.MaxClients), "a number of 0 (the default) or more")
-		p.Add(s.Acked.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders), "a number of 0 (the default) or more")
+		p.Add(s.Acked.MaxSenders >= 0 && s.Acked.MaxSenders <= source.MaxSenders, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders),
+			fmt.Sprintf("a number from 0 (the default) to %d", source.MaxSenders))
 	case s.MQTT != nil:
 		s.MQTT.validate(p, key)
 	case s.Sparkplug != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,6 +228,17 @@ func (s sink) Deliver(b *source.Batch) error {
 
 // Position implements source.Sink.
 func (s sink) Position(mark string) []byte { return s.l.marks[mark] }
+
+// Marks implements source.Sink.
+func (s sink) Marks(prefix string) []string {
+	var names []string
+	for name := range s.l.marks {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // loop takes batches and commits groups until ctx ends, all sources have, or
 // the log is beyond help.

@@ -381,6 +381,37 @@ func TestMarksOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestMarksLeaveRoomForTwoSegments: a quota of two segments is enough, however many
+// marks there are; beyond that marks count in it.
+func TestMarksLeaveRoomForTwoSegments(t *testing.T) {
+	cfg := testConfig(faultfs.New(), "/log")
+	cfg.SegmentBytes, cfg.QuotaBytes, cfg.inlineMarks = MinSegmentBytes, 2*MinSegmentBytes, 1
+	s := mustOpen(t, cfg)
+	for i := range 20 {
+		marks := map[string]string{"long": strings.Repeat("v", 2500), strconv.Itoa(i): "x"}
+		if err := appendMarks(s, "x", marks); err != nil {
+			t.Fatalf("group %d: %v", i, err)
+		}
+		log, _ := s.Active()
+		if err := s.Release(log, s.app.next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.QuotaBytes = 4 * MinSegmentBytes
+	s = mustOpen(t, cfg)
+	for err := error(nil); !errors.Is(err, ErrFull); err = appendMarks(s, strings.Repeat("x", 5000), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st := s.Stats(); st.Bytes > cfg.QuotaBytes || st.MarkFileBytes == 0 {
+		t.Errorf("%d bytes held, %d of marks; the quota is %d", st.Bytes, st.MarkFileBytes, cfg.QuotaBytes)
+	}
+}
+
 // TestMarkFilesAreTold from damaged and newer ones.
 func TestMarkFilesAreTold(t *testing.T) {
 	f := markFile{number: 7, previous: 3, last: true}

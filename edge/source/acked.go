@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,10 @@ type AckedConfig struct {
 	Options
 	Listen     string // host:port, required
 	MaxClients int    // connections at a time; 0: 256
-	MaxSenders int    // ids known at a time, each with a mark in the log; 0: 1024
+	// MaxSenders bounds the ids, each of which has a mark in the log: those that were
+	// ever taken from count, over restarts too, because one that was forgotten would
+	// be taken again from its beginning. 0: 1024.
+	MaxSenders int
 }
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
@@ -48,8 +52,8 @@ func (c *AckedConfig) Validate() error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	if c.MaxSenders < 0 {
-		return fmt.Errorf("max_senders of source %s: %d is negative: %w", c.Name, c.MaxSenders, ErrConfig)
+	if c.MaxSenders < 0 || c.MaxSenders > MaxSenders {
+		return fmt.Errorf("max_senders of source %s: %d is not in 0..%d: %w", c.Name, c.MaxSenders, MaxSenders, ErrConfig)
 	}
 	return validateListen(c.Name, c.Listen, c.MaxClients)
 }
@@ -64,6 +68,7 @@ type Acked struct {
 
 	mu      sync.Mutex
 	senders map[string]*ackedSender // guarded by mu
+	known   map[string]bool         // senders, and ids with a mark; nil: marks not read yet; guarded by mu
 }
 
 // ackedSender is what is known of one id, across its connections.
@@ -182,7 +187,13 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 	if s := a.senders[id]; s != nil {
 		return s, nil
 	}
-	if len(a.senders) >= a.cfg.MaxSenders {
+	if a.known == nil {
+		a.known = map[string]bool{}
+		for _, mark := range sink.Marks(a.mark("")) {
+			a.known[strings.TrimPrefix(mark, a.mark(""))] = true
+		}
+	}
+	if !a.known[id] && len(a.known) >= a.cfg.MaxSenders {
 		a.refused.Add(1)
 		return nil, protocolError("too many senders")
 	}
@@ -195,7 +206,7 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 		s.delivered = seq
 		s.durable.Store(seq)
 	}
-	a.senders[id] = s
+	a.senders[id], a.known[id] = s, true
 	return s, nil
 }
 

@@ -95,6 +95,8 @@ func (printSink) Deliver(b *Batch) error {
 
 func (printSink) Position(string) []byte { return nil }
 
+func (printSink) Marks(string) []string { return nil }
+
 // TestChild is the other process.
 func TestChild(t *testing.T) {
 	kind, where, ok := strings.Cut(os.Getenv(childEnv), " ")

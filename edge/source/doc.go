@@ -100,6 +100,9 @@ type Sink interface {
 	// Position gives the last durable Position under a mark, as of the start
 	// of this process; nil when there is none.
 	Position(mark string) []byte
+	// Marks returns the names of the durable marks that begin with prefix, as of
+	// the start of this process.
+	Marks(prefix string) []string
 }
 
 // Clock tells the time of receipt.

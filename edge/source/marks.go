@@ -1,6 +1,23 @@
 package source
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
+
+// The bounds on what a source may keep in marks. All are refused by Validate or, for
+// whoever comes beyond them, told to it: marks lie in memory, and each one that
+// changes is written again with each segment of the log.
+const (
+	// MaxSenders bounds AckedConfig.MaxSenders.
+	MaxSenders = 1 << 16
+	// maxNodes bounds the nodes that a gateway knows, one for each time that a node's
+	// flash was formatted.
+	maxNodes = 1 << 12
+)
+
+// errNodes says that a node is one too many.
+var errNodes = errors.New("this gateway knows as many nodes as it can: the node keeps its readings; give it to a gateway with a data directory of its own")
 
 // A source keeps where it stands in marks of the log: under its own name, or under
 // names that begin with it and a '/'. What begins with a '/' belongs to the gateway

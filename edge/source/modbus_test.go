@@ -146,6 +146,8 @@ func (s *modbusSink) Deliver(b *Batch) error {
 
 func (s *modbusSink) Position(string) []byte { return nil }
 
+func (s *modbusSink) Marks(string) []string { return nil }
+
 // count counts readings of a sensor's metric with a quality, from the n-th
 // reading on.
 func (s *modbusSink) count(name, metric string, quality sensor.Quality, from int) (n int) {

@@ -130,6 +130,8 @@ func (s *durableSink) Position(mark string) []byte {
 	return s.marks[mark]
 }
 
+func (s *durableSink) Marks(string) []string { return nil }
+
 func (s *durableSink) payloads() (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,6 +54,7 @@ type Node struct {
 type Nodes struct {
 	turn  sync.Mutex            // held by a line from judging readings to delivering them
 	known map[nodeID]*nodeState // guarded by turn
+	names map[string]bool       // marks of known, and of nodes before this start; nil: not read yet; guarded by turn
 }
 
 // nodeState is what is known of one node, across its sessions.
@@ -212,14 +213,26 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 	s.duplicates, s.lost, s.conflicts, s.rejected, s.errors, r.noise, s.problem = 0, 0, 0, 0, 0, 0, ""
 }
 
-// nodeMark names a node's mark. No source's name begins with '/'.
+// nodeMarkPrefix begins the marks of nodes. No source's name begins with '/'.
+const nodeMarkPrefix = "/node-"
+
+// nodeMark names a node's mark.
 func nodeMark(id nodeID) string { return "/" + id.String() }
 
 // open gives what is known of a node. Error: its mark in the log is of a newer
-// version, or damaged.
+// version, or damaged, or it is one node too many.
 func (n *Nodes) open(id nodeID, sink Sink) (*nodeState, error) {
 	if s := n.known[id]; s != nil {
 		return s, nil
+	}
+	if n.names == nil {
+		n.names = map[string]bool{}
+		for _, mark := range sink.Marks(nodeMarkPrefix) {
+			n.names[mark] = true
+		}
+	}
+	if !n.names[nodeMark(id)] && len(n.names) >= maxNodes {
+		return nil, errNodes
 	}
 	h, err := decodeNodeHistory(sink.Position(nodeMark(id)))
 	if err != nil {
@@ -230,6 +243,6 @@ func (n *Nodes) open(id nodeID, sink Sink) (*nodeState, error) {
 	if n.known == nil {
 		n.known = map[nodeID]*nodeState{}
 	}
-	n.known[id] = s
+	n.known[id], n.names[nodeMark(id)] = s, true
 	return s, nil
 }

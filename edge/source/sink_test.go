@@ -69,6 +69,18 @@ func (s *testSink) Position(mark string) []byte {
 	return s.positions[mark]
 }
 
+func (s *testSink) Marks(prefix string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name := range s.positions {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // lines are all lines so far, "stream|line", a trailing ~ when truncated.
 func (s *testSink) lines() []string {
 	s.mu.Lock()

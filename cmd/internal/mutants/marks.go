@@ -3,6 +3,7 @@ package main
 // marksMutants are the bounds on marks of the log, and what they must not cost.
 func marksMutants() []mutant {
 	marks := []string{"-run", "Mark|Frozen", "./edge/seglog"}
+	source := []string{"-run", "Bounded|Acked|Node", "./edge/source"}
 	return []mutant{
 		{"marks a header has no room for lie in files", "edge/seglog/marks.go",
 			"if m.size <= s.cfg.inlineMarks {", "if true {", marks},
@@ -32,5 +33,15 @@ func marksMutants() []mutant {
 			"if err := s.scanMarks(at.segment); err != nil {", "if err := error(nil); err != nil {", marks},
 		{"a segment ready to be used makes room for marks", "edge/seglog/marks.go",
 			"case s.dropSpare():", "case s == nil:", marks},
+		{"two segments beside marks are always allowed", "edge/seglog/spare.go",
+			"max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes())", "s.cfg.QuotaBytes", marks},
+		{"files of marks count in the quota", "edge/seglog/store.go",
+			"\tn := s.markFileBytes()\n", "\tn := int64(0)\n", marks},
+		{"senders of earlier starts count in max_senders", "edge/source/acked.go",
+			"if !a.known[id] && len(a.known) >=", "if len(a.senders) >=", source},
+		{"a sender that is known comes in beyond the bound", "edge/source/acked.go",
+			"if !a.known[id] && len(a.known) >=", "if len(a.known) >=", source},
+		{"the nodes that a gateway knows are bounded", "edge/source/node.go",
+			" && len(n.names) >= maxNodes {", " && len(n.known) >= maxNodes {", source},
 	}
 }
