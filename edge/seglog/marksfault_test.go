@@ -109,7 +109,7 @@ func TestMarksUnderFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			operations := clean.Count(faultfs.OpMutating)
-			step := 3 // each operation meets some modes
+			step := 6 // each operation meets a mode at least
 			if os.Getenv("LANDFALL_SOAK") != "" {
 				step = 1
 			}

@@ -8,7 +8,7 @@ func marksMutants() []mutant {
 		{"marks a header has no room for lie in files", "edge/seglog/marks.go",
 			"if m.size <= s.cfg.inlineMarks {", "if true {", marks},
 		{"a set of marks is whole with its last file", "edge/seglog/markfile.go",
-			"if !ok || n == head && !f.last {", "if !ok {", marks},
+			"if !ok || n == head && !f.last {", "if !ok || f.number == 0 {", marks},
 		{"changed marks that outgrow the full set become one", "edge/seglog/marks.go",
 			" || m.chain.more > m.chain.full {", " {", marks},
 		{"a mark that changed is written with the next set", "edge/seglog/marks.go",

@@ -161,7 +161,7 @@ func edgeMutants() []mutant {
 		{"a stall is not held against a source that resends", "edge/capture/waiting.go",
 			"min(d, s.step)", "d", capture},
 		{"a damaged version byte is damage", "edge/seglog/format.go",
-			"\tcase err == nil:\n", "\tcase err == nil && p[3] == headerVersion:\n", seglog},
+			"\tcase err == nil:\n", "\tcase err == nil && p[3] != headerVersion:\n\t\treturn header{}, fmt.Errorf(\"mutant: %w\", record.ErrVersion)\n\tcase err == nil:\n", seglog},
 		{"the newest segment is noted", "edge/seglog/append.go",
 			"\t\t\ts.noteNewest(false)\n", "", seglog},
 		{"a note is gone before its segment is released", "edge/seglog/release.go",
