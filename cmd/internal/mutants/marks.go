@@ -22,7 +22,7 @@ func marksMutants() []mutant {
 		{"marks set aside yield to those that were not", "edge/seglog/aside.go",
 			"if _, ok := m.all[mark]; !ok {", "if mark != \"\" {", marks},
 		{"marks of a source that is gone leave memory and headers", "edge/seglog/aside.go",
-			"\t\tm.remove(mark)\n", "", marks},
+			"\t\tm.remove(mark)\n", "\t\t_ = mark\n", marks},
 		{"no older program goes on beside marks set aside", "edge/seglog/marks.go",
 			"if len(m.asides) > 0 {", "if m == nil {", marks},
 		{"marks are not ahead of the blocks that are left", "edge/seglog/marks.go",
