@@ -153,8 +153,10 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 }
 
 // Run captures until ctx ends or every source has ended. What was taken before
-// is durable when it returns nil. Errors: what Fatal says is fatal, a mark that
-// cannot be understood, and records that could not be committed at the end.
+// is durable when it returns nil, or the errors of sources alone. Errors: what Fatal
+// says is fatal, records that could not be committed at the end, and where every
+// source has ended by itself those with which sources ended, as a mark that cannot be
+// understood: then not everything was captured that is there.
 func (l *Live) Run(ctx context.Context) error {
 	l.cfg.Pulse.Begin()
 	defer l.cfg.Pulse.End()
@@ -170,8 +172,9 @@ func (l *Live) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(l.cfg.StopTimeout, impatient) })()
 	running, cancel := context.WithCancel(ctx)
 	var sources sync.WaitGroup
+	failed := make([]error, len(l.cfg.Sources)) // each by its source, read when all have ended
 	for i, s := range l.cfg.Sources {
-		sources.Go(func() { l.runSource(running, uint32(i), s) })
+		sources.Go(func() { failed[i] = l.runSource(running, uint32(i), s) })
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -188,20 +191,30 @@ func (l *Live) Run(ctx context.Context) error {
 	if err == nil {
 		err = l.finish(ctx)
 	}
+	if err == nil && ctx.Err() == nil {
+		err = errors.Join(failed...)
+	}
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
 	return nil
 }
 
-func (l *Live) runSource(ctx context.Context, i uint32, s Source) {
-	if err := s.Run(ctx, sink{l, i}); err != nil && ctx.Err() == nil {
+// runSource runs a source, and returns the error with which it ended by itself.
+func (l *Live) runSource(ctx context.Context, i uint32, s Source) error {
+	err := s.Run(ctx, sink{l, i})
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if err != nil {
 		l.cfg.Logger.Error("source ended with an error", "source", s.Name(), "error", err)
+		err = fmt.Errorf("source %s ended: %w", s.Name(), err)
 	}
 	select {
 	case l.queue <- delivery{source: i}:
 	case <-l.stop:
 	}
+	return err
 }
 
 // sink is what one source sees of a Live.

@@ -166,6 +166,43 @@ func feeder(name string, in chan *source.Batch) scripted {
 	}}
 }
 
+// TestASourceThatFailedIsTold: when every source has ended by itself, an error of one
+// is Run's, with what was taken before durable; when the gateway was stopped, it is not.
+func TestASourceThatFailedIsTold(t *testing.T) {
+	errBad := errors.New("cannot be read")
+	one := func(name string, then error) scripted {
+		return scripted{name, func(_ context.Context, sink source.Sink) error { return errors.Join(sink.Deliver(batch("one")), then) }}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			what    string
+			sources []Source
+			stopped bool
+			want    error
+		}{
+			{"a source that failed", []Source{one("a", errBad)}, false, errBad},
+			{"beside one that finished", []Source{one("a", nil), one("b", errBad)}, false, errBad},
+			{"sources that finished", []Source{one("a", nil), one("b", nil)}, false, nil},
+			{"a stop beside one that failed", []Source{one("a", errBad), feeder("b", make(chan *source.Batch))}, true, nil},
+		} {
+			log := &memLog{marks: map[string][]byte{}}
+			l, err := NewLive(LiveConfig{Log: log, Clock: bubbleClock{}, Sources: c.sources})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if c.stopped {
+				time.AfterFunc(time.Second, cancel)
+			}
+			err = l.Run(ctx)
+			cancel()
+			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || l.Status().Captured.Records == 0 {
+				t.Errorf("%s: %v, want %v; status %+v", c.what, err, c.want, l.Status().Captured)
+			}
+		}
+	})
+}
+
 func TestGroupCommitsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)

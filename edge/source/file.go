@@ -96,7 +96,8 @@ func NewFile(cfg FileConfig) (*File, error) {
 }
 
 // Run reads until ctx ends or, without Follow, the file does. Errors: a mark
-// that cannot be understood, gzip that cannot be unpacked.
+// that cannot be understood; without Follow, gzip that cannot be unpacked. With
+// Follow it is tried again: another file may take its place, or the rest of it come.
 func (f *File) Run(ctx context.Context, sink Sink) error {
 	at, err := decodeFilePosition(sink.Position(f.cfg.Name))
 	if err != nil {
@@ -105,8 +106,9 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 	}
 	f.knowGaps(at)
 	defer f.chain.dropAll()
-	var retry backoff
+	var retry, broken backoff
 	for ctx.Err() == nil {
+		was := at.offset
 		r, err := f.open(at, sink)
 		for err == nil && r != nil {
 			retry.reset()
@@ -127,7 +129,13 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 			return nil
 		case errors.Is(err, errBroken):
 			f.fault(StateFailed, err)
-			return err
+			if !f.cfg.Follow {
+				return err
+			}
+			if at.offset != was {
+				broken.reset()
+			}
+			broken.wait(ctx)
 		case errors.Is(err, errStopped):
 			f.set(StateStopped, "")
 			return nil
@@ -145,7 +153,7 @@ var (
 	errFinished = errors.New("file finished")
 	errReplaced = errors.New("file replaced")
 	errCut      = errors.New("file cut in place")
-	errBroken   = errors.New("file cannot be unpacked")
+	errBroken   = fmt.Errorf("file cannot be unpacked: %w", record.ErrCorrupt)
 )
 
 // open returns a reader of the file that at is of, standing there, with those that

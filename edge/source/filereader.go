@@ -239,7 +239,7 @@ func (r *fileReader) reopen() (grown bool, err error) {
 
 // broken decides about an error of reading: gzip that cannot be unpacked gives
 // what was had of it, and where others come after it that is a gap; anything else
-// is tried again.
+// is tried again. With Follow its last line waits for the rest of it.
 func (r *fileReader) broken(sink Sink, err error) error {
 	if r.c.gz == nil {
 		return fmt.Errorf("read %s at %d: %w", r.at.path, r.trail.read, err)
@@ -248,8 +248,10 @@ func (r *fileReader) broken(sink Sink, err error) error {
 		r.gap, r.gapSince = gapUnpacked, micros(r.at.about.Modified)
 		return errReplaced
 	}
-	if derr := r.end(sink, true); derr != nil {
-		return derr
+	if !r.f.cfg.Follow {
+		if err := r.end(sink, true); err != nil {
+			return err
+		}
 	}
 	return fmt.Errorf("unpack %s at %d: %w: %w", r.at.path, r.trail.read, errBroken, err)
 }

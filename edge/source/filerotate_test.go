@@ -510,6 +510,28 @@ func TestFileGrowingGzip(t *testing.T) {
 	}
 }
 
+// TestFileBrokenGzipIsFollowed: a gzip file that is followed and cannot be unpacked to
+// its end does not end the source: it says so, and goes on where a whole one takes its
+// place.
+func TestFileBrokenGzipIsFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ais.gz")
+	write2(t, path, gzipped("one\ntwo\nthr")+"this is no gzip", 0)
+	sink := newTestSink()
+	f := newTestFile(t, path, true)
+	stop := start(t, f.Run, sink)
+	expect(t, sink.await(t, 2), "one", "two")
+	eventually(t, "what is said of the file", func() bool { return f.Status().State == StateFailed })
+	write2(t, path+".new", gzipped("one\ntwo\nthree\nfour\n"), 0)
+	rename(t, path+".new", path)
+	expect(t, sink.await(t, 4), "one", "two", "three", "four")
+	if s := f.Status(); s.State != StateOpen || s.Gaps != 0 {
+		t.Errorf("status %+v", s)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFileInodeUsedAgain: an inode that was judged is not believed when its file is
 // another one.
 func TestFileInodeUsedAgain(t *testing.T) {

@@ -3,6 +3,8 @@
 package lifetest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -18,6 +20,9 @@ func TestExitCodes(t *testing.T) {
 	edge := fmt.Sprintf("gateway: ada\ndata_dir: %s/edge\nsources:\n  - {name: file, file: {path: %[1]s/in.nmea, follow: true}}\nforward: {url: \"http://%s/\"}\n", work, freePort(t))
 	engine := fmt.Sprintf("listen: %[1]s\nidentity: {unauthenticated: true}\nlanding: {dir: %[2]s/landing, reserve: 0B}\nlake: {dir: %[2]s/lake}\n", taken, work)
 	run(t, "landfall-engine", engine+"status: STATUS\n")
+	packed := zipped(t, strings.Repeat("!AIVDM,1,1,,A,15Muq60001G?tRPE`gv<0?vN0<0=,0*3E\r\n", 50))
+	cut := fmt.Sprintf("gateway: bo\ndata_dir: %s/cut\nsources:\n  - {name: file, file: {path: %[1]s/cut.gz}}\nforward: {url: \"http://%s/\"}\n", work, taken)
+	file("cut.gz", packed[:len(packed)/2])
 	other := strings.ReplaceAll(engine, work, t.TempDir()) // the same port, another directory
 	for _, c := range []struct {
 		what string
@@ -33,6 +38,7 @@ func TestExitCodes(t *testing.T) {
 		{"a configuration with an unknown key", 78, "bad.yaml:6: forwrd", []string{"landfall-edge", "run", "--config", file("bad.yaml", edge+"forwrd: x\n")}},
 		{"a configuration that is refused", 78, "engine.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("engine.yaml", "listen: nowhere\n")}},
 		{"an address that is taken", 78, "taken.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("taken.yaml", other)}},
+		{"all sources have ended, and one could not be read", 65, "cannot be unpacked", []string{"landfall-edge", "run", "--config", file("cut.yaml", cut)}},
 		{"a directory of another's", 78, "", []string{"landfall-edge", "check", "--config", file("dir.yaml", strings.Replace(edge, "/edge\n", "/bad.yaml/edge\n", 1))}},
 	} {
 		out, err := tool(t, c.args[0], c.args[1:]...)
@@ -41,4 +47,18 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%s: %v ended with %v, want %d with %q:\n%s", c.what, c.args, err, c.code, c.says, out)
 		}
 	}
+}
+
+// zipped returns text in gzip.
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

@@ -42,6 +42,10 @@ func fileMutants() []mutant {
 			"if err := fsys.SyncDir(dir); err != nil {", "if err := error(nil); err != nil {", gap},
 		{"a gzip file that is followed is read on", reader,
 			"	if r.c.gz != nil && growing && (", "	if r.c.gz == nil && growing && (", file},
+		{"a gzip file that is followed and broken does not end its source", source,
+			"			if !f.cfg.Follow {\n				return err\n", "			if err != nil {\n				return err\n", file},
+		{"a gateway whose only source failed does not end with 0", "edge/capture/live.go",
+			"		err = errors.Join(failed...)\n", "", []string{"-run", "TestASourceThatFailed", "./edge/capture"}},
 		{"a reload does not change the data directory", "cmd/internal/edgecli/run.go",
 			"	if was.DataDir == is.DataDir {", "	if was.DataDir != \"\" {", []string{"-run", "SameDir", "./cmd/internal/edgecli"}},
 	}
