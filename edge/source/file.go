@@ -71,8 +71,9 @@ func (c *FileConfig) Validate() error {
 // shown to be whole is declared: see declare.
 type File struct {
 	meter
-	cfg   FileConfig
-	chain chain // Run's own
+	cfg      FileConfig
+	chain    chain // Run's own
+	lookedAt int64 // microseconds since boot when the rotated files were looked at; Run's own
 
 	gapsMu sync.Mutex
 	gaps   uint64  // written by Run only, guarded by gapsMu for others
@@ -311,12 +312,8 @@ func (f *File) leave(r *fileReader) {
 		r.c.close()
 		return
 	}
-	s.about.Size = r.trail.read
-	f.chain.left = append(f.chain.left, &s)
-	for len(f.chain.left) > maxLeft {
-		f.chain.left[0].close()
-		f.chain.left = f.chain.left[1:]
-	}
+	s.about.Size, s.read = r.trail.read, &r.trail
+	f.chain.leave(&s)
 }
 
 // pop begins the first file of the queue that can be read. A gap before it, from
@@ -331,7 +328,10 @@ func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, 
 			why = s.gap
 		}
 		quiet := s.seen
-		r, err := f.newReader(s, filePosition{})
+		r, err := f.newReader(s, f.chain.endOf(s))
+		if r == nil && err == nil { // it was cut since it was left
+			r, err = f.newReader(s, filePosition{})
+		}
 		if err != nil && len(f.chain.queue) > 0 {
 			f.log(slog.LevelWarn, "a rotated file cannot be read: going on in the next one", "path", s.path, "error", err)
 			s.close()
@@ -343,6 +343,7 @@ func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, 
 			return nil, err
 		}
 		r.owes = s.copied
+		f.chain.retake(r.at.about.Identity)
 		if now, err := durable.Describe(r.c.file); err == nil && now.Size == s.about.Size && now.Modified == s.about.Modified {
 			r.quietSince = quiet
 		}
@@ -400,8 +401,9 @@ func (f *File) afterCut(r *fileReader, sink Sink) (*fileReader, filePosition, er
 	return next, at, err
 }
 
-// growth declares a gap when a file that at had left has grown since, and goes on
-// looking at those files.
+// growth declares a gap when a file that at had left has grown since, or any was
+// written after the one that is read and that lies under the path still. It goes on
+// looking at those that were left.
 func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) error {
 	if len(f.chain.left) > 0 {
 		return nil // they are looked at since they were left
@@ -409,13 +411,18 @@ func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) er
 	grown := false
 	for _, l := range at.left {
 		is := s.find(l.id)
-		if is == nil || is.file == nil || l.id.Born == 0 {
+		if is == nil || is.file == nil || is.isPath || l.id.Born == 0 {
 			continue
 		}
 		grown = grown || is.about.Size > l.length
 		own := *is
 		is.file = nil
-		f.chain.left = append(f.chain.left, &own)
+		f.chain.leave(&own)
+	}
+	for _, o := range s.others {
+		since := max(at.modified, int64(at.gap.until)*1000)
+		late := at.id.Born != 0 && !r.moved && r.at.same(at.id) && o.about.Modified > since && !f.chain.isLeft(o)
+		grown = grown || late && !isPackedName(o.path) && wasCut(&sibling{file: r.c.file}, o)
 	}
 	if !grown {
 		return nil
@@ -426,11 +433,15 @@ func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) er
 // lookAtLeft declares a gap when a file that was left has grown.
 func (f *File) lookAtLeft(r *fileReader, sink Sink) error {
 	for _, l := range f.chain.left {
-		size, err := l.file.Size()
-		if err != nil || size <= l.about.Size {
+		if f.chain.isQueued(l) {
+			continue // it lies under the path again, and is read on
+		}
+		now, err := durable.Describe(l.file)
+		if err != nil || now.Size <= l.about.Size {
 			continue
 		}
-		l.about.Size = size
+		l.about = now
+		f.chain.pass(l)
 		if err := f.declare(sink, r.position(), gapLate, micros(l.about.Modified)); err != nil {
 			return err
 		}
@@ -462,8 +473,12 @@ func (f *File) isAtPath(r *fileReader) bool {
 	return true
 }
 
-// lookAround extends the chain after r.
-func (f *File) lookAround(r *fileReader) error {
+// lookEvery is how often is looked at the rotated files while nothing is rotated.
+const lookEvery = time.Minute
+
+// lookAround extends the chain after r, where it does not lie under the path any more,
+// and declares a gap when a file that was passed has grown since.
+func (f *File) lookAround(r *fileReader, sink Sink) error {
 	if len(f.chain.queue) > 0 && !r.at.about.IsKnown() {
 		return nil // nothing would be known again
 	}
@@ -472,10 +487,19 @@ func (f *File) lookAround(r *fileReader) error {
 		return err
 	}
 	defer s.close()
-	last := r.at
-	last.file = r.c.file
-	f.chain.extend(s, &last, f.cfg.Follow)
-	return nil
+	late := false
+	for _, o := range s.others {
+		late = !o.same(r.at.about.Identity) && !isPackedName(o.path) && f.chain.hasGrown(o) || late
+	}
+	if r.moved {
+		last := r.at
+		last.file = r.c.file
+		f.chain.extend(s, &last, f.cfg.Follow)
+	}
+	if !late {
+		return nil
+	}
+	return f.declare(sink, r.position(), gapLate, r.sound)
 }
 
 // hasBegun tells whether something was written to a file that is held.

@@ -24,6 +24,7 @@ type sibling struct {
 	seen   int64     // microseconds since boot when it was looked at
 	gap    gapReason // why what came before it may not be all there; 0: it is
 	copied bool      // it is a copy of a file that was cut in place
+	read   *trail    // what was read of it, when it was left; nil: that is not known
 }
 
 // close lets go of the file, unless it was taken over. It was only read: nothing
@@ -227,8 +228,10 @@ func (f *File) rotatedNames() ([]named, error) {
 type chain struct {
 	queue []*sibling                     // held open, the newest last
 	known map[durable.Identity]knownFile // beside the path, and not to be read
-	left  []*sibling                     // read to their end lately; about.Size is that end
-	holes int                            // looks in a row that saw a hole
+	// left was read to its end lately, which is about.Size. Should one of them lie under
+	// the path again, it is gone on with.
+	left  []*sibling
+	holes int // looks in a row that saw a hole
 }
 
 // knownFile is how a file was when it was passed: an inode may be used again.
@@ -241,6 +244,41 @@ func (c *chain) pass(s *sibling) {
 	if s.about.IsKnown() {
 		c.known[s.about.Identity] = knownFile{s.about.Size, s.about.Modified}
 	}
+}
+
+// hasGrown tells whether a file that was passed has gained bytes since, and passes it
+// as it is now. Those that were left are looked at through their handles, and without
+// a time of birth it may be another file.
+func (c *chain) hasGrown(s *sibling) bool {
+	k, ok := c.known[s.about.Identity]
+	if !ok || s.about.Born == 0 || s.about.Size <= k.size || c.isLeft(s) || c.isQueued(s) {
+		return false
+	}
+	c.pass(s)
+	return true
+}
+
+// maxOpenLeft is how many files that were left are held open.
+const maxOpenLeft = 16
+
+// leave notes that a file was read to its end, and takes over its handle.
+func (c *chain) leave(s *sibling) {
+	c.left = append(c.left, s)
+	for len(c.left) > maxOpenLeft {
+		c.left[0].close()
+		c.left = c.left[1:]
+	}
+}
+
+// endOf is where a file was read to, with what it has to hold before that, if it was
+// left by this process; the zero value: it was not.
+func (c *chain) endOf(s *sibling) filePosition {
+	for _, l := range c.left {
+		if l.same(s.about.Identity) && l.read != nil {
+			return l.read.position(0)
+		}
+	}
+	return filePosition{}
 }
 
 // isPassed tells whether the file was passed and is as it was: an inode is used again
@@ -302,12 +340,12 @@ func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
 	}
 	had := len(c.queue)
 	for _, o := range s.others {
-		if o == at || c.isHeld(s, o, last) {
-			continue
-		}
-		if comesAfter(o, at, newest.about.Modified) {
+		switch {
+		case o == at || c.isHeld(s, o, last):
+		case comesAfter(o, at, newest.about.Modified):
 			c.take(o)
-		} else {
+		default:
+			whole = whole && !isDoubtful(o, newest)
 			c.pass(o)
 		}
 	}
@@ -399,6 +437,12 @@ func comesAfter(o, at *sibling, modified int64) bool {
 		}
 	}
 	return o.about.Modified >= modified
+}
+
+// isDoubtful tells, of a file whose name says that it is older, whether it was written
+// after what is read: then its name is no older one, or a writer had it open still.
+func isDoubtful(o, read *sibling) bool {
+	return read.about.Modified != 0 && o.about.Modified > read.about.Modified && !isPackedName(o.path)
 }
 
 // contiguous tells whether each number between at's and the path's is there, as far

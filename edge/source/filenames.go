@@ -37,8 +37,12 @@ func (r rank) compare(o rank) (order int, ok bool) {
 
 // rotatedName tells whether name is that of a rotated copy of base: base, or base
 // without its extension, then numbers, dates and dots, then that extension again
-// where it was taken off, perhaps .gz.
+// where it was taken off, perhaps .gz. Or it is base, an hour and .backup: so logrotate
+// names a file that it finds under the path when it makes the new one.
 func rotatedName(base, name string) (rank, bool) {
+	if hour, ok := strings.CutPrefix(strings.TrimSuffix(name, ".backup"), base+"-"); ok && strings.HasSuffix(name, ".backup") {
+		return rank{}, hour != "" && strings.Trim(hour, "0123456789") == ""
+	}
 	for _, packed := range []string{".gz", ".xz", ".bz2", ".zst"} {
 		name = strings.TrimSuffix(name, packed)
 	}
@@ -68,12 +72,15 @@ func suffixRank(suffix string) (rank, bool) {
 	return rank{}, true
 }
 
+// isPackedName tells whether a name is a packed file's: nobody adds to that.
+func isPackedName(name string) bool { return unpackedName(name) != name }
+
 // unpackedName is the name without .gz.
 func unpackedName(name string) string { return strings.TrimSuffix(name, ".gz") }
 
-// sortOldestFirst orders files by what their names claim, where all can be
-// compared, and else by when they were written last. Numbers that rise with time,
-// as the files' times show, are taken the other way round.
+// sortOldestFirst orders files by what their names claim, where names can be
+// compared, and puts the others between them by when they were written last. Numbers
+// that rise with time, as the files' times show, are taken the other way round.
 func sortOldestFirst(files []*sibling) {
 	slices.SortStableFunc(files, func(a, b *sibling) int {
 		switch {
@@ -84,20 +91,52 @@ func sortOldestFirst(files []*sibling) {
 			return order
 		}
 	})
-	if rising(files) {
-		for _, s := range files {
+	var ranked, others []*sibling
+	kind := commonKind(files)
+	for _, s := range files {
+		if kind != rankNone && s.rank.kind == kind {
+			ranked = append(ranked, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	if rising(ranked) {
+		for _, s := range ranked {
 			s.rank.number = -s.rank.number
 		}
 	}
-	for _, s := range files {
-		if _, ok := s.rank.compare(files[0].rank); !ok {
-			return
-		}
-	}
-	slices.SortStableFunc(files, func(a, b *sibling) int {
+	slices.SortStableFunc(ranked, func(a, b *sibling) int {
 		order, _ := a.rank.compare(b.rank)
 		return order
 	})
+	for _, o := range others {
+		i := slices.IndexFunc(ranked, func(r *sibling) bool { return r.about.Modified > o.about.Modified })
+		if i < 0 {
+			i = len(ranked)
+		}
+		ranked = slices.Insert(ranked, i, o)
+	}
+	copy(files, ranked)
+}
+
+// commonKind is how most of the files are named that have a rank.
+func commonKind(files []*sibling) rankKind {
+	numbers, dates := 0, 0
+	for _, s := range files {
+		switch s.rank.kind {
+		case rankNumber:
+			numbers++
+		case rankDate:
+			dates++
+		}
+	}
+	switch {
+	case numbers > 0 && numbers >= dates:
+		return rankNumber
+	case dates > 0:
+		return rankDate
+	}
+	return rankNone
 }
 
 // rising tells, of files ordered by when they were written last, whether their

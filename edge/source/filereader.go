@@ -66,7 +66,8 @@ func (r *fileReader) position() filePosition {
 	p.cut, p.owes = r.split.Cut(), r.owes
 	p.id, p.modified = r.at.about.Identity, r.at.about.Modified
 	p.gaps, p.gap = r.f.gaps, r.f.gap
-	for _, l := range r.f.chain.left {
+	left := r.f.chain.left
+	for _, l := range left[max(0, len(left)-maxLeft):] {
 		p.left = append(p.left, leftFile{l.about.Identity, l.about.Size})
 	}
 	return p
@@ -146,16 +147,19 @@ func (r *fileReader) look(sink Sink) (next bool, err error) {
 	if err := r.refresh(); err != nil {
 		return false, err
 	}
+	r.moved = !f.isAtPath(r)
+	if r.moved || now-f.lookedAt >= lookEvery.Microseconds() {
+		if err := f.lookAround(r, sink); err != nil {
+			return false, err
+		}
+		f.lookedAt = now
+	}
 	if err := f.lookAtLeft(r, sink); err != nil {
 		return false, err
 	}
-	if f.isAtPath(r) {
+	if !r.moved {
 		r.sound = wall
 		return false, nil
-	}
-	r.moved = true
-	if err := f.lookAround(r); err != nil {
-		return false, err
 	}
 	queue := f.chain.queue
 	switch {

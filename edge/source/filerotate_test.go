@@ -224,6 +224,7 @@ func TestFileTenRotationsASecond(t *testing.T) {
 	r.write(1)
 	sink := newTestSink()
 	stop := start(t, newTestFile(t, r.path, true).Run, sink)
+	sink.await(t, 1) // at its first start it reads what lies under the path, and no older file
 	for range 25 {
 		r.write(20)
 		r.rotate()
