@@ -68,6 +68,9 @@ type Answer struct {
 	// Landing names the landing log that stands behind the ingest, for comparing
 	// with other answers: 1 to MaxLandingBytes of a-z, 0-9 and '-'. Empty: not said.
 	Landing string
+	// Newest is the newest log of the gateway that the cloud holds, in an answer to a
+	// question about a log of which it holds nothing. Zero: not said, or none.
+	Newest HeldLog
 	// Publishes says that the ingest tells what is published; false for one that
 	// is older or has no lake, and then the four fields below are zero.
 	Publishes bool
@@ -94,7 +97,36 @@ type answerJSON struct {
 	Detail   string  `json:"detail,omitempty"`
 	Landing  string  `json:"landing,omitempty"`
 
+	Newest *heldJSON `json:"newest,omitempty"`
+
 	Published *publishedJSON `json:"published,omitempty"`
+}
+
+// HeldLog says how far the cloud has a log.
+type HeldLog struct {
+	Log  record.LogID
+	Next record.Offset // the first offset that it does not hold
+}
+
+// IsZero says that there is none.
+func (h HeldLog) IsZero() bool { return h == HeldLog{} }
+
+type heldJSON struct {
+	Log  string `json:"log"`
+	Next uint64 `json:"next"`
+}
+
+// decodeNewest reads what Encode wrote. Error: ErrNotAnswer.
+func (a *Answer) decodeNewest(j *heldJSON) error {
+	if j == nil {
+		return nil
+	}
+	id, err := record.ParseLogID(j.Log)
+	if err != nil || id.IsZero() || id == a.Log {
+		return fmt.Errorf("newest log %.80q: %w", j.Log, ErrNotAnswer)
+	}
+	a.Newest = HeldLog{Log: id, Next: record.Offset(j.Next)}
+	return nil
 }
 
 // Encode gives the answer's JSON, one line. What DecodeAnswer would not take of
@@ -107,6 +139,9 @@ func (a Answer) Encode() []byte {
 	}
 	if isName(a.Landing, MaxLandingBytes) {
 		j.Landing = a.Landing
+	}
+	if !a.Newest.IsZero() {
+		j.Newest = &heldJSON{Log: a.Newest.Log.String(), Next: uint64(a.Newest.Next)}
 	}
 	if a.Known {
 		acked := uint64(a.Acked)
@@ -162,6 +197,9 @@ func DecodeAnswer(status int, contentType string, body []byte, sent RequestHeade
 		return Answer{}, fmt.Errorf("conflict %v with error %q: %w", a.Conflict, a.Code, ErrNotAnswer)
 	}
 	if err := a.decodeAcked(j); err != nil {
+		return Answer{}, err
+	}
+	if err := a.decodeNewest(j.Newest); err != nil {
 		return Answer{}, err
 	}
 	if err := a.decodePublished(j.Published); err != nil {

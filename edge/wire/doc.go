@@ -48,6 +48,11 @@
 //	landing    optional: the landing log behind the ingest, at most 16 of a-z, 0-9
 //	           and '-': the beginning of its identity. A gateway that hears two of
 //	           them by turns reaches two engines that do not share one
+//	newest     optional, an object, in an answer to a question about a log of which
+//	           the cloud holds nothing: log and next of the newest other log of the
+//	           gateway that it holds. A gateway that does not know that log, or not
+//	           so far, has lost what it knew: its data directory is new, an older
+//	           copy, or another machine's
 //	published  optional, an object: how far the log is in the lake, see below
 //
 // An error answer may carry acked too: what landed before the error has landed.

@@ -38,6 +38,9 @@ func tellings() map[string]Answer {
 			a.Published = Published{Next: 100, Hash: record.Hash{6}, Ledger: testTip}
 		}),
 		"answer-v1-lake":              answered(func(a *Answer) { a.Publishes, a.Lake = true, "1a2b3c4d5e6f-789" }),
+		"answer-v1-newest": answered(func(a *Answer) {
+			a.Known, a.Acked, a.Hash, a.Newest = false, 0, record.Hash{}, HeldLog{Log: record.LogID{7}, Next: 130}
+		}),
 		"answer-v1-published-nothing": answered(func(a *Answer) { a.Publishes, a.PublishedKnown = true, true }),
 		"answer-v1-published-unknown": answered(func(a *Answer) {
 			a.Publishes, a.AgainIn, a.Known, a.Acked, a.Hash, a.Code = true, MaxAgainIn, false, 0, record.Hash{}, CodeBusy
@@ -107,6 +110,18 @@ func TestBoundsOfPublished(t *testing.T) {
 	alone := strings.Replace(strings.Replace(body, `"next":100,`, ``, 1), `,"ledger":`, `,"of_tomorrow":`, 1)
 	if a, err := DecodeAnswer(200, AnswerType, []byte(strings.Replace(alone, `"hash":"06`, `"x":"06`, 1)), testHeader); err != nil || !a.Publishes || a.PublishedKnown {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestNewestIsChecked: the newest log of a gateway is another one than that of the
+// question, or the answer is not believed.
+func TestNewestIsChecked(t *testing.T) {
+	body := tellings()["answer-v1-newest"].Encode()
+	for _, bad := range []string{"", "0", strings.Repeat("0", 32), testHeader.Log.String()} {
+		p := bytes.Replace(body, []byte("07000000000000000000000000000000"), []byte(bad), 1)
+		if got, err := DecodeAnswer(200, AnswerType, p, testHeader); !errors.Is(err, ErrNotAnswer) {
+			t.Errorf("%q: %+v, %v", bad, got, err)
+		}
 	}
 }
 

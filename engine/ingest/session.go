@@ -51,6 +51,7 @@ func (s *session) serve() wire.Answer {
 	if s.gw != nil {
 		id := string(s.h.cfg.Log.ID())
 		a.Landing = id[:min(len(id), wire.MaxLandingBytes)]
+		a.Newest = s.newest()
 		s.tell(&a)
 	}
 	a.Conflict = a.Code == wire.CodeConflict

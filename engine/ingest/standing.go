@@ -20,6 +20,9 @@ type Published interface {
 	// for what is published of it since: it names the hole as long as that stands.
 	// false: nothing of the log is missing, as far as is known.
 	Wanted(gateway string, log record.LogID) (record.Offset, bool)
+	// Newest returns the newest log of a gateway of which anything is published, and
+	// the first offset of it that is not; false: none, or not known now.
+	Newest(gateway string) (record.LogID, record.Offset, bool)
 	// AgainIn is how long it takes until what lands now should be published; 0: not
 	// known.
 	AgainIn() time.Duration
@@ -253,4 +256,22 @@ func (s *session) errUnsure() error {
 	return refusal{wire.CodeUnavailable, fmt.Errorf(
 		"the landing log is not known to hold what was landed before offset %d, nor how far the log is published: "+
 			"nothing is taken of it until the task has claimed its partition", s.head.Offset)}
+}
+
+// newest returns the newest log of the request's gateway, where the request is a
+// question about another one of which nothing is held: a gateway that does not know that
+// log has lost its data directory. The landing log tells what came last; where it has
+// nothing of the gateway, as one that is new, the lake does.
+func (s *session) newest() wire.HeldLog {
+	f := s.facts()
+	var held wire.HeldLog
+	if f.anything {
+		held = wire.HeldLog{Log: f.landed.Log, Next: f.landed.Next}
+	} else if p := s.h.cfg.Published; p != nil {
+		held.Log, held.Next, _ = p.Newest(s.head.Gateway)
+	}
+	if s.r.ContentLength != 0 || held.Log == s.head.Log || f.published.Next > 0 {
+		return wire.HeldLog{}
+	}
+	return held
 }

@@ -76,7 +76,8 @@ type known struct {
 	followed bool // another engine's, as a Follower read it
 	tip      ledger.Tip
 	logs     map[key]reached
-	past     map[key]bool // logs that a published one names as the one before it
+	past     map[key]bool            // logs that a published one names as the one before it
+	newest   map[string]record.LogID // of each gateway, the one that began last and is not past
 	holes    map[key]record.Offset
 	found    map[key]uint64 // when each hole was told last: later ones have higher numbers
 	finds    uint64
@@ -119,7 +120,7 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 }
 
 func newKnown(logs []ledger.Log, tip *ledger.Tip) *known {
-	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), holes: make(map[key]record.Offset),
+	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), newest: make(map[string]record.LogID), holes: make(map[key]record.Offset),
 		found: make(map[key]uint64)}
 	k.advance(logs, tip)
 	return k
@@ -187,6 +188,20 @@ func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 	at := k.logs[key{gateway, log}]
 	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(),
 		Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
+}
+
+// Newest returns the newest log of a gateway of which anything is published, and the
+// first offset of it that is not; where several have none after them, as when the
+// gateway lost its data directory, one of those. False: there is none, or it is not known.
+func (r *Registry) Newest(gateway string) (record.LogID, record.Offset, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.tasks[r.taskOf(gateway)]
+	if k == nil {
+		return record.LogID{}, 0, false
+	}
+	id, ok := k.newest[gateway]
+	return id, k.logs[key{gateway, id}].next, ok
 }
 
 // Wanted returns the offset from which a gateway had to send a log again when its
@@ -332,18 +347,25 @@ func (r *Registry) taskOf(gateway string) stream.TaskID {
 func (k *known) advance(logs []ledger.Log, tip *ledger.Tip) {
 	for i := range logs {
 		l := &logs[i]
+		if before, err := record.ParseLogID(l.Previous); err == nil && l.Next > 0 {
+			k.past[key{l.Gateway, before}] = true
+		}
+	}
+	for i := range logs {
+		l := &logs[i]
 		id, err := record.ParseLogID(l.Log)
 		if err != nil {
 			continue // the ledger's own checks let none through
 		}
 		at := key{l.Gateway, id}
-		if before, err := record.ParseLogID(l.Previous); err == nil && l.Next > 0 {
-			k.past[key{l.Gateway, before}] = true
-		}
-		if have, ok := k.logs[at]; ok && have.next >= l.Next {
+		have, ok := k.logs[at]
+		if ok && have.next >= l.Next {
 			continue
 		}
 		k.logs[at] = reached{next: l.Next, hash: chainOf(l)}
+		if have.next == 0 && l.Next > 0 && !k.past[at] {
+			k.newest[l.Gateway] = id
+		}
 	}
 	if tip != nil && tip.Number > k.tip.Number {
 		k.tip = *tip
