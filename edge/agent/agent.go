@@ -48,12 +48,15 @@ type Agent struct {
 	session *forward.Session
 	tips    *tipBook
 	lost    *lostEnds
-	live    *capture.Live
-	certs   *certs.Keeper // nil: the link is plain HTTP
-	brokers []brokerCerts // of sources behind TLS
-	pulses  pulses
-	access  *page.Access           // to the status page
-	warning atomic.Pointer[string] // stays in Status; nil: none
+	unknown *unknownLogs
+	// introduction is closed when the cloud was asked which log it has newest.
+	introduction chan struct{}
+	live         *capture.Live
+	certs        *certs.Keeper // nil: the link is plain HTTP
+	brokers      []brokerCerts // of sources behind TLS
+	pulses       pulses
+	access       *page.Access           // to the status page
+	warning      atomic.Pointer[string] // stays in Status; nil: none
 	// received shows what sources read, to who looks.
 	received tap.Feed
 }
@@ -72,7 +75,7 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if err := opt.setDefaults(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, opt: opt, started: time.Now(), access: page.NewAccess(cfg.Status, cfg.StatusHosts...)}
+	a := &Agent{cfg: cfg, opt: opt, started: time.Now(), introduction: make(chan struct{}), access: page.NewAccess(cfg.Status, cfg.StatusHosts...)}
 	if err := config.CheckDir(opt.FS, "data_dir", cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -91,6 +94,10 @@ func New(cfg Config, opt Options) (*Agent, error) {
 		a.opt.Logger.Warn("it is not known what of older logs the cloud has", "error", err) // assemble says the rest
 	}
 	if a.tips, err = openTips(&cfg, &opt, a.store, was, acked); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	a.unknown = &unknownLogs{fs: opt.FS, path: cfg.UnknownLogsFile(), clock: opt.Clock, logger: opt.Logger, end: a.knownEnd, begun: !cfg.readsFiles()}
+	if err := a.unknown.open(); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
 	if err := a.assemble(); err != nil {
@@ -130,7 +137,12 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	release, _ := forward.ParseRelease(a.cfg.Forward.Release) // Validate checked it
+	var introduce func(error)
+	if a.cfg.readsFiles() {
+		introduce = a.heardNewest
+	}
 	a.session, err = forward.New(forward.Config{
+		Newest: a.unknown.hear, Introduced: introduce,
 		Release: release, Lake: a.cfg.Forward.Lake,
 		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored, OnAhead: a.lost.ahead,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
@@ -148,6 +160,9 @@ func (a *Agent) assemble() error {
 		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), floor: a.opt.CertFloor})
 		if err != nil {
 			return err
+		}
+		if a.cfg.Sources[i].File != nil {
+			s = introduced{s, a}
 		}
 		if n, ok := s.(*source.Node); ok {
 			n.Share(nodes)

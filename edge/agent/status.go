@@ -27,6 +27,7 @@ type Status struct {
 	Log     LogStatus      `json:"log"`
 	Forward ForwardStatus  `json:"forward"`
 	Clock   ClockStatus    `json:"clock"`
+	DataDir DataDirStatus  `json:"data_dir"`
 	Certs   *CertsStatus   `json:"certs,omitempty"`
 	Page    page.Counts    `json:"page"` // requests to the status page that were not answered
 }
@@ -71,6 +72,15 @@ type CaptureStatus struct {
 	Blocked      string `json:"blocked,omitempty"` // why the log takes nothing
 	BlockedSince string `json:"blocked_since,omitempty"`
 	AppendErrors uint64 `json:"append_errors"`
+}
+
+// DataDirStatus is what the data directory does not know of what the cloud has: it was
+// lost, is an older copy or another one, or another machine has the gateway's name.
+// That is acknowledged by landfall-edge acknowledge --data-dir.
+type DataDirStatus struct {
+	UnknownLogs  uint64 `json:"unknown_logs"` // found, over all starts
+	LastUnknown  string `json:"last_unknown,omitempty"`
+	Acknowledged bool   `json:"acknowledged"`
 }
 
 // LogStatus is the log store.
@@ -133,6 +143,7 @@ func (a *Agent) Status() Status {
 	a.room(&s)
 	s.Clock, s.Page = a.clockStatus(), a.access.Counts()
 	a.certified(&s)
+	a.dataDir(&s)
 	for _, why := range a.tips.forked() {
 		s.red("%s", why)
 	}
@@ -141,6 +152,19 @@ func (a *Agent) Status() Status {
 	}
 	s.Healthy = len(s.Reasons) == 0
 	return s
+}
+
+// dataDir says what the data directory does not know.
+func (a *Agent) dataDir(s *Status) {
+	n, last, _ := a.unknown.found()
+	if s.DataDir.Acknowledged = a.cfg.unknownAcknowledged(a.opt.FS, n); n == 0 {
+		return
+	}
+	s.DataDir.UnknownLogs, s.DataDir.LastUnknown = n, last
+	if !s.DataDir.Acknowledged {
+		s.red("the cloud has records of this gateway that its data directory does not know (%d times, the last: %s): the directory was lost, put back from an older copy or is another one, "+
+			"or another machine has this name. What files, brokers and senders give again may come twice; when you have looked: landfall-edge acknowledge --data-dir", n, last)
+	}
 }
 
 func (s *Status) red(format string, args ...any) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -188,6 +189,17 @@ func (t *tipBook) acked(log record.LogID, below record.Offset) {
 	if whole || t.dirty {
 		t.write()
 	}
+}
+
+// find returns the tip of a log that the book knows; of one whose tip was merged, which
+// the cloud has whole, that it has no end that could be passed.
+func (t *tipBook) find(log record.LogID) (tips.Tip, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tip, ok := t.book.Find(log); ok {
+		return tip, true
+	}
+	return tips.Tip{End: math.MaxUint64}, t.book.IsLastMerged(log.String())
 }
 
 // digestAt returns the digest of a log at its end, where it is known.

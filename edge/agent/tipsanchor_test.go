@@ -112,7 +112,9 @@ func (a allPublished) Of(gateway string, id record.LogID) (told.Log, bool) {
 
 func (allPublished) Wanted(string, record.LogID) (record.Offset, bool) { return 0, false }
 
-func (allPublished) Newest(string) (record.LogID, record.Offset, bool) { return record.LogID{}, 0, false }
+func (allPublished) Newest(string) (record.LogID, record.Offset, bool) {
+	return record.LogID{}, 0, false
+}
 
 func (allPublished) AgainIn() time.Duration { return 0 }
 

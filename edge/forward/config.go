@@ -69,6 +69,14 @@ type Config struct {
 	// after that is durable here, before what lies below is released, and again.
 	// From Run's goroutine; nil disables it.
 	Settled func(log record.LogID, below record.Offset)
+	// Newest is told the newest log of this gateway that the cloud has, when a log is
+	// asked about of which it has nothing, and before anything of that is sent. After
+	// an error nothing is sent, and it is asked again. From Run's goroutine; nil
+	// disables it.
+	Newest func(wire.HeldLog) error
+	// Introduced is told what came of asking that at the beginning of Run, before
+	// anything is sent: nil when Newest was told it. nil: it is not asked.
+	Introduced func(error)
 	// Anchored is told the newest entry of the ledger of this gateway's task that an
 	// answer names, once for each. From Run's goroutine; nil disables it.
 	Anchored func(wire.LedgerTip)
@@ -140,6 +148,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnAhead == nil {
 		c.OnAhead = func(record.LogID, record.Offset, record.Offset) {}
+	}
+	if c.Newest == nil {
+		c.Newest = func(wire.HeldLog) error { return nil }
 	}
 	if c.DigestAt == nil {
 		c.DigestAt = func(record.LogID, record.Offset) (record.Digest, bool) { return 0, false }

@@ -142,6 +142,9 @@ func (s *Session) Run(ctx context.Context) error {
 		}
 	}()
 	s.settle() // the name, before anything is sent under it, if the disk lets us
+	if s.cfg.Introduced != nil {
+		s.cfg.Introduced(s.introduce(ctx))
+	}
 	for ctx.Err() == nil {
 		s.cfg.Pulse.Beat()
 		if s.dirty {
@@ -255,6 +258,9 @@ func (s *Session) act(ctx context.Context, action Action) {
 	}
 	if err == nil {
 		err = s.compare(&e, did.marks)
+	}
+	if err == nil {
+		err = s.hearNewest(e.Answer) // before anything of the log is sent
 	}
 	if err != nil {
 		s.cfg.Logger.Warn("request ended without an answer", "log", action.Log, "offset", action.Offset, "error", err)

@@ -56,7 +56,7 @@ const (
 func (b *Book) Learn(gateway string, found []Tip) (news bool) {
 	merged := 0 // index in found: unknown logs before it were merged earlier; skip them
 	for i := range found {
-		if b.find(found[i].Log) != nil || b.isLastMerged(found[i].Log) {
+		if b.find(found[i].Log) != nil || b.IsLastMerged(found[i].Log) {
 			merged = i + 1
 		}
 	}
@@ -74,7 +74,8 @@ func (b *Book) Learn(gateway string, found []Tip) (news bool) {
 	return news
 }
 
-func (b *Book) isLastMerged(log string) bool {
+// IsLastMerged tells whether a log is the newest one of those that are merged.
+func (b *Book) IsLastMerged(log string) bool {
 	for i := range b.names {
 		if b.names[i].Merged.Last == log {
 			return true

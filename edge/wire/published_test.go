@@ -37,7 +37,7 @@ func tellings() map[string]Answer {
 			a.Publishes, a.PublishedKnown, a.AgainIn = true, true, 5*time.Minute
 			a.Published = Published{Next: 100, Hash: record.Hash{6}, Ledger: testTip}
 		}),
-		"answer-v1-lake":              answered(func(a *Answer) { a.Publishes, a.Lake = true, "1a2b3c4d5e6f-789" }),
+		"answer-v1-lake": answered(func(a *Answer) { a.Publishes, a.Lake = true, "1a2b3c4d5e6f-789" }),
 		"answer-v1-newest": answered(func(a *Answer) {
 			a.Known, a.Acked, a.Hash, a.Newest = false, 0, record.Hash{}, HeldLog{Log: record.LogID{7}, Next: 130}
 		}),

@@ -473,3 +473,40 @@ func TestWhatIsPublishedWhileARequestRuns(t *testing.T) {
 	})
 	a.expect("published meanwhile", a.send(0, 20), wire.CodeNone, 60, 60)
 }
+
+// TestAQuestionHearsOfTheNewestLog: of the landing log, or of the lake where that has
+// nothing of the gateway; only in an answer to a question, and only about a log of which
+// nothing is held.
+func TestAQuestionHearsOfTheNewestLog(t *testing.T) {
+	a := newAda(t)
+	a.capture(2)
+	if got := a.ask(0); !got.Newest.IsZero() {
+		t.Errorf("the first log: %+v", got.Newest)
+	}
+	a.send(0, 20)
+	if got := a.ask(20); !got.Newest.IsZero() {
+		t.Errorf("a log that is held: %+v", got.Newest)
+	}
+	first := a.chain.Log
+	a.open(record.LogID{8})
+	a.capture(2)
+	if got := a.ask(0); got.Newest != (wire.HeldLog{Log: first, Next: 20}) {
+		t.Errorf("a new log: %+v", got.Newest)
+	}
+	if got := a.send(0, 10); !got.Newest.IsZero() {
+		t.Errorf("with blocks: %+v", got.Newest)
+	}
+	if got := a.ask(10); !got.Newest.IsZero() {
+		t.Errorf("it is held now: %+v", got.Newest)
+	}
+	a.published(10, 1)
+	second := a.chain.Log
+	a.landing(landingtest.NewMemory("new", 1), nil)
+	if got := a.ask(10); !got.Newest.IsZero() {
+		t.Errorf("a log that is published: %+v", got.Newest)
+	}
+	a.open(record.LogID{9})
+	if got := a.ask(0); got.Newest != (wire.HeldLog{Log: second, Next: 10}) {
+		t.Errorf("a landing log that knows nothing: %+v", got.Newest)
+	}
+}

@@ -212,3 +212,37 @@ func TestOfTooManyHolesTheNewestAreTold(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestTheNewestLogOfAGateway: in whatever order logs are told, the newest one is that
+// which none names as the one before it; of several, that which was told last.
+func TestTheNewestLogOfAGateway(t *testing.T) {
+	logC := record.LogID{0xc}
+	after := func(log, before record.LogID, next record.Offset) ledger.Log {
+		l := at("g", log, next, "")
+		l.Previous = before.String()
+		return l
+	}
+	a, b, c := at("g", logA, 3, ""), after(logB, logA, 4), after(logC, logB, 5)
+	for _, order := range [][]ledger.Log{{a, b, c}, {a, c, b}, {b, a, c}, {b, c, a}, {c, a, b}, {c, b, a}} {
+		r := open()
+		if _, _, ok := r.Newest("g"); ok {
+			t.Error("nothing was told")
+		}
+		r.Claimed(task("g"), order, nil)
+		if log, next, ok := r.Newest("g"); !ok || log != logC || next != 5 {
+			t.Errorf("%v: %s below %d, %v", order, log, next, ok)
+		}
+		if _, _, ok := r.Newest("h"); ok {
+			t.Error("another gateway")
+		}
+	}
+	r := open()
+	r.Claimed(task("g"), nil, nil)
+	for i, l := range []ledger.Log{a, b, after(logB, logA, 9), at("g", logC, 5, ""), at("g", logA, 8, "")} {
+		r.Published(task("g"), []ledger.Log{l}, tip(uint64(i+1)))
+		want := []record.LogID{logA, logB, logB, logC, logC}[i]
+		if log, next, ok := r.Newest("g"); !ok || log != want || log.String() == l.Log && next != l.Next {
+			t.Errorf("%d: %s below %d, %v", i, log, next, ok)
+		}
+	}
+}

@@ -12,8 +12,8 @@ import (
 	"landfall/edge/durable"
 )
 
-// acknowledged is what the verb did, for programs: of a source, or of the log, whose
-// fields are then set and Source is empty.
+// acknowledged is what the verb did, for programs: of a source, or of the log or the
+// data directory, whose fields are then set and Source is empty.
 type acknowledged struct {
 	Source  string `json:"source,omitempty"`
 	Gaps    uint64 `json:"gaps"`
@@ -21,13 +21,19 @@ type acknowledged struct {
 
 	LostEnds    uint64 `json:"lost_ends,omitempty"`
 	LastLostEnd string `json:"last_lost_end,omitempty"`
+
+	UnknownLogs uint64 `json:"unknown_logs,omitempty"`
+	LastUnknown string `json:"last_unknown,omitempty"`
 }
 
 func acknowledgeCommand() *cobra.Command {
-	c := &cobra.Command{Use: "acknowledge SOURCE | --log", Short: "Says that you know of the gaps of a source, or of a lost end of the log, so that health is no longer red because of them",
+	c := &cobra.Command{Use: "acknowledge SOURCE | --log | --data-dir", Short: "Says that you know of the gaps of a source, or of what the disk has lost, so that health is no longer red because of them",
 		Args: func(c *cobra.Command, args []string) error {
 			want := 1
 			if ofLog, _ := c.Flags().GetBool("log"); ofLog {
+				want = 0
+			}
+			if ofDir, _ := c.Flags().GetBool("data-dir"); ofDir {
 				want = 0
 			}
 			return cli.Fail(cli.ExitUsage, cobra.ExactArgs(want)(c, args))
@@ -37,9 +43,14 @@ func acknowledgeCommand() *cobra.Command {
 			"source has, prints the last one, and notes that you know of them. It brings no line back: look for them first.\n" +
 			"The next gap turns health red again.\n\n" +
 			"With --log it does the same for ends of the gateway's own log that its disk has lost: records that were durable and were not found\n" +
-			"at a start. What of them the cloud had not got stands in the table loss. Look after the disk, or find out who put an older copy back."}
+			"at a start. What of them the cloud had not got stands in the table loss. Look after the disk, or find out who put an older copy back.\n\n" +
+			"With --data-dir it does the same where the cloud has records of this gateway that the data directory does not know: it was lost, put\n" +
+			"back from an older copy or is another one, or another machine has the gateway's name. Files that wait for it are read then, from where\n" +
+			"the directory knows them: what of them was captured before comes twice. Put the right directory back instead if there is one."}
 	name := cli.ConfigFlag(c, DefaultConfig)
 	ofLog := c.Flags().Bool("log", false, "acknowledge that the disk has lost the end of the gateway's log")
+	ofDir := c.Flags().Bool("data-dir", false, "acknowledge that the data directory does not know what the cloud has")
+	c.MarkFlagsMutuallyExclusive("log", "data-dir")
 	asJSON := c.Flags().Bool("json", false, "print what was acknowledged as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, _, err := load(*name)
@@ -52,9 +63,12 @@ func acknowledgeCommand() *cobra.Command {
 		}
 		var a acknowledged
 		var text string
-		if *ofLog {
+		switch {
+		case *ofLog:
 			a, text, err = acknowledgeLog(cfg, &s.Log)
-		} else {
+		case *ofDir:
+			a, text, err = acknowledgeDataDir(cfg, &s.DataDir)
+		default:
 			a, text, err = acknowledgeSource(cfg, s.Sources, args[0])
 		}
 		if err != nil {
@@ -89,4 +103,13 @@ func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text
 	}
 	text = fmt.Sprintf("%d lost ends of the log acknowledged, the last: %s\n", a.LostEnds, a.LastLostEnd)
 	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds)
+}
+
+func acknowledgeDataDir(cfg *agent.Config, d *agent.DataDirStatus) (a acknowledged, text string, err error) {
+	a = acknowledged{UnknownLogs: d.UnknownLogs, LastUnknown: d.LastUnknown}
+	if a.UnknownLogs == 0 {
+		return a, "the data directory knows every log of this gateway that the cloud was found to have\n", nil
+	}
+	text = fmt.Sprintf("data directory: %d findings acknowledged, the last: %s\n", a.UnknownLogs, a.LastUnknown)
+	return a, text, cfg.AcknowledgeUnknownLogs(durable.OS{}, a.UnknownLogs)
 }

@@ -19,7 +19,8 @@ import (
 // directory; a source that is not there, or has no gaps, leaves none.
 func TestAcknowledge(t *testing.T) {
 	status := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, `{"sources": [{"name": "whole"}, {"name": "f", "gaps": 3, "last_gap": "truncated, until then"}]}`)
+		_, _ = fmt.Fprint(w, `{"sources": [{"name": "whole"}, {"name": "f", "gaps": 3, "last_gap": "truncated, until then"}],
+			"data_dir": {"unknown_logs": 2, "last_unknown": "log 07 below offset 5"}}`)
 	}))
 	defer status.Close()
 	dir := t.TempDir()
@@ -33,6 +34,7 @@ func TestAcknowledge(t *testing.T) {
 		{"whole", "no gaps", ""},
 		{"nobody", "", ""},
 		{"f", "3 gaps acknowledged, the last: truncated, until then", "f.gaps-3"},
+		{"--data-dir", "2 findings acknowledged, the last: log 07 below offset 5", "unknown-logs-2"},
 	} {
 		var out bytes.Buffer
 		cmd := Command("landfall-edge", "v0")
@@ -43,9 +45,14 @@ func TestAcknowledge(t *testing.T) {
 		if (err != nil) != (c.says == "") || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%s: %v, %q", c.source, err, out.String())
 		}
-		notes, _ := filepath.Glob(filepath.Join(dir, "*.gaps-*"))
+		notes, _ := filepath.Glob(filepath.Join(dir, "*-[0-9]"))
 		if got := strings.Join(notes, " "); got != "" && filepath.Base(got) != c.note || c.note != "" && got == "" {
 			t.Errorf("%s: notes %q", c.source, got)
+		}
+		for _, n := range notes {
+			if err := os.Remove(n); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -4,6 +4,8 @@ package main
 // left, and what is declared.
 func fileMutants() []mutant {
 	file, gap := []string{"-run", "TestFile", "./edge/source"}, []string{"-run", "Gap", "./edge/agent"}
+	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead", "./edge/agent"}
+	const dir = "edge/agent/unknownlogs.go"
 	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
 	return []mutant{
 		{"a file is known by its inode", chain,
@@ -35,7 +37,7 @@ func fileMutants() []mutant {
 		{"a file that was left is not read again", chain,
 			"c.isLeft(o) || ", "", file},
 		{"a file that is read again was not left", source,
-			"	f.chain.retake(r.at.about.Identity)\n", "", file},
+			"	f.chain.retake(r.at.about.Identity)\n	if err", "	if err", file},
 		{"a gap turns health red until it is acknowledged", "edge/agent/status.go",
 			"; !st.GapsAcknowledged {", "; st.Gaps > 1 {", gap},
 		{"what an operator has acknowledged survives power loss", "edge/agent/acknowledge.go",
@@ -53,9 +55,31 @@ func fileMutants() []mutant {
 		{"a file of many rotations ago that grows is a gap", chain,
 			"const maxOpenLeft = 16", "const maxOpenLeft = maxLeft", file},
 		{"a file that is held no more and grows is a gap", chain,
-			"s.about.Size <= k.size || c.isLeft", "s.about.Size >= 0 || c.isLeft", file},
+			"s.about.Size <= k.size || c.isLeft", "s.about.Size <= k.size || k.size >= 0 || c.isLeft", file},
 		{"a file that grew while nobody looked is a gap", source,
 			"&& o.about.Modified > since &&", "&& o.about.Modified < since &&", file},
+		{"what the cloud has and the data directory does not know is told", dir,
+			"	if known && newest.Next <= end {\n", "	if known || newest.Next <= end+1<<40 {\n", unknown},
+		{"a log that is known, but not so far, is told", dir,
+			"known && newest.Next <= end", "known && newest.Next >= end", unknown},
+		{"an unknown log is durable before anything is sent", dir,
+			"		err = durable.WriteFileAtomic(u.fs, u.path, p)\n", "", unknown},
+		{"nothing is sent while an unknown log cannot be noted", "edge/forward/session.go",
+			"		err = s.hearNewest(e.Answer) // before", "		_ = s.hearNewest(e.Answer) // before", []string{"-run", "TestTheNewestLog", "./edge/forward"}},
+		{"another lake's newest log says nothing", "edge/forward/introduce.go",
+			"if a.Newest.IsZero() || s.core.otherLake(a) != \"\" {", "if a.Newest.IsZero() {", []string{"-run", "TestTheNewestLog", "./edge/forward"}},
+		{"files wait until an unknown log is acknowledged", "edge/agent/introduced.go",
+			"	for a.held() != \"\" {\n", "	for a.held() != \"\" && ctx.Err() != nil {\n", unknown},
+		{"files wait for the cloud's answer", "edge/agent/introduced.go",
+			"	case <-a.introduction:\n	case <-limit.C:\n", "	default:\n", unknown},
+		{"an unknown log turns health red until it is acknowledged", "edge/agent/status.go",
+			"	if !s.DataDir.Acknowledged {", "	if s.DataDir.Acknowledged {", unknown},
+		{"a question hears of the newest log of the landing log", "engine/ingest/standing.go",
+			"		held = wire.HeldLog{Log: f.landed.Log, Next: f.landed.Next}\n", "", []string{"-run", "TestAQuestionHears", "./engine/ingest"}},
+		{"a question hears of the newest log of the lake", "engine/ingest/standing.go",
+			"		held.Log, held.Next, _ = p.Newest(s.head.Gateway)\n", "		_ = p\n", []string{"-run", "TestAQuestionHears", "./engine/ingest"}},
+		{"the newest log of a gateway is one after which none is", "engine/published/registry.go",
+			" && !k.past[at] {\n			k.newest", " {\n			k.newest", []string{"./engine/published"}},
 		{"a gzip file that is followed and broken does not end its source", source,
 			"			if !f.cfg.Follow {\n				return err\n", "			if err != nil {\n				return err\n", file},
 		{"a gateway whose only source failed does not end with 0", "edge/capture/live.go",

@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"landfall/edge/record"
+	"landfall/edge/source"
+)
+
+const (
+	// introductionWait is for how long files wait at a start until the cloud has said
+	// which log of this gateway it has newest. Without a link they are read then.
+	introductionWait = 5 * time.Second
+	// noteEvery is how often is looked whether an operator has acknowledged.
+	noteEvery = time.Second
+)
+
+// introduced is a source of files. It waits until the cloud has said that the data
+// directory knows the gateway's newest log; where it does not, until an operator has
+// acknowledged that, for a file can wait and what is read twice comes twice.
+type introduced struct {
+	part
+	a *Agent
+}
+
+// Run implements part.
+func (s introduced) Run(ctx context.Context, sink source.Sink) error {
+	if !s.a.awaitIntroduction(ctx) {
+		return nil
+	}
+	return s.part.Run(ctx, sink)
+}
+
+// Status describes the source; while it is held, why.
+func (s introduced) Status() source.Status {
+	st := s.part.Status()
+	if why := s.a.held(); why != "" && st.State == source.StateStarting {
+		st.State, st.Detail = source.StateAbsent, why
+	}
+	return st
+}
+
+// held says why files are not read; "" when they may be.
+func (a *Agent) held() string {
+	n, last, held := a.unknown.found()
+	if !held || a.cfg.unknownAcknowledged(a.opt.FS, n) {
+		return ""
+	}
+	return "not read before you acknowledge that the data directory does not know " + last
+}
+
+// awaitIntroduction waits until files may be read; false: ctx ended.
+func (a *Agent) awaitIntroduction(ctx context.Context) bool {
+	limit := time.NewTimer(introductionWait)
+	defer limit.Stop()
+	select {
+	case <-a.introduction:
+	case <-limit.C:
+	case <-ctx.Done():
+		return false
+	}
+	look := time.NewTicker(noteEvery)
+	defer look.Stop()
+	for a.held() != "" {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	a.unknown.begin()
+	return true
+}
+
+// heardNewest is told that the cloud has said which log it has newest, or why not.
+func (a *Agent) heardNewest(err error) {
+	if err != nil {
+		a.opt.Logger.Warn("it is not known which log of this gateway the cloud has newest: files are read all the same", "error", err)
+	}
+	close(a.introduction)
+}
+
+// readsFiles tells whether any source reads files.
+func (c *Config) readsFiles() bool {
+	for i := range c.Sources {
+		if c.Sources[i].File != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// knownEnd returns up to where the data directory knows a log; false: not at all.
+func (a *Agent) knownEnd(log record.LogID) (end record.Offset, known bool) {
+	for _, l := range a.store.Logs() {
+		if l.ID == log {
+			end, known = l.End, true
+		}
+	}
+	if t, ok := a.tips.find(log); ok {
+		end, known = max(end, t.End), true
+	}
+	return end, known
+}

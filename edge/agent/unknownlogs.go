@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"landfall/edge/clock"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+	"landfall/edge/wire"
+)
+
+// unknownLogs is what the cloud was found to have of this gateway and the data
+// directory does not know: the directory was lost, put back from an older copy or is
+// another one, or another machine has the gateway's name. With the log the marks are of
+// another time, so that a source that gives things again may give what was captured.
+//
+// It is a file, so that it is told until an operator acknowledges it: once records of a
+// new log are in the cloud, nothing else tells. Steps, and what a crash after each
+// leaves: the cloud says its newest log (it is asked again); that is written here (it
+// is told from then on); the log that was asked about is sent. Its methods may be
+// called from any goroutine.
+type unknownLogs struct {
+	fs     durable.FS
+	path   string
+	clock  clock.Clock
+	logger *slog.Logger
+	// end returns up to where the data directory knows a log; false: not at all.
+	end func(record.LogID) (record.Offset, bool)
+
+	mu    sync.Mutex
+	state unknownState // as it stands in the file; guarded by mu
+	begun bool         // files are being read; guarded by mu
+}
+
+// The file: one line of text, then JSON to the end.
+//
+//	landfall-unknown-logs 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
+//	{"found":<how often>,"held":<files wait for the operator>,"logs":[{"log":"…","next":…,"known":…,"at":…}, …]}\n
+//
+// logs are the last ones, the newest last: up to where the cloud had the log and the
+// data directory knew it, and when that was found, microseconds since 1970 UTC.
+type unknownState struct {
+	Found uint64       `json:"found"`
+	Held  bool         `json:"held"`
+	Logs  []unknownLog `json:"logs"`
+}
+
+type unknownLog struct {
+	Log   string        `json:"log"`
+	Next  record.Offset `json:"next"`
+	Known record.Offset `json:"known"`
+	At    record.Micros `json:"at"`
+}
+
+const (
+	unknownMagic     = "landfall-unknown-logs"
+	unknownVersion   = 1
+	maxUnknownLogs   = 64
+	maxUnknownBytes  = 64 << 10
+	unknownNoteStart = "unknown-logs-"
+)
+
+// UnknownLogsFile is the file that holds which logs of the cloud the data directory was
+// found not to know.
+func (c *Config) UnknownLogsFile() string { return filepath.Join(c.DataDir, "unknown-logs") }
+
+func (s *unknownState) encode() ([]byte, error) {
+	body, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode unknown logs: %w", err)
+	}
+	body = append(body, '\n')
+	head := fmt.Appendf(nil, "%s %d %08x\n", unknownMagic, unknownVersion, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	return append(head, body...), nil
+}
+
+// decodeUnknown reads what encode wrote. Errors: record.ErrCorrupt, record.ErrVersion.
+func decodeUnknown(p []byte) (s unknownState, err error) {
+	var magic string
+	var version int
+	var sum uint32
+	head, body, ok := bytes.Cut(p, []byte("\n"))
+	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != unknownMagic {
+		return s, fmt.Errorf("read the first line of the unknown logs: %w", record.ErrCorrupt)
+	}
+	if version > unknownVersion {
+		return s, fmt.Errorf("unknown logs version %d: %w", version, record.ErrVersion)
+	}
+	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum || json.Unmarshal(body, &s) != nil {
+		return unknownState{}, fmt.Errorf("check the sum of the unknown logs: %w", record.ErrCorrupt)
+	}
+	return s, nil
+}
+
+// open reads the file; absent: nothing was found. A damaged one says that something
+// was: it counts as one. Errors: record.ErrVersion, and those of the file system.
+func (u *unknownLogs) open() error {
+	p, err := durable.ReadFileUpTo(u.fs, u.path, maxUnknownBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		u.state, err = decodeUnknown(p)
+	}
+	if errors.Is(err, record.ErrCorrupt) || errors.Is(err, durable.ErrMedia) || errors.Is(err, durable.ErrTooLarge) {
+		u.logger.Error("the file of unknown logs is damaged: it counts as one", "path", u.path, "error", err)
+		u.state, err = unknownState{Found: 1}, nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the unknown logs: %w", err)
+	}
+	return nil
+}
+
+// hear takes the newest log of the gateway that the cloud has. One that is not known,
+// or not so far, is durable here on return. Error: it is not, and the cloud has to be
+// asked again before anything is sent.
+func (u *unknownLogs) hear(newest wire.HeldLog) error {
+	end, known := u.end(newest.Log)
+	if known && newest.Next <= end {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	i := slices.IndexFunc(u.state.Logs, func(l unknownLog) bool { return l.Log == newest.Log.String() })
+	if i >= 0 && newest.Next <= u.state.Logs[i].Next {
+		return nil // told
+	}
+	wall, _ := u.clock.Now()
+	next := unknownState{Found: u.state.Found + 1, Held: !u.begun, Logs: slices.Clone(u.state.Logs)}
+	if i >= 0 {
+		next.Logs = slices.Delete(next.Logs, i, i+1)
+	}
+	next.Logs = append(next.Logs, unknownLog{newest.Log.String(), newest.Next, end, wall})
+	next.Logs = next.Logs[max(0, len(next.Logs)-maxUnknownLogs):]
+	p, err := next.encode()
+	if err == nil {
+		err = durable.WriteFileAtomic(u.fs, u.path, p)
+	}
+	if err != nil {
+		return fmt.Errorf("note a log of the cloud that is not known here: %w", err)
+	}
+	u.state = next
+	u.logger.Error("the cloud has records of this gateway that the data directory does not know: it was lost, put back from an older copy or is another one, or another machine has this name",
+		"log", newest.Log, "cloud", newest.Next, "known", end)
+	return nil
+}
+
+// begin notes that files are being read from now on: what is found later cannot hold
+// them any more.
+func (u *unknownLogs) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.begun = true
+}
+
+// found returns how often such a log was found, the last one in words, and whether
+// files wait until that is acknowledged.
+func (u *unknownLogs) found() (n uint64, last string, held bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	last = "the file that says which is damaged"
+	if k := len(u.state.Logs); k > 0 {
+		l := &u.state.Logs[k-1]
+		last = fmt.Sprintf("log %s below offset %d, of which %d are known here, found at %s", l.Log, l.Next, l.Known, text(l.At))
+	}
+	return u.state.Found, last, u.state.Held
+}
+
+// unknownNote says, by being there, that an operator has acknowledged the first n
+// findings.
+func (c *Config) unknownNote(n uint64) string {
+	return filepath.Join(c.DataDir, fmt.Sprint(unknownNoteStart, n))
+}
+
+// unknownAcknowledged tells whether the first n findings are acknowledged.
+func (c *Config) unknownAcknowledged(fsys durable.FS, n uint64) bool {
+	return acknowledged(fsys, c.unknownNote(n), n)
+}
+
+// AcknowledgeUnknownLogs notes, durable on return, that an operator knows of the first n
+// logs of the cloud that the data directory does not know. It may run beside the
+// daemon, and again.
+func (c *Config) AcknowledgeUnknownLogs(fsys durable.FS, n uint64) error {
+	if err := acknowledge(fsys, c.unknownNote(n), n); err != nil {
+		return fmt.Errorf("acknowledge unknown logs: %w", err)
+	}
+	return nil
+}

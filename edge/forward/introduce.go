@@ -1,0 +1,48 @@
+package forward
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"landfall/edge/wire"
+)
+
+// A gateway whose data directory is new, an older copy or another machine's does not
+// know which logs of its name the cloud has, and reads files again that were captured.
+// The cloud says which log it has newest, in the answer to a question about one of
+// which it has nothing: so each log that is begun is asked about before anything of it
+// is sent, and before files are read a log is asked about that nobody writes.
+
+// introduce asks the cloud once, and hands over what it says of its newest log.
+func (s *Session) introduce(ctx context.Context) error {
+	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Keeps: s.cfg.Release == ReleasePublished, Behind: s.behind()}
+	_, _ = rand.Read(h.Request[:]) // never fails
+	for h.Log.IsZero() {
+		_, _ = rand.Read(h.Log[:])
+	}
+	w := &watchdog{patient: s.link.patient}
+	defer w.end()
+	s.cfg.Pulse.End() // as in act
+	defer s.cfg.Pulse.Begin()
+	a, err := s.link.exchange(ctx, h, w, nil)
+	s.mu.Lock()
+	s.status.Counters.Questions++
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case a.Code != wire.CodeNone:
+		return fmt.Errorf("%s: %s", a.Code, a.Detail)
+	}
+	return s.hearNewest(a)
+}
+
+// hearNewest hands over the newest log that an answer names, unless another lake's
+// engine gave it.
+func (s *Session) hearNewest(a wire.Answer) error {
+	if a.Newest.IsZero() || s.core.otherLake(a) != "" {
+		return nil
+	}
+	return s.cfg.Newest(a.Newest)
+}
