@@ -240,3 +240,16 @@ func TestListHidesWhatIsNotAnObject(t *testing.T) {
 		t.Fatalf("%v %v", names, err)
 	}
 }
+
+// TestAFileIsNoFolder: below the name of a file there is nothing, which is no error.
+func TestAFileIsNoFolder(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	if err := d.Create(t.Context(), "t", nil); err != nil {
+		t.Fatal(err)
+	}
+	names, err := d.List(t.Context(), "t/")
+	_, _, readErr := d.Read(t.Context(), "t/x")
+	if len(names) > 0 || err != nil || !errors.Is(readErr, checkpoint.ErrNotExist) {
+		t.Errorf("%v, %v, %v", names, err, readErr)
+	}
+}
