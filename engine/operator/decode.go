@@ -2,6 +2,8 @@ package operator
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"landfall/decoders/ais"
 	"landfall/decoders/nmea"
@@ -26,6 +28,7 @@ const (
 	RejectCrowded     = "crowded"      // fragment that its gateway gave up early: too many of its sender waited
 	RejectBadChecksum = "bad_checksum" // bits that are known to be wrong
 	RejectNoChecksum  = "no_checksum"  // bits that nothing vouches for
+	RejectPanic       = "panic"        // the decoder met a case that nobody thought of
 )
 
 // Decode turns records into rows. It allocates only to grow.
@@ -40,25 +43,44 @@ type Decode struct {
 	static      *Static
 	window      *Window
 	names       interner
+	panicked    func(what string) // of a record that gave no rows because of it
 }
 
-// NewDecode joins the operators of one task.
-func NewDecode(dedupe *Dedupe, static *Static, window *Window) *Decode {
-	return &Decode{dedupe: dedupe, static: static, window: window, names: interner{}}
+// NewDecode joins the operators of one task. panicked is called with each panic of a
+// decoder, and its stack; nil: it is not.
+func NewDecode(dedupe *Dedupe, static *Static, window *Window, panicked func(what string)) *Decode {
+	if panicked == nil {
+		panicked = func(string) {}
+	}
+	return &Decode{dedupe: dedupe, static: static, window: window, names: interner{}, panicked: panicked}
 }
 
 // Record appends the rows of one record to out. r.Raw must stay unchanged as
-// long as out is used.
+// long as out is used. A record on which a decoder panics has its row in record, with
+// the reason RejectPanic, and no other: it does not stop those behind it.
 func (d *Decode) Record(c *Context, offset record.Offset, r *record.Record, out *table.Batch) {
 	lineage := table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset}
 	times := table.Times{EventTime: r.EventTime, TimeSource: r.TimeSource, TimeQuality: r.TimeQuality, ReceivedAt: r.ReceivedAt}
 	d.restamp(c, r, &times)
 	var reason string
-	lineage.Rows, reason = d.typed(c, lineage, times, r, out)
+	lineage.Rows, reason = d.guarded(c, lineage, times, r, out)
 	out.Records = append(out.Records, table.RecordRow{
 		Lineage: lineage, Times: times, LandedAt: c.LandedAt, Kind: r.Kind, Source: c.source(r.Source), Flags: r.Flags,
 		BootID: c.BootID, Monotonic: r.Monotonic, Raw: r.Raw, RejectReason: reason,
 	})
+}
+
+// guarded is typed, and RejectPanic without a row when that panics.
+func (d *Decode) guarded(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (rows int32, reason string) {
+	before := out.Typed()
+	defer func() {
+		if what := recover(); what != nil {
+			out.CutTyped(before)
+			rows, reason = 0, RejectPanic
+			d.panicked(fmt.Sprintf("%v\n%s", what, debug.Stack()))
+		}
+	}()
+	return d.typed(c, lineage, times, r, out)
 }
 
 // typed appends a record's typed rows and gives their number, and the reason

@@ -37,7 +37,7 @@ func newOperators(t testing.TB) operators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return operators{state: s, dedupe: dedupe, static: static, window: window, decode: NewDecode(dedupe, static, window)}
+	return operators{state: s, dedupe: dedupe, static: static, window: window, decode: NewDecode(dedupe, static, window, nil)}
 }
 
 // restart gives the operators as another process would have them.

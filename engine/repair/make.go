@@ -49,7 +49,7 @@ func newMakerIn(s *state.State, window *operator.Window) (*maker, error) {
 	if m.static, err = operator.NewStatic(s); err != nil {
 		return nil, err
 	}
-	m.decode = operator.NewDecode(m.dedupe, m.static, m.window)
+	m.decode = operator.NewDecode(m.dedupe, m.static, m.window, nil)
 	return m, nil
 }
 

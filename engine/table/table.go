@@ -287,6 +287,24 @@ func (b *Batch) Keep(p []byte) []byte {
 	return b.kept[at:len(b.kept):len(b.kept)]
 }
 
+// TypedRows says how many rows of the typed tables, and of late, a batch holds.
+type TypedRows [9]int
+
+// Typed says how many typed rows the batch holds now.
+func (b *Batch) Typed() TypedRows {
+	return TypedRows{
+		len(b.Positions), len(b.Statics), len(b.BaseStations), len(b.AtoNs), len(b.Binaries),
+		len(b.Safeties), len(b.Others), len(b.Readings), len(b.Lates),
+	}
+}
+
+// CutTyped takes out the typed rows that came after Typed returned n.
+func (b *Batch) CutTyped(n TypedRows) {
+	b.Positions, b.Statics, b.BaseStations = b.Positions[:n[0]], b.Statics[:n[1]], b.BaseStations[:n[2]]
+	b.AtoNs, b.Binaries, b.Safeties = b.AtoNs[:n[3]], b.Binaries[:n[4]], b.Safeties[:n[5]]
+	b.Others, b.Readings, b.Lates = b.Others[:n[6]], b.Readings[:n[7]], b.Lates[:n[8]]
+}
+
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	b.Records, b.Positions, b.Statics = b.Records[:0], b.Positions[:0], b.Statics[:0]

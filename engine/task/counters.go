@@ -18,6 +18,7 @@ type Counters struct {
 	BadAnnotations atomic.Uint64 // annotations that could not be read
 	Ahead          atomic.Uint64 // watermarks not taken: far beyond the time of landing
 	Withdrawn      atomic.Uint64 // gateways' watermarks forgotten because they lay in the future
+	Panics         atomic.Uint64 // records on which a decoder panicked
 	Epochs         atomic.Uint64 // epochs committed
 	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them
 	Remade         atomic.Uint64 // epochs made again because of that
@@ -25,6 +26,8 @@ type Counters struct {
 	// Recovered is what Config.Unreadable returned when nothing was missing last of what
 	// the landing log had promised: whatever could not be read by then has come again.
 	Recovered atomic.Uint64
+	// LastPanic says what the newest one of Panics was, with its stack.
+	LastPanic atomic.Pointer[string]
 	// AlternatedAt is when the newest block that Alternations counts landed, a
 	// record.Micros; 0: there is none.
 	AlternatedAt atomic.Int64

@@ -59,7 +59,10 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 	if p.window, err = operator.NewWindow(p.state, windows); err != nil {
 		return nil, err
 	}
-	p.decode = operator.NewDecode(p.dedupe, p.static, p.window)
+	p.decode = operator.NewDecode(p.dedupe, p.static, p.window, func(what string) {
+		c.Panics.Add(1)
+		c.LastPanic.Store(&what)
+	})
 	return p, nil
 }
 

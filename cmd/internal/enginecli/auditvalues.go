@@ -81,7 +81,7 @@ func forgetful() (*operator.Decode, error) {
 		return nil, err
 	}
 	window, err := operator.NewWindow(s, operator.WindowConfig{})
-	return operator.NewDecode(dedupe, static, window), err
+	return operator.NewDecode(dedupe, static, window, nil), err
 }
 
 // Columns that are no functions of the record alone.
