@@ -308,13 +308,20 @@ func (l *loop) begin() error {
 	return nil
 }
 
-// take turns one landed block into rows on their way to the stages.
-func (l *loop) take(landed *landing.Landed, after stream.Position) error {
+// take turns one landed block into rows on their way to the stages. Errors: those of
+// the processor; stream.ErrPanic, after which the task is to begin again.
+func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
+	defer stream.Recover(&err)
 	l.cfg.Pulse.Begin()
 	defer l.cfg.Pulse.End()
 	batch := l.writer.next()
 	if err := l.processor.block(landed, after, batch); err != nil {
 		return err
+	}
+	if what := l.cfg.Counters.LastPanic.Swap(nil); what != nil {
+		l.cfg.Logger.Error("the decoder panicked on a record, which is in the table record alone, with reject_reason "+
+			"panic: this is a fault of the program, please report it", "gateway", landed.Gateway, "partition", l.cfg.Partition,
+			"position", after, "panic", *what)
 	}
 	l.kept()
 	l.ask()
@@ -331,7 +338,8 @@ func (l *loop) full() bool {
 
 // commit ends the epoch. The order of its steps, and what a crash after each
 // leaves, stands above checkpoint.Committer.Commit.
-func (l *loop) commit(ctx context.Context, final bool) error {
+func (l *loop) commit(ctx context.Context, final bool) (err error) {
+	defer stream.Recover(&err)
 	if l.writer == nil {
 		if err := l.begin(); err != nil {
 			return err

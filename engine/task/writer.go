@@ -68,7 +68,7 @@ func (w *writer) run() {
 
 func (w *writer) stage(b *table.Batch) {
 	for _, s := range w.stages {
-		if w.err = s.Write(b); w.err != nil {
+		if w.err = stageRows(s, b); w.err != nil {
 			w.failed.Store(true)
 			return
 		}
@@ -76,4 +76,10 @@ func (w *writer) stage(b *table.Batch) {
 			w.bytes.Store(n)
 		}
 	}
+}
+
+// stageRows writes a batch to a stage. Errors: those of the stage, stream.ErrPanic.
+func stageRows(s stream.Stage, b *table.Batch) (err error) {
+	defer stream.Recover(&err)
+	return s.Write(b)
 }

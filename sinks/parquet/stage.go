@@ -224,8 +224,9 @@ func (s *Stage) name(b *bucket) stream.Staged {
 	}
 }
 
-// write makes one staged file and fills in its size and hash.
-func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Staged) error {
+// write makes one staged file and fills in its size and hash. Errors: those of the
+// store; stream.ErrPanic, after which the sink is not to be used again.
+func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Staged) (err error) {
 	// What an earlier attempt of this claim at this epoch left, nothing names.
 	if err := s.sink.files.Remove(ctx, f.Name); err != nil {
 		return err
@@ -234,19 +235,21 @@ func (s *Stage) write(ctx context.Context, e *encoder, b *bucket, f *stream.Stag
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	defer stream.Recover(&err)
 	out := newOutput(file)
 	e.out = out
 	defer func() { e.out = nil }()
 	info := map[string]string{"landfall.table": string(b.table), "landfall.task": s.task.String(), "landfall.epoch": s.epoch.String(), "landfall.schema": strconv.Itoa(table.SchemaVersion)}
 	if err := writeFile(e, b.cols, e.rowOrder(b), b.sorted, info); err != nil {
-		return errors.Join(err, file.Close())
+		return err
 	}
 	if err := file.Sync(); err != nil {
-		return errors.Join(err, file.Close())
+		return err
 	}
 	file.Place(f)
 	f.Bytes, f.SHA256 = out.n, hex.EncodeToString(out.hash.Sum(nil))
-	return errors.Join(verify(ctx, file, f, b), file.Close())
+	return verify(ctx, file, f, b)
 }
 
 // rowOrder gives a bucket's rows in the order they are written, until the
