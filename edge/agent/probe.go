@@ -30,6 +30,8 @@ type Seen struct {
 	Sentences  map[string]int `json:"sentences"`
 	Rejected   uint64         `json:"rejected"`   // messages in which no reading was found
 	Downgraded uint64         `json:"downgraded"` // messages at QoS 0 where more is asked for
+	// Unidentified messages have no usable time or number of their own.
+	Unidentified uint64 `json:"unidentified"`
 }
 
 // Probe tries the i-th source for a while and says what it saw. It takes nothing
@@ -85,7 +87,7 @@ func (c *Config) Probe(ctx context.Context, i int, fs durable.FS, clock source.C
 	sink.mu.Lock()
 	defer sink.mu.Unlock()
 	seen.State, seen.Detail, seen.Bytes, seen.Peers = last.State, last.Detail, last.Bytes, last.Open
-	seen.Rejected, seen.Downgraded = last.Rejected, last.Downgraded
+	seen.Rejected, seen.Downgraded, seen.Unidentified = last.Rejected, last.Downgraded, last.Unidentified
 	seen.OK = (last.State == source.StateOpen || last.State == source.StateFinished) && sink.unusable == 0
 	if s.Node != nil {
 		seen.Sample, seen.Sentences = []string{}, map[string]int{} // its frames are no text

@@ -205,10 +205,21 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		if src.Forgotten > 0 {
 			s.red("source %s: the broker had forgotten the session %d times; what came meanwhile is lost", src.Name, src.Forgotten)
 		}
+		if src.PossiblyTwice > 0 && a.cfg.Sources[i].Identified() {
+			s.red("source %s: %s", src.Name, twice(src.Kind, src.PossiblyTwice))
+		}
 		if src.Kind == "node" && src.Lost > 0 {
 			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
 		}
 	}
+}
+
+// twice says what may be there twice although it ought not to be.
+func twice(kind string, n uint64) string {
+	if kind == "node" {
+		return fmt.Sprintf("%d readings of a node that came from another gateway may be there twice, once of each", n)
+	}
+	return fmt.Sprintf("%d messages were sent again without a usable time or number: they may be there twice", n)
 }
 
 // silentTooLong tells for how long an open source has said nothing, since it was

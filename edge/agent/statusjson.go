@@ -18,8 +18,13 @@ type SourceCounters struct {
 	Rejected    uint64 `json:"rejected"`
 	Downgraded  uint64 `json:"downgraded"`
 	Forgotten   uint64 `json:"forgotten"`
-	Oversized   uint64 `json:"oversized"`
-	Discarded   uint64 `json:"discarded_bytes"`
+	// What explain calls at least once seen; source.Counters says what each is.
+	Unidentified  uint64 `json:"unidentified"`
+	PossiblyTwice uint64 `json:"possibly_twice"`
+	Moved         uint64 `json:"moved"`
+
+	Oversized uint64 `json:"oversized"`
+	Discarded uint64 `json:"discarded_bytes"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

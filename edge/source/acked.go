@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -242,6 +243,10 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 	}
 	var lines lineBuffer
 	last, repeated := s.delivered, false
+	if last == 0 && frames[0].seq > 1 {
+		a.moved.Add(1)
+		a.log(slog.LevelWarn, "a sender that is not known here begins above 1: lines that another gateway took without the sender hearing of it come twice", "sender", id, "first", frames[0].seq)
+	}
 	for _, f := range frames {
 		a.received(len(f.line), wall)
 		if f.seq <= last {

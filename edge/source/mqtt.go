@@ -247,8 +247,14 @@ func (m *MQTT) count(msg *message, is reading, known bool) {
 	if is.rejected {
 		m.rejected.Add(1)
 	}
-	if known {
+	switch {
+	case known:
 		m.duplicates.Add(1)
+	case msg.qos > 0 && !is.identified && !msg.retained:
+		m.unidentified.Add(1)
+		if msg.again {
+			m.possiblyTwice.Add(1)
+		}
 	}
 }
 

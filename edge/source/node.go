@@ -60,6 +60,7 @@ type Nodes struct {
 // nodeState is what is known of one node, across its sessions.
 type nodeState struct {
 	history nodeHistory   // as of what was delivered; guarded by Nodes.turn
+	doubt   nodeDoubt     // guarded by Nodes.turn
 	durable atomic.Uint64 // highest number after C1
 }
 
@@ -197,9 +198,14 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 	n.conflicts.Add(s.conflicts)
 	n.rejected.Add(s.rejected)
 	n.errors.Add(s.errors + uint64(r.noise))
+	n.moved.Add(s.moved)
+	n.possiblyTwice.Add(s.twice)
 	if s.conflicts > 0 {
 		n.log(slog.LevelError, "readings contradict what was taken under their numbers: the node's flash was set back, or two nodes have one identity",
 			"node", s.hello.id, "readings", s.conflicts)
+	}
+	if s.moved > 0 {
+		n.log(slog.LevelWarn, "the node spoke with another gateway before, or this one has lost its data: readings that were taken there without the node hearing of it come twice", "node", s.hello.id)
 	}
 	if s.lost > 0 {
 		n.log(slog.LevelWarn, "the node lost readings before they could be taken", "node", s.hello.id, "readings", s.lost)
@@ -211,6 +217,7 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 		n.set(StateOpen, fmt.Sprintf("%s, %s, boot %d, %d samples missed, %d torn", n.cfg.Device, s.hello.id, s.hello.boot, s.hello.missed, s.hello.torn))
 	}
 	s.duplicates, s.lost, s.conflicts, s.rejected, s.errors, r.noise, s.problem = 0, 0, 0, 0, 0, 0, ""
+	s.moved, s.twice = 0, 0
 }
 
 // nodeMarkPrefix begins the marks of nodes. No source's name begins with '/'.

@@ -180,6 +180,7 @@ type nodeReading struct {
 	boot     uint32
 	uptime   uint64 // microseconds from the reset to the sample
 	values   []int32
+	knewTime bool   // the node had been told the time of its boot when it was made
 	content  uint32 // CRC-32 of what stands in the flash
 }
 
@@ -190,7 +191,7 @@ func parseReading(b []byte) (nodeReading, error) {
 	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 	r := nodeReading{
 		resetAt: int64(u64(b[5:])), schema: binary.LittleEndian.Uint16(b[14:]), sequence: u64(b[16:]), boot: u32(b[24:]),
-		uptime: u64(b[32:]), content: crc32.ChecksumIEEE(b[13:]),
+		uptime: u64(b[32:]), knewTime: u64(b[40:]) != 0, content: crc32.ChecksumIEEE(b[13:]),
 	}
 	for p := b[nodeReadingHead:]; len(p) > 0; p = p[4:] {
 		r.values = append(r.values, int32(u32(p)))

@@ -34,6 +34,7 @@ type nodeSession struct {
 	covered bool     // a frame was taken or known: an acknowledgement is due up to expected-1
 
 	conflicts, rejected, duplicates, lost, errors uint64 // counts, emptied too
+	moved, twice                                  uint64 // likewise, see doubt
 	problem                                       string // the last error's, for status
 }
 
@@ -133,11 +134,45 @@ func (s *nodeSession) start(body []byte) {
 		s.fail("start with number 0")
 		return
 	}
-	if high := s.state.history.high; first > high+1 {
+	switch high := s.state.history.high; {
+	case first > high+1:
 		s.rangeReport(body, "elsewhere", high+1, first-1)
 		s.state.history.high = first - 1
+		s.state.doubt = nodeDoubt{through: min(s.hello.last, first-1+nodeRecent), certain: true}
+		s.moved++
+	case high == 0:
+		s.state.doubt = nodeDoubt{through: min(s.hello.last, nodeRecent)}
 	}
 	s.expected = first
+}
+
+// nodeDoubt is which readings another gateway may have taken, too, whose
+// acknowledgement the node did not hear: it had made them before it came, and has no
+// more under way than its window, and a window behind what its flash says of the last
+// acknowledgement.
+type nodeDoubt struct {
+	through uint64 // the last such number
+	certain bool   // another gateway is known to have spoken with the node
+	waiting uint64 // taken while it was not certain
+}
+
+// isTwice counts a reading that is taken if it may be there twice. Of a node that begins
+// with its first reading that is so once one shows that it was made after some gateway
+// had told the time.
+func (s *nodeSession) isTwice(r *nodeReading) {
+	d := &s.state.doubt
+	if r.sequence > d.through {
+		return
+	}
+	d.waiting++
+	if !d.certain && r.knewTime {
+		d.certain = true
+		s.moved++
+	}
+	if d.certain {
+		s.twice += d.waiting
+		d.waiting = 0
+	}
 }
 
 // learn takes the description of readings to come. A node that was asked to go
@@ -192,8 +227,10 @@ func (s *nodeSession) reading(body []byte, wall record.Micros, mono int64) {
 		s.conflicts++
 		s.add(body, RejectSequenceConflict, 0, nil)
 	case err != nil:
+		s.isTwice(&r)
 		s.add(body, RejectNodeFrame, 0, nil)
 	default:
+		s.isTwice(&r)
 		s.add(body, "", r.time(), s.rows(&r, metrics, wall))
 	}
 }

@@ -41,8 +41,17 @@ type Counters struct {
 	Rejected    uint64 // reports without readings, captured with the reason (MQTT, Sparkplug, Node)
 	Downgraded  uint64 // messages at QoS 0 where more was asked for: their publisher's own, sent once (MQTT)
 	Forgotten   uint64 // connections to a broker that no longer knew the session: what came meanwhile is lost (MQTT)
-	Oversized   uint64 // messages larger than MaxPayload, captured as rejected reports with their beginning (MQTT, Sparkplug)
-	Discarded   uint64 // bytes of them beyond it, which were never held
+	// Unidentified are messages taken without a usable time or number of their own,
+	// which would be known when they are sent again (MQTT at QoS 1 and 2).
+	Unidentified uint64
+	// PossiblyTwice may be there twice: unidentified messages that the broker says it
+	// has sent before (MQTT), readings that another gateway may have taken (Node).
+	PossiblyTwice uint64
+	// Moved are nodes and senders that began with numbers which another gateway took,
+	// or this one before it lost its data (Node, Acked).
+	Moved     uint64
+	Oversized uint64 // messages larger than MaxPayload, captured as rejected reports with their beginning (MQTT, Sparkplug)
+	Discarded uint64 // bytes of them beyond it, which were never held
 }
 
 // Status describes a source at one moment.
@@ -72,6 +81,7 @@ type meter struct {
 	errors, duplicates, rotations, refused, lost       atomic.Uint64
 	rejected, conflicts, lineErrors                    atomic.Uint64
 	downgraded, forgotten, oversized, discarded        atomic.Uint64
+	unidentified, possiblyTwice, moved                 atomic.Uint64
 	lastReceipt, open                                  atomic.Int64
 
 	mu     sync.Mutex
@@ -161,6 +171,7 @@ func (m *meter) Status() Status {
 		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
 		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
 		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(),
+		Unidentified: m.unidentified.Load(), PossiblyTwice: m.possiblyTwice.Load(), Moved: m.moved.Load(),
 	}
 	return s
 }

@@ -131,6 +131,14 @@ func running(src *agent.SourceConfig, s *standing) cli.Finding {
 			f.Detail, f.Fix = fmt.Sprintf("%s: %s", r.State, r.Detail), fixOf(src)
 		case r.State == source.StateOpen && (r.Records == 0 || err == nil && silent > silentFor):
 			f.Verdict, f.Fix = cli.Look, "it is open and nothing comes: cable, baud rate, antenna? landfall-edge tap --stage received --source "+src.Name
+		case r.PossiblyTwice > 0 && src.Identified():
+			f.Detail, f.Fix = fmt.Sprintf("%s, %d of %d records may be there twice", r.State, r.PossiblyTwice, r.Records), "landfall-edge explain says what was seen"
+		case r.Unidentified > 0 && src.Identified():
+			f.Verdict, f.Detail = cli.Look, fmt.Sprintf("%s, %d of %d messages had no time or number that can be used: not exactly once", r.State, r.Unidentified, r.Records)
+			f.Fix = "time_field, time_unit and sequence_field: landfall-edge tap --stage received --source " + src.Name
+		case r.Oversized > 0:
+			f.Verdict, f.Detail = cli.Look, fmt.Sprintf("%s, %d messages were larger than max_payload and were rejected", r.State, r.Oversized)
+			f.Fix = "broker.max_payload, or the broker's own limit (mosquitto: message_size_limit)"
 		default:
 			f.Verdict, f.Fix = cli.Good, ""
 		}

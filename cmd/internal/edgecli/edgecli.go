@@ -37,11 +37,23 @@ const DefaultConfig = "/etc/landfall/edge.yaml"
 func Command(use, version string) *cobra.Command {
 	root := &cobra.Command{Use: use, Short: "Captures AIS and sensor data and forwards it, exactly once from its log on", Version: version}
 	explainVerb := cli.Report[agent.Config, []explain.Handoff]{
-		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
-		Value: func(_ context.Context, c *agent.Config) ([]explain.Handoff, error) { return explain.Edge(c), nil }, Text: explain.Text,
+		Use: "explain", Short: "Says what each handoff guarantees, and why; of a gateway that runs, what was seen too", Config: DefaultConfig, Load: load,
+		Value: explained, Text: explain.Text,
 	}
 	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), clockCommand(), tipsCommand(), acknowledgeCommand(), inspectCommand(), setupCommand(), doctorCommand())
 	return root
+}
+
+// explained explains a configuration, with what its gateway has seen where that runs.
+func explained(ctx context.Context, c *agent.Config) ([]explain.Handoff, error) {
+	all := explain.Edge(c)
+	if c.Status == "" {
+		return all, nil
+	}
+	if s, err := cli.AskStatus[agent.Status](ctx, "gateway", c.Status); err == nil && s.Gateway == c.Gateway {
+		explain.Observe(all, c, s)
+	}
+	return all, nil
 }
 
 // load reads a configuration and checks it.

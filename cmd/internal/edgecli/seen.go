@@ -40,6 +40,9 @@ func judge(src *agent.SourceConfig, s *agent.Seen) *Trial {
 	if s.Downgraded > 0 {
 		hint("%d of %d messages come at QoS 0, though %d is asked for: that is their publishers' to change. The broker sends such a message once, so it is at most once", s.Downgraded, s.Lines, src.MQTT.QualityOfService())
 	}
+	if s.Unidentified > 0 && src.Identified() {
+		hint("%d of %d messages have no time or number that can be used, so they are not exactly once: are time_field, time_unit and sequence_field right?", s.Unidentified, s.Lines)
+	}
 	if !s.OK {
 		t.Verdict = cli.Bad
 		if cure := cure(src, s); cure != "" {

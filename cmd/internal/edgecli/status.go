@@ -37,9 +37,10 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 		now = time.Now()
 	}
 	promised := explain.Edge(c)
+	explain.Observe(promised, c, s)
 	var all []explain.Progress
 	for i := range c.Sources {
-		p := explain.Progress{From: c.Sources[i].Name, To: "edge log", Commit: "C1", Guarantee: promised[i].Guarantee}
+		p := explain.Progress{From: c.Sources[i].Name, To: "edge log", Commit: "C1", Guarantee: promised[i].Guarantee, Seen: promised[i].Seen}
 		for _, src := range s.Sources {
 			if src.Name == p.From {
 				p.Offset, p.Watermark = explain.Number(src.Records), src.Watermark

@@ -60,7 +60,9 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 	case s.Acked != nil:
 		h.Guarantee = ExactlyOnce
 		h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync; its numbers stand in the same block as the records, so a line sent again is known."
-		h.Limits = append(h.Limits, "a line is known by its sender's name and number only: lines of a sender whose numbers start again, or whose name another sender used with higher numbers, are acknowledged and not captured.")
+		h.Limits = append(h.Limits, "a line is known by its sender's name and number only: lines of a sender whose numbers start again, or whose name another sender used with higher numbers, are acknowledged and not captured.",
+			"a sender that is moved to another gateway before it heard the acknowledgement of what was taken here sends that again: it is there twice, once of each gateway. "+
+				"Status counts as moved the senders that were not known and began above 1.")
 	case s.Modbus != nil:
 		explainModbus(s, c, &h)
 	case s.Sparkplug != nil:
@@ -72,7 +74,8 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Why = "The node writes each reading to its flash before it sends it, and keeps it until it is acknowledged, which happens after the fsync; the numbers and contents of what was taken " +
 			"stand in the same block as the readings, so one sent again is known, and one that contradicts is kept as such."
 		h.Limits = append(h.Limits, "what the node's flash overruns before it is taken is lost there; each such range is a row: metric lost_first and lost_last.",
-			"a node that is moved to another gateway before it heard the acknowledgement of what was taken here brings that again: it is there twice, once of each gateway.")
+			"a node that is moved to another gateway before it heard the acknowledgement of what was taken here brings that again: it is there twice, once of each gateway. Status counts as possibly_twice what may be so, and is red; "+
+				"not of a node that never had the time of a gateway, nor of one that comes back to a gateway before it heard an acknowledgement elsewhere.")
 	default:
 		h.Guarantee = AtMostOnce
 		h.Why = fmt.Sprintf("A radio cannot be asked again: what was received and not yet fsynced (at most %s, or a fragment that waits %s for its partner) is gone with the process. "+

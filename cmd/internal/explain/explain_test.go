@@ -71,6 +71,57 @@ func TestMessagesNeedAnIdentity(t *testing.T) {
 	}
 }
 
+// TestWhatIsSeenIsSaid: a gateway that runs has another guarantee where what came is
+// not what the configuration promises, with the number; what is configured stays.
+func TestWhatIsSeenIsSaid(t *testing.T) {
+	c := agent.Default()
+	with, without := agent.MQTTTopicConfig{Filter: "a", TimeField: "ts", TimeUnit: "ms"}, agent.MQTTTopicConfig{Filter: "b"}
+	c.Sources = []agent.SourceConfig{
+		{Name: "m", MQTT: &agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with}}},
+		{Name: "mixed", MQTT: &agent.MQTTConfig{Topics: []agent.MQTTTopicConfig{with, without}}},
+		{Name: "n", Node: &agent.NodeConfig{}}, {Name: "a", Acked: &agent.AckedConfig{}}, {Name: "f", File: &agent.FileConfig{}},
+	}
+	for name, tt := range map[string]struct {
+		kind   string
+		counts agent.SourceCounters
+		words  string // of the source's line
+		why    string
+	}{
+		"m: nothing":   {"mqtt", agent.SourceCounters{Duplicates: 3, Rejected: 1}, "exactly once", ""},
+		"m: no times":  {"mqtt", agent.SourceCounters{Unidentified: 153, PossiblyTwice: 63}, "exactly once configured, at least once seen", "153 messages"},
+		"m: QoS 0":     {"mqtt", agent.SourceCounters{Downgraded: 7}, "exactly once configured, at most once seen", "7 messages came at QoS 0"},
+		"m: forgotten": {"mqtt", agent.SourceCounters{Unidentified: 1, Forgotten: 2}, "exactly once configured, at least once and at most once seen", "2 times"},
+		"mixed: any":   {"mqtt", agent.SourceCounters{Unidentified: 5, PossiblyTwice: 4}, "at least once", "4 of them"},
+		"n: moved":     {"node", agent.SourceCounters{Moved: 1, PossiblyTwice: 16}, "exactly once configured, at least once seen", "16 readings"},
+		"n: early":     {"node", agent.SourceCounters{Moved: 1}, "exactly once", ""},
+		"a: moved":     {"acked", agent.SourceCounters{Moved: 2}, "exactly once", "2 senders"},
+		"f: repeats":   {"file", agent.SourceCounters{Duplicates: 1}, "exactly once", ""},
+	} {
+		source, _, _ := strings.Cut(name, ":")
+		all := Edge(&c)
+		Observe(all, &c, &agent.Status{StartedAt: "2026-01-02T03:04:05Z", Sources: []agent.SourceStatus{{Name: "gone", Kind: "mqtt"}, {Name: source, Kind: tt.kind, SourceCounters: tt.counts}}})
+		var b bytes.Buffer
+		if err := Text(&b, all); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range all {
+			line := h.From + " -> edge log (C1): "
+			if !strings.HasPrefix(h.From, source+" ") {
+				if h.SeenWhy != "" {
+					t.Errorf("%s: %s says %q", name, h.From, h.SeenWhy)
+				}
+				continue
+			}
+			if !strings.Contains(b.String(), line+tt.words+"\n") || (tt.why == "") != (h.SeenWhy == "") || !strings.Contains(h.SeenWhy, tt.why) {
+				t.Errorf("%s: %q in\n%s", name, h.SeenWhy, b.String())
+			}
+			if tt.why != "" && !strings.Contains(b.String(), "    seen: since 2026-01-02T03:04:05Z: ") {
+				t.Errorf("%s: not since when:\n%s", name, b.String())
+			}
+		}
+	}
+}
+
 // TestLimitsOfSourcesThatResend: exactly once is never said of them without
 // what it rests on.
 func TestLimitsOfSourcesThatResend(t *testing.T) {

@@ -25,6 +25,8 @@ type Progress struct {
 	Oldest     string    `json:"oldest_unacknowledged_at"`
 	Guarantee  Guarantee `json:"guarantee"`
 	LastError  string    `json:"last_error"`
+	// Seen is what was seen in place of Guarantee since the start.
+	Seen []Guarantee `json:"seen,omitempty"`
 }
 
 // Lag gives how old a time of RFC 3339 is at now; nil for none.
@@ -44,7 +46,7 @@ func Number(n uint64) *uint64 { return &n }
 func ProgressText(w io.Writer, all []Progress) error {
 	rows := [][]string{{"HANDOFF", "AT", "OFFSET", "WATERMARK", "LAG", "OLDEST UNACKED", "GUARANTEE", "LAST ERROR"}}
 	for _, p := range all {
-		rows = append(rows, []string{p.From + " -> " + p.To, p.Commit, number(p.Offset), cli.Dash(short(p.Watermark)), p.lag(), p.age(), string(p.Guarantee), cli.Dash(p.LastError)})
+		rows = append(rows, []string{p.From + " -> " + p.To, p.Commit, number(p.Offset), cli.Dash(short(p.Watermark)), p.lag(), p.age(), Words(p.Guarantee, p.Seen), cli.Dash(p.LastError)})
 	}
 	return cli.Table(w, rows)
 }

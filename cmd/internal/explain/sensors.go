@@ -24,7 +24,7 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 		h.Why += " One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
 		h.Limits = append(h.Limits,
 			"two messages of a topic with the same bytes are taken for one: the time or number must be another in each, after a restart of the sender too.",
-			fmt.Sprintf("a message whose field of time or number is absent or cannot be read is taken twice when it is sent again; so is one sent again after more than mqtt.remember (%d) others. "+
+			fmt.Sprintf("a message whose field of time or number is absent or cannot be read is taken twice when it is sent again (status counts it as unidentified, and explain says so while the gateway runs); so is one sent again after more than mqtt.remember (%d) others. "+
 				"A broker that was killed sends again all that it held when it last saved: remember must be more than that (mosquitto: max_queued_messages, autosave_interval).", s.MQTT.Remembered()))
 	}
 	if len(unidentified) > 0 {

@@ -36,13 +36,19 @@ func nodeMutants() []mutant {
 			"	if r.sequence > s.expected {", "	if r.sequence > s.expected+1<<40 {", node},
 		{"what of a lost range is known is not told again", "edge/source/nodesession.go",
 			"first = max(first, s.state.history.high+1); first > last", "first = max(first, 1); first > last", node},
+		{"readings that another gateway may have taken are counted", "edge/source/nodesession.go",
+			"first-1+nodeRecent), certain: true}", "first-1+nodeRecent), certain: false}", node},
+		{"no more of a node is in doubt than it has under way", "edge/source/nodesession.go",
+			"through: min(s.hello.last, first-1+nodeRecent)", "through: max(s.hello.last, first-1+nodeRecent)", node},
+		{"a node that was told the time before was somewhere else", "edge/source/nodesession.go",
+			"!d.certain && r.knewTime", "!d.certain && !r.knewTime", node},
 		{"nothing of a node is taken for another's", "edge/source/nodesession.go",
 			"s.state == nil || tag != s.hello.id.tag()", "s.state == nil || tag == 0", node},
 	}
 }
 
 func brokerMutants() []mutant {
-	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter|Packet|Retained", "./edge/source"}
+	broker := []string{"-run", "Message|Broker|Seen|MQTT|Filter|Packet|Retained|Identity", "./edge/source"}
 	return []mutant{
 		{"a message is acknowledged after C1", "edge/source/mqtt.go",
 			"\t\tm.lines(b)\n", "\t\tm.lines(b)\n\t\tif b.Durable != nil {\n\t\t\tb.Durable()\n\t\t}\n", broker},
@@ -64,6 +70,16 @@ func brokerMutants() []mutant {
 			"	if !ok && (identified || !msg.retained) {", "	if identified || !msg.retained {", broker},
 		{"what lies in a newer chunk too is not forgotten", "edge/source/mqttseen.go",
 			"s.taken[h] == s.numbers[at] {", "s.chunk > 0 {", broker},
+		{"what may be there twice is counted", "edge/source/mqtt.go",
+			"		if msg.again {", "		if msg.again && is.identified {", broker},
+		{"a message without a usable identity is counted", "edge/source/mqtt.go",
+			"msg.qos > 0 && !is.identified && !msg.retained:", "msg.qos > 2 && !is.identified && !msg.retained:", broker},
+		{"health is red while something may be there twice", "edge/agent/status.go",
+			"src.PossiblyTwice > 0 && a", "src.PossiblyTwice > 1<<40 && a", []string{"-run", "AtLeastOnceSeen", "./cmd/internal/lifetest"}},
+		{"what was seen is said beside what is configured", "cmd/internal/explain/seen.go",
+			"h.Guarantee == ExactlyOnce && g != \"\"", "h.Guarantee == ExactlyOnce && g == \"\"", []string{"./cmd/internal/explain"}},
+		{"a sender of another gateway is counted", "edge/source/acked.go",
+			"last == 0 && frames[0].seq > 1", "last == 0 && frames[0].seq < 1", []string{"-run", "Acked", "./edge/source"}},
 		{"what is configured no more is unsubscribed", "edge/source/mqttlink.go",
 			"err = l.unsubscribe(ctx, client)", "l.subscribed.forget()", broker},
 		{"a filter is noted before it is subscribed", "edge/source/mqttfilters.go",
