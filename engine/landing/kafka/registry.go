@@ -47,6 +47,10 @@ import (
 // Engines of one lake register the same lake and are all first, whichever of
 // their records is.
 //
+// A lake that moves to another landing log leaves the topic: it appends a mark, a
+// registration of its own that says where it goes to, and nothing takes that back. An
+// engine without a lake, an ingest, finds it (Left), and lands nothing more there.
+//
 // While the log is open the registration is read again every SettingsEvery. It is
 // gone (somebody deleted the topic): registered again, by the same steps. It is
 // another lake's: the log is not used any more. It cannot be read: nothing is
@@ -88,12 +92,16 @@ func (e *LakeError) Is(target error) bool { return target == landing.ErrMismatch
 // registration is the value of one record of LakesTopic, as JSON:
 //
 //	{"format": 1, "topic": "<topic id>", "lake": "32 hex digits", "place": "s3://…", "at": "2026-01-31T12:00:00Z"}
+//
+// with "left": "where it went" in a mark, which earlier versions take for one more
+// registration of the lake.
 type registration struct {
 	Format int        `json:"format"`
 	Topic  landing.ID `json:"topic"`
 	Lake   string     `json:"lake"`
 	Place  string     `json:"place"`
 	At     string     `json:"at"`
+	Left   string     `json:"left,omitempty"`
 }
 
 // registrationFormat is the version that this package writes; it reads all up to
@@ -130,7 +138,7 @@ type registry struct {
 func (r *registry) register(ctx context.Context) error {
 	err := r.decide(ctx)
 	if errors.Is(err, errUnregistered) {
-		if err = r.write(ctx); err == nil {
+		if err = r.write(ctx, ""); err == nil {
 			err = r.decide(ctx)
 		}
 	}
@@ -187,26 +195,29 @@ func (r *registry) first(ctx context.Context) (*registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.scan(ctx, spec.name, start, end)
+	var first *registration
+	err = r.scan(ctx, spec.name, start, end, func(reg *registration) bool { first = reg; return false })
+	return first, err
 }
 
-// scan reads from start to end.
-func (r *registry) scan(ctx context.Context, topic string, start, end int64) (*registration, error) {
+// scan reads the registrations of the landing topic's id from start to end, until each
+// says false.
+func (r *registry) scan(ctx context.Context, topic string, start, end int64, each func(*registration) bool) error {
 	if start >= end {
-		return nil, nil
+		return nil
 	}
 	client, err := kgo.NewClient(r.cfg.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(start)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.KeepControlRecords(), kgo.FetchMaxWait(250*time.Millisecond),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("read topic %s: %w", topic, err)
+		return fmt.Errorf("read topic %s: %w", topic, err)
 	}
 	defer client.Close()
 	for next := start; next < end; { // the last record of a topic is never compacted away
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read topic %s: %w", topic, err)
+			return fmt.Errorf("read topic %s: %w", topic, err)
 		}
 		for _, rec := range fetches.Records() {
 			next = rec.Offset + 1
@@ -216,20 +227,21 @@ func (r *registry) scan(ctx context.Context, topic string, start, end int64) (*r
 			reg, err := decodeRegistration(rec.Value)
 			switch {
 			case errors.Is(err, record.ErrVersion):
-				return nil, fmt.Errorf("read topic %s, offset %d: %w", topic, rec.Offset, err)
+				return fmt.Errorf("read topic %s, offset %d: %w", topic, rec.Offset, err)
 			case err != nil:
 				r.cfg.Logger.Error("a record is no registration of a lake: passed over", "topic", topic, "offset",
 					rec.Offset, "error", err)
-			case reg.Topic == r.id:
-				return &reg, nil
+			case reg.Topic == r.id && !each(&reg):
+				return nil
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// write is step 2; it makes the topic if it is absent.
-func (r *registry) write(ctx context.Context) error {
+// write is step 2, or says that the lake has left the topic; it makes the register if it
+// is absent.
+func (r *registry) write(ctx context.Context, left string) error {
 	spec := r.cfg.lakesSpec()
 	if _, err := describe(ctx, r.admin, spec.name); errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if _, err := makeTopic(ctx, r.admin, r.cfg, spec); err != nil {
@@ -239,7 +251,7 @@ func (r *registry) write(ctx context.Context) error {
 		return err
 	}
 	value, err := json.Marshal(registration{registrationFormat, r.id, r.cfg.Lake.ID, r.cfg.Lake.Place,
-		time.Now().UTC().Format(time.RFC3339)})
+		time.Now().UTC().Format(time.RFC3339), left})
 	if err != nil {
 		return err
 	}
@@ -254,7 +266,11 @@ func (r *registry) write(ctx context.Context) error {
 	if err := p.client.ProduceSync(ctx, &kgo.Record{Topic: spec.name, Key: key, Value: value}).FirstErr(); err != nil {
 		return fmt.Errorf("register the lake in topic %s: %w", spec.name, err)
 	}
-	r.cfg.Logger.Info("registered the lake that the topic feeds", "topic", r.cfg.Topic, "lake", r.cfg.Lake.ID, "place",
+	said := "registered the lake that the topic feeds"
+	if left != "" {
+		said = "noted that the lake has left the topic"
+	}
+	r.cfg.Logger.Info(said, "topic", r.cfg.Topic, "lake", r.cfg.Lake.ID, "place",
 		r.cfg.Lake.Place, "in", spec.name)
 	return nil
 }

@@ -67,7 +67,7 @@ func TestTwoLakesThatStartAtOnce(t *testing.T) {
 					last[who] = both[who].decide(t.Context())
 					continue
 				}
-				if err := both[who].write(t.Context()); err != nil {
+				if err := both[who].write(t.Context(), ""); err != nil {
 					t.Fatal(err)
 				}
 				if first == "" {
@@ -191,7 +191,7 @@ func TestRegistrationsSurviveCompaction(t *testing.T) {
 	cfg := Config{Brokers: cluster.ListenAddrs(), Topic: freshTopic(), Partitions: 1, Replication: 1}
 	own, stranger := registryOf(t, cfg, lakeNamed(1)), registryOf(t, cfg, lakeNamed(2))
 	for _, r := range []*registry{own, stranger, own, stranger} {
-		if err := r.write(t.Context()); err != nil {
+		if err := r.write(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -116,6 +116,9 @@ func (l *Log) Problems() []error {
 	if l.unreleased != nil && l.cfg.Lake.ID != "" {
 		out = append(out, fmt.Errorf("nothing is released from topic %s: %w", l.cfg.Topic, l.unreleased))
 	}
+	if l.blind != nil {
+		out = append(out, l.blind)
+	}
 	return out
 }
 
