@@ -160,7 +160,7 @@ func (r *replacing) remove(ctx context.Context, id stream.TaskID) error {
 	return nil
 }
 
-// bind is step 6.
+// bind is step 7.
 func (r *replacing) bind(ctx context.Context) error {
 	return r.swapFed(ctx, fed{Format: format, Generation: r.result.Generation, Landing: r.To})
 }

@@ -111,21 +111,23 @@ func Fed(ctx context.Context, store checkpoint.Store, to landing.ID) (Landing, e
 //     the old topic that still runs acknowledges nothing any more that a gateway might
 //     let go of, for it looks at the intent after the block is durable and before it
 //     answers (Watch.Confirm), and within seconds it lands nothing.
-//  3. drain again: what has been acknowledged was durable before the intent was there, so
-//     it lies before the end that is looked up now, and is published.
-//  4. leave: claim every old task with a manifest that ends it, and publish what is
+//  3. mark: where the old landing log is a topic, say so there too, for ingests that know
+//     no lake, or cannot read its store.
+//  4. drain again: what has been acknowledged was durable before the intent or the mark
+//     was there, so it lies before the end that is looked up now, and is published.
+//  5. leave: claim every old task with a manifest that ends it, and publish what is
 //     pending. Some tasks have ended and others have not; the lake is the same. What
-//     lands between 3 and 4 or later was acknowledged to nobody who lets go of it.
-//  5. arrive: hand over what the old tasks knew, by the new partition of each gateway,
+//     lands between 4 and 5 or later was acknowledged to nobody who lets go of it.
+//  6. arrive: hand over what the old tasks knew, by the new partition of each gateway,
 //     and create the first checkpoint of each new task. Some are there and others
 //     are not; nobody claims them yet.
-//  6. bind: swap _lake/landing to the new landing log. The move happened: engines
+//  7. bind: swap _lake/landing to the new landing log. The move happened: engines
 //     start with the new one, and are refused with the old one. The intent says nothing
 //     from here on, for its generation is the lake's.
 //
 // So nothing is lost to a gateway that lets go of what has landed, with two exceptions:
-// an ingest that does not know the lake, or cannot read its store at the time, or is of
-// an earlier version, and still runs; and Config.Lost, which skips 1 and 3.
+// an ingest that still runs and is of an earlier version, or can read neither the lake's
+// store nor the topic's register at the time; and Config.Lost, which skips 1, 3 and 4.
 //
 // What was landed and not published, because Config.Lost said so or because it
 // landed meanwhile, is sent again by gateways that keep it. Nothing is removed from
@@ -189,7 +191,7 @@ type oldTask struct {
 // ended says that the task has ended already.
 func (t *oldTask) ended() bool { return t.manifest.Moved != nil }
 
-// move is steps 1 to 6.
+// move is steps 1 to 7.
 func (r *replacing) move(ctx context.Context) error {
 	if r.lake.version == "" {
 		if err := r.swapFed(ctx, r.lake.fed); err != nil {
@@ -203,6 +205,10 @@ func (r *replacing) move(ctx context.Context) error {
 	if err := r.intend(ctx); err != nil {
 		return fmt.Errorf("note that the lake moves: %w", err)
 	}
+	if err := r.mark(ctx); err != nil {
+		return fmt.Errorf("note in landing log %s that the lake leaves it: %w", r.lake.fed.ID, err)
+	}
+	failpoint.Hit("move.after-mark")
 	if err := r.drain(ctx); err != nil {
 		return fmt.Errorf("drain landing log %s again: %w", r.lake.fed.ID, err)
 	}
@@ -217,6 +223,21 @@ func (r *replacing) move(ctx context.Context) error {
 		return fmt.Errorf("make landing log %s the lake's: %w", r.To.ID, err)
 	}
 	failpoint.Hit("move.after-bind")
+	return nil
+}
+
+// leaver is a landing log in which it can be noted that its lake leaves it, for ingests
+// that append to it and know no lake.
+type leaver interface {
+	// Leave is durable on return; called again it changes nothing.
+	Leave(ctx context.Context, to string) error
+}
+
+// mark is step 3.
+func (r *replacing) mark(ctx context.Context) error {
+	if l, ok := r.Old.(leaver); ok && !r.Lost {
+		return l.Leave(ctx, r.To.String())
+	}
 	return nil
 }
 
@@ -285,7 +306,7 @@ func (r *replacing) taskConfig(log landing.Log, partition int) (cfg task.Config,
 // drainRounds is how often a task is run until nothing more lands.
 const drainRounds = 3
 
-// drain is steps 1 and 3.
+// drain is steps 1 and 4.
 func (r *replacing) drain(ctx context.Context) error {
 	for i := range r.old {
 		t := &r.old[i]
@@ -329,7 +350,7 @@ func (r *replacing) drainTask(ctx context.Context, t *oldTask) error {
 	return err
 }
 
-// leave is step 4.
+// leave is step 5.
 func (r *replacing) leave(ctx context.Context) error {
 	to := checkpoint.Moved{Landing: string(r.To.ID), Partitions: r.To.Partitions}
 	for i := range r.old {
@@ -383,7 +404,7 @@ func (r *replacing) handover(ctx context.Context, old []oldTask, partitions int)
 	return h, nil
 }
 
-// arrive is step 5.
+// arrive is step 6.
 func (r *replacing) arrive(ctx context.Context) error {
 	if err := r.clear(ctx); err != nil {
 		return fmt.Errorf("remove what an earlier attempt made: %w", err)

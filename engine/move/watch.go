@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
 )
 
 // WatchEvery is how often a Watch looks by itself.
@@ -21,8 +22,7 @@ const confirmPatience = 2 * time.Second
 // either. What cannot be read changes nothing. Its methods may be called from any
 // goroutine.
 type Watch struct {
-	store checkpoint.Store // it is only read
-	is    Landing
+	check func(context.Context) error
 
 	turn sync.Mutex // of looks that were asked for
 
@@ -34,8 +34,16 @@ type Watch struct {
 // lookup is a look that several callers wait for.
 type lookup struct{ done chan struct{} }
 
-// NewWatch makes a Watch; it touches nothing.
-func NewWatch(store checkpoint.Store, is Landing) *Watch { return &Watch{store: store, is: is} }
+// NewWatch makes a Watch of the landing log of a lake whose store is read; it touches
+// nothing.
+func NewWatch(store checkpoint.Store, is Landing) *Watch {
+	return NewWatchOf(func(ctx context.Context) error { return Check(ctx, store, is) })
+}
+
+// NewWatchOf makes a Watch that asks check: landing.ErrMismatch says that the lake has
+// left the landing log, any other error that it is not known. What was durable in the
+// landing log before a call that returns nil lies there before the lake began to leave.
+func NewWatchOf(check func(context.Context) error) *Watch { return &Watch{check: check} }
 
 // Run looks until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
@@ -53,9 +61,8 @@ func (w *Watch) Run(ctx context.Context) {
 
 // Look looks once.
 func (w *Watch) Look(ctx context.Context) {
-	err := Check(ctx, w.store, w.is)
-	var other *OtherError
-	if !errors.As(err, &other) {
+	err := w.check(ctx)
+	if !errors.Is(err, landing.ErrMismatch) {
 		return
 	}
 	w.mu.Lock()
@@ -63,7 +70,7 @@ func (w *Watch) Look(ctx context.Context) {
 	w.left = err
 }
 
-// Left is the OtherError that says that the lake is fed from another landing log, or is
+// Left is the error that says that the lake is fed from another landing log, or is
 // being moved to one; nil: it is not, by the last look.
 func (w *Watch) Left() error {
 	w.mu.Lock()

@@ -10,6 +10,7 @@ import (
 
 	"landfall/engine/audit"
 	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
 )
 
 // before is a store that calls back before the first swap of an object.
@@ -104,6 +105,42 @@ func TestALookBeginsAfterItIsAskedFor(t *testing.T) {
 	}
 }
 
+// marked is a landing log that calls back when it is told that its lake leaves it.
+type marked struct {
+	landing.Log
+	leave func(to string) error
+}
+
+func (m marked) Leave(_ context.Context, to string) error { return m.leave(to) }
+
+// TestWhatLandsBeforeTheMarkIsPublished: an ingest that knows no lake acknowledged it. A
+// mark that cannot be written stops the move, and the same call does the rest.
+func TestWhatLandsBeforeTheMarkIsPublished(t *testing.T) {
+	r := newRig(t, 4)
+	a, b := r.landing("log-a", 2), r.landing("log-b", 3)
+	r.land(a)
+	r.run(a, r.is("log-a", 2))
+	failing, marks := errors.New("no broker"), 0
+	old := marked{a, func(to string) error {
+		if marks++; marks == 1 {
+			return failing
+		}
+		if !strings.Contains(to, "log-b") || Check(t.Context(), r.store, r.is("log-a", 2)) == nil {
+			t.Errorf("marked for %s before the intent is there", to)
+		}
+		r.land(a)
+		return nil
+	}}
+	c := Config{Store: r.store, Sinks: r.sinks, To: r.is("log-b", 3), New: b, Old: old}
+	if _, err := Replace(t.Context(), c); !errors.Is(err, failing) {
+		t.Fatalf("it goes on without a mark: %v", err)
+	}
+	if _, err := Replace(t.Context(), c); err != nil || marks != 2 {
+		t.Fatal(err, marks)
+	}
+	r.exact(audit.LevelBytes)
+}
+
 // TestAStoreThatDoesNotAnswer changes nothing of what was known.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	r := newRig(t, 1)
@@ -114,7 +151,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	for id, left := range map[string]bool{"log-a": false, "log-x": true} {
 		w := NewWatch(r.store, r.is(id, 1))
 		w.Look(t.Context())
-		w.store = down
+		w.check = NewWatch(down, r.is(id, 1)).check
 		if w.Look(t.Context()); (w.Left() != nil) != left || (w.Confirm(t.Context()) != nil) != left {
 			t.Errorf("%s: %v", id, w.Left())
 		}

@@ -9,6 +9,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/engine/checkpoint"
+	"landfall/engine/landing"
 	"landfall/engine/landing/kafka"
 	"landfall/engine/move"
 )
@@ -22,10 +23,23 @@ func (s *Server) watched() checkpoint.Store {
 	return s.opt.Store
 }
 
-// watch makes what knows whether the landing log feeds the lake still.
+// watch makes what knows whether the landing log feeds the lake still: by the lake's
+// store, and where no task of the lake works here by the topic's register too.
 func (s *Server) watch() {
-	if store := s.watched(); store != nil {
-		s.feeding = move.NewWatch(store, s.landsIn())
+	store, is := s.watched(), s.landsIn()
+	byTopic := s.topic != nil && s.lake() == nil
+	switch {
+	case byTopic && store != nil:
+		s.feeding = move.NewWatchOf(func(ctx context.Context) error {
+			if err := move.Check(ctx, store, is); errors.Is(err, landing.ErrMismatch) {
+				return err
+			}
+			return s.topic.Left(ctx)
+		})
+	case byTopic:
+		s.feeding = move.NewWatchOf(s.topic.Left)
+	case store != nil:
+		s.feeding = move.NewWatch(store, is)
 	}
 }
 

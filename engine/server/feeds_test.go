@@ -14,6 +14,7 @@ import (
 	"landfall/edge/record"
 	"landfall/edge/wire"
 	"landfall/engine/checkpoint"
+	"landfall/engine/landing/kafka"
 	"landfall/engine/landing/landingtest"
 	"landfall/engine/move"
 	"landfall/sinks/object"
@@ -92,6 +93,58 @@ func TestAnIngestWhoseLakeMoves(t *testing.T) {
 	}
 	if err := again.log.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnIngestWithoutALakeHearsThatItLeaves: by the topic alone, and so does one whose
+// lake's store does not answer. It takes nothing more, acknowledges nothing that landed
+// after the mark, says so, and is not started again.
+func TestAnIngestWithoutALakeHearsThatItLeaves(t *testing.T) {
+	for what, store := range map[string]checkpoint.Store{"no lake is known": nil, "its store does not answer": silent{}} {
+		t.Run(what, func(t *testing.T) {
+			broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(broker.Close)
+			c := Default()
+			c.Roles, c.Listen, c.Identity.Unauthenticated = []string{RoleIngest}, "127.0.0.1:1", true
+			k := &c.Landing.Kafka
+			k.Brokers, k.Topic, k.Partitions, k.Replication = broker.ListenAddrs(), "landing", 1, 1
+			lake, err := kafka.Open(t.Context(), kafka.Config{Brokers: k.Brokers, Topic: k.Topic, Partitions: 1, Replication: 1,
+				Lake: kafka.Lake{ID: strings.Repeat("7", 32), Place: "/lake"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = lake.Close() }()
+			s, err := New(t.Context(), c, Options{Followed: store})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.log.Close() }()
+			chain := &landingtest.Chain{Gateway: "pier", Log: record.LogID{1}}
+			head := wire.RequestHeader{Gateway: "pier", Log: chain.Log, Request: wire.RequestID{1}}
+			if a := send(t, s, head, chain.Block(3, 20).Block); !a.Known || a.Acked != 3 || a.Code != wire.CodeNone {
+				t.Fatalf("%+v", a)
+			}
+			if err := lake.Leave(t.Context(), "topic landing-b"); err != nil {
+				t.Fatal(err)
+			}
+			head.Offset = 3
+			for range 2 {
+				if a := send(t, s, head, chain.Block(2, 20).Block); a.Known && a.Acked > 3 || a.Code != wire.CodeUnavailable || !strings.Contains(a.Detail, "has left it") {
+					t.Errorf("what landed after the mark: %+v", a)
+				}
+			}
+			st := s.Status()
+			if why := strings.Join(st.Reasons, "\n"); st.Healthy || !strings.Contains(why, "nothing is landed") || !strings.Contains(why, "topic landing-b") || len(s.unready()) == 0 {
+				t.Errorf("%q, %q", st.Reasons, s.unready())
+			}
+			var field *config.FieldError
+			if _, err := New(t.Context(), c, Options{Followed: store}); !errors.As(err, &field) || field.Key != "landing.kafka.topic" {
+				t.Errorf("a start: %v", err)
+			}
+		})
 	}
 }
 

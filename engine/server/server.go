@@ -77,7 +77,7 @@ type Server struct {
 	follower  *published.Follower // nil: the landing log is this engine's alone, or there is no lake
 	certs     *certs.Keeper       // nil: plain HTTP
 	links     []Link              // to brokers and to the store, those with certificates
-	feeding   *move.Watch         // whether the landing log feeds the lake; nil: no lake is known
+	feeding   *move.Watch         // whether the landing log feeds the lake; nil: nobody says
 	landing   pulse.Pulse
 	taps      taps
 	access    *page.Access           // to the status page

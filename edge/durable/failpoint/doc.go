@@ -21,7 +21,7 @@ func Names() []string {
 		"remake.after-seal", "remake.before-replace",
 		"release.before", "release.after", "collect.before-delete",
 		"ledger.after-fold",
-		"move.after-drain", "move.after-intent", "move.after-leave",
+		"move.after-drain", "move.after-intent", "move.after-mark", "move.after-leave",
 		"arrive.after-state", "arrive.after-entry", "arrive.before-head", "arrive.after-head",
 		"move.before-bind", "move.after-bind",
 		"repair.before-put-back", "repair.after-aside", "repair.after-stage", "repair.after-state", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
