@@ -664,7 +664,7 @@ func kafkaMutants() []mutant {
 		{"the first lake that is registered has the topic", "engine/landing/kafka/registry.go",
 			"\tcase first.Lake != r.cfg.Lake.ID:\n", "\tcase first.Lake == \"\":\n", lakes},
 		{"who registered reads again who was first", "engine/landing/kafka/registry.go",
-			"\t\tif err = r.write(ctx); err == nil {\n\t\t\terr = r.decide(ctx)\n\t\t}\n", "\t\terr = r.write(ctx)\n", lakes},
+			"\t\tif err = r.write(ctx, \"\"); err == nil {\n\t\t\terr = r.decide(ctx)\n\t\t}\n", "\t\terr = r.write(ctx, \"\")\n", lakes},
 		{"no registration is compacted away", "engine/landing/kafka/registry.go",
 			"hex.EncodeToString(nonce[:])", "hex.EncodeToString(nonce[:0])", lakes},
 		{"nothing is released while it is not known whose the topic is", "engine/landing/kafka/log.go",
