@@ -29,7 +29,7 @@ func tailMutants() []mutant {
 		{"a log ends where its tail marker says", loss,
 			"		l.end = max(l.end, l.newest.end)\n", "", tail},
 		{"a log ends no earlier than it had landed", loss,
-			"			l.end = max(l.end, least)\n", "", tail},
+			"			l.end = max(l.end, least)\n", "			_ = least\n", tail},
 		{"a lost end is unproven, unless the log was closed", loss,
 			"s.app.unproven = s.app.unproven || last && !known && !closed", "s.app.unproven = s.app.unproven || last && !known && closed", tail},
 		{"the digest of a lost end is known", loss,
