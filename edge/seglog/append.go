@@ -187,7 +187,7 @@ func (s *Store) newSegment(b *record.Builder, size int64) (target, error) {
 	a.head.id.number = h.id.number // never again, whatever becomes of this one
 	file, err := s.fs.OpenWrite(s.path(p.name))
 	if err != nil {
-		return target{}, err
+		return target{}, errors.Join(err, s.discard(p.name, p.size))
 	}
 	g := &segment{
 		name: segmentName(h.ordinal, h.id, h.first), ordinal: h.ordinal, id: h.id, first: h.first,
@@ -268,9 +268,9 @@ func (s *Store) abandon(t target, cause error) {
 	a := &s.app
 	s.cfg.Logger.Error("segment given up", "segment", t.segment.name, "error", cause)
 	if t.spare != "" {
-		_ = t.file.Close()                      // dead
-		_ = s.fs.Remove(s.path(t.spare))        // one of the two names exists; what
-		_ = s.fs.Remove(s.path(t.segment.name)) // comes back is superseded or whole
+		_ = t.file.Close()                            // dead
+		_ = s.discard(t.spare, t.segment.size)        // one of the two names exists; what
+		_ = s.discard(t.segment.name, t.segment.size) // comes back is superseded or whole
 	}
 	if err := a.close(); err != nil {
 		s.cfg.Logger.Warn("close dead segment", "error", err)

@@ -197,9 +197,9 @@ func (s *Store) writeMarkFile(name string, p []byte) error {
 			return nil
 		case !errors.Is(err, durable.ErrNoSpace):
 			return err
-		case s.dropSpare():
+		case s.freeRoom(), s.dropSpare():
 			continue
-		case s.cfg.Policy != ShedOldest:
+		case s.cfg.Policy != ShedOldest || s.stuck():
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		if shed, errShed := s.shedOldest(); !shed || errShed != nil {
@@ -213,7 +213,7 @@ func (s *Store) writeMarkFile(name string, p []byte) error {
 func (s *Store) dropObsoleteMarks() {
 	m := &s.marks
 	for _, name := range m.obsolete {
-		s.removeLeftover(name)
+		_ = s.discardUnknown(name)
 		s.mu.Lock()
 		delete(m.files, name)
 		delete(m.asides, name)

@@ -56,18 +56,22 @@ func (s *Store) quarantineMeta(name string, err error) error {
 	return nil
 }
 
-// quarantine keeps a copy of damaged bytes, once.
+// quarantine keeps a copy of damaged bytes, once, where there is room for it.
 func (s *Store) quarantine(name string, p []byte) error {
+	s.dirMu.Lock()
+	defer s.dirMu.Unlock()
+	s.mu.Lock()
+	n := len(s.quarantined)
+	s.mu.Unlock()
+	if n >= maxQuarantineFiles {
+		return fmt.Errorf("quarantine holds %d files already", n)
+	}
+	if err := s.room(int64(len(p))); err != nil {
+		return err
+	}
 	dir := s.path(quarantineName)
 	if err := durable.MkdirAllSync(s.fs, dir); err != nil {
 		return err
-	}
-	entries, err := s.fs.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(entries) >= maxQuarantineFiles {
-		return fmt.Errorf("quarantine holds %d files already", len(entries))
 	}
 	path := filepath.Join(dir, name)
 	if _, err := s.fs.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -78,12 +82,17 @@ func (s *Store) quarantine(name string, p []byte) error {
 	}
 	s.mu.Lock()
 	s.stats.Quarantined++
+	s.quarantined = append(s.quarantined, stray{filepath.Join(quarantineName, name), int64(len(p))})
 	s.mu.Unlock()
 	return nil
 }
 
-// quarantineFile moves a file of Dir to quarantine.
+// quarantineFile moves a file of Dir to quarantine. It runs while the Store opens.
 func (s *Store) quarantineFile(name string) error {
+	info, err := s.fs.Stat(s.path(name))
+	if err != nil {
+		return err
+	}
 	dir := s.path(quarantineName)
 	if err := durable.MkdirAllSync(s.fs, dir); err != nil {
 		return err
@@ -92,5 +101,6 @@ func (s *Store) quarantineFile(name string) error {
 		return err
 	}
 	s.stats.Quarantined++
+	s.quarantined = append(s.quarantined, stray{filepath.Join(quarantineName, name), info.Size()})
 	return errors.Join(s.fs.SyncDir(dir), s.fs.SyncDir(s.cfg.Dir))
 }

@@ -91,8 +91,10 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 	case hasAsideSuffix(name):
 		s.marks.asides[name] = true
 	case isTemp(name):
-		s.removeLeftover(name)
-	case name == lockName || name == quarantineName:
+		_ = s.discardUnknown(name)
+	case name == quarantineName:
+		s.recoverQuarantine()
+	case name == lockName:
 	default:
 		s.stats.Orphans++
 		s.cfg.Logger.Warn("unknown file in log directory", "dir", s.cfg.Dir, "name", name)
@@ -190,17 +192,9 @@ func (s *Store) cutSegments(l *logState) {
 			kept = append(kept, g)
 			continue
 		}
-		s.removeLeftover(g.name)
+		_ = s.discard(g.name, g.size)
 	}
 	l.segments = kept
-}
-
-// removeLeftover removes a file nobody needs. One that stays does no harm: the
-// next Open meets it again.
-func (s *Store) removeLeftover(name string) {
-	if err := s.fs.Remove(s.path(name)); err != nil {
-		s.cfg.Logger.Warn("leftover stays", "name", name, "error", err)
-	}
 }
 
 // recoverEnds finds where each log ended and the marks. A log's end is what

@@ -43,6 +43,7 @@ func (s *Store) Release(log record.LogID, below record.Offset) error {
 func (s *Store) sweep() error {
 	s.dirMu.Lock()
 	defer s.dirMu.Unlock()
+	s.removeStrays()
 	for {
 		s.mu.Lock()
 		l, g := s.releasable()
@@ -127,7 +128,8 @@ func (s *Store) removeSynced(name string) error {
 
 // drop takes a segment from its log and recycles its file, or removes it when
 // a Reader still reads it, when it has another size, or when there are spares
-// enough. The file is written again only after its old name is durably gone.
+// enough. The file is written again only after its old name is durably gone. After an
+// error the segment is not in its log any more, and its file goes with a later sweep.
 // Caller holds dirMu.
 func (s *Store) drop(l *logState, g *segment) error {
 	s.mu.Lock()
@@ -158,17 +160,16 @@ func (s *Store) drop(l *logState, g *segment) error {
 		}
 	}
 	if !recycle {
-		return s.removeSynced(g.name)
+		return errors.Join(s.discard(g.name, g.size), s.fs.SyncDir(s.cfg.Dir))
 	}
 	if err := s.fs.Rename(s.path(g.name), s.path(spareName)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return err
+		return errors.Join(err, s.discard(g.name, g.size), s.discard(spareName, g.size)) // it has one of the two names
 	}
 	if err := s.fs.SyncDir(s.cfg.Dir); err != nil {
-		_ = s.fs.Remove(s.path(spareName)) // a leftover spare is taken or removed at the next Open
-		return err
+		return errors.Join(err, s.discard(spareName, g.size))
 	}
 	s.mu.Lock()
 	s.spares = append(s.spares, spare{name: spareName, size: g.size})

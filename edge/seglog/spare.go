@@ -78,10 +78,10 @@ func (s *Store) takeSpare(size int64) (spare, error) {
 		if err == nil || !errors.Is(err, ErrFull) {
 			return p, err
 		}
-		if s.dropSpare() {
+		if s.freeRoom() || s.dropSpare() {
 			continue
 		}
-		if s.cfg.Policy != ShedOldest {
+		if s.cfg.Policy != ShedOldest || s.stuck() {
 			return spare{}, err
 		}
 		shed, shedErr := s.shedOldest()
@@ -124,7 +124,7 @@ func (s *Store) dropSpare() bool {
 	p := s.spares[0]
 	s.spares = slices.Delete(s.spares, 0, 1)
 	s.mu.Unlock()
-	s.removeLeftover(p.name)
+	_ = s.discard(p.name, p.size)
 	return true
 }
 
@@ -146,7 +146,7 @@ func (s *Store) makeSpare(size int64) (spare, error) {
 		s.mu.Unlock()
 		return p, nil
 	}
-	_ = s.fs.Remove(s.path(p.name)) // a leftover is taken or removed at the next Open
+	_ = s.discardUnknown(p.name)
 	if errors.Is(err, durable.ErrNoSpace) {
 		return spare{}, fmt.Errorf("make segment of %d bytes: %w: %w", size, ErrFull, err)
 	}
@@ -162,7 +162,7 @@ func (s *Store) room(size int64) error {
 		held, quota := s.heldBytes(), max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes())
 		s.mu.Unlock()
 		if held+size > quota {
-			return fmt.Errorf("make segment of %d bytes beside %d of a quota of %d: %w", size, held, s.cfg.QuotaBytes, ErrFull)
+			return fmt.Errorf("find room for %d bytes beside %d of a quota of %d: %w", size, held, s.cfg.QuotaBytes, ErrFull)
 		}
 	}
 	if s.cfg.ReserveBytes > 0 {
@@ -174,7 +174,7 @@ func (s *Store) room(size int64) error {
 			return err
 		}
 		if free < uint64(size+s.cfg.ReserveBytes) {
-			return fmt.Errorf("make segment of %d bytes, %d free, reserve %d: %w", size, free, s.cfg.ReserveBytes, ErrFull)
+			return fmt.Errorf("find room for %d bytes, %d free, reserve %d: %w", size, free, s.cfg.ReserveBytes, ErrFull)
 		}
 	}
 	return nil
@@ -205,7 +205,7 @@ func (s *Store) recoverSpare(name string, n uint64) error {
 		return err
 	}
 	if info.Size() != s.cfg.SegmentBytes || len(s.spares) >= maxSpares {
-		s.removeLeftover(name)
+		_ = s.discard(name, info.Size())
 		return nil
 	}
 	s.spares = append(s.spares, spare{name: name, size: info.Size()})

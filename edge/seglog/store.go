@@ -24,17 +24,19 @@ type Store struct {
 
 	dirMu sync.Mutex // held while names of segments and tombstones go; before mu
 
-	mu      sync.Mutex // guards what follows
-	logs    []*logState
-	marks   markStore
-	spares  []spare
-	making  bool // the keeper is making a spare
-	made    sync.Cond
-	spareNo uint64
-	changed chan struct{} // closed at the next change; nil while nobody waits
-	stats   Stats
-	noted   map[span2]bool
-	closed  bool
+	mu          sync.Mutex // guards what follows
+	logs        []*logState
+	marks       markStore
+	spares      []spare
+	strays      []stray // could not be removed
+	quarantined []stray // the oldest first
+	making      bool    // the keeper is making a spare
+	made        sync.Cond
+	spareNo     uint64
+	changed     chan struct{} // closed at the next change; nil while nobody waits
+	stats       Stats
+	noted       map[span2]bool
+	closed      bool
 
 	tail       tailMarker // where the log is durable; guarded by mu
 	tailWriter tailWriter
@@ -107,9 +109,15 @@ type LogInfo struct {
 
 // Stats counts what a Store did since Open, and what it holds.
 type Stats struct {
-	Bytes    int64 // held: files of segments, spare ones included, and of marks
-	Segments int   // held
-	Spares   int   // held, ready to become segments
+	// Bytes are held: files of segments, spare ones included, of marks and of quarantine, and
+	// such as could not be removed.
+	Bytes    int64
+	Segments int // held
+	Spares   int // held, ready to become segments
+
+	Strays          int   // files that nobody needs and that could not be removed yet
+	StrayBytes      int64 // of them
+	QuarantineBytes int64 // of copies of damaged places
 
 	Marks            int    // held, of the sources that there are
 	MarkBytes        int64  // of them, with their names
@@ -130,10 +138,12 @@ type Stats struct {
 	CutTails       uint64 // logs whose end was followed by bytes that are no block
 	CutTailBytes   uint64 // those bytes, and those cut off the file
 	Quarantined    uint64 // damaged places copied to quarantine
-	Truncated      uint64 // segments whose file is shorter than it was
-	Beheaded       uint64 // logs whose newest segment was not there at Open
-	UnreadableMeta uint64 // segment headers, tombstones, notes, tail markers and files of marks that could not be read
-	Orphans        uint64 // names in Dir that are none of ours
+	// QuarantineDropped counts copies given up again to make room for records.
+	QuarantineDropped uint64
+	Truncated         uint64 // segments whose file is shorter than it was
+	Beheaded          uint64 // logs whose newest segment was not there at Open
+	UnreadableMeta    uint64 // segment headers, tombstones, notes, tail markers and files of marks that could not be read
+	Orphans           uint64 // names in Dir that are none of ours
 
 	TailMarks       uint64 // times that the tail marker was written
 	TailLosses      uint64 // logs at whose end offsets were missing at Open
@@ -142,6 +152,7 @@ type Stats struct {
 	ShedSegments     uint64 // segments given up by the policy
 	ShedOffsets      uint64 // offsets in them
 	ReleasedSegments uint64 // segments released
+	FailedRemovals   uint64 // files that nobody needs and that could not be removed at once
 	Recycled         uint64 // files reused as spares
 }
 
@@ -283,7 +294,8 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
-	st.Bytes, st.Segments, st.Spares = s.heldBytes(), 0, len(s.spares)
+	st.Bytes, st.Segments, st.Spares, st.Strays = s.heldBytes(), 0, len(s.spares), len(s.strays)
+	st.StrayBytes, st.QuarantineBytes = s.strayBytes()
 	st.Marks, st.MarkBytes, st.MarkFileBytes = len(s.marks.all), int64(s.marks.size), s.markFileBytes()
 	st.MarksAside = len(s.marks.asides)
 	for _, l := range s.logs {
@@ -294,7 +306,8 @@ func (s *Store) Stats() Stats {
 
 // heldBytes is what the quota counts. Caller holds mu.
 func (s *Store) heldBytes() int64 {
-	n := s.markFileBytes()
+	strays, quarantined := s.strayBytes()
+	n := s.markFileBytes() + strays + quarantined
 	for _, p := range s.spares {
 		n += p.size
 	}

@@ -26,7 +26,7 @@ import (
 // Its file has two slots, each in a page of its own, version 1. Little-endian. They are
 // written by turns, so that a write that is torn leaves the marker before.
 //
-//	  0  4  magic "LFM" and the version, 1
+//	  0  4  magic "LFE" and the version, 1
 //	  4  4  CRC-32C of bytes 8..128
 //	  8  8  number of the write, from 1: the slot with the higher one counts
 //	 16 16  LogID
@@ -41,7 +41,7 @@ import (
 //	112  8  where the previous log ended
 //	120  8  ReceivedAt of the last record
 const (
-	tailMagic   = "LFM"
+	tailMagic   = "LFE"
 	tailVersion = 1
 	tailBytes   = 128
 	tailSlots   = 2

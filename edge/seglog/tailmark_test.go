@@ -236,7 +236,7 @@ func TestTailMarkerDamaged(t *testing.T) {
 		{"empty", func([]byte) []byte { return []byte{} }, 1},
 		{"cut", func(p []byte) []byte { return p[:tailPage+60] }, 0},
 		{"longer", func(p []byte) []byte { return append(p, p...) }, 0},
-		{"noise", func([]byte) []byte { return bytes.Repeat([]byte("LFM\x01"), tailFile/4) }, 1},
+		{"noise", func([]byte) []byte { return bytes.Repeat([]byte("LFE\x01"), tailFile/4) }, 1},
 		{"older", func([]byte) []byte { return bytes.Clone(older) }, 0},
 		{"of another gateway", func([]byte) []byte { return bytes.Clone(other) }, 1},
 	} {
@@ -408,7 +408,7 @@ func TestTailMarkerRoundTrip(t *testing.T) {
 func FuzzTailMarker(f *testing.F) {
 	m := tailMarker{log: record.LogID{1}, ordinal: 3, newest: newest{number: 7, first: 100, end: 103, closed: true}}
 	f.Add(m.encode(1))
-	f.Add([]byte("LFM\x01"))
+	f.Add([]byte("LFE\x01"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		m, write, err := decodeTailMarker(p)
 		if err == nil && !m.tip.DigestKnown && m.tip.Digest != 0 {
