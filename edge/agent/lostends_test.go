@@ -68,6 +68,16 @@ func TestALostEndTurnsHealthRed(t *testing.T) {
 			}
 		}
 		cutLog(t, &c)
+		a, err := New(c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := os.ReadFile(c.LostEndsFile()); err != nil || !strings.Contains(string(list), `"count":1`) {
+			t.Errorf("landed %t: not written down before a record is taken: %q, %v", landed, list, err)
+		}
+		if err := a.store.Close(); err != nil { // it is killed
+			t.Fatal(err)
+		}
 		for start := range 2 {
 			s := runAgent(t, c)
 			said := slices.ContainsFunc(s.Reasons, func(r string) bool {

@@ -254,6 +254,9 @@ func (a *Agent) logged(s *Status) {
 	if st.FailedSegments > 0 {
 		s.red("%d segments given up after a failed write", st.FailedSegments)
 	}
+	if st.Strays > 0 {
+		s.red("%d files of the log that nobody needs cannot be removed, %d bytes", st.Strays, st.StrayBytes)
+	}
 	if st.ShedOffsets > 0 {
 		s.red("%d records shed because the log was full", st.ShedOffsets)
 	}

@@ -5,7 +5,7 @@ import "slices"
 // table lists the places, in data's way: what holds a sensor node's readings, what a broker and a line bring, C1, the link, C2, the task's
 // judgement, C4, C5 and release; and at last what the daemons owe to whoever runs them.
 func table() []mutant {
-	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), marksMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
+	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), strayMutants(), marksMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
@@ -163,7 +163,7 @@ func edgeMutants() []mutant {
 		{"a failed fsync makes the file dead", "edge/seglog/append.go",
 			"\t\ts.abandon(t, err)\n", "", seglog},
 		{"a dropped segment's name is gone before it is recycled", "edge/seglog/release.go",
-			"if err := s.fs.SyncDir(s.cfg.Dir); err != nil {\n\t\t_ = s.fs.Remove", "if err := error(nil); err != nil {\n\t\t_ = s.fs.Remove", seglog},
+			"if err := s.fs.SyncDir(s.cfg.Dir); err != nil {\n\t\treturn errors.Join(err, s.discard(spare", "if err := error(nil); err != nil {\n\t\treturn errors.Join(err, s.discard(spare", seglog},
 		{"an atomic write syncs the file before its name", "edge/durable/helpers.go",
 			"\tif err := f.Sync(); err != nil {\n\t\treturn errors.Join(err, f.Close())\n\t}\n\treturn f.Close()", "\treturn f.Close()", []string{"./edge/durable/..."}},
 		{"an atomic write syncs the directory", "edge/durable/helpers.go",
