@@ -122,6 +122,11 @@ func (a *audit) compareAnchors() {
 	for _, task := range slices.Sorted(maps.Keys(a.anchors)) {
 		t := a.tasks[task]
 		for _, one := range a.anchors[task] {
+			if one.holds && one.through == "" && one.epoch > t.upTo {
+				a.find(Finding{Kind: KindTips, Task: task, Epoch: uint64(one.epoch), Gateway: one.gateway, File: one.file,
+					Detail: fmt.Sprintf("the cloud told %s entry %d of the ledger of task %s at %s, as it does when an epoch is published and verified, and epoch %s is not wholly published",
+						one.gateway, one.Number, task, timeText(one.ToldAt), t.upTo+1)})
+			}
 			if why := t.unmet(one); !one.met && one.through == "" {
 				a.find(Finding{Kind: KindTips, Task: task, Gateway: one.gateway, File: one.file,
 					Detail: fmt.Sprintf("the cloud told %s entry %d of the ledger of task %s, with the SHA-256 %s, at %s: %s", one.gateway, one.Number, task, one.SHA256, timeText(one.ToldAt), why)})

@@ -326,3 +326,33 @@ func TestAnchorsOfALakeThatMoved(t *testing.T) {
 		t.Errorf("the old ledger forged: %+v, %s", r.Tasks, listFindings(r))
 	}
 }
+
+// TestWhatWasPublishedStaysSo: the files of the newest epoch lie where they were staged,
+// as if it had never been published, and tips or an earlier audit say that it was.
+func TestWhatWasPublishedStaysSo(t *testing.T) {
+	w, before := ledgered(t, nil, nil)
+	writeHead(t, w.store, checkpoint.Manifest{Epoch: 5, Staged: w.files[4], Ledger: ledgerTip(t, w.store)})
+	if r := runAudit(t, Config{Lake: w.dir, Tips: bothTips(t, anchorAt(t, w.store, 5)), Since: before}); !r.Exact {
+		t.Fatal(listFindings(r))
+	}
+	for _, s := range w.files[4] {
+		to := filepath.Join(w.dir, filepath.FromSlash(s.Name))
+		check(t, os.MkdirAll(filepath.Dir(to), 0o755))
+		check(t, os.Rename(filepath.Join(w.dir, filepath.FromSlash(s.Target)), to))
+	}
+	want := Finding{Kind: KindTips, Task: testTask.String(), Epoch: 5, Gateway: "gw", Detail: "and epoch 5 is not wholly published"}
+	wantFinding(t, runAudit(t, Config{Lake: w.dir, Tips: anchoredTips(t, anchorAt(t, w.store, 5))}), want)
+	wantFinding(t, runAudit(t, Config{Lake: w.dir, Since: before}), Finding{Kind: KindSince, Task: testTask.String(), Epoch: 5, Detail: "found epoch 5"})
+	for _, f := range runAudit(t, Config{Lake: w.dir, Tips: anchoredTips(t, anchorAt(t, w.store, 4))}).Findings {
+		if want.within(f) {
+			t.Errorf("epoch 4 is published: %+v", f)
+		}
+	}
+}
+
+func ledgerTip(t *testing.T, store checkpoint.Store) *ledger.Tip {
+	t.Helper()
+	m, err := checkpoint.Load(t.Context(), store, testTask)
+	check(t, err)
+	return m.Ledger
+}

@@ -35,7 +35,22 @@ type feeding struct {
 	ID         string `json:"id"`         // of the landing log
 	Partitions int    `json:"partitions"` // 0: not known
 	Place      string `json:"place"`
-	GivenUp    int    `json:"given_up"` // landing logs that a move was to lead to
+	GivenUp    int    `json:"given_up,omitempty"` // landing logs that a move was to lead to; format 2
+}
+
+// isAsWritten tells whether an object that says it is in the form in which it is
+// written, whatever its place is: names in JSON match in any case, and spaces do not
+// matter. A place that is no UTF-8 is written with an escape.
+func (f *feeding) isAsWritten(data []byte) bool {
+	again, err := json.Marshal(f)
+	data = bytes.ReplaceAll(data, []byte(`\ufffd`), []byte("\ufffd"))
+	return err == nil && bytes.Equal(append(again, '\n'), data)
+}
+
+// plausible tells whether it says what an engine may say.
+func (f *feeding) plausible() bool {
+	return f.Format >= 1 && f.Format <= feedingFormat && (f.Format < 2) == (f.GivenUp == 0) && f.ID != "" &&
+		(f.Kind == "embedded" || f.Kind == "kafka") && f.Partitions >= 0 && f.Partitions <= maxFeedingPartitions
 }
 
 // feeding reads which landing log feeds the lake; nil: nothing says so, or it cannot be
@@ -58,8 +73,11 @@ func (a *audit) feeding(ctx context.Context) (*feeding, error) {
 		d.DisallowUnknownFields()
 		err = d.Decode(&f)
 	}
-	if err == nil && (f.Format < 1 || f.Format > feedingFormat || f.ID == "" || f.Partitions < 0 || f.Partitions > maxFeedingPartitions) {
-		err = fmt.Errorf("format %d, landing log %q with %d partitions", f.Format, f.ID, f.Partitions)
+	if err == nil && !f.plausible() {
+		err = fmt.Errorf("format %d, %s landing log %q with %d partitions", f.Format, quoteName(f.Kind), f.ID, f.Partitions)
+	}
+	if err == nil && !f.isAsWritten(data) {
+		err = errors.New("it is not as it was written")
 	}
 	if err != nil {
 		a.find(Finding{Kind: KindHead, File: feedingName, Detail: fmt.Sprintf("%s, which says which landing log feeds the lake, cannot be used, and no engine starts on the lake: %v", feedingName, err)})

@@ -146,6 +146,9 @@ func (a *audit) anchor(ctx context.Context, files []lakeFile, objects map[string
 		return err
 	}
 	a.everyPartition(objects, first, second)
+	if err := a.everyReplay(ctx, objects, first, second); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if _, known := first[name]; !known && isTaskName(name) && second[name].err == nil && second[name].manifest.Format == 0 {
 			a.find(Finding{Kind: KindHead, Task: name, File: name + "/HEAD", Detail: fmt.Sprintf("task %s has %d objects and no HEAD", name, len(objects[name]))})

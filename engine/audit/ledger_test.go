@@ -165,7 +165,7 @@ func writeFeeding(t testing.TB, store checkpoint.Store, text string) {
 	if err != nil {
 		version = ""
 	}
-	if _, err := store.Swap(context.Background(), feedingName, version, []byte(text)); err != nil {
+	if _, err := store.Swap(context.Background(), feedingName, version, []byte(text+"\n")); err != nil {
 		t.Fatal(err)
 	}
 }

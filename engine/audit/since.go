@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"landfall/edge/record"
+	"landfall/engine/stream"
 )
 
 // sinceOf returns what the earlier audit says of a task; nil: nothing.
@@ -37,6 +38,9 @@ func (a *audit) checkSince() {
 		case t.Ledger != nil && !now.since:
 			a.find(Finding{Kind: KindSince, Task: t.Task,
 				Detail: fmt.Sprintf("the ledger of task %s does not lead back to entry %d, which the earlier audit read", t.Task, t.Ledger.Number)})
+		case t.Ledger != nil && stream.Epoch(t.Epoch) > now.upTo:
+			a.find(Finding{Kind: KindSince, Task: t.Task, Epoch: t.Epoch,
+				Detail: fmt.Sprintf("the earlier audit found epoch %d of task %s published, and epoch %s is not wholly published", t.Epoch, t.Task, now.upTo+1)})
 		}
 	}
 	if !any {

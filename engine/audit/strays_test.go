@@ -137,3 +137,25 @@ func TestEveryPartitionHasATask(t *testing.T) {
 		})
 	}
 }
+
+// TestEveryReplayHasATask: a content that was replayed into the lake is missed when
+// its task was taken out with its files; one that went to a topic has no task.
+func TestEveryReplayHasATask(t *testing.T) {
+	for note, want := range map[string]string{
+		`{"landing":"","topic":"","params":{"gateway":"a"},"landed_at":7}`: "replay-0f-0000",
+		`{"landing":"6a","topic":"t","params":{"gateway":"a"}}`:            "",
+		`{"lan`: "replay-0f-0000",
+	} {
+		for name, want := range map[string]string{"replay-0f": want, testTask.Landing: ""} {
+			w, _ := ledgered(t, nil, nil)
+			check(t, w.store.Create(t.Context(), "_replay/"+name, []byte(note)))
+			r := runAudit(t, Config{Lake: w.dir, Level: LevelOffsets})
+			if want == "" && !r.Exact {
+				t.Errorf("%s of %s: %s", note, name, listFindings(r))
+			}
+			if want != "" {
+				wantFinding(t, r, Finding{Kind: KindHead, Task: want})
+			}
+		}
+	}
+}

@@ -320,7 +320,7 @@ func TestTamperings(t *testing.T) {
 func (w Finding) within(f Finding) bool {
 	return f.Kind == w.Kind && (w.Table == "" || w.Table == f.Table) && (w.File == "" || w.File == f.File) && (w.Gateway == "" || w.Gateway == f.Gateway) &&
 		(w.Log == "" || w.Log == f.Log) && (w.Offsets == "" || w.Offsets == f.Offsets) && (w.Task == "" || w.Task == f.Task) && (w.Epoch == 0 || w.Epoch == f.Epoch) &&
-		(w.Column == "" || w.Column == f.Column) && f.Detail != ""
+		(w.Column == "" || w.Column == f.Column) && f.Detail != "" && strings.Contains(f.Detail, w.Detail)
 }
 
 func listFindings(r *Result) string {

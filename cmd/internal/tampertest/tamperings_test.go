@@ -543,6 +543,13 @@ func checkpointTamperings() []tampering {
 			b.Remove("_checkpoint")
 			return Victim{}
 		}, atOffsets},
+		{"the files of the newest epoch back where they were staged", "good", func(b *Bench) Victim {
+			_, m := b.Head(b, Task(0))
+			for _, s := range m.Staged {
+				b.Move(s.Target, s.Name)
+			}
+			return Victim{Task: Task(0).String()}
+		}, atTips},
 		{"HEAD set back", "good", func(b *Bench) Victim {
 			kept := Files(b, b.Dir, task("ledger/*"))
 			must(b, os.Rename(b.Path(task("ledger")), b.Path("ledger")))
