@@ -48,6 +48,9 @@ type windowSum struct {
 // finds its windows open, and holds up nobody's. A reading without a number, of
 // bad quality or without a confirmed time is in none.
 //
+// A gateway has at most MaxOpenWindows open: a reading that would begin another one is
+// in late, so that devices with ever new names fill nobody's memory.
+//
 // A window gives its row once, also when a configuration with another
 // AllowedLateness would have it open again: how far a gateway's windows have
 // closed is state.
@@ -57,12 +60,18 @@ type Window struct {
 	closed *state.Table[string, int64] // by gateway: the latest end of those that closed
 	open   map[string]*openWindows     // by gateway; an index over sums
 	logs   logNames
+	beyond uint64 // readings that found MaxOpenWindows open
 }
+
+// MaxOpenWindows is how many windows of a gateway are open at once, of all its series
+// together: some 20 MB of state.
+const MaxOpenWindows = 1 << 16
 
 // openWindows are a gateway's windows by when they close.
 type openWindows struct {
 	closing map[int64][]windowKey // by start + size
 	times   []int64               // the keys of closing, ascending
+	n       int                   // of all
 }
 
 // NewWindow registers the operator's state. Call it before the state is
@@ -109,10 +118,11 @@ func (w *Window) opened(k windowKey) {
 		g.times = slices.Insert(g.times, at, end)
 	}
 	g.closing[end] = append(g.closing[end], k)
+	g.n++
 }
 
 // take puts a reading into its window, or a copy of it into late when that has
-// closed. lateness is judged by the watermark before the reading's block.
+// closed or there are too many. lateness is judged by the watermark before the reading's block.
 func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 	if !w.sumsUp(c, r) {
 		return
@@ -120,12 +130,15 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 	size := w.cfg.Size.Microseconds()
 	start := floor(int64(r.EventTime), size)
 	closed, ok := w.closed.Get(r.Gateway)
-	if ok && start+size <= closed || c.Watermark != record.NoTime && start+size+w.cfg.AllowedLateness.Microseconds() <= int64(c.Watermark) {
+	late := ok && start+size <= closed || c.Watermark != record.NoTime && start+size+w.cfg.AllowedLateness.Microseconds() <= int64(c.Watermark)
+	if late || !w.add(c, r, start, size) {
 		out.Lates = append(out.Lates, table.LateRow{ReadingRow: *r, Watermark: c.Watermark, WindowStart: record.Micros(start)})
-		return
 	}
-	w.add(c, r, start, size)
 }
+
+// Beyond counts the readings that are in late because MaxOpenWindows of their gateway
+// were open.
+func (w *Window) Beyond() uint64 { return w.beyond }
 
 // sumsUp tells whether a reading is one that windows are made of.
 func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
@@ -137,15 +150,21 @@ func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
 	return c.LandedAt == record.NoTime || r.EventTime <= c.LandedAt+maxAhead
 }
 
-func (w *Window) add(c *Context, r *table.ReadingRow, start, size int64) {
+// add puts a reading into its window, which it opens; false: too many are.
+func (w *Window) add(c *Context, r *table.ReadingRow, start, size int64) bool {
 	k := windowKey{r.Gateway, r.Source, r.Sensor, r.Metric, start, size}
 	s, ok := w.sums.Get(k)
 	if !ok {
+		if g := w.open[k.Gateway]; g != nil && g.n >= MaxOpenWindows {
+			w.beyond++
+			return false
+		}
 		w.opened(k)
 		s = windowSum{Min: r.Value.Value, Max: r.Value.Value, LastAt: record.NoTime}
 	}
 	s.add(c, r)
 	w.sums.Put(k, s)
+	return true
 }
 
 // ClosedUpTo notes, in a state that is made again, how far a gateway's windows have
@@ -228,6 +247,7 @@ func (w *Window) close(gateway string, g *openWindows, end int64, out *table.Bat
 	w.ClosedUpTo(gateway, end)
 	keys := g.closing[end]
 	delete(g.closing, end)
+	g.n -= len(keys)
 	slices.SortFunc(keys, func(a, b windowKey) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Sensor, b.Sensor), cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Start, b.Start))
 	})

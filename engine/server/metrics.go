@@ -93,6 +93,7 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Count("task_lost_total", "Offsets given up by gateways.", t.Lost, "partition", p)
 	m.Count("task_conflicts_total", "Blocks kept in conflict.", t.Conflicts, "partition", p)
 	m.Count("task_gaps_total", "Of these, blocks beyond the next expected offset.", t.Gaps, "partition", p)
+	m.Count("task_windows_full_total", "Readings in late because 65,536 windows of their gateway were open.", t.WindowsFull, "partition", p)
 	m.Count("task_panics_total", "Records on which a decoder panicked: they are in record alone, with reject_reason panic.", t.Panics, "partition", p)
 	m.Count("task_watermarks_refused_total", "Watermarks not taken, for they lay over 5 minutes beyond the time of landing.", t.WatermarksRefused, "partition", p)
 	m.Count("task_watermarks_withdrawn_total", "Gateways whose watermark was forgotten, for it lay that far in the future.", t.WatermarksWithdrawn, "partition", p)

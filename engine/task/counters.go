@@ -18,6 +18,7 @@ type Counters struct {
 	BadAnnotations atomic.Uint64 // annotations that could not be read
 	Ahead          atomic.Uint64 // watermarks not taken: far beyond the time of landing
 	Withdrawn      atomic.Uint64 // gateways' watermarks forgotten because they lay in the future
+	WindowsFull    atomic.Uint64 // readings in late because too many windows of their gateway were open
 	Panics         atomic.Uint64 // records on which a decoder panicked
 	Epochs         atomic.Uint64 // epochs committed
 	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them

@@ -37,6 +37,7 @@ type processor struct {
 	short    map[record.LogID]ShortLog // not in the state: it follows from that
 	found    []finding                 // holes found or filled since they were asked for
 	sources  map[string]string
+	beyond   uint64                 // of window.Beyond, counted
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 }
 
@@ -229,6 +230,8 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		p.decode.Record(c, offset, &r, out)
 	}
 	p.counters.Records.Add(uint64(b.Count))
+	p.counters.WindowsFull.Add(p.window.Beyond() - p.beyond)
+	p.beyond = p.window.Beyond()
 }
 
 // anchor finds what the gateway knew of a boot's time when it sent a block; nil:

@@ -60,8 +60,8 @@ type lateCols struct {
 
 func (c *lateCols) declare(d *declaration) {
 	c.readingCols.declare(d)
-	d.time(&c.watermark, "watermark", "the gateway's watermark when it came")
-	d.time(&c.start, "window_start", "begin of the window that had closed")
+	d.time(&c.watermark, "watermark", "the gateway's watermark when it came; NULL: it had none")
+	d.time(&c.start, "window_start", "begin of the window that had closed, or was one too many")
 }
 
 func (c *lateCols) add(r *table.LateRow) {

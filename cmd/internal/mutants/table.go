@@ -131,7 +131,7 @@ func timeMutants() []mutant {
 		{"a window that closes is gone", "engine/operator/window.go",
 			"\t\tw.sums.Delete(k)\n", "", windows},
 		{"a window that has closed does not open again", "engine/operator/window.go",
-			"if ok && start+size <= closed ||", "if ok && closed < 0 ||", windows},
+			"late := ok && start+size <= closed ||", "late := ok && closed < 0 ||", windows},
 		{"a reading that came too late is a row of late", "engine/operator/window.go",
 			"out.Lates = append(out.Lates,", "_ = append(out.Lates,", windows},
 		{"windows that were open close after a restart", "engine/task/process.go",
