@@ -104,8 +104,10 @@ type TCPClientConfig struct {
 
 // TCPServerConfig waits for clients that send lines.
 type TCPServerConfig struct {
-	Listen     string `yaml:"listen"`      // host:port, required
-	MaxClients int    `yaml:"max_clients"` // 0: 256
+	Listen            string        `yaml:"listen"`               // host:port, required
+	MaxClients        int           `yaml:"max_clients"`          // 0: 256
+	MaxClientsPerHost int           `yaml:"max_clients_per_host"` // 0: 16 and an eighth of MaxClients
+	IdleTimeout       time.Duration `yaml:"idle_timeout"`         // silence that ends a client; 0: 1 h
 }
 
 // UDPConfig takes datagrams.
@@ -124,9 +126,11 @@ type SerialConfig struct {
 
 // AckedConfig waits for senders that keep each line until it is captured.
 type AckedConfig struct {
-	Listen     string `yaml:"listen"`      // host:port, required
-	MaxClients int    `yaml:"max_clients"` // 0: 256
-	MaxSenders int    `yaml:"max_senders"` // 0: 1024
+	Listen            string        `yaml:"listen"`               // host:port, required
+	MaxClients        int           `yaml:"max_clients"`          // 0: 256
+	MaxClientsPerHost int           `yaml:"max_clients_per_host"` // 0: 16 and an eighth of MaxClients
+	IdleTimeout       time.Duration `yaml:"idle_timeout"`         // silence that ends a client; 0: 1 h
+	MaxSenders        int           `yaml:"max_senders"`          // 0: 1024
 }
 
 // NodeConfig takes the readings of a sensor node (firmware/) on a serial line.

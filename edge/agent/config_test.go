@@ -52,6 +52,8 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"serial: {device: /dev/ttyUSB0}", "udp: {listen: '10110'}", `sources[0].udp.listen: got "10110", expected host:port`},
 		{"serial: {device: /dev/ttyUSB0}", "tcp_client: {address: 'h:1', stale_after: -1s}", `sources[0].tcp_client.stale_after: got -1s`},
 		{"serial: {device: /dev/ttyUSB0}", "tcp_server: {listen: ':1', max_clients: -1}", `sources[0].tcp_server.max_clients: got -1`},
+		{"serial: {device: /dev/ttyUSB0}", "tcp_server: {listen: ':1', max_clients_per_host: -1}", `sources[0].tcp_server.max_clients_per_host: got -1`},
+		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', idle_timeout: -1s}", `sources[0].acked.idle_timeout: got -1s`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: -1}", `sources[0].acked.max_senders`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: 65537}", `sources[0].acked.max_senders: got 65537, expected a number from 0 (the default) to 65536`},
 		{"serial: {device: /dev/ttyUSB0}", "mqtt: {broker: {url: 'mqtt://b:1883'}, remember: 131073, topics: [{filter: x}]}", `sources[0].mqtt.remember: got 131073`},

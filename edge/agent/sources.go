@@ -140,7 +140,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		p.Add(s.TCPClient.StaleAfter >= 0, key+".stale_after", s.TCPClient.StaleAfter.String(), "a time of 0s (never) or more")
 	case s.TCPServer != nil:
 		checkAddress(p, key+".listen", s.TCPServer.Listen)
-		p.Add(s.TCPServer.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.TCPServer.MaxClients), "a number of 0 (the default) or more")
+		checkClients(p, key, s.TCPServer.MaxClients, s.TCPServer.MaxClientsPerHost, s.TCPServer.IdleTimeout)
 	case s.UDP != nil:
 		checkAddress(p, key+".listen", s.UDP.Listen)
 		p.Add(s.UDP.MaxSenders >= 0, key+".max_senders", strconv.Itoa(s.UDP.MaxSenders), "a number of 0 (the default) or more")
@@ -149,7 +149,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		p.Add(s.Serial.Baud >= 0, key+".baud", strconv.Itoa(s.Serial.Baud), "a rate like 38400, or 0 for it")
 	case s.Acked != nil:
 		checkAddress(p, key+".listen", s.Acked.Listen)
-		p.Add(s.Acked.MaxClients >= 0, key+".max_clients", strconv.Itoa(s.Acked.MaxClients), "a number of 0 (the default) or more")
+		checkClients(p, key, s.Acked.MaxClients, s.Acked.MaxClientsPerHost, s.Acked.IdleTimeout)
 		p.Add(s.Acked.MaxSenders >= 0 && s.Acked.MaxSenders <= source.MaxSenders, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders),
 			fmt.Sprintf("a number from 0 (the default) to %d", source.MaxSenders))
 	case s.MQTT != nil:
@@ -164,6 +164,13 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 	}
 }
 
+// checkClients checks how many clients a listener takes.
+func checkClients(p *config.Problems, key string, most, perHost int, idle time.Duration) {
+	p.Add(most >= 0, key+".max_clients", strconv.Itoa(most), "a number of 0 (the default) or more")
+	p.Add(perHost >= 0, key+".max_clients_per_host", strconv.Itoa(perHost), "a number of 0 (the default) or more")
+	p.Add(idle >= 0, key+".idle_timeout", idle.String(), "a time of 0s (the default) or more")
+}
+
 func checkAddress(p *config.Problems, key, address string) {
 	p.Add(config.IsAddress(address), key, strconv.Quote(address), "host:port with a number for the port")
 }
@@ -175,6 +182,9 @@ func (c *Config) newSource(i int, with making) (part, error) {
 		return s, err
 	}
 	r, err := source.NewRelay(source.Options{Name: s.Name(), Clock: with.clock, Logger: with.logger}, c.Sources[i].Serve)
+	if m, ok := s.(interface{ Refuse(string, error) }); ok && err == nil {
+		r.OnRefused(m.Refuse)
+	}
 	return served{s, r}, err
 }
 
@@ -212,13 +222,13 @@ func (c *Config) newPart(i int, with making) (part, error) {
 	case s.TCPClient != nil:
 		return source.NewTCPClient(source.TCPClientConfig{Options: o, Address: s.TCPClient.Address, StaleAfter: s.TCPClient.StaleAfter})
 	case s.TCPServer != nil:
-		return source.NewTCPServer(source.TCPServerConfig{Options: o, Listen: s.TCPServer.Listen, MaxClients: s.TCPServer.MaxClients})
+		return source.NewTCPServer(source.TCPServerConfig{Options: o, Listen: s.TCPServer.Listen, MaxClients: s.TCPServer.MaxClients, PerHost: s.TCPServer.MaxClientsPerHost, IdleTimeout: s.TCPServer.IdleTimeout})
 	case s.UDP != nil:
 		return source.NewUDP(source.UDPConfig{Options: o, Listen: s.UDP.Listen, Interface: s.UDP.Interface, MaxSenders: s.UDP.MaxSenders})
 	case s.Serial != nil:
 		return source.NewSerial(source.SerialConfig{Options: o, FS: with.fs, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
 	case s.Acked != nil:
-		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, MaxSenders: s.Acked.MaxSenders})
+		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, PerHost: s.Acked.MaxClientsPerHost, IdleTimeout: s.Acked.IdleTimeout, MaxSenders: s.Acked.MaxSenders})
 	case s.MQTT != nil:
 		return s.MQTT.newMQTT(o, with, c.Gateway, c.FiltersState(s.Name), key)
 	case s.Sparkplug != nil:

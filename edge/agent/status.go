@@ -56,6 +56,9 @@ type SourceStatus struct {
 	Gaps             uint64 `json:"gaps"`
 	LastGap          string `json:"last_gap,omitempty"`
 	GapsAcknowledged bool   `json:"gaps_acknowledged"`
+	// LastRefused says which client was refused last and why, LastRefusedAt when.
+	LastRefused   string `json:"last_refused,omitempty"`
+	LastRefusedAt string `json:"last_refused_at,omitempty"`
 	SourceCounters
 }
 
@@ -188,6 +191,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall), Silent: silent,
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
 			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Crowded: src.Captured.Crowded, SourceCounters: SourceCounters(src.Counters),
+			LastRefused: src.LastRefused, LastRefusedAt: text(src.LastRefusedAt),
 			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
 		})
 		if st := &s.Sources[i]; !st.GapsAcknowledged {
@@ -195,6 +199,9 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		}
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
+		}
+		if at := src.LastRefusedAt; at != record.NoTime && time.Duration(wall-at)*time.Microsecond < refusedFor {
+			s.red("source %s refuses clients, last at %s %s", src.Name, text(at), src.LastRefused)
 		}
 		if silent {
 			s.red("source %s is open and silent for %s", src.Name, silence)
@@ -221,6 +228,9 @@ func twice(kind string, n uint64) string {
 	}
 	return fmt.Sprintf("%d messages were sent again without a usable time or number: they may be there twice", n)
 }
+
+// refusedFor is how long health says that a client was refused.
+const refusedFor = 10 * time.Minute
 
 // silentTooLong tells for how long an open source has said nothing, since it was
 // opened or since the last byte, and whether that is more than it may.

@@ -12,6 +12,7 @@ type SourceCounters struct {
 	Conflicts   uint64 `json:"conflicts"`
 	Rotations   uint64 `json:"rotations"`
 	Refused     uint64 `json:"refused"`
+	Idled       uint64 `json:"idled"`
 	Lost        uint64 `json:"lost"`
 	LineErrors  uint64 `json:"line_errors"`
 	Unserved    uint64 `json:"unserved"`

@@ -42,10 +42,13 @@ type AckedConfig struct {
 	Options
 	Listen     string // host:port, required
 	MaxClients int    // connections at a time; 0: 256
+	PerHost    int    // of them from one host; 0: 16 and an eighth of MaxClients
 	// MaxSenders bounds the ids, each of which has a mark in the log: those that were
 	// ever taken from count, over restarts too, because one that was forgotten would
 	// be taken again from its beginning. 0: 1024.
 	MaxSenders int
+	// IdleTimeout ends a connection on which nothing came for so long; 0: 1 h.
+	IdleTimeout time.Duration
 }
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
@@ -56,7 +59,7 @@ func (c *AckedConfig) Validate() error {
 	if c.MaxSenders < 0 || c.MaxSenders > MaxSenders {
 		return fmt.Errorf("max_senders of source %s: %d is not in 0..%d: %w", c.Name, c.MaxSenders, MaxSenders, ErrConfig)
 	}
-	return validateListen(c.Name, c.Listen, c.MaxClients)
+	return validateListen(c.Name, c.Listen, c.MaxClients, c.PerHost, c.IdleTimeout)
 }
 
 // Acked is a TCP server for senders that wait for acknowledgement. Each id is a
@@ -82,6 +85,8 @@ type ackedSender struct {
 	mu      sync.Mutex    // never held while anything waits
 	current net.Conn      // guarded by mu
 	acks    chan struct{} // of current: an acknowledgement is due; guarded by mu
+	// connections is how many have this id, the older ones ending; guarded by mu.
+	connections int
 }
 
 // helloTimeout bounds how long a client may keep a connection without saying
@@ -101,13 +106,14 @@ func NewAcked(cfg AckedConfig) (*Acked, error) {
 	}
 	a := &Acked{cfg: cfg, senders: map[string]*ackedSender{}}
 	a.init(&a.cfg.Options, "acked", true)
-	a.setup(&a.meter, cfg.Listen, cfg.MaxClients)
+	a.setup(&a.meter, cfg.Listen, newSlots(cfg.MaxClients, cfg.PerHost), cfg.IdleTimeout)
+	a.refusal = "ERR"
 	return a, nil
 }
 
 // Run serves until ctx ends. It returns nil.
 func (a *Acked) Run(ctx context.Context, sink Sink) error {
-	a.serve(ctx, func(ctx context.Context, conn net.Conn) error {
+	a.serve(ctx, func(ctx context.Context, conn *slotConn) error {
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
 		defer func() { _ = conn.Close() }()
@@ -123,15 +129,13 @@ type protocolError string
 func (e protocolError) Error() string { return string(e) }
 
 // session serves one connection.
-func (a *Acked) session(conn net.Conn, sink Sink) error {
+func (a *Acked) session(conn *slotConn, sink Sink) error {
 	if err := conn.SetReadDeadline(time.Now().Add(helloTimeout)); err != nil {
 		return fmt.Errorf("set read deadline: %w", err)
 	}
 	r := bufio.NewReaderSize(conn, ackedLineBytes+32)
 	id, s, err := a.hello(r, sink)
-	if err == nil {
-		err = conn.SetReadDeadline(time.Time{})
-	}
+	conn.idle.Store(int64(a.idle)) // from the next read on
 	var refuse protocolError
 	if errors.As(err, &refuse) {
 		_ = write(conn, "ERR", string(refuse))
@@ -139,6 +143,7 @@ func (a *Acked) session(conn net.Conn, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	defer a.forget(id, s)
 	acks := s.take(conn)
 	done := make(chan struct{})
 	var writer sync.WaitGroup
@@ -186,6 +191,7 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.senders[id]; s != nil {
+		s.connect()
 		return s, nil
 	}
 	if a.known == nil {
@@ -195,8 +201,9 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 		}
 	}
 	if !a.known[id] && len(a.known) >= a.cfg.MaxSenders {
-		a.refused.Add(1)
-		return nil, protocolError("too many senders")
+		why := protocolError("too many senders")
+		a.refuse("sender "+id, why)
+		return nil, why
 	}
 	s := &ackedSender{}
 	if p := sink.Position(a.mark(id)); len(p) > 0 {
@@ -208,10 +215,31 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 		s.durable.Store(seq)
 	}
 	a.senders[id], a.known[id] = s, true
+	s.connect()
 	return s, nil
 }
 
+// forget drops a sender that never sent a line: there is nothing to know of it, and
+// its place is another's.
+func (a *Acked) forget(id string, s *ackedSender) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Without connections nothing delivers, and none begins while mu is held.
+	if s.connections--; s.connections == 0 && s.delivered == 0 && a.senders[id] == s {
+		delete(a.senders, id)
+		delete(a.known, id)
+	}
+}
+
 func (a *Acked) mark(id string) string { return a.cfg.Name + "/" + id }
+
+func (s *ackedSender) connect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connections++
+}
 
 // take makes conn the id's connection, ends the one before, and has LAST sent.
 func (s *ackedSender) take(conn net.Conn) chan struct{} {

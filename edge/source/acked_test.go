@@ -120,6 +120,7 @@ func TestAckedRefuses(t *testing.T) {
 		p.send(bad + "\n")
 		p.expect("ERR want <seq> <line>")
 	}
+	dialPeer(t, a, "one").expect("LAST 0") // and it stays
 	dialPeer(t, a, "two").expect("LAST 0")
 	dialPeer(t, a, "three").expect("ERR too many senders")
 }

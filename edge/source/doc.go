@@ -24,6 +24,10 @@
 //  4. A transport that is absent or broken is tried again for ever with
 //     backoff, said once in the log and shown in Status. Run returns an error
 //     only for what trying again cannot mend.
+//  5. The places of a transport that others connect or send to are bounded, and
+//     shared by the hosts that use them: whoever is silent, or takes more than
+//     others, gives way (slots.go). A client for which there is no place is counted
+//     and named in Status.
 //
 // What is lost before this package (UART overruns, datagrams the kernel had no
 // room for) cannot be had again; what the kernel reports of it is counted as Lost.

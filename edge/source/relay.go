@@ -19,6 +19,8 @@ type Relay struct {
 
 	dropped atomic.Uint64
 	clients atomic.Int64
+	refused func(who string, why error) // nil: nobody is told
+	slots   *slots
 
 	mu    sync.Mutex
 	outs  map[chan []byte]struct{} // guarded by mu
@@ -28,6 +30,9 @@ type Relay struct {
 
 // relayQueue is how many batches a client may be behind.
 const relayQueue = 256
+
+// relayClients is how many clients there are at a time.
+const relayClients = 64
 
 // relayTimeout ends a client that takes nothing.
 const relayTimeout = 30 * time.Second
@@ -40,11 +45,15 @@ func NewRelay(o Options, listen string) (*Relay, error) {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return nil, fmt.Errorf("serve of source %s: want host:port: %w: %w", o.Name, err, ErrConfig)
 	}
-	return &Relay{listen: listen, o: &o, outs: map[chan []byte]struct{}{}, ready: make(chan struct{})}, nil
+	return &Relay{listen: listen, o: &o, slots: newSlots(relayClients, 0), outs: map[chan []byte]struct{}{}, ready: make(chan struct{})}, nil
 }
 
 // Dropped is how many lines clients missed. It may be called from any goroutine.
 func (r *Relay) Dropped() uint64 { return r.dropped.Load() }
+
+// OnRefused has refused called with each client for which there is no place. It is
+// called before Run.
+func (r *Relay) OnRefused(refused func(who string, why error)) { r.refused = refused }
 
 // Clients is how many clients there are now.
 func (r *Relay) Clients() int { return int(r.clients.Load()) }
@@ -99,11 +108,19 @@ func (r *Relay) accept(ctx context.Context, ln net.Listener, clients *sync.WaitG
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
-		if r.Clients() >= 64 {
+		// Clients of a Relay have nothing to say, so none is ended for that.
+		c, err := r.slots.add(conn)
+		if err != nil {
+			if r.refused != nil {
+				r.refused("client of serve "+hostOf(conn), err)
+			}
 			_ = conn.Close()
 			continue
 		}
-		clients.Go(func() { r.client(ctx, conn) })
+		clients.Go(func() {
+			defer r.slots.leave(c)
+			r.client(ctx, conn)
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"landfall/edge/record"
 )
@@ -35,6 +36,7 @@ type Counters struct {
 	Conflicts   uint64 // readings sent again that contradict what was taken (Node)
 	Rotations   uint64 // files replaced or truncated under the reader (File)
 	Refused     uint64 // clients and senders beyond the bound
+	Idled       uint64 // clients ended because they were silent, for long or to make room (TCPServer, Acked)
 	Lost        uint64 // datagrams the kernel had no room for (UDP); characters a port overran (Serial); readings the node had none for (Node); messages missing by their numbers (Sparkplug)
 	LineErrors  uint64 // characters with a framing or parity error, and breaks (Serial, where the driver counts them)
 	Unserved    uint64 // lines that clients of Relay missed because they did not keep up
@@ -68,6 +70,10 @@ type Status struct {
 	// LastGap says the last in words, empty for none (File).
 	Gaps    uint64
 	LastGap string
+	// LastRefused says which client was refused last, and why; LastRefusedAt when;
+	// NoTime: none was.
+	LastRefused   string
+	LastRefusedAt record.Micros
 	Counters
 }
 
@@ -82,18 +88,23 @@ type meter struct {
 	rejected, conflicts, lineErrors                    atomic.Uint64
 	downgraded, forgotten, oversized, discarded        atomic.Uint64
 	unidentified, possiblyTwice, moved                 atomic.Uint64
+	idled                                              atomic.Uint64
 	lastReceipt, open                                  atomic.Int64
 
 	mu     sync.Mutex
 	state  State         // guarded by mu
 	detail string        // guarded by mu
 	since  record.Micros // guarded by mu
+	// lastRefused is who was refused last and why, lastRefusedAt when; guarded by mu.
+	lastRefused   string
+	lastRefusedAt record.Micros
 }
 
 func (m *meter) init(o *Options, kind string, resend bool) {
 	m.o, m.kind, m.resend, m.state = o, kind, resend, StateStarting
 	m.since, _ = o.Clock.Now()
 	m.lastReceipt.Store(int64(record.NoTime))
+	m.lastRefusedAt = record.NoTime
 }
 
 func (m *meter) received(n int, wall record.Micros) {
@@ -119,6 +130,26 @@ func (m *meter) connected(detail string) {
 func (m *meter) disconnected() {
 	m.disconnects.Add(1)
 	m.open.Add(-1)
+}
+
+// refusalPause is how often the log says that clients are refused.
+const refusalPause = record.Micros(time.Minute / time.Microsecond)
+
+// Refuse counts a client that something beside the source refused, as its Relay. It
+// may be called from any goroutine.
+func (m *meter) Refuse(who string, why error) { m.refuse(who, why) }
+
+// refuse counts a client that is refused, and keeps who it was and why.
+func (m *meter) refuse(who string, why error) {
+	m.refused.Add(1)
+	wall, _ := m.o.Clock.Now()
+	m.mu.Lock()
+	again := m.lastRefusedAt != record.NoTime && wall-m.lastRefusedAt < refusalPause
+	m.lastRefused, m.lastRefusedAt = who+": "+why.Error(), wall
+	m.mu.Unlock()
+	if !again {
+		m.log(slog.LevelWarn, "a client is refused", "client", who, "error", why)
+	}
 }
 
 // fault counts an error and shows it; the log has it once per change.
@@ -161,7 +192,7 @@ func (m *meter) Resend() bool { return m.resend }
 // Status describes the source now. It may be called from any goroutine.
 func (m *meter) Status() Status {
 	m.mu.Lock()
-	s := Status{State: m.state, Detail: m.detail, Since: m.since}
+	s := Status{State: m.state, Detail: m.detail, Since: m.since, LastRefused: m.lastRefused, LastRefusedAt: m.lastRefusedAt}
 	m.mu.Unlock()
 	s.Name, s.Kind, s.Resend = m.o.Name, m.kind, m.resend
 	s.LastReceiptAt, s.Open = record.Micros(m.lastReceipt.Load()), int(m.open.Load())
@@ -170,7 +201,7 @@ func (m *meter) Status() Status {
 		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
 		Duplicates: m.duplicates.Load(), Rotations: m.rotations.Load(), Refused: m.refused.Load(), Lost: m.lost.Load(),
 		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
-		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(),
+		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(), Idled: m.idled.Load(),
 		Unidentified: m.unidentified.Load(), PossiblyTwice: m.possiblyTwice.Load(), Moved: m.moved.Load(),
 	}
 	return s

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
+	"time"
 )
 
 // TCPServerConfig configures a TCPServer.
@@ -15,6 +15,9 @@ type TCPServerConfig struct {
 	Options
 	Listen     string // host:port, required; an empty host listens on all addresses
 	MaxClients int    // connections at a time; 0: 256
+	PerHost    int    // of them from one host; 0: 16 and an eighth of MaxClients
+	// IdleTimeout ends a connection on which nothing came for so long; 0: 1 h.
+	IdleTimeout time.Duration
 }
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
@@ -22,15 +25,18 @@ func (c *TCPServerConfig) Validate() error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	return validateListen(c.Name, c.Listen, c.MaxClients)
+	return validateListen(c.Name, c.Listen, c.MaxClients, c.PerHost, c.IdleTimeout)
 }
 
-func validateListen(name, listen string, maxClients int) error {
+func validateListen(name, listen string, maxClients, perHost int, idle time.Duration) error {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return fmt.Errorf("listen of source %s: want host:port: %w: %w", name, err, ErrConfig)
 	}
 	if maxClients < 0 {
 		return fmt.Errorf("max_clients of source %s: %d is negative: %w", name, maxClients, ErrConfig)
+	}
+	if perHost < 0 || idle < 0 {
+		return fmt.Errorf("max_clients_per_host, idle_timeout of source %s: %d, %v: one is negative: %w", name, perHost, idle, ErrConfig)
 	}
 	return nil
 }
@@ -50,13 +56,14 @@ func NewTCPServer(cfg TCPServerConfig) (*TCPServer, error) {
 	}
 	s := &TCPServer{cfg: cfg}
 	s.init(&s.cfg.Options, "tcp-server", false)
-	s.setup(&s.meter, cfg.Listen, cfg.MaxClients)
+	s.setup(&s.meter, cfg.Listen, newSlots(cfg.MaxClients, cfg.PerHost), cfg.IdleTimeout)
 	return s, nil
 }
 
 // Run serves until ctx ends. It returns nil.
 func (s *TCPServer) Run(ctx context.Context, sink Sink) error {
-	s.serve(ctx, func(ctx context.Context, conn net.Conn) error {
+	s.serve(ctx, func(ctx context.Context, conn *slotConn) error {
+		conn.idle.Store(int64(s.idle))
 		return pumpConn(ctx, conn, 0, conn.RemoteAddr().String(), &s.meter, sink)
 	})
 	return nil
@@ -66,18 +73,22 @@ func (s *TCPServer) Run(ctx context.Context, sink Sink) error {
 type listener struct {
 	m      *meter
 	listen string
-	max    int
+	slots  *slots
+	idle   time.Duration // silence that ends a client
+	// refusal is told to a client that is refused; empty: its protocol has no word
+	// for it.
+	refusal string
 
 	mu    sync.Mutex
 	addr  net.Addr      // guarded by mu
 	ready chan struct{} // closed once addr is known
 }
 
-func (l *listener) setup(m *meter, listen string, max int) {
-	if max == 0 {
-		max = 256
+func (l *listener) setup(m *meter, listen string, slots *slots, idle time.Duration) {
+	if idle == 0 {
+		idle = defaultIdleTimeout
 	}
-	l.m, l.listen, l.max, l.ready = m, listen, max, make(chan struct{})
+	l.m, l.listen, l.slots, l.idle, l.ready = m, listen, slots, idle, make(chan struct{})
 }
 
 // Addr waits until the source listens and gives the address it listens on,
@@ -95,7 +106,7 @@ func (l *listener) Addr(ctx context.Context) net.Addr {
 
 // serve listens, again and again if it must, and runs handle for each
 // connection in a goroutine of its own. All have ended when it returns.
-func (l *listener) serve(ctx context.Context, handle func(context.Context, net.Conn) error) {
+func (l *listener) serve(ctx context.Context, handle func(context.Context, *slotConn) error) {
 	var clients sync.WaitGroup
 	defer l.m.set(StateStopped, "")
 	defer clients.Wait()
@@ -126,7 +137,7 @@ func (l *listener) announce(addr net.Addr) {
 }
 
 // accept takes connections until ln fails; it closes ln.
-func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.WaitGroup, handle func(context.Context, net.Conn) error) error {
+func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.WaitGroup, handle func(context.Context, *slotConn) error) error {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	defer func() { _ = ln.Close() }()
@@ -135,16 +146,25 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
-		if int(l.m.open.Load()) >= l.max {
-			l.m.refused.Add(1)
-			_ = conn.Close()
+		c, ended, err := l.slots.take(conn)
+		if err != nil {
+			l.turnAway(conn, err)
 			continue
+		}
+		if ended != nil {
+			l.m.log(slog.LevelInfo, "a silent client was ended to make room", "client", ended.RemoteAddr().String(), "for", conn.RemoteAddr().String())
 		}
 		l.m.connects.Add(1)
 		l.m.open.Add(1)
 		clients.Go(func() {
 			defer l.m.disconnected()
-			if err := handle(ctx, conn); err != nil && ctx.Err() == nil && !errors.Is(err, errStopped) {
+			defer l.slots.leave(c)
+			err := handle(ctx, c)
+			switch {
+			case err == nil || ctx.Err() != nil || errors.Is(err, errStopped):
+			case errors.Is(err, errIdle):
+				l.m.idled.Add(1)
+			default:
 				l.m.errors.Add(1)
 				l.m.log(slog.LevelInfo, "client ended with an error", "client", conn.RemoteAddr().String(), "error", err)
 			}
@@ -152,11 +172,12 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 	}
 }
 
-// hostOf returns the host that a connection comes from; a port costs nothing.
-func hostOf(conn net.Conn) string {
-	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
-		return conn.RemoteAddr().String()
+// turnAway ends a connection for which there is no place, says so where it can be
+// said, and notes who it was.
+func (l *listener) turnAway(conn net.Conn, why error) {
+	l.m.refuse(hostOf(conn), why)
+	if l.refusal != "" {
+		_ = write(conn, l.refusal, why.Error()) // a fresh connection has room for it
 	}
-	return at.Addr().Unmap().String()
+	_ = conn.Close()
 }

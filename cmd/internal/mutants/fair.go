@@ -4,6 +4,7 @@ package main
 // what is the others', and who may read the local pages.
 func fairMutants() []mutant {
 	page := []string{"-run", "Host|Taps|Closed", "./edge/page"}
+	places := []string{"-timeout", "60s", "-run", "Place|Silent|Idle|Names|Refused", "./edge/source"}
 	waiting, udp := []string{"-run", "Flood|Equal|NewStreams|ASender|WaitingIsBounded", "./edge/capture"}, []string{"-run", "UDP", "./edge/source"}
 	return []mutant{
 		{"what waits for partners is bounded", "edge/capture/share.go",
@@ -26,6 +27,18 @@ func fairMutants() []mutant {
 			"c.live.OpenOf(s.id)+c.resent.OpenOf(s.id) == 0", "len(s.held) == 0", waiting},
 		{"ports of one host push out no other's line", "edge/source/udp.go",
 			"if u.hosts[from.Addr()] == most && (found == nil || s.mono < found.mono) {", "if found == nil || s.mono < found.mono {", udp},
+		{"a client that never sent a byte gives way first", "edge/source/slots.go",
+			"	if found != nil {\n", "	if found != nil && n > 1<<40 {\n", places},
+		{"a client that sends keeps its place", "edge/source/slots.go",
+			"if silent < int64(replaceableAfter) || ", "if silent < 0 || ", places},
+		{"a host takes its part of the places", "edge/source/slots.go",
+			"case n >= s.perHost:", "case n >= s.perHost+1<<40:", places},
+		{"the places are bounded", "edge/source/slots.go",
+			"case len(s.clients) >= s.max:", "case len(s.clients) >= s.max+1<<40:", places},
+		{"a client that is silent for too long ends", "edge/source/tcpserver.go",
+			"		conn.idle.Store(int64(s.idle))\n", "", places},
+		{"a name alone takes no place", "edge/source/acked.go",
+			"		delete(a.senders, id)\n", "", places},
 		{"a page is not answered under a stranger's name", "edge/page/page.go",
 			"Handler: c.Access.hosts(mux)", "Handler: mux", page},
 		{"a host is compared whole", "edge/page/access.go",
