@@ -155,6 +155,7 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	var sources []capture.Source
+	marks := a.store.Marks()
 	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
 		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), floor: a.opt.CertFloor})
@@ -162,6 +163,9 @@ func (a *Agent) assemble() error {
 			return err
 		}
 		if a.cfg.Sources[i].File != nil {
+			if err := a.handOn(marks, fileOf(s)); err != nil {
+				return err
+			}
 			s = introduced{s, a}
 		}
 		if n, ok := s.(*source.Node); ok {

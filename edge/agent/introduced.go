@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"landfall/edge/record"
@@ -102,4 +104,34 @@ func (a *Agent) knownEnd(log record.LogID) (end record.Offset, known bool) {
 		end, known = max(end, t.End), true
 	}
 	return end, known
+}
+
+// handOn lets a source of files that has no position go on where one stood that is
+// configured no more, if that was in the same file: a source that was only renamed would
+// read it again. The position goes with it: under the old name it is not read on.
+func (a *Agent) handOn(marks map[string][]byte, f *source.File) error {
+	if marks[f.Name()] != nil {
+		return nil
+	}
+	aside, err := a.store.Aside()
+	if err != nil {
+		return err
+	}
+	for _, was := range slices.Sorted(maps.Keys(aside)) {
+		if !f.IsAt(aside[was]) {
+			continue
+		}
+		a.opt.Logger.Warn("a source without a position goes on in its file where one stood that is configured no more", "source", f.Name(), "was", was)
+		return a.store.HandOn(was, f.Name())
+	}
+	return nil
+}
+
+// fileOf is the File behind a source that is configured as one.
+func fileOf(s part) *source.File {
+	if r, ok := s.(served); ok {
+		s = r.part
+	}
+	f, _ := s.(*source.File)
+	return f
 }

@@ -246,3 +246,31 @@ func TestUnknownLogsFormatIsFrozen(t *testing.T) {
 		}
 	}
 }
+
+// TestASourceThatIsRenamedGoesOn: a source of files that has another name goes on in its
+// file, and again when it has the old one; one of another file begins it.
+func TestASourceThatIsRenamedGoesOn(t *testing.T) {
+	c := fileGateway(t, 10, cloud(t))
+	ended(t, c)
+	for i, name := range []string{"new", "file", "new", "other"} {
+		if c.Sources[0].Name = name; name == "other" {
+			copied := c.Sources[0].File.Path + ".copy"
+			text, err := os.ReadFile(c.Sources[0].File.Path)
+			if err == nil {
+				err = os.WriteFile(copied, text, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Sources[0].File = &FileConfig{Path: copied}
+		}
+		appendLines(t, &c, "one\n")
+		want := uint64(1)
+		if name == "other" {
+			want = 14
+		}
+		if s := ended(t, c); !s.Healthy || s.Capture.Records != want {
+			t.Errorf("%d: %s: %q, %d records, want %d", i, name, s.Reasons, s.Capture.Records, want)
+		}
+	}
+}

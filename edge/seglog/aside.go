@@ -109,6 +109,57 @@ func (s *Store) setAside(owner string, marks map[string][]byte) error {
 	return nil
 }
 
+// maxHandedOn bounds the file of a source of which a mark may be handed on.
+const maxHandedOn = 64 << 10
+
+// Aside returns the mark that bears its source's own name of every source whose marks
+// are set aside, by that name: one that follows a single thing has no other.
+func (s *Store) Aside() (map[string][]byte, error) {
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	found := map[string][]byte{}
+	for name := range s.marks.asides {
+		p, err := durable.ReadFileUpTo(s.fs, s.path(name), maxHandedOn)
+		if errors.Is(err, durable.ErrTooLarge) {
+			continue // it has many
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read marks set aside: %w", err)
+		}
+		owner, marks, err := decodeAside(p)
+		if err != nil {
+			continue // told when its source is there again
+		}
+		if mark, ok := marks[owner]; ok && len(marks) == 1 {
+			found[owner] = mark
+		}
+	}
+	return found, nil
+}
+
+// HandOn gives a source what stands in the mark of one whose marks are set aside, and
+// which then has none: the source goes on as that one, under another name. It comes
+// before the first Append. Steps, and what a crash after each leaves: those of taking
+// back.
+func (s *Store) HandOn(from, to string) error {
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	name := asideName(from)
+	marks, err := s.readAside(name, from)
+	if err != nil {
+		return fmt.Errorf("hand on the mark of source %s: %w", from, err)
+	}
+	mark, ok := marks[from]
+	if !ok {
+		return fmt.Errorf("hand on the mark of source %s: %w", from, record.ErrCorrupt)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marks.set(to, mark)
+	s.marks.obsolete = append(s.marks.obsolete, name)
+	return nil
+}
+
 // readAside returns nothing for a damaged file, which goes to quarantine.
 func (s *Store) readAside(name, owner string) (map[string][]byte, error) {
 	p, err := durable.ReadFileUpTo(s.fs, s.path(name), maxAside)

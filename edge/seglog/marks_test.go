@@ -464,3 +464,54 @@ func TestMarkFilesAreTold(t *testing.T) {
 		}
 	}
 }
+
+// TestAMarkIsHandedOn: a source with another name takes over the mark of one that is set
+// aside: until a segment begins with it the file is there still, and then no more. One
+// with several marks, and one that is there, hand on none.
+func TestAMarkIsHandedOn(t *testing.T) {
+	cfg := testConfig(faultfs.New(), "/log")
+	cfg.MarkOwner = ownerOf
+	open := func(owners ...string) *Store {
+		cfg.Owners = owners
+		return mustOpen(t, cfg)
+	}
+	put := func(s *Store, marks map[string]string) {
+		t.Helper()
+		if err := appendMarks(s, "x", marks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed := func(s *Store) {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open("file", "plant", "here")
+	put(s, map[string]string{"file": "at 7", "plant/0": "x", "plant/1": "y", "here": "at 9"})
+	closed(s)
+	for _, appends := range []bool{false, true} {
+		s = open("new", "here")
+		if aside, err := s.Aside(); err != nil || len(aside) != 1 || string(aside["file"]) != "at 7" {
+			t.Fatalf("aside: %q, %v", aside, err)
+		}
+		if err := s.HandOn("file", "new"); err != nil {
+			t.Fatal(err)
+		}
+		if m := s.Marks(); string(m["new"]) != "at 7" || m["file"] != nil {
+			t.Fatalf("handed on: %q", m)
+		}
+		if appends {
+			put(s, nil)
+		}
+		closed(s)
+	}
+	s = open("file", "new", "here")
+	if m := s.Marks(); string(m["new"]) != "at 7" || m["file"] != nil {
+		t.Errorf("afterwards: %q", m)
+	}
+	if err := s.HandOn("nobody", "new"); err == nil {
+		t.Error("nobody handed on a mark")
+	}
+	closed(s)
+}

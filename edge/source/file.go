@@ -209,6 +209,31 @@ func (f *File) begin(s *snapshot) (*fileReader, error) {
 	return r, err
 }
 
+// IsAt tells whether a position, of a source with another name, is in the file under the
+// path or in one that was rotated from it, by its identity and its content. It comes
+// before Run.
+func (f *File) IsAt(position []byte) bool {
+	at, err := decodeFilePosition(position)
+	if err != nil || !at.isPlaced || !at.id.IsKnown() {
+		return false
+	}
+	s, err := f.look()
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	is := s.find(at.id)
+	if is == nil {
+		return false
+	}
+	r, err := f.newReader(is, at)
+	if r == nil || err != nil {
+		return false
+	}
+	r.c.close()
+	return true
+}
+
 func (f *File) passAll(s *snapshot) {
 	for _, o := range s.others {
 		f.chain.pass(o)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func runCommand(version string) *cobra.Command {
 		}
 		started := false
 		return service.Run(c.Context(), service.Config[server.Config]{
-			File: *name, Logger: log,
+			File: *name, Logger: log, Replaces: sameLake,
 			Load: func(name string) (*server.Config, *config.File, error) {
 				c, f, err := loadAll(name, started)
 				started = true
@@ -45,6 +46,22 @@ func runCommand(version string) *cobra.Command {
 		})
 	}
 	return c
+}
+
+// sameLake refuses a reload to another lake, or to other checkpoints of it: what has
+// landed and is not published would go to another lake than what is, and an engine whose
+// checkpoints are elsewhere knows nothing of what it has published. To another landing log
+// of the same lake CheckLanding has the say.
+func sameLake(was, is *server.Config) error {
+	for _, dir := range []struct{ key, was, is string }{
+		{"lake.dir", was.Lake.Dir, is.Lake.Dir}, {"checkpoint.dir", was.CheckpointDir(), is.CheckpointDir()},
+	} {
+		if was.Lake.Dir != "" && dir.was != dir.is {
+			return &config.FieldError{Key: dir.key, Got: strconv.Quote(dir.is),
+				Want: strconv.Quote(dir.was) + ", until the engine is stopped: one that runs goes to no other lake, and to no other checkpoints of it"}
+		}
+	}
+	return nil
 }
 
 // loadAll is load, and tries the directories, buckets, certificates and secrets too: a

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
@@ -203,4 +204,31 @@ func TestAReplayMakesDamagedEpochsAgain(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	proven(t, lake, 1)
+}
+
+// TestSameLake: a reload goes to no other lake and to no other checkpoints; one that is an
+// ingest alone may be told its lake.
+func TestSameLake(t *testing.T) {
+	c := func(lake, checkpoints string) *server.Config {
+		var c server.Config
+		c.Lake.Dir, c.Checkpoint.Dir = lake, checkpoints
+		return &c
+	}
+	for _, r := range []struct {
+		was, is *server.Config
+		key     string
+	}{
+		{c("/a", ""), c("/a", ""), ""},
+		{c("", ""), c("/a", ""), ""},
+		{c("/a", ""), c("/b", ""), "lake.dir"},
+		{c("/a", ""), c("", ""), "lake.dir"},
+		{c("/a", ""), c("/a", "/c"), "checkpoint.dir"},
+		{c("/a", "/c"), c("/a", ""), "checkpoint.dir"},
+		{c("/a", ""), c("/a", "/a/_checkpoint"), ""},
+	} {
+		var field *config.FieldError
+		if err := sameLake(r.was, r.is); errors.As(err, &field) != (r.key != "") || field != nil && field.Key != r.key {
+			t.Errorf("%+v to %+v: %v", r.was.Lake.Dir, r.is.Lake.Dir, err)
+		}
+	}
 }

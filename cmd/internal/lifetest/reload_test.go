@@ -46,6 +46,8 @@ func TestAReloadIsAllOrNothing(t *testing.T) {
 			{"a value that is refused", "100ms", "-1s", "landfall-engine.yaml:6: epoch.interval"},
 			{"a directory that cannot be made", "/landing,", "/file/landing,", "landing.dir"},
 			{"an address that is taken", listen, taken, "listen"},
+			{"another lake", "/lake}", "/lake2}", "lake.dir"},
+			{"other checkpoints", "epoch:", "checkpoint: {dir: " + work + "/checkpoints}\nepoch:", "checkpoint.dir"},
 		}},
 	} {
 		pid := c.d.cmd.Process.Pid

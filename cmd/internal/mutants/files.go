@@ -4,7 +4,7 @@ package main
 // left, and what is declared.
 func fileMutants() []mutant {
 	file, gap := []string{"-run", "TestFile", "./edge/source"}, []string{"-run", "Gap", "./edge/agent"}
-	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead", "./edge/agent"}
+	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead|Renamed", "./edge/agent"}
 	const dir = "edge/agent/unknownlogs.go"
 	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
 	return []mutant{
@@ -63,7 +63,7 @@ func fileMutants() []mutant {
 		{"a log that is known, but not so far, is told", dir,
 			"known && newest.Next <= end", "known && newest.Next >= end", unknown},
 		{"an unknown log is durable before anything is sent", dir,
-			"		err = durable.WriteFileAtomic(u.fs, u.path, p)\n", "", unknown},
+			"durable.WriteFileAtomic(u.fs, u.path, p)", "durable.WriteFileAtomic(u.fs, u.path+\".x\", p)", unknown},
 		{"nothing is sent while an unknown log cannot be noted", "edge/forward/session.go",
 			"		err = s.hearNewest(e.Answer) // before", "		_ = s.hearNewest(e.Answer) // before", []string{"-run", "TestTheNewestLog", "./edge/forward"}},
 		{"another lake's newest log says nothing", "edge/forward/introduce.go",
@@ -80,6 +80,16 @@ func fileMutants() []mutant {
 			"		held.Log, held.Next, _ = p.Newest(s.head.Gateway)\n", "		_ = p\n", []string{"-run", "TestAQuestionHears", "./engine/ingest"}},
 		{"the newest log of a gateway is one after which none is", "engine/published/registry.go",
 			" && !k.past[at] {\n			k.newest", " {\n			k.newest", []string{"./engine/published"}},
+		{"a source of files that is renamed goes on", "edge/agent/agent.go",
+			"			if err := a.handOn(marks, fileOf(s)); err != nil {", "			if err := error(nil); err != nil {", unknown},
+		{"a source goes on in the same file only", "edge/agent/introduced.go",
+			"		if !f.IsAt(aside[was]) {", "		if f == nil {", unknown},
+		{"a mark that is handed on is there no more", "edge/seglog/aside.go",
+			"	s.marks.set(to, mark)\n	s.marks.obsolete = append(s.marks.obsolete, name)\n", "	s.marks.set(to, mark)\n", []string{"-run", "HandedOn", "./edge/seglog"}},
+		{"a mark that is handed on is kept until a segment has it", "edge/seglog/aside.go",
+			"	s.marks.set(to, mark)\n	s.marks.obsolete = append(s.marks.obsolete, name)\n", "	s.marks.set(to, mark)\n	s.removeLeftover(name)\n", []string{"-run", "HandedOn", "./edge/seglog"}},
+		{"a reload goes to no other lake", "cmd/internal/enginecli/run.go",
+			"if was.Lake.Dir != \"\" && dir.was != dir.is {", "if was.Lake.Dir == \"\" && dir.was != dir.is {", []string{"-run", "SameLake", "./cmd/internal/enginecli"}},
 		{"a gzip file that is followed and broken does not end its source", source,
 			"			if !f.cfg.Follow {\n				return err\n", "			if err != nil {\n				return err\n", file},
 		{"a gateway whose only source failed does not end with 0", "edge/capture/live.go",
