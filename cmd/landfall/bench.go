@@ -20,6 +20,7 @@ func benchCommand() *cobra.Command {
 	c.Flags().IntVar(&cfg.Rounds, "rounds", 0, "how often ours and the limit are measured in turn; 0: the default")
 	edge := c.Flags().String("edge", "", "`PROGRAM` of the gateway, landfall-edge; its size is told; empty: this one")
 	before := c.Flags().String("engine-before", "", "`PROGRAM` of an older engine, landfall-engine, whose takeover is measured beside; empty: none")
+	edgeBefore := c.Flags().String("edge-before", "", "`PROGRAM` of an older gateway, landfall-edge, which follows a file beside; empty: none")
 	c.Flags().IntVar(&cfg.IdleSeconds, "idle-seconds", 0, "how long an edge runs at each rate of sentences; 0: the default")
 	c.Flags().BoolVar(&cfg.JSON, "json", false, "print JSON in place of a Markdown table")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -33,6 +34,9 @@ func benchCommand() *cobra.Command {
 		}
 		if *before != "" {
 			cfg.EngineBefore = []string{*before}
+		}
+		if *edgeBefore != "" {
+			cfg.EdgeBefore = []string{*edgeBefore}
 		}
 		if cfg.Dir, err = cli.FreshDir(durable.OS{}, *dir, "landfall-bench"); err != nil {
 			return err

@@ -43,6 +43,9 @@ type Config struct {
 	// EngineBefore starts an older engine, whose takeover is measured beside; empty:
 	// there is none.
 	EngineBefore []string
+	// EdgeBefore starts an older gateway, which follows a file beside; empty: there is
+	// none.
+	EdgeBefore []string
 	// EdgeProgram is the gateway's own program, whose size is told; empty: it is
 	// part of another.
 	EdgeProgram string
@@ -90,7 +93,7 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 	}
 	var rows []row
 	for _, part := range []func(context.Context, Config) ([]row, error){
-		decoding, capturing, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling,
+		decoding, capturing, following, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling,
 	} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
 		if err != nil {

@@ -141,3 +141,15 @@ func TestFiguresOfATakeover(t *testing.T) {
 		t.Logf("%+v", rows)
 	}
 }
+
+// TestFiguresOfAFollowedFile: one round, alone and beside an older gateway.
+func TestFiguresOfAFollowedFile(t *testing.T) {
+	edge := []string{program(t, "landfall-edge")}
+	for _, before := range [][]string{nil, edge} {
+		rows, err := following(t.Context(), Config{Dir: t.TempDir(), Edge: edge, EdgeBefore: before, Sentences: 20_000, Rounds: 1})
+		if err != nil || len(rows) != 2+len(before) || !strings.HasSuffix(rows[0].ratio, "%") || !strings.Contains(rows[0].ours, "sentences/s") {
+			t.Errorf("%+v, %v", rows, err)
+		}
+		t.Logf("%+v", rows)
+	}
+}

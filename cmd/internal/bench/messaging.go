@@ -137,12 +137,8 @@ func captureQueued(ctx context.Context, cfg Config, dir string) (perSecond, cpu 
 		return 0, 0, err
 	}
 	defer stop()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	status, err := freeAddress()
 	if err != nil {
-		return 0, 0, err
-	}
-	status := l.Addr().String()
-	if err := l.Close(); err != nil {
 		return 0, 0, err
 	}
 	config := filepath.Join(dir, "edge.yaml")
@@ -191,7 +187,7 @@ func edgeLife(ctx context.Context, cfg Config, config, status string, n uint64) 
 			return 0, 0, ctx.Err()
 		}
 	}
-	return 0, 0, fmt.Errorf("not captured within two minutes: %d messages", n)
+	return 0, 0, fmt.Errorf("not captured within two minutes: %d records", n)
 }
 
 // captured asks an edge how many records are durable, and whether its source is
