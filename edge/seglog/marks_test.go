@@ -490,6 +490,9 @@ func TestAMarkIsHandedOn(t *testing.T) {
 	s := open("file", "plant", "here")
 	put(s, map[string]string{"file": "at 7", "plant/0": "x", "plant/1": "y", "here": "at 9"})
 	closed(s)
+	s = open("here")
+	put(s, map[string]string{}) // from here on the file alone has the mark
+	closed(s)
 	for _, appends := range []bool{false, true} {
 		s = open("new", "here")
 		if aside, err := s.Aside(); err != nil || len(aside) != 1 || string(aside["file"]) != "at 7" {

@@ -87,7 +87,7 @@ func fileMutants() []mutant {
 		{"a mark that is handed on is there no more", "edge/seglog/aside.go",
 			"	s.marks.set(to, mark)\n	s.marks.obsolete = append(s.marks.obsolete, name)\n", "	s.marks.set(to, mark)\n", []string{"-run", "HandedOn", "./edge/seglog"}},
 		{"a mark that is handed on is kept until a segment has it", "edge/seglog/aside.go",
-			"	s.marks.set(to, mark)\n	s.marks.obsolete = append(s.marks.obsolete, name)\n", "	s.marks.set(to, mark)\n	s.removeLeftover(name)\n", []string{"-run", "HandedOn", "./edge/seglog"}},
+			"	s.marks.set(to, mark)\n	s.marks.obsolete = append(s.marks.obsolete, name)\n", "	s.marks.set(to, mark)\n	_ = s.discardUnknown(name)\n", []string{"-run", "HandedOn", "./edge/seglog"}},
 		{"a reload goes to no other lake", "cmd/internal/enginecli/run.go",
 			"if was.Lake.Dir != \"\" && dir.was != dir.is {", "if was.Lake.Dir == \"\" && dir.was != dir.is {", []string{"-run", "SameLake", "./cmd/internal/enginecli"}},
 		{"a gzip file that is followed and broken does not end its source", source,
