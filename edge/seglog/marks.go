@@ -240,7 +240,8 @@ func (s *Store) takeMark(a record.Annotation) {
 // the blocks say what changed; those of older logs are read here. The segment is
 // the newest whose header can be read and whose marks are there: in the header, or
 // in a chain of files that reaches as far. So where segments are gone, marks are no
-// further than the blocks that are left, and sources that resend fill the hole.
+// further than the blocks that are left, and sources that resend fill the hole:
+// unless a full set took the place of the one that the header names.
 func (s *Store) recoverMarks(newest *logState, headers map[*segment]header) (from int, err error) {
 	files, err := s.readMarkFiles()
 	if err != nil {

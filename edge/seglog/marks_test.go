@@ -230,8 +230,11 @@ func TestMarksAreNotAheadOfBlocks(t *testing.T) {
 		cfg.SegmentBytes, cfg.inlineMarks = MinSegmentBytes, 1
 		s := mustOpen(t, cfg)
 		for i := range 9 {
-			marks := map[string]string{"at": strconv.Itoa(i), "long": strings.Repeat("v", 50)}
-			if err := appendMarks(s, strings.Repeat("x", 7000), marks); err != nil {
+			marks := map[string]string{"at": strconv.Itoa(i), fmt.Sprintf("only/%d", i): "x"}
+			if i == 0 {
+				marks["long"] = strings.Repeat("v", 500) // the sets after it stay a chain
+			}
+			if err := appendMarks(s, strings.Repeat("x", 5000), marks); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -250,6 +253,9 @@ func TestMarksAreNotAheadOfBlocks(t *testing.T) {
 		s = mustOpen(t, cfg)
 		if want := strconv.Itoa(8 - gone); string(s.Marks()["at"]) != want {
 			t.Errorf("%d segments are gone: mark %s, want %s", gone, s.Marks()["at"], want)
+		}
+		if n := len(s.Marks()) - 2; n != 9-gone {
+			t.Errorf("%d segments are gone: marks of %d blocks are there", gone, n)
 		}
 	}
 }
@@ -351,6 +357,31 @@ func flipByte(t *testing.T, fsys durable.FS, path string) {
 	}
 }
 
+// TestMarksTakeTheRoomOfASpare: a disk without any room holds no segment up that has
+// a file ready, because another one that is ready makes room for its marks.
+func TestMarksTakeTheRoomOfASpare(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
+	cfg.SegmentBytes, cfg.inlineMarks = 16<<10, 1
+	s := mustOpen(t, cfg)
+	for i := range 8 {
+		if err := appendMarks(s, strings.Repeat("x", 9000), map[string]string{strconv.Itoa(i): strings.Repeat("v", 300)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, _ := s.Active()
+	if err := s.Release(log, s.app.next); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Stats().Spares; n != maxSpares {
+		t.Fatalf("%d files are ready", n)
+	}
+	fsys.SetLimit(fsys.Used())
+	if err := appendMarks(s, strings.Repeat("x", 9000), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestMarksOnAFullDisk: a file that is ready to become a segment makes room for
 // marks; without one Append says ErrFull, and goes on when there is room.
 func TestMarksOnAFullDisk(t *testing.T) {
@@ -407,8 +438,25 @@ func TestMarksLeaveRoomForTwoSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if st := s.Stats(); st.Bytes > cfg.QuotaBytes || st.MarkFileBytes == 0 {
-		t.Errorf("%d bytes held, %d of marks; the quota is %d", st.Bytes, st.MarkFileBytes, cfg.QuotaBytes)
+	entries, err := cfg.FS.ReadDir(cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, marks := int64(0), 0
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := parseMarkFileName(e.Name()); ok {
+			marks++
+		}
+		if !hasNewestSuffix(e.Name()) {
+			held += info.Size()
+		}
+	}
+	if held > cfg.QuotaBytes || marks == 0 || held != s.Stats().Bytes {
+		t.Errorf("%d bytes held, %d said, %d files of marks; the quota is %d", held, s.Stats().Bytes, marks, cfg.QuotaBytes)
 	}
 }
 
