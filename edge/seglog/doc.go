@@ -26,6 +26,9 @@
 //     did not become durable is not in it.
 //  8. The newest segment of the directory is never released or shed, because
 //     the next Store learns from it where this log ended.
+//  9. Marks (record.Mark) are never forgotten and never ahead of what was
+//     durable. A header holds at most 64 KiB of them, files of marks hold more, and
+//     those of a source that is configured no more are set aside: see marks.go.
 //
 // Append is for one goroutine at a time. Everything else may be called from any
 // goroutine beside it; a Reader belongs to one goroutine.
