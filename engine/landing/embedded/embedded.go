@@ -19,7 +19,8 @@
 //     fail (C2).
 //  2. The tail of each gateway is a mark in the same fsync as the block it
 //     tells of, so it never tells of more than is durable, and is there again
-//     after any crash.
+//     after any crash. No tail is ever forgotten, and no number of them stops the
+//     landing: seglog keeps them in files of their own.
 //  3. The chain is never appended to by two processes: directories are locked.
 //  4. A range damaged on this disk is passed over, counted and reported: the
 //     task sees the hole in the gateway's log, where it shows.
