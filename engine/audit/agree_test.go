@@ -110,8 +110,8 @@ func TestWhatFeedsTheLake(t *testing.T) {
 		// While a move that was led elsewhere is under way.
 		`{"format":2,"generation":0,"kind":"embedded","id":"test","partitions":1,"place":"/x","given_up":1}`: {},
 		`{"format":2,"generation":0,"kind":"embedded","id":"test","partitions":2,"place":"/x","given_up":1}`: {Kind: KindHead, Task: "test-0001"},
-		`{"format":1,"gener`:                      {Kind: KindHead, File: feedingName},
-		`{"format":9,"id":"test","partitions":1}`: {Kind: KindHead, File: feedingName},
+		`{"format":1,"gener`: {Kind: KindHead, File: feedingName},
+		`{"format":9,"generation":0,"kind":"embedded","id":"test","partitions":1,"place":"/x","given_up":1}`: {Kind: KindHead, File: feedingName},
 		// A place of several kinds, and what is not as an engine writes it.
 		`{"format":1,"generation":0,"kind":"embedded","id":"test","partitions":1,"place":"/a\u0026\ufffdé"}`: {},
 		`{"format":1,"generation":0,"kind":"embeddee","id":"test","partitions":1,"place":"/x"}`:              {Kind: KindHead, File: feedingName},

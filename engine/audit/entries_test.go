@@ -140,14 +140,15 @@ func TestTableLogSaysWhatRecordSays(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(l *table.LogRow)
 		exact  bool
+		told   bool // of the newest row at level offsets too
 	}{
-		"as it is":             {func(*table.LogRow) {}, true},
-		"another previous log": {func(l *table.LogRow) { l.Previous = logID(3).String() }, false},
-		"no previous log":      {func(l *table.LogRow) { l.Previous, l.PreviousEnd = "", 0 }, false},
-		"another end of it":    {func(l *table.LogRow) { l.PreviousEnd-- }, false},
+		"as it is":             {func(*table.LogRow) {}, true, false},
+		"another previous log": {func(l *table.LogRow) { l.Previous = logID(3).String() }, false, true},
+		"no previous log":      {func(l *table.LogRow) { l.Previous, l.PreviousEnd = "", 0 }, false, false},
+		"another end of it":    {func(l *table.LogRow) { l.PreviousEnd-- }, false, true},
 	} {
 		for _, epoch := range []int{2, 3} {
-			_, r := ledgered(t, func(e []*table.Batch) {
+			w, r := ledgered(t, func(e []*table.Batch) {
 				for i := range e[epoch-1].Logs {
 					if l := &e[epoch-1].Logs[i]; l.Log == logID(2).String() {
 						c.change(l)
@@ -156,6 +157,10 @@ func TestTableLogSaysWhatRecordSays(t *testing.T) {
 			}, nil)
 			if r.Exact != c.exact || !c.exact && !slices.ContainsFunc(r.Findings, Finding{Kind: KindLogRow, Epoch: uint64(epoch), Log: logID(2).String()}.within) {
 				t.Errorf("%s in epoch %d: exact %v, %s", name, epoch, r.Exact, listFindings(r))
+			}
+			r = runAudit(t, Config{Lake: w.dir, Level: LevelOffsets})
+			if told := slices.ContainsFunc(r.Findings, Finding{Kind: KindLogRow, Log: logID(2).String(), Table: table.Log}.within); told != (c.told && epoch == 3) || r.Exact == told {
+				t.Errorf("%s in epoch %d at level offsets: exact %v, %s", name, epoch, r.Exact, listFindings(r))
 			}
 		}
 	}

@@ -216,6 +216,9 @@ func TestTipsTellWhatTheLakeCannot(t *testing.T) {
 			return append(e, epochOf("gw", logID(9), logID(2), 60, 0, 5))
 		}, exact: true},
 		{name: "a closed log that goes on", tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[0].Digest, b.Logs[0].Acked = 90, "", 90 }, want: Finding{Kind: KindTips, Log: first, Offsets: "90-99"}},
+		{name: "a closed log goes on, and nothing follows it", tips: func(b *tips.Body) {
+			b.Logs[1].End, b.Logs[1].Digest, b.Logs[1].Acked, b.Logs[1].Closed = 50, "", 50, true
+		}, want: Finding{Kind: KindTips, Log: last, Offsets: "50-59", Detail: "and the lake has it up to"}},
 		{name: "a closed log one offset longer", tips: func(b *tips.Body) { b.Logs[0].End++ }, want: Finding{Kind: KindTips, Log: first, Offsets: "100"}},
 		{name: "a log closed in the lake that is longer", tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[0].Closed = 103, false }, want: Finding{Kind: KindTips, Log: first, Offsets: "100-102"}},
 		{name: "a log as it was before it was closed", tips: func(b *tips.Body) {
