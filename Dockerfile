@@ -35,6 +35,8 @@ RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=fal
 FROM scratch AS edge
 COPY --from=build /out /
 COPY --from=build /built/landfall-edge /usr/bin/
+# As in systemd/landfall-edge.service; run it with --memory 384m.
+ENV GOMEMLIMIT=320MiB
 USER 65532:65532
 VOLUME /var/lib/landfall
 STOPSIGNAL SIGTERM

@@ -155,6 +155,9 @@ func (m *Metric) name() string {
 // everyField adds all scalars of an object, in the order of their names.
 func (m *Mapping) everyField(r *Report, base Reading, path string, object map[string]any) {
 	for _, k := range sortedNames(object) {
+		if len(r.Readings) > MaxReadings {
+			return // too many already: Append says so
+		}
 		name := path + k
 		if name == m.SensorField || name == m.TimeField || name == m.SequenceField {
 			continue

@@ -32,6 +32,28 @@ func shown(r *Report) string {
 	return strings.Join(all, " ")
 }
 
+// TestManyFieldsAreNotGathered: of more fields than a report holds no more are gathered
+// than show that.
+func TestManyFieldsAreNotGathered(t *testing.T) {
+	m := Mapping{Format: FormatJSON}
+	r := Report{Address: "a", Payload: []byte(`{"a":0` + manyFields(100_000) + `}`)}
+	if m.Read(&r); len(r.Readings) != MaxReadings+1 {
+		t.Errorf("%d readings", len(r.Readings))
+	}
+	var got Report
+	if err := got.Decode(r.Append(nil), nil); err != nil || got.Reason != RejectTooManyReadings {
+		t.Errorf("%q, %v", got.Reason, err)
+	}
+}
+
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%x":0`, i)
+	}
+	return b.String()
+}
+
 func TestMappings(t *testing.T) {
 	every := Mapping{Format: FormatJSON, Sensor: "{2}", TimeField: "ts", TimeUnit: TimeMillis, SequenceField: "n"}
 	value := Mapping{Format: FormatValue, Sensor: "{1}-{2}"}

@@ -74,7 +74,7 @@ func (b *BrokerConfig) validate(p *config.Problems, key string) {
 	good := err == nil && u.Host != "" && strings.Contains(" mqtt mqtts ws wss ", " "+u.Scheme+" ") && u.User == nil
 	p.Add(good, key+".url", strconv.Quote(b.URL), "a URL like mqtt://broker:1883 or mqtts://broker:8883, without user and password")
 	p.Add(b.KeepAlive >= 0 && b.KeepAlive <= 18*time.Hour, key+".keep_alive", b.KeepAlive.String(), "a time from 0s (the default) to 18h")
-	p.Add(b.MaxPayload == 0 || b.MaxPayload >= source.MinMaxPayload && b.MaxPayload <= source.MaxMaxPayload, key+".max_payload", b.MaxPayload.String(), "a size from 1KiB to 16MiB, or 0 for 1MiB")
+	p.Add(b.MaxPayload == 0 || b.MaxPayload >= source.MinMaxPayload && b.MaxPayload <= source.MaxMaxPayload, key+".max_payload", b.MaxPayload.String(), "a size from 1KiB to 4MiB, or 0 for 1MiB")
 	secure := good && (u.Scheme == "mqtts" || u.Scheme == "wss")
 	for _, f := range []struct{ key, value string }{{"ca_file", b.CAFile}, {"cert_file", b.CertFile}, {"key_file", b.KeyFile}, {"server_name", b.ServerName}} {
 		p.Add(f.value == "" || secure, key+"."+f.key, strconv.Quote(f.value), "nothing, because the URL is neither mqtts nor wss")

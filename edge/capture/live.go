@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"landfall/decoders/nmea"
 	"landfall/edge/clock"
 	"landfall/edge/pulse"
@@ -113,8 +115,10 @@ type Live struct {
 	cfg     LiveConfig
 	marks   map[string][]byte // as of the start; read only
 	queue   chan delivery
-	stop    chan struct{} // closed: nothing more is taken
-	group   *group        // Run's goroutine only
+	room    *semaphore.Weighted // bytes of batches that were delivered and not taken
+	stop    context.Context     // ended: nothing more is taken
+	halt    context.CancelFunc  // ends stop
+	group   *group              // Run's goroutine only
 	// patience ends StopTimeout after Run's ctx; Run's goroutine only.
 	patience context.Context
 	stats    liveStats
@@ -126,8 +130,22 @@ type delivery struct {
 	batch  *source.Batch // nil: the source has ended
 }
 
-// queueBatches bounds what sources have read ahead of capture.
-const queueBatches = 64
+// What sources have read ahead of capture is bounded in batches and in bytes. A batch
+// that is larger than all of it waits until it is alone.
+const (
+	queueBatches = 64
+	queueBytes   = 8 << 20
+)
+
+// queuedBytes is what a batch takes of the queue.
+func queuedBytes(b *source.Batch) int64 {
+	const ofBatch, ofLine = 256, 64 // beside the bytes of the lines, about
+	n := int64(ofBatch)
+	for i := range b.Lines {
+		n += ofLine + int64(len(b.Lines[i].Data))
+	}
+	return min(n, queueBytes)
+}
 
 // NewLive makes a Live. It touches nothing.
 func NewLive(cfg LiveConfig) (*Live, error) {
@@ -149,7 +167,9 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Live{cfg: cfg, queue: make(chan delivery, queueBatches), stop: make(chan struct{})}, nil
+	l := &Live{cfg: cfg, queue: make(chan delivery, queueBatches), room: semaphore.NewWeighted(queueBytes)}
+	l.stop, l.halt = context.WithCancel(context.Background())
+	return l, nil
 }
 
 // Run captures until ctx ends or every source has ended. What was taken before
@@ -186,7 +206,7 @@ func (l *Live) Run(ctx context.Context) error {
 	if err == nil {
 		err = l.drain(ended)
 	}
-	close(l.stop)
+	l.halt()
 	<-ended
 	if err == nil {
 		err = l.finish(ctx)
@@ -212,7 +232,7 @@ func (l *Live) runSource(ctx context.Context, i uint32, s Source) error {
 	}
 	select {
 	case l.queue <- delivery{source: i}:
-	case <-l.stop:
+	case <-l.stop.Done():
 	}
 	return err
 }
@@ -231,10 +251,13 @@ func (s sink) Deliver(b *source.Batch) error {
 	if look := s.l.cfg.Look; look != nil {
 		look(s.l.cfg.Sources[s.source].Name(), b)
 	}
+	if s.l.room.Acquire(s.l.stop, queuedBytes(b)) != nil {
+		return errStopping
+	}
 	select {
 	case s.l.queue <- delivery{s.source, b}:
 		return nil
-	case <-s.l.stop:
+	case <-s.l.stop.Done():
 		return errStopping
 	}
 }
@@ -292,6 +315,7 @@ func (l *Live) take(d delivery) {
 		l.group.ended(d.source)
 		return
 	}
+	l.room.Release(queuedBytes(d.batch))
 	l.group.take(d.source, d.batch)
 	l.stats.took(l.group)
 }

@@ -304,6 +304,45 @@ func TestBlockedLogWaits(t *testing.T) {
 	})
 }
 
+// TestQueueIsBoundedInBytes: while the log takes nothing, large batches are not read
+// ahead as many as small ones are; a batch larger than the queue is taken all the same.
+func TestQueueIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)
+		log.refuseWith(errors.New("full"))
+		_, stop := live(t, log, feeder("a", in))
+		const size = 1 << 19
+		large := batch(string(make([]byte, size)))
+		large.Lines[0].Reading = true
+		sent := 0
+		for range queueBatches {
+			select {
+			case in <- large:
+				sent++
+			case <-time.After(time.Minute):
+			}
+		}
+		if sent < 4 || sent > queueBytes/size+3 { // and what is being committed, and what waits
+			t.Errorf("took %d batches of %d bytes while the log takes nothing", sent, size)
+		}
+		log.refuseWith(nil)
+		pass(time.Minute)
+		short := batch(slices.Repeat([]string{"x"}, queueBytes/64+1000)...)
+		in <- short
+		pass(time.Minute)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		records := 0
+		for _, b := range log.all() {
+			records += len(decode(t, &b))
+		}
+		if records != sent+len(short.Lines) {
+			t.Errorf("%d records of %d", records, sent+len(short.Lines))
+		}
+	})
+}
+
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, in := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch)

@@ -44,6 +44,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"landfall/edge/record"
@@ -153,28 +154,51 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// What one connection holds of its lines, so that what many hold is bounded: the size
+// of a read, and how many lines go into a batch at least before it is handed over.
+const (
+	pumpBytes = 16 << 10
+	pumpPiece = 1 << 10
+	pumpLines = 512
+)
+
 // pump reads r until it ends and delivers its lines as one stream. The rest
 // without a line end is delivered as Truncated. The error is r's, nil for
 // io.EOF, or the Sink's, wrapped in errStopped.
 func pump(r io.Reader, stream string, o *Options, m *meter, sink Sink) error {
 	var split Splitter
 	var lines lineBuffer
-	buf := make([]byte, readBytes)
+	buf := make([]byte, pumpBytes)
 	for {
 		n, err := r.Read(buf)
 		wall, mono := o.Clock.Now()
+		deliver := func() error {
+			b := lines.batch(stream, wall, mono)
+			if b == nil {
+				return nil
+			}
+			m.lines(b)
+			if err := sink.Deliver(b); err != nil {
+				return fmt.Errorf("%w: %w", errStopped, err)
+			}
+			return nil
+		}
 		if n > 0 {
 			m.received(n, wall)
-			split.Feed(buf[:n], lines.add)
+		}
+		for piece := range slices.Chunk(buf[:n], pumpPiece) {
+			if split.Feed(piece, lines.add); len(lines.ends) < pumpLines {
+				continue
+			}
+			if err := deliver(); err != nil {
+				return err
+			}
 		}
 		if err != nil {
 			split.Flush(true, lines.add)
 		}
-		if b := lines.batch(stream, wall, mono); b != nil {
-			m.lines(b)
-			if derr := sink.Deliver(b); derr != nil {
-				return fmt.Errorf("%w: %w", errStopped, derr)
-			}
+		if err := deliver(); err != nil {
+			return err
 		}
 		switch {
 		case errors.Is(err, io.EOF):

@@ -50,7 +50,7 @@ type BrokerConfig struct {
 const (
 	MinMaxPayload     = 1 << 10
 	DefaultMaxPayload = 1 << 20
-	MaxMaxPayload     = 16 << 20
+	MaxMaxPayload     = 4 << 20
 )
 
 // maxPayload is the bound that holds.

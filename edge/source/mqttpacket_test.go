@@ -2,11 +2,13 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -165,5 +167,66 @@ func TestMessageTooLarge(t *testing.T) {
 	})
 	if got := again.payloads(); got[0] != `{"n":4,"v":1}` {
 		t.Errorf("%.40q came again", got[0])
+	}
+}
+
+// TestMessagesThatWaitAreBoundedInBytes: while nothing is taken, large messages wait at
+// the broker, and come when it goes on.
+func TestMessagesThatWaitAreBoundedInBytes(t *testing.T) {
+	b := newBroker(t, "allow_anonymous true\nmax_inflight_messages 0\n")
+	cfg, o := mqttConfig(b, 1).Broker, options("plant")
+	var m meter
+	m.init(&o, "mqtt", true)
+	link := brokerLink{cfg: &cfg, meter: &m, filters: map[string]byte{"plant/#": 1}, persistent: true}
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var sizes []int // of messages taken at once, bytes
+	hold, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- link.run(ctx, func(all []message, acks *acknowledger) error {
+			n := 0
+			for i := range all {
+				n += len(all[i].payload)
+			}
+			mu.Lock()
+			sizes = append(sizes, n)
+			mu.Unlock()
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+			if durable := acks.after(all); durable != nil {
+				durable()
+			}
+			return nil
+		})
+	}()
+	p := b.publisher("p")
+	taken := func() (n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, size := range sizes {
+			n += size
+		}
+		return n
+	}
+	eventually(t, "a subscription", func() bool { publish(t, p, "plant/a", "x", false); return taken() > 0 })
+	first := taken()
+	const size, count = 1 << 19, 40
+	large := strings.Repeat("y", size)
+	for range count {
+		publish(t, p, "plant/a", large, false)
+	}
+	eventually(t, "a full queue", func() bool { return m.Status().Bytes >= mqttQueueBytes })
+	close(hold)
+	eventually(t, "all messages", func() bool { return taken() >= first+count*size })
+	mu.Lock()
+	if most := slices.Max(sizes); most > mqttQueueBytes {
+		t.Errorf("%d bytes waited, %v", most, sizes)
+	}
+	mu.Unlock()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

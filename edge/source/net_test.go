@@ -252,3 +252,25 @@ func TestSinkRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestBatchesOfShortLinesAreSmall: a line costs more than its bytes, so a batch ends
+// after so many of them; none is lost.
+func TestBatchesOfShortLinesAreSmall(t *testing.T) {
+	sink, o := newTestSink(), options("t")
+	var m meter
+	m.init(&o, "tcp-server", false)
+	const lines = 50_000
+	if err := pump(strings.NewReader(strings.Repeat("a\n", lines)), "s", &o, &m, sink); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for _, b := range sink.batches {
+		got += len(b.Lines)
+		if len(b.Lines) > pumpLines+pumpPiece/2 {
+			t.Errorf("a batch of %d lines", len(b.Lines))
+		}
+	}
+	if got != lines {
+		t.Errorf("%d lines of %d", got, lines)
+	}
+}

@@ -23,13 +23,16 @@ type Relay struct {
 	slots   *slots
 
 	mu    sync.Mutex
-	outs  map[chan []byte]struct{} // guarded by mu
-	addr  net.Addr                 // guarded by mu
-	ready chan struct{}            // closed once addr is known
+	outs  map[chan []byte]*atomic.Int64 // to the bytes that wait in each; guarded by mu
+	addr  net.Addr                      // guarded by mu
+	ready chan struct{}                 // closed once addr is known
 }
 
-// relayQueue is how many batches a client may be behind.
-const relayQueue = 256
+// relayQueue is how many batches a client may be behind, relayBytes how many bytes.
+const (
+	relayQueue = 256
+	relayBytes = 1 << 20
+)
 
 // relayClients is how many clients there are at a time.
 const relayClients = 64
@@ -45,7 +48,7 @@ func NewRelay(o Options, listen string) (*Relay, error) {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return nil, fmt.Errorf("serve of source %s: want host:port: %w: %w", o.Name, err, ErrConfig)
 	}
-	return &Relay{listen: listen, o: &o, slots: newSlots(relayClients, 0), outs: map[chan []byte]struct{}{}, ready: make(chan struct{})}, nil
+	return &Relay{listen: listen, o: &o, slots: newSlots(relayClients, 0), outs: map[chan []byte]*atomic.Int64{}, ready: make(chan struct{})}, nil
 }
 
 // Dropped is how many lines clients missed. It may be called from any goroutine.
@@ -126,9 +129,9 @@ func (r *Relay) accept(ctx context.Context, ln net.Listener, clients *sync.WaitG
 
 // client writes lines to one client until it is gone.
 func (r *Relay) client(ctx context.Context, conn net.Conn) {
-	out := make(chan []byte, relayQueue)
+	out, waiting := make(chan []byte, relayQueue), new(atomic.Int64)
 	r.mu.Lock()
-	r.outs[out] = struct{}{}
+	r.outs[out] = waiting
 	r.mu.Unlock()
 	r.clients.Add(1)
 	defer r.clients.Add(-1)
@@ -154,6 +157,7 @@ func (r *Relay) client(ctx context.Context, conn net.Conn) {
 		case <-gone:
 			return
 		case data := <-out:
+			waiting.Add(-int64(len(data)))
 			if conn.SetWriteDeadline(time.Now().Add(relayTimeout)) != nil {
 				return
 			}
@@ -187,12 +191,13 @@ func (r *Relay) send(b *Batch) {
 			data = append(append(data, b.Lines[i].Data...), '\r', '\n')
 		}
 	}
-	for out := range r.outs {
-		select {
-		case out <- data:
-		default:
+	for out, waiting := range r.outs {
+		if len(out) == cap(out) || waiting.Load()+int64(len(data)) > relayBytes {
 			r.dropped.Add(uint64(len(b.Lines)))
+			continue
 		}
+		waiting.Add(int64(len(data)))
+		out <- data // only send sends, under mu: there is room
 	}
 }
 

@@ -6,8 +6,24 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
+
+// TestRelayIsBoundedInBytes: a client that reads nothing has no more waiting than the
+// bound, however large the batches are.
+func TestRelayIsBoundedInBytes(t *testing.T) {
+	r := must(NewRelay(options("radio"), "127.0.0.1:0"))(t)
+	out := make(chan []byte, relayQueue)
+	r.outs[out] = new(atomic.Int64)
+	b := &Batch{Lines: []Line{{Data: make([]byte, 60_000)}}}
+	for r.Dropped() == 0 && len(out) < relayQueue {
+		r.send(b)
+	}
+	if n := len(out) * 60_002; n > relayBytes || n < relayBytes/2 {
+		t.Errorf("%d bytes wait", n)
+	}
+}
 
 // TestRelay: clients get the lines as received; one that reads nothing misses
 // some, which is counted, and neither capture nor the others wait for it.

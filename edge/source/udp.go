@@ -48,6 +48,7 @@ type UDP struct {
 	cfg     UDPConfig
 	senders map[netip.AddrPort]*udpSender // Run's goroutine only
 	pending int                           // senders with part of a line; Run's goroutine only
+	buffer  lineBuffer                    // of the datagram that is being taken; Run's goroutine only
 	hosts   map[netip.Addr]int            // senders by host; reused by forgetOldest
 
 	mu    sync.Mutex
@@ -67,7 +68,6 @@ const udpHeader = "UdPbC\x00"
 type udpSender struct {
 	name  string
 	split Splitter
-	lines lineBuffer
 	wall  record.Micros // of its last datagram
 	mono  int64
 }
@@ -216,9 +216,9 @@ func (u *UDP) datagram(sink Sink, from netip.AddrPort, p []byte, wall record.Mic
 		had = false
 	}
 	s.wall, s.mono = wall, mono
-	s.split.Feed(rest, s.lines.add)
+	s.split.Feed(rest, u.buffer.add)
 	if whole {
-		s.split.Flush(!hasChecksum(s.split.pending), s.lines.add)
+		s.split.Flush(!hasChecksum(s.split.pending), u.buffer.add)
 	}
 	u.count(had, s.split.Pending() > 0)
 	return u.deliver(sink, s)
@@ -237,12 +237,12 @@ func (u *UDP) count(had, has bool) {
 // flush ends a sender's line where its last datagram ended.
 func (u *UDP) flush(sink Sink, s *udpSender) error {
 	u.count(s.split.Pending() > 0, false)
-	s.split.Flush(!hasChecksum(s.split.pending), s.lines.add)
+	s.split.Flush(!hasChecksum(s.split.pending), u.buffer.add)
 	return u.deliver(sink, s)
 }
 
 func (u *UDP) deliver(sink Sink, s *udpSender) error {
-	b := s.lines.batch(s.name, s.wall, s.mono)
+	b := u.buffer.batch(s.name, s.wall, s.mono)
 	if b == nil {
 		return nil
 	}

@@ -23,6 +23,7 @@ const memoryLimit = 400 << 20
 type poisonStatus struct {
 	Sources []struct {
 		State     string `json:"state"`
+		Bytes     uint64 `json:"bytes"`
 		Records   uint64 `json:"records"`
 		Rejected  uint64 `json:"rejected"`
 		Oversized uint64 `json:"oversized"`

@@ -80,6 +80,8 @@ func brokerMutants() []mutant {
 			"h.Guarantee == ExactlyOnce && g != \"\"", "h.Guarantee == ExactlyOnce && g == \"\"", []string{"./cmd/internal/explain"}},
 		{"a sender of another gateway is counted", "edge/source/acked.go",
 			"last == 0 && frames[0].seq > 1", "last == 0 && frames[0].seq < 1", []string{"-run", "Acked", "./edge/source"}},
+		{"messages that wait are bounded in bytes", "edge/source/mqttlink.go",
+			"return min(int64(n)+mqttMessageCost, mqttQueueBytes)", "return min(int64(n)*0+mqttMessageCost, mqttQueueBytes)", broker},
 		{"what is configured no more is unsubscribed", "edge/source/mqttlink.go",
 			"err = l.unsubscribe(ctx, client)", "l.subscribed.forget()", broker},
 		{"a filter is noted before it is subscribed", "edge/source/mqttfilters.go",
@@ -89,6 +91,18 @@ func brokerMutants() []mutant {
 
 func lineMutants() []mutant {
 	return []mutant{
+		{"what births name is bounded in bytes", "decoders/sensor/sparkplug/host.go",
+			"for h.bytes > maxBytes {", "for h.bytes > 1<<40 {", []string{"-run", "Births", "./decoders/sensor/sparkplug"}},
+		{"of nodes the largest are forgotten", "decoders/sensor/sparkplug/host.go",
+			"if n.bytes > most || n.bytes == most && name < id {", "if name > id {\n\t\t\t\tid, most = name, n.bytes\n\t\t\t}\n\t\t\tif most < 0 {", []string{"-run", "Births", "./decoders/sensor/sparkplug"}},
+		{"a report's fields are bounded while they are gathered", "decoders/sensor/mapping.go",
+			"		if len(r.Readings) > MaxReadings {\n", "		if len(r.Readings) > 1<<30 {\n", []string{"-run", "ManyFields", "./decoders/sensor"}},
+		{"what waits for capture is bounded in bytes", "edge/capture/live.go",
+			"		n += ofLine + int64(len(b.Lines[i].Data))", "		n += ofLine + int64(len(b.Lines[i].Data)*0)", []string{"-run", "BoundedInBytes", "./edge/capture"}},
+		{"a batch of short lines is bounded", "edge/source/doc.go",
+			"len(lines.ends) < pumpLines {", "len(lines.ends) < 1<<30 {", []string{"-run", "ShortLines", "./edge/source"}},
+		{"lines that are served again are bounded in bytes", "edge/source/relay.go",
+			"waiting.Load()+int64(len(data)) > relayBytes", "waiting.Load() > 1<<40", []string{"-run", "Relay", "./edge/source"}},
 		{"a port whose reader was killed is not left exclusive", "edge/source/serialclaim_linux.go",
 			"unix.IoctlSetInt(c.fd, unix.TIOCNXCL, 0)", "unix.IoctlSetInt(c.fd, unix.TIOCEXCL, 0)", []string{"-run", "SerialAfterKill", "./edge/source"}},
 		{"two gateways do not share a port", "edge/source/serialclaim_linux.go",

@@ -28,6 +28,7 @@ type Verdict struct {
 // Host keeps what births said.
 type Host struct {
 	nodes map[string]*node
+	bytes int // of them in memory, about
 }
 
 // node is an edge node with its devices.
@@ -37,6 +38,7 @@ type node struct {
 	next    uint8 // sequence number expected
 	aliases map[uint64]*known
 	devices map[string]*device // "" is the node itself
+	bytes   int                // of it in memory, about
 }
 
 // device is what a birth named.
@@ -44,6 +46,7 @@ type device struct {
 	born    bool
 	sensor  string
 	metrics map[string]*known
+	bytes   int // of it in memory, about
 }
 
 // known is a metric of a birth.
@@ -61,7 +64,24 @@ func NewHost() *Host { return &Host{nodes: map[string]*node{}} }
 const (
 	maxNodes = 1 << 12
 	maxKnown = 1 << 16
+	maxBytes = 32 << 20
+	ofKnown  = 256 // bytes of a node, device or metric beside its names
 )
+
+// bound forgets those nodes that take the most, so that the others are known on. One
+// that speaks again is asked for its births.
+func (h *Host) bound() {
+	for h.bytes > maxBytes {
+		most, id := 0, ""
+		for name, n := range h.nodes {
+			if n.bytes > most || n.bytes == most && name < id {
+				most, id = n.bytes, name
+			}
+		}
+		delete(h.nodes, id)
+		h.bytes -= most
+	}
+}
 
 // Nodes lists the nodes known, as "group/node", in order: after a new
 // connection they are asked for their births, because what was said meanwhile
@@ -105,10 +125,17 @@ func (h *Host) Read(r *sensor.Report) Verdict {
 	if n == nil {
 		if len(h.nodes) >= maxNodes {
 			clear(h.nodes)
+			h.bytes = 0
 		}
 		n = &node{aliases: map[uint64]*known{}, devices: map[string]*device{}}
 		h.nodes[id] = n
+		n.bytes = ofKnown + len(id)
+		h.bytes += n.bytes
 	}
+	defer func(before int) {
+		h.bytes += n.bytes - before
+		h.bound()
+	}(n.bytes)
 	v := Verdict{}
 	switch {
 	case kind == "NBIRTH" && deviceName == "":
@@ -133,7 +160,8 @@ func (n *node) birth(id string, p *payload) {
 	n.born, n.next = true, uint8(p.seq)+1
 	clear(n.aliases)
 	clear(n.devices)
-	n.devices[""] = n.name(id, p)
+	n.bytes = ofKnown + len(id)
+	n.name(id, "", p)
 	for i := range p.metrics {
 		if p.metrics[i].name == "bdSeq" {
 			n.bdSeq = p.metrics[i].number
@@ -141,9 +169,9 @@ func (n *node) birth(id string, p *payload) {
 	}
 }
 
-// name takes the metrics that a birth names.
-func (n *node) name(sensorName string, p *payload) *device {
-	d := &device{born: true, sensor: sensorName, metrics: map[string]*known{}}
+// name takes the metrics that a birth of a device names.
+func (n *node) name(sensorName, deviceName string, p *payload) {
+	d := &device{born: true, sensor: sensorName, metrics: map[string]*known{}, bytes: ofKnown + len(sensorName) + len(deviceName)}
 	for i := range p.metrics {
 		m := &p.metrics[i]
 		if isControl(m.name) || len(n.aliases) >= maxKnown || len(d.metrics) >= maxKnown {
@@ -151,11 +179,16 @@ func (n *node) name(sensorName string, p *payload) *device {
 		}
 		k := &known{device: d, name: m.name, datatype: m.datatype, unit: m.unit}
 		d.metrics[m.name] = k
+		d.bytes += ofKnown + len(m.name) + len(m.unit)
 		if m.hasAlias {
 			n.aliases[m.alias] = k
 		}
 	}
-	return d
+	if before := n.devices[deviceName]; before != nil {
+		n.bytes -= before.bytes
+	}
+	n.devices[deviceName] = d
+	n.bytes += d.bytes
 }
 
 func isControl(name string) bool {
@@ -177,7 +210,7 @@ func (n *node) session(r *sensor.Report, id, kind, deviceName string, p *payload
 		n.next = uint8(p.seq) + 1
 	}
 	if kind == "DBIRTH" {
-		n.devices[deviceName] = n.name(id+"/"+deviceName, p)
+		n.name(id+"/"+deviceName, deviceName, p)
 	}
 	d := n.devices[deviceName]
 	switch {

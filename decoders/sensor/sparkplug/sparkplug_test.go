@@ -212,3 +212,39 @@ func FuzzHost(f *testing.F) {
 		}
 	})
 }
+
+// TestBirthsAreBoundedInBytes: nodes whose births take the most are forgotten, an honest
+// one among them is not, and what is counted is what is kept.
+func TestBirthsAreBoundedInBytes(t *testing.T) {
+	h := NewHost()
+	read := func(topic string, payload []byte) (sensor.Report, Verdict) {
+		r := sensor.Report{Address: topic, Payload: payload}
+		v := h.Read(&r)
+		return r, v
+	}
+	read("spBv1.0/g/NBIRTH/honest", encode(0, named("load", 1, 0.5)))
+	var metrics [][]byte
+	for i := range 2000 {
+		metrics = append(metrics, named(fmt.Sprintf("%0100d", i), uint64(i), 1))
+	}
+	large := encode(0, metrics...)
+	for i := range 200 {
+		read(fmt.Sprintf("spBv1.0/g/NBIRTH/flood%d", i), large)
+		for range 3 { // of the same device: only the last counts
+			read(fmt.Sprintf("spBv1.0/g/DBIRTH/flood%d/d", i), encode(1, named("x", 1, 1)))
+		}
+		sum := 0
+		for _, n := range h.nodes {
+			sum += n.bytes
+		}
+		if sum != h.bytes || sum > maxBytes {
+			t.Fatalf("%d nodes of %d bytes, counted %d", len(h.nodes), sum, h.bytes)
+		}
+	}
+	if len(h.nodes) < 20 || len(h.nodes) > 100 {
+		t.Errorf("%d nodes are known", len(h.nodes))
+	}
+	if r, v := read("spBv1.0/g/NDATA/honest", encode(1, named("load", 1, 0.6))); r.Reason != "" || v.Rebirth != "" {
+		t.Errorf("the honest node was forgotten: %+v, %+v", r, v)
+	}
+}
