@@ -102,8 +102,10 @@ forward: {url: "http://%[5]s/"}
 	defer p.Disconnect(0)
 	const clients = 256
 	short := []byte(strings.Repeat("a\n", 1<<20))
-	for range clients {
-		c, err := net.Dial("tcp", lines)
+	for i := range clients {
+		// Places are shared by hosts: these are sixteen.
+		host := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%16))}}
+		c, err := host.Dial("tcp", lines)
 		if err != nil {
 			t.Fatal(err)
 		}
