@@ -49,7 +49,7 @@ func TestMessagesWithoutUsableIdentity(t *testing.T) {
 				}
 				return n
 			}
-			m, stop := runMQTT(t, cfg, sink)
+			_, stop := runMQTT(t, cfg, sink)
 			fence()
 			// Taken and durable, but the broker does not hear of it.
 			deaf := &deafSink{durableSink: sink}
@@ -60,7 +60,7 @@ func TestMessagesWithoutUsableIdentity(t *testing.T) {
 			}
 			eventually(t, "all messages", func() bool { return count() == 20 })
 			stop()
-			m, stop = runMQTT(t, cfg, sink)
+			m, stop := runMQTT(t, cfg, sink)
 			fence()
 			stop()
 			s, twice := m.Status(), count()-20

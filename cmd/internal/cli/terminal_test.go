@@ -47,10 +47,10 @@ func TestATerminalIsKnown(t *testing.T) {
 		t.Skipf("no pseudo-terminals here: %v", err)
 	}
 	defer func() { _ = master.Close() }()
-	n := 0
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err == nil {
-		n, err = unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
 	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	if err != nil {
 		t.Fatal(err)
 	}
