@@ -69,6 +69,7 @@ type plant struct {
 
 	server *httptest.Server
 	up     atomic.Pointer[ingest.Handler] // nil: no engine answers
+	owner  atomic.Pointer[plantEngine]    // whose tasks were started last: it alone claims again
 
 	edge  *seglog.Store
 	link  *forward.Session
@@ -288,8 +289,10 @@ func (p *plant) open(dir string) *plantEngine {
 func (e *plantEngine) answer() { e.p.up.Store(e.handler) }
 
 // start runs the tasks, until they are stopped, or fenced after they had their
-// partition.
+// partition, or end with an error when another engine's were started since: engines of a
+// group do not claim what is not theirs.
 func (e *plantEngine) start() {
+	e.p.owner.Store(e)
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel, e.ended = cancel, make(chan struct{})
 	var tasks sync.WaitGroup
@@ -303,7 +306,7 @@ func (e *plantEngine) start() {
 		tasks.Go(func() {
 			for {
 				err := task.Run(ctx, cfg)
-				if err == nil || ctx.Err() != nil || errors.Is(err, stream.ErrFenced) && e.claimed[n].Load() {
+				if err == nil || ctx.Err() != nil || e.p.owner.Load() != e || errors.Is(err, stream.ErrFenced) && e.claimed[n].Load() {
 					return
 				}
 				e.p.t.Logf("a task is started again after: %v", err)
