@@ -120,6 +120,13 @@ func (s *Server) openKafka(ctx context.Context) error {
 			return err // before a topic is made that nothing is to land in
 		}
 	}
+	if s.lake() == nil {
+		checking, cancel := context.WithTimeout(ctx, kafkaPatience)
+		defer cancel()
+		if err := kafka.CheckLeft(checking, cfg); err != nil {
+			return KafkaProblem(err)
+		}
+	}
 	log, err := openTopic(ctx, cfg, s.lake(), s.cfg.Lake.Dir, s.opt.Logger)
 	if err != nil {
 		return err
@@ -175,6 +182,8 @@ func (c *KafkaConfig) Check(ctx context.Context, fsys durable.FS, store checkpoi
 	id, err := kafka.Check(ctx, cfg)
 	if err == nil && store != nil {
 		err = checkTopic(ctx, cfg, store, id)
+	} else if err == nil {
+		err = kafka.CheckLeft(ctx, cfg)
 	}
 	return id, KafkaProblem(err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"landfall/engine/landing"
 )
@@ -69,10 +70,22 @@ func (r *registry) left(ctx context.Context, seen int64) (end int64, err error) 
 	return end, r.mayRead(err)
 }
 
-// leftAlready is the LeftError of a topic that is opened for no lake. What cannot be read
-// is no reason to land nothing: Left looks again.
-func leftAlready(ctx context.Context, cfg Config, admin *kadm.Client, id landing.ID) error {
-	_, err := (&registry{cfg, admin, id}).left(ctx, -1)
+// CheckLeft is the LeftError of a topic whose lake has left it, for an engine that is to
+// land something there and has no task of the lake. What cannot be read is no reason not
+// to: Log.Left looks again.
+func CheckLeft(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	client, err := kgo.NewClient(cfg.client()...)
+	if err != nil {
+		return fmt.Errorf("ask Kafka: %w", err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	detail, err := describe(ctx, admin, cfg.Topic)
+	if err != nil {
+		return nil
+	}
+	_, err = (&registry{cfg, admin, idOf(detail.ID)}).left(ctx, -1)
 	var left *LeftError
 	if errors.As(err, &left) {
 		return err

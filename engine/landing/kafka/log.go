@@ -53,8 +53,7 @@ const askTimeout = 15 * time.Second
 
 // Open opens the landing log, and makes its topic if it is absent. Errors:
 // landing.ErrMismatch, naming what the topic is and what was asked for;
-// LakeError when it feeds another lake; LeftError when its lake has left it and this log
-// is for none; TopicError, with what must be changed; ErrUnavailable; others of the cluster, as that somebody may not do something.
+// LakeError when it feeds another lake; TopicError, with what must be changed; ErrUnavailable; others of the cluster, as that somebody may not do something.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,8 +67,6 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	id, err := openTopic(ctx, admin, cfg)
 	if err == nil && cfg.Lake.ID != "" {
 		err = (&registry{cfg, admin, id}).register(ctx)
-	} else if err == nil {
-		err = leftAlready(ctx, cfg, admin, id)
 	}
 	if err != nil {
 		client.Close()
@@ -113,8 +110,6 @@ func Check(ctx context.Context, cfg Config) (landing.ID, error) {
 		if err = r.rights(r.decide(ctx)); errors.Is(err, errUnregistered) {
 			err = nil
 		}
-	} else if err == nil {
-		err = leftAlready(ctx, cfg, admin, id)
 	}
 	return id, unavailable(err)
 }
