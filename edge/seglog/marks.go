@@ -208,11 +208,13 @@ func (s *Store) writeMarkFile(name string, p []byte) error {
 	}
 }
 
-// dropObsoleteMarks removes the files that a durable segment made superfluous.
-// Caller holds appendMu.
+// dropObsoleteMarks removes the files that a durable segment made superfluous. Marks
+// set aside that were handed on must not come back: a source of the old name would go
+// on with them. Caller holds appendMu.
 func (s *Store) dropObsoleteMarks() {
-	m := &s.marks
+	m, aside := &s.marks, false
 	for _, name := range m.obsolete {
+		aside = aside || m.asides[name]
 		_ = s.discardUnknown(name)
 		s.mu.Lock()
 		delete(m.files, name)
@@ -220,6 +222,11 @@ func (s *Store) dropObsoleteMarks() {
 		s.mu.Unlock()
 	}
 	m.obsolete = m.obsolete[:0]
+	if aside {
+		if err := s.fs.SyncDir(s.cfg.Dir); err != nil {
+			s.cfg.Logger.Warn("marks that were set aside may come back", "dir", s.cfg.Dir, "error", err)
+		}
+	}
 }
 
 // takeMark keeps a mark that has become durable. Caller holds mu, or is alone.

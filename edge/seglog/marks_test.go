@@ -517,7 +517,8 @@ func TestMarkFilesAreTold(t *testing.T) {
 // aside: until a segment begins with it the file is there still, and then no more. One
 // with several marks, and one that is there, hand on none.
 func TestAMarkIsHandedOn(t *testing.T) {
-	cfg := testConfig(faultfs.New(), "/log")
+	fsys := faultfs.New()
+	cfg := testConfig(fsys, "/log")
 	cfg.MarkOwner = ownerOf
 	open := func(owners ...string) *Store {
 		cfg.Owners = owners
@@ -554,9 +555,11 @@ func TestAMarkIsHandedOn(t *testing.T) {
 		}
 		if appends {
 			put(s, nil)
+			break
 		}
 		closed(s)
 	}
+	fsys.Crash(faultfs.LoseAll, 0) // under its old name the source would go on where it stood before
 	s = open("file", "new", "here")
 	if m := s.Marks(); string(m["new"]) != "at 7" || m["file"] != nil {
 		t.Errorf("afterwards: %q", m)
