@@ -337,7 +337,7 @@ func (f *File) leave(r *fileReader) {
 		r.c.close()
 		return
 	}
-	s.about.Size, s.read = r.trail.read, &r.trail
+	s.about.Size, s.read = r.trail.read, &trail{slices.Clone(r.trail.head), slices.Clone(r.trail.recent), r.trail.read}
 	f.chain.leave(&s)
 }
 
@@ -516,7 +516,7 @@ func (f *File) lookAround(r *fileReader, sink Sink) error {
 	for _, o := range s.others {
 		late = !o.same(r.at.about.Identity) && !isPackedName(o.path) && f.chain.hasGrown(o) || late
 	}
-	if r.moved {
+	if r.moved && !f.moveToCopy(s, r) {
 		last := r.at
 		last.file = r.c.file
 		f.chain.extend(s, &last, f.cfg.Follow)
@@ -525,6 +525,26 @@ func (f *File) lookAround(r *fileReader, sink Sink) error {
 		return nil
 	}
 	return f.declare(sink, r.position(), gapLate, r.sound)
+}
+
+// moveToCopy goes on in the file under the path where it begins with all that was read
+// of r, and r's file, read to its end, has no known name any more: an editor has put it
+// aside and written it again. What is added to the one that was put aside is a gap.
+func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
+	last := r.at
+	last.file = r.c.file
+	size, err := r.c.file.Size()
+	if len(f.chain.queue) > 0 || s.path == nil || r.c.gz != nil || err != nil || size != r.trail.read || size < headBytes || s.findForm(&last) != nil {
+		return false
+	}
+	n, err := f.newReader(s.path, r.trail.position(0))
+	if n == nil || err != nil {
+		return false
+	}
+	f.leave(r)
+	r.c, r.at, r.moved = n.c, n.at, false
+	f.log(slog.LevelInfo, "file was moved away and written again: going on in the new one", "path", r.at.path, "position", r.trail.read)
+	return true
 }
 
 // hasBegun tells whether something was written to a file that is held.

@@ -135,3 +135,37 @@ func TestFileLateLines(t *testing.T) {
 		t.Errorf("told again: %q, gaps %q", again.lines(), again.gaps())
 	}
 }
+
+// TestFileWrittenAgain: an editor moves the file to a name that is no rotated one, and
+// writes it again with a line more: that is read on. What is added to the old one is a
+// gap, and another file that only begins alike is read from its beginning.
+func TestFileWrittenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ais.log")
+	text, lines := numbered(0, 200)
+	write2(t, path, text, 0)
+	sink := newTestSink()
+	stop := start(t, newTestFile(t, path, true).Run, sink)
+	sink.await(t, 200)
+	rename(t, path, path+"~")
+	write2(t, path+".new", text+"edited\n", 0)
+	rename(t, path+".new", path)
+	expect(t, sink.await(t, 201), append(slices.Clone(lines), "edited")...)
+	write2(t, path, "more\n", os.O_APPEND)
+	sink.await(t, 202)
+	if gaps := sink.gaps(); len(gaps) > 0 {
+		t.Errorf("gaps %q", gaps)
+	}
+	write2(t, path+"~", "too late\n", os.O_APPEND)
+	eventually(t, "the gap", func() bool { return slices.Equal(sink.gaps(), []string{"late_lines"}) })
+	rename(t, path+"~", path)
+	expect(t, sink.await(t, 203)[202:], "too late")
+	rename(t, path, path+"~")
+	write2(t, path+".new", text[:headBytes]+"\nother\n", 0)
+	rename(t, path+".new", path)
+	if got := sink.await(t, 204); got[203] != lines[0] {
+		t.Errorf("another file: %q", got[203:])
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
