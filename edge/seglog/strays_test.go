@@ -13,7 +13,7 @@ import (
 	"landfall/edge/record"
 )
 
-// diskBytes is what the files of segments, spares and quarantine take on the disk.
+// diskBytes is what the files of segments, spares, marks and quarantine take on the disk.
 func diskBytes(t *testing.T, fsys durable.FS, dir string) (n int64) {
 	t.Helper()
 	for _, d := range []string{dir, filepath.Join(dir, quarantineName)} {
@@ -23,7 +23,7 @@ func diskBytes(t *testing.T, fsys durable.FS, dir string) (n int64) {
 		}
 		for _, e := range entries {
 			_, spare := parseSpareName(e.Name())
-			if info, err := fsys.Stat(filepath.Join(d, e.Name())); err == nil && !e.IsDir() && (d != dir || spare || strings.HasSuffix(e.Name(), segmentSuffix)) {
+			if info, err := fsys.Stat(filepath.Join(d, e.Name())); err == nil && !e.IsDir() && (d != dir || spare || strings.HasSuffix(e.Name(), segmentSuffix) || strings.HasSuffix(e.Name(), marksSuffix)) {
 				n += info.Size()
 			}
 		}

@@ -2,9 +2,12 @@ package seglog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -455,5 +458,46 @@ func TestTornSlot(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestFrozenTailMarker: this version still writes the tail marker that was frozen, and
+// reads it.
+func TestFrozenTailMarker(t *testing.T) {
+	fsys := faultfs.New()
+	cfg := tailConfig(fsys)
+	cfg.NewLogID = testLogIDs(0)
+	for range 2 {
+		s := mustOpen(t, cfg)
+		appendTexts(t, s, "a", "b")
+		appendTexts(t, s, "c")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(filepath.Dir(formatsDir), "tail-v1", "log.tail")
+	want := readBytes(t, fsys, TailMarkerName(cfg.Dir))
+	if _, err := os.Stat(path); os.IsNotExist(err) && *writeFormats {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, want, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%s differs from what this version writes (%v)", path, err)
+	}
+	m, write, err := decodeTailMarker(got[tailPage:][:tailBytes])
+	if err != nil || write != 6 || m.log != (record.LogID{15: 2}) || m.end != 4 || !m.closed || m.prev != (record.LogID{15: 1}) || m.prevEnd != 4 || !m.tip.DigestKnown {
+		t.Errorf("write %d, %+v, %v", write, m, err)
+	}
+	newer := bytes.Clone(got)
+	for slot := range tailSlots {
+		p := newer[slot*tailPage:][:tailBytes]
+		p[3] = 2
+		binary.LittleEndian.PutUint32(p[4:], crc32.Update(crc32.Checksum(p[3:4], castagnoli), castagnoli, p[8:]))
+	}
+	writeBytes(t, fsys, TailMarkerName(cfg.Dir), newer)
+	if _, err := Open(cfg); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("a newer version: %v", err)
 	}
 }
