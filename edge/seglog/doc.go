@@ -29,6 +29,11 @@
 //  9. Marks (record.Mark) are never forgotten and never ahead of what was
 //     durable. A header holds at most 64 KiB of them, files of marks hold more, and
 //     those of a source that is configured no more are set aside: see marks.go.
+//  10. The tail marker, like a note, never says more than was durable before it was
+//     written. A log ends no earlier than they and Config.Known say; offsets that are
+//     missing of that are told and come out of Readers as a Gap.
+//  11. Segments, spares, files of marks, copies in quarantine and files that could not
+//     be removed count in the quota.
 //
 // Append is for one goroutine at a time. Everything else may be called from any
 // goroutine beside it; a Reader belongs to one goroutine.

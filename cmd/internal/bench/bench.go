@@ -93,7 +93,7 @@ func Run(ctx context.Context, out io.Writer, cfg Config) error {
 	}
 	var rows []row
 	for _, part := range []func(context.Context, Config) ([]row, error){
-		decoding, capturing, following, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling,
+		decoding, capturing, marking, following, messaging, replaying, auditing, checkpointing, recovering, takingOver, keeping, answering, flooding, idling,
 	} {
 		dir, err := os.MkdirTemp(cfg.Dir, "bench-")
 		if err != nil {

@@ -49,6 +49,14 @@ func TestFiguresOfTheAudit(t *testing.T) {
 
 // TestFiguresOfDecoding measures a moment's traffic; a recording without any is
 // refused.
+// TestFiguresOfTheTailMarker: while no line comes nothing is written.
+func TestFiguresOfTheTailMarker(t *testing.T) {
+	rows, err := marking(t.Context(), Config{Dir: t.TempDir(), IdleSeconds: 2})
+	if err != nil || len(rows) != 3 || rows[0].ours != "0 MiB, 0.00 writes/s" || rows[2].ratio == "" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
 func TestFiguresOfDecoding(t *testing.T) {
 	rows, err := decoding(t.Context(), Config{Dir: t.TempDir(), Rounds: 1, Sentences: 1000})
 	if err != nil || len(rows) != 2 || !strings.HasSuffix(rows[0].ours, "sentences/s") {
