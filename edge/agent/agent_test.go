@@ -92,6 +92,9 @@ func TestEndsByItselfWhenAllIsForwarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := a.Status()
+	if s.Forward.AckedOffset != 1001 || s.Log.DurableOffset != 1001 {
+		t.Errorf("C1 is at %d, C2 at %d", s.Log.DurableOffset, s.Forward.AckedOffset)
+	}
 	if s.Forward.Pending != 0 || s.Forward.AckedRecords != 1001 || s.Capture.Records != 1000 || !s.Healthy {
 		t.Errorf("%+v", s)
 	}

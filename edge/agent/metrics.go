@@ -39,7 +39,7 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Stamp("source_watermark_timestamp_seconds", "Event time that the source is complete through.", src.Watermark, "source", src.Name)
 	m.Count("source_lines_total", "Lines received.", src.Lines, "source", src.Name)
 	m.Count("source_received_bytes_total", "Bytes received.", src.Bytes, "source", src.Name)
-	m.Count("source_records_total", "Records captured.", src.Records, "source", src.Name)
+	m.Count("source_records_total", "Records captured and durable (C1).", src.Records, "source", src.Name)
 	m.Count("source_flagged_total", "Records captured with a flag.", src.Flagged, "source", src.Name)
 	m.Count("source_crowded_total", "Fragments given up early because too many of their sender waited; each is a record of its own.", src.Crowded, "source", src.Name)
 	m.Count("source_truncated_total", "Lines that were cut: too long, or the stream ended inside them.", src.Truncated, "source", src.Name)

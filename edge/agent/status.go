@@ -89,7 +89,10 @@ type DataDirStatus struct {
 // LogStatus is the log store.
 type LogStatus struct {
 	Active string `json:"active"` // LogID; empty before the first record
-	Logs   int    `json:"logs"`
+	// DurableOffset is behind the last record of Active that is durable (C1). As
+	// forward.acked_offset is of the same log, the two can be compared.
+	DurableOffset uint64 `json:"durable_offset"`
+	Logs          int    `json:"logs"`
 	StoreStats
 	// LostEnds counts ends of logs that the disk has lost, over all starts, and LastLostEnd
 	// says the last one.
@@ -111,7 +114,8 @@ type LogStatus struct {
 // ForwardStatus is the link.
 type ForwardStatus struct {
 	State          string   `json:"state"`
-	Pending        uint64   `json:"pending"` // records captured and not acknowledged
+	Pending        uint64   `json:"pending"`      // records captured and not acknowledged
+	AckedOffset    uint64   `json:"acked_offset"` // of log.active: behind what the cloud has acknowledged (C2)
 	OldestPending  string   `json:"oldest_pending_at"`
 	OldestAge      string   `json:"oldest_pending_age,omitempty"`
 	LastTransfer   string   `json:"last_transfer_at"`
@@ -249,6 +253,11 @@ func (a *Agent) logged(s *Status) {
 	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st)}
 	if id, ok := a.store.Active(); ok {
 		s.Log.Active = id.String()
+		for _, l := range a.store.Logs() {
+			if l.ID == id {
+				s.Log.DurableOffset = uint64(l.End)
+			}
+		}
 	}
 	if st.AppendedBytes > 0 {
 		s.Log.WrittenPerCaptured = float64(st.WrittenBytes) / float64(st.AppendedBytes)
@@ -278,6 +287,11 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 		State: f.State, Pending: f.Pending, OldestPending: text(f.OldestUnacked), OldestAge: age(f.OldestUnacked, wall),
 		LastError: f.LastError, BytesPerSecond: f.BytesPerSecond, RoundTripMS: float64(f.RoundTrip) / 1e6,
 		Reds: []string{}, ForwardCounters: ForwardCounters(f.Counters),
+	}
+	for _, l := range f.Logs {
+		if l.Log.String() == s.Log.Active {
+			s.Forward.AckedOffset = min(uint64(l.Acked), s.Log.DurableOffset)
+		}
 	}
 	if !f.LastTransferAt.IsZero() {
 		s.Forward.LastTransfer = f.LastTransferAt.UTC().Format(time.RFC3339Nano)

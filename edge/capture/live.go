@@ -169,6 +169,7 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 	}
 	l := &Live{cfg: cfg, queue: make(chan delivery, queueBatches), room: semaphore.NewWeighted(queueBytes)}
 	l.stop, l.halt = context.WithCancel(context.Background())
+	l.stats.status.Watermark.At = record.NoTime
 	return l, nil
 }
 
@@ -369,7 +370,7 @@ func (l *Live) commit() error {
 		l.cfg.Pulse.Beat()
 		if err == nil {
 			// Append passed C1: the group is durable; only now is anybody told.
-			l.stats.committed(l.cfg.Clock, g.builder.Size())
+			l.stats.committed(l.cfg.Clock, g)
 			g.committed()
 			return nil
 		}

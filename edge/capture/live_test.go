@@ -290,6 +290,9 @@ func TestBlockedLogWaits(t *testing.T) {
 		if s.BlockedSince == record.NoTime || s.BlockedBy != "full" || s.AppendErrors < 10 {
 			t.Errorf("status %+v", s)
 		}
+		if s.Captured.Records != 0 || s.Captured.Lines == 0 || s.Sources[0].Captured.Records != 0 || s.Sources[0].Captured.Lines == 0 {
+			t.Errorf("counted although nothing is durable: %+v", s.Captured)
+		}
 		log.refuseWith(nil)
 		pass(10 * time.Second)
 		if n := len(log.lines(t)); n != sent || told != sent {

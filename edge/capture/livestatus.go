@@ -9,7 +9,8 @@ import (
 	"landfall/edge/source"
 )
 
-// SourceStatus is a source's transport and what capture made of its lines.
+// SourceStatus is a source's transport and what capture made of its lines: Lines
+// counts those fed, everything else what is durable (C1), as does Watermark.
 type SourceStatus struct {
 	source.Status
 	Captured  Counts
@@ -19,7 +20,7 @@ type SourceStatus struct {
 // LiveStatus describes a Live at one moment.
 type LiveStatus struct {
 	Sources   []SourceStatus
-	Captured  Counts           // over all sources
+	Captured  Counts           // over all sources; Lines are those fed, the rest is durable (C1)
 	Waiting   int              // fragments that wait for partners
 	Queued    int              // batches read and not yet taken
 	Groups    uint64           // committed
@@ -46,8 +47,25 @@ type liveStats struct {
 func (s *liveStats) took(g *group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Captured, s.status.Waiting = g.capturer.Counts(), g.capturer.Waiting()
-	s.status.Watermark = g.marks.Gateway()
+	s.status.Waiting = g.capturer.Waiting()
+	if g.builder.Count() == 0 {
+		s.durable(g)
+		return
+	}
+	s.status.Captured.Lines = g.capturer.Counts().Lines
+	for i := range g.names {
+		if i == len(s.perSrc) {
+			s.perSrc = append(s.perSrc, Counts{})
+			s.marks = append(s.marks, record.Watermark{Source: g.names[i], At: record.NoTime})
+		}
+		s.perSrc[i].Lines = g.perSrc[i].Lines
+	}
+}
+
+// durable copies what capture made of the lines, all of which is durable now. It is
+// called with mu held.
+func (s *liveStats) durable(g *group) {
+	s.status.Captured, s.status.Watermark = g.capturer.Counts(), g.marks.Gateway()
 	s.perSrc = append(s.perSrc[:0], g.perSrc...)
 	s.marks = s.marks[:0]
 	for i := range g.names {
@@ -55,10 +73,12 @@ func (s *liveStats) took(g *group) {
 	}
 }
 
-func (s *liveStats) committed(c clock.Clock, bytes int) {
+func (s *liveStats) committed(c clock.Clock, g *group) {
 	now, _ := c.Now()
+	bytes := g.builder.Size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.durable(g)
 	s.status.Groups++
 	s.status.Bytes += uint64(bytes)
 	s.status.CommitAt, s.hasBegun = now, true

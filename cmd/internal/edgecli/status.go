@@ -43,7 +43,10 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 		p := explain.Progress{From: c.Sources[i].Name, To: "edge log", Commit: "C1", Guarantee: promised[i].Guarantee, Seen: promised[i].Seen}
 		for _, src := range s.Sources {
 			if src.Name == p.From {
-				p.Offset, p.Watermark = explain.Number(src.Records), src.Watermark
+				p.Watermark = src.Watermark
+				if s.Log.Active != "" { // the log is one for all sources; how much is a source's own, the table of sources says
+					p.Offset = explain.Number(s.Log.DurableOffset)
+				}
 				if src.State != "open" && src.State != "finished" {
 					p.LastError = string(src.State) + ": " + src.Detail
 				}
@@ -56,10 +59,19 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 	}
 	link := explain.Progress{
 		From: "edge log", To: "landing log", Commit: "C2", Guarantee: promised[len(c.Sources)].Guarantee,
-		Offset: explain.Number(s.Forward.AckedRecords), Watermark: s.Capture.Watermark, LagRecords: explain.Number(s.Forward.Pending),
+		Offset: ackedOffset(s), Watermark: s.Capture.Watermark, LagRecords: explain.Number(s.Forward.Pending),
 		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now), LastError: s.Forward.LastError,
 	}
 	return append(all, link)
+}
+
+// ackedOffset is behind what the cloud has acknowledged, of the log to which C1's
+// offset belongs; nil: there is no log yet.
+func ackedOffset(s *agent.Status) *uint64 {
+	if s.Log.Active == "" {
+		return nil
+	}
+	return explain.Number(s.Forward.AckedOffset)
 }
 
 // statusReport is what status prints, and top again and again.

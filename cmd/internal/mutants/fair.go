@@ -39,6 +39,8 @@ func fairMutants() []mutant {
 			"		conn.idle.Store(int64(s.idle))\n", "", places},
 		{"a name alone takes no place", "edge/source/acked.go",
 			"		delete(a.senders, id)\n", "", places},
+		{"what is not durable is not counted as captured", "edge/capture/livestatus.go",
+			"	if g.builder.Count() == 0 {\n", "	if g.builder != nil {\n", []string{"-run", "BlockedLogWaits", "./edge/capture"}},
 		{"a page is not answered under a stranger's name", "edge/page/page.go",
 			"Handler: c.Access.hosts(mux)", "Handler: mux", page},
 		{"a host is compared whole", "edge/page/access.go",
