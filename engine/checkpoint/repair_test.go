@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -357,7 +358,7 @@ func TestAnOlderManifestIsNotHead(t *testing.T) {
 }
 
 // TestEveryBitOfHeadCounts: nothing holds a hash of HEAD, so each single bit has
-// to be seen by itself.
+// to be seen by itself, and so has the number of an earlier format.
 func TestEveryBitOfHeadCounts(t *testing.T) {
 	store := newMemory()
 	c := claim(t, config(store, &sink{}))
@@ -369,6 +370,13 @@ func TestEveryBitOfHeadCounts(t *testing.T) {
 		data[bit/8] ^= 1 << (bit % 8)
 		store.replace(headName(c.cfg.Task), data)
 		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil {
+			t.Errorf("read as HEAD: %s", data)
+		}
+	}
+	for format := range Format {
+		data := bytes.Replace(good, fmt.Appendf(nil, `{"format":%d,`, Format), fmt.Appendf(nil, `{"format":%d,`, format), 1)
+		store.replace(headName(c.cfg.Task), data)
+		if _, err := Load(t.Context(), store, c.cfg.Task); err == nil || bytes.Equal(data, good) {
 			t.Errorf("read as HEAD: %s", data)
 		}
 	}

@@ -49,6 +49,7 @@ func openBucket(ctx context.Context, url, prefix string) (checkpoint.Store, obje
 // going on and with it ending there; the last claim always brings each row
 // once, and nothing is left behind.
 func TestEveryRequestToABucketFails(t *testing.T) {
+	t.Parallel() // it waits for disks most of the time
 	b := &buckets{server: s3test.Start(t)}
 	step := 9
 	if soak() {
@@ -130,6 +131,7 @@ func TestEveryWriteToABucketIsConfirmedAndLost(t *testing.T) {
 // TestSecondWriterInABucket wakes another claim before and after calls of the
 // first, as TestSecondWriterAtEveryStep does.
 func TestSecondWriterInABucket(t *testing.T) {
+	t.Parallel() // it waits for disks most of the time
 	b := &buckets{server: s3test.Start(t)}
 	step := 11
 	if soak() {

@@ -155,6 +155,7 @@ func (w *world) restart(t *testing.T) {
 // then loses what was not synced in every way: the last claim always brings
 // each row once.
 func TestEveryCallFails(t *testing.T) {
+	t.Parallel() // it waits for disks most of the time
 	for name, begin := range beginnings {
 		t.Run(name, func(t *testing.T) { everyCallFails(t, begin) })
 	}
@@ -218,6 +219,7 @@ func crashAndJudge(t *testing.T, w *world, loss faultfs.Loss, seed uint64, what 
 // the file system that a Dir and a Lake make, also in the middle of a swap or
 // of publishing one file.
 func TestEveryFileOperationFails(t *testing.T) {
+	t.Parallel()
 	for name, begin := range beginnings {
 		t.Run(name, func(t *testing.T) { everyFileOperationFails(t, begin) })
 	}
@@ -296,6 +298,7 @@ func TestCrashWhileRecovering(t *testing.T) {
 // TestSecondWriterAtEveryStep wakes another claim before and after every call
 // of the first, and lets it do one epoch, all, or only claim.
 func TestSecondWriterAtEveryStep(t *testing.T) {
+	t.Parallel() // it waits for disks most of the time
 	fenced, survived := 0, 0
 	for epochs := range 4 {
 		for _, after := range []bool{false, true} {
