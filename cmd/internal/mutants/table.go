@@ -283,6 +283,8 @@ func linkMutants() []mutant {
 			"Clock: s.head.Clock}); err != nil {\n\t\treturn err\n\t}\n\ts.tail", "Clock: s.head.Clock}); err != nil && s.h == nil {\n\t\treturn err\n\t}\n\ts.tail", ingest},
 		{"what a gateway keeps is told with its block", "engine/landing/landing.go",
 			"head[0], head[1] = landedKept, head[1]|landedKeeps", "head[0] = landedClocked", []string{"./engine/landing/..."}},
+		{"a connection that ends is not the end of the log", "engine/landing/kafka/reader.go",
+			"at, notTheEnd(err))", "at, err)", []string{"-run", "ThatEndsIsNot", "./engine/landing/kafka"}},
 		{"another lake has no say whether this one has left a topic", "engine/landing/kafka/left.go",
 			"reg.Left != \"\" && reg.Lake == first.Lake", "reg.Left != \"\"", []string{"-run", "LeavesItsTopic", "./engine/landing/kafka"}},
 		{"what is new in the register is read", "engine/landing/kafka/left.go",

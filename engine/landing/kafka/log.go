@@ -152,7 +152,7 @@ func (l *Log) usable() error {
 func (l *Log) Reader(partition int, from stream.Position) (landing.Reader, error) {
 	start, err := l.place(partition, from)
 	if err != nil {
-		return nil, fmt.Errorf("read landing log %s, partition %d: %w", l.id, partition, err)
+		return nil, fmt.Errorf("read landing log %s, partition %d: %w", l.id, partition, notTheEnd(err))
 	}
 	r, err := l.open(int32(partition), from, start)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -173,7 +174,16 @@ func (r *reader) classify(err error) error {
 	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 		return fmt.Errorf("%s: the topic was deleted or made again: %w: %w", at, landing.ErrMismatch, err)
 	}
-	return fmt.Errorf("%s: %w", at, err)
+	return fmt.Errorf("%s: %w", at, notTheEnd(err))
+}
+
+// notTheEnd hides io.EOF in an error of a client: a connection has ended, and of a reader
+// it would say that the log has.
+func notTheEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // Close implements landing.Reader.
