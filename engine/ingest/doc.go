@@ -77,7 +77,9 @@ type Config struct {
 	// Default 256 MiB.
 	MaxRequestBytes int64
 	// MaxSessions bounds the requests at a time, each of which may hold some
-	// 20 MiB. Default 256.
+	// 20 MiB. When all run, the one whose body has stood still longest, for a second
+	// or more, gives way to one that comes, which waits for BusyHold at most. Default
+	// 256.
 	MaxSessions int
 	// GatewayBytes bounds the blocks of one gateway, bytes a second before
 	// compression, landed or not, by reading on later: the link's own flow control
@@ -94,7 +96,7 @@ type Config struct {
 	// BusyHold is how long a request that is refused as busy waits for its
 	// answer. As many wait as MaxSessions; more are refused at once. Default 1 s.
 	BusyHold time.Duration
-	// StallTimeout is how long a body may bring no byte. Default 60 s.
+	// StallTimeout is how long a body may bring less than 512 bytes. Default 60 s.
 	StallTimeout time.Duration
 	// CutGrace is how long a request that is ended by a newer one of its gateway
 	// may go on to land what has arrived already. Default 250 ms.

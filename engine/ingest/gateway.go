@@ -171,25 +171,42 @@ func (g *gateway) contradicts(h record.Hash) bool {
 	return true
 }
 
-// requestBody gives each read its own time to make progress, until a newer
-// request allows no more than a grace.
+// progress is how many bytes a body has to bring not to stand still: a byte now and
+// then is none.
+const progress = 512
+
+// requestBody gives a body time to make progress, until a newer request, or one that
+// waits for its place, allows no more than a grace.
 type requestBody struct {
 	r       io.Reader
 	control *http.ResponseController
 	stall   time.Duration
 
 	mu         sync.Mutex
+	began      time.Time     // of the Read that waits for bytes; zero: none does
+	waited     time.Duration // of the Reads before it, since the last progress
+	got        int           // bytes since then
 	superseded bool
+	gaveWay    time.Duration // it stood still for so long when another took its place; 0: it did not
 }
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
+	b.began = time.Now()
 	if !b.superseded {
-		b.deadline(time.Now().Add(b.stall))
+		b.deadline(b.began.Add(b.stall - b.waited))
 	}
 	b.mu.Unlock()
-	return b.r.Read(p)
+	n, err := b.r.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waited += time.Since(b.began)
+	b.began = time.Time{}
+	if b.got += n; b.got >= progress {
+		b.waited, b.got = 0, 0
+	}
+	return n, err
 }
 
 // deadline sets when reads fail; a connection that has none stalls until it
@@ -200,14 +217,40 @@ func (b *requestBody) deadline(t time.Time) { _ = b.control.SetReadDeadline(t) }
 func (b *requestBody) supersede(grace time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.cut(grace)
+}
+
+// cut is supersede for the holder of mu.
+func (b *requestBody) cut(grace time.Duration) {
 	if !b.superseded {
 		b.superseded = true
 		b.deadline(time.Now().Add(grace))
 	}
 }
 
-func (b *requestBody) wasSuperseded() bool {
+// stalled is how long the body has stood still by now; 0: it does not, or has to end
+// already.
+func (b *requestBody) stalled(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.superseded
+	if b.began.IsZero() || b.superseded {
+		return 0
+	}
+	return b.waited + now.Sub(b.began)
+}
+
+// giveWay ends the body for another request that waits.
+func (b *requestBody) giveWay(stood, grace time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gaveWay = max(stood, 1)
+	b.cut(grace)
+}
+
+// ended tells why the body was cut off: a newer request of the gateway, or another
+// that waited, for which it had stood still for so long.
+func (b *requestBody) ended() (superseded bool, gaveWay time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.superseded, b.gaveWay
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"landfall/edge/certs"
 	"landfall/edge/durable/failpoint"
@@ -23,15 +25,16 @@ type Handler struct {
 
 	mu       sync.Mutex
 	gateways map[string]*gateway
-	sessions int
-	held     int // refused as busy, not yet answered
+	sessions map[*session]bool // that have a place
+	waiting  []*session        // for a place, in the order in which they came
+	held     int               // refused as busy, not yet answered
 	refused  map[wire.Code]uint64
 	nobody   map[certs.Reason]uint64 // of refused: why the name was not proved
 
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
 	duplicates, conflicts, alternations, unknown atomic.Uint64
-	resends                                      atomic.Uint64
+	resends, displaced                           atomic.Uint64
 }
 
 // New makes a handler. Errors: Validate's.
@@ -40,7 +43,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	return &Handler{
-		cfg: cfg.withDefaults(), gateways: map[string]*gateway{},
+		cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, sessions: map[*session]bool{},
 		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
 	}, nil
 }
@@ -59,6 +62,7 @@ type Stats struct {
 	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
 	Resends      uint64 // times a gateway was told to send a log again from below what had landed
+	Displaced    uint64 // requests that were ended because they stood still and others waited
 	Refused      map[wire.Code]uint64
 	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
@@ -68,10 +72,10 @@ func (h *Handler) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st := Stats{
-		Sessions: h.sessions, Requests: h.requests.Load(), Questions: h.questions.Load(),
+		Sessions: len(h.sessions), Requests: h.requests.Load(), Questions: h.questions.Load(),
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
-		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
+		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
 	}
 	for _, r := range certs.Reasons() {
 		st.Unproven[r] = h.nobody[r]
@@ -189,29 +193,95 @@ func (h *Handler) unproven(r certs.Reason) {
 	h.nobody[r]++
 }
 
-// admit counts a session in and gives its gateway. Error: there are too many,
-// or this gateway asks for too much.
-func (h *Handler) admit(name string) (*gateway, error) {
+// stoodStill is how long a body has to have brought nothing to give way to another
+// request that waits.
+const stoodStill = time.Second
+
+// admit counts a session in and returns its gateway. When all places are taken, the
+// request whose body has stood still longest gives way, and this one waits for the
+// place for BusyHold at most. Error: there are too many, of this gateway or of all.
+func (h *Handler) admit(s *session) (*gateway, error) {
+	g, turn, err := h.place(s)
+	if err != nil || turn == nil {
+		return g, err
+	}
+	t := time.NewTimer(h.cfg.BusyHold)
+	defer t.Stop()
+	select {
+	case <-turn:
+		return g, nil
+	case <-t.C:
+	case <-s.r.Context().Done():
+	}
+	if h.giveUp(s, g) {
+		return nil, h.full()
+	}
+	return g, nil // it came at the last moment
+}
+
+// place takes a place for a session, or has it wait for the turn that it returns.
+func (h *Handler) place(s *session) (g *gateway, turn chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.sessions >= h.cfg.MaxSessions {
-		return nil, fmt.Errorf("%d requests are being served", h.cfg.MaxSessions)
+	full := len(h.sessions) >= h.cfg.MaxSessions
+	if full && !h.makeRoom() {
+		return nil, nil, h.full()
 	}
-	g := h.gateways[name]
-	if g == nil {
+	if g = h.gateways[s.head.Gateway]; g == nil {
 		h.evict()
 		g = newGateway(&h.cfg)
-		h.gateways[name] = g
+		h.gateways[s.head.Gateway] = g
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.bounded(&h.cfg); err != nil {
 		g.lastError = string(wire.CodeBusy) + ": " + err.Error()
-		return nil, err
+		return nil, nil, err
 	}
-	h.sessions++
 	g.users++
-	return g, nil
+	if !full {
+		h.sessions[s] = true
+		return g, nil, nil
+	}
+	s.turn = make(chan struct{})
+	h.waiting = append(h.waiting, s)
+	return g, s.turn, nil
+}
+
+func (h *Handler) full() error { return fmt.Errorf("%d requests are being served", h.cfg.MaxSessions) }
+
+// makeRoom has the request give way whose body has stood still longest, and tells
+// whether one does. The caller holds mu.
+func (h *Handler) makeRoom() bool {
+	var longest *session
+	stood, now := stoodStill, time.Now()
+	for s := range h.sessions {
+		if d := s.body.stalled(now); d >= stood {
+			longest, stood = s, d
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	longest.body.giveWay(stood, h.cfg.CutGrace)
+	h.displaced.Add(1)
+	return true
+}
+
+// giveUp takes a session out of those that wait, and tells whether it was still among
+// them.
+func (h *Handler) giveUp(s *session, g *gateway) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.waiting, s)
+	if i < 0 {
+		return false
+	}
+	h.waiting = slices.Delete(h.waiting, i, i+1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.users--
+	return true
 }
 
 // evict forgets some gateway that is not connected when there are too many.
@@ -231,10 +301,17 @@ func (h *Handler) evict() {
 	}
 }
 
-func (h *Handler) dismiss(g *gateway) {
+// dismiss gives a session's place to whoever waits for one longest.
+func (h *Handler) dismiss(s *session, g *gateway) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sessions--
+	delete(h.sessions, s)
+	if len(h.waiting) > 0 {
+		next := h.waiting[0]
+		h.waiting = h.waiting[1:]
+		h.sessions[next] = true
+		close(next.turn)
+	}
 	g.mu.Lock()
 	g.users--
 	g.mu.Unlock()

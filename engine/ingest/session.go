@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"landfall/edge/record"
 	"landfall/edge/wire"
@@ -19,7 +20,8 @@ type session struct {
 	body    *requestBody
 	head    wire.RequestHeader
 	gw      *gateway
-	drained bool // the body was read to its end
+	turn    chan struct{} // closed when it has the place that it waited for; nil: it did not wait
+	drained bool          // the body was read to its end
 
 	tail   landing.Tail // of head.Log, kept block by block
 	known  bool         // tail is known
@@ -77,12 +79,12 @@ func (s *session) run() (err error) {
 		s.h.unproven(reasonOf(err))
 		return refusal{wire.CodeForbidden, fmt.Errorf("request of gateway %q: %w", s.head.Gateway, err)}
 	}
-	g, err := s.h.admit(s.head.Gateway)
+	g, err := s.h.admit(s)
 	if err != nil {
 		s.h.hold(s.r.Context())
 		return refusal{wire.CodeBusy, err}
 	}
-	defer s.h.dismiss(g)
+	defer s.h.dismiss(s, g)
 	g.enter(s, s.h.cfg.CutGrace)
 	defer g.leave()
 	s.gw = g
@@ -175,10 +177,7 @@ func (s *session) land() error {
 			return nil
 		}
 		if err != nil {
-			if errors.Is(err, wire.ErrTruncated) && s.body.wasSuperseded() {
-				return refusal{wire.CodeSuperseded, fmt.Errorf("ended by a newer request: %w", err)}
-			}
-			return err
+			return s.cutOff(err)
 		}
 		s.gw.pace(s.r.Context(), len(p))
 		block, err := record.Parse(p)
@@ -189,6 +188,19 @@ func (s *session) land() error {
 			return err
 		}
 	}
+}
+
+// cutOff says why a body could not be read on, where it was this ingest that ended it.
+func (s *session) cutOff(err error) error {
+	superseded, gaveWay := s.body.ended()
+	switch {
+	case !errors.Is(err, wire.ErrTruncated) || !superseded:
+		return err
+	case gaveWay > 0:
+		return refusal{wire.CodeBusy, fmt.Errorf("ended because another request waited for its place, and this one had "+
+			"brought nothing for %s: %w", gaveWay.Round(time.Second), err)}
+	}
+	return refusal{wire.CodeSuperseded, fmt.Errorf("ended by a newer request: %w", err)}
 }
 
 // verdict is what is to be done with a block.

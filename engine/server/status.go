@@ -99,9 +99,12 @@ type IngestStatus struct {
 	// UnknownLogs counts requests whose start could not be compared with what is
 	// known to have landed, and Resends how often a gateway was told to send a log
 	// again from below what had landed, because the landing log lacked it.
-	UnknownLogs uint64               `json:"unknown_logs"`
-	Resends     uint64               `json:"resends"`
-	Refused     map[wire.Code]uint64 `json:"refused"`
+	UnknownLogs uint64 `json:"unknown_logs"`
+	Resends     uint64 `json:"resends"`
+	// Displaced counts requests that were ended because they stood still and others
+	// waited for their places.
+	Displaced uint64               `json:"displaced"`
+	Refused   map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
 	Unproven map[certs.Reason]uint64 `json:"unproven"`
 }
@@ -390,7 +393,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
 		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
-		UnknownLogs: st.UnknownLogs, Resends: st.Resends,
+		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced,
 	}
 }
 
