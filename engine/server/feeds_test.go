@@ -77,6 +77,10 @@ func TestAnIngestWhoseLakeMoves(t *testing.T) {
 	if why := strings.Join(st.Reasons, "\n"); st.Healthy || !strings.Contains(why, "nothing is landed") || !strings.Contains(why, "landing replace") || len(s.unready()) != 1 {
 		t.Errorf("%q, %q", st.Reasons, s.unready())
 	}
+	s.follower.Look(t.Context())
+	if why := strings.Join(s.follower.Problems(), "\n"); !strings.Contains(why, "landing replace") {
+		t.Errorf("of a lake that leaves the topic is told what is published: %q", why)
+	}
 	var field *config.FieldError
 	for _, topic := range []string{"landing", "another"} {
 		c := conf(topic)

@@ -181,7 +181,7 @@ func otherEngines(t *testing.T, brokers []string) {
 		a = send(t, gates, head)
 		return a.PublishedKnown && a.Published.Next == 5
 	})
-	if a.Published.Hash != chain.Prev || a.Published.Ledger.Number == 0 || a.Acked != 5 {
+	if a.Published.Hash != chain.Prev || a.Published.Ledger.Number == 0 || a.Acked != 5 || len(a.Lake) != wire.MaxLakeBytes {
 		t.Errorf("%+v", a)
 	}
 	missing, last := chain.Block(2, 20).Block, chain.Block(2, 20).Block

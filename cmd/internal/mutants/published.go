@@ -3,9 +3,9 @@ package main
 // publishedMutants are of the end-to-end acknowledgement: what is told as published,
 // and where a log goes back to.
 func publishedMutants() []mutant {
-	ingest, lossy := []string{"-run", "Published|Lost|Lacks|Hole|Closed|Keeps|Told", "./engine/ingest"}, []string{"-run", "LossyLanding", "./engine/ingest"}
+	ingest, lossy := []string{"-run", "Published|Lost|Lacks|Hole|Closed|Keeps|Told|NoHashIsKnown", "./engine/ingest"}, []string{"-run", "LossyLanding", "./engine/ingest"}
 	registry := []string{"./engine/published"}
-	server := []string{"-run", "Published|OtherEngines", "./engine/server"}
+	server := []string{"-run", "Published|OtherEngines|WhoseLakeMoves", "./engine/server"}
 	return []mutant{
 		{"an epoch is told as published after it was verified", "engine/checkpoint/publish.go",
 			"	if err := c.publish(ctx, b); err != nil {\n\t\treturn err\n\t}\n\tc.forgetHeads",
