@@ -18,9 +18,14 @@ const (
 	noteEvery = time.Second
 )
 
+// Held begins what a source of files says that waits for an operator.
+const Held = "not read before you acknowledge"
+
 // introduced is a source of files. It waits until the cloud has said that the data
-// directory knows the gateway's newest log; where it does not, until an operator has
-// acknowledged that, for a file can wait and what is read twice comes twice.
+// directory knows the gateway's newest log; where it does not, and where the disk has
+// lost the end of the log, with which the positions in files are of an earlier time,
+// until an operator has acknowledged that: a file can wait, and what is read twice comes
+// twice.
 type introduced struct {
 	part
 	a *Agent
@@ -45,11 +50,14 @@ func (s introduced) Status() source.Status {
 
 // held says why files are not read; "" when they may be.
 func (a *Agent) held() string {
-	n, last, held := a.unknown.found()
-	if !held || a.cfg.unknownAcknowledged(a.opt.FS, n) {
-		return ""
+	if n, last, held := a.unknown.found(); held && !a.cfg.unknownAcknowledged(a.opt.FS, n) {
+		return Held + " (--data-dir) that the data directory does not know " + last
 	}
-	return "not read before you acknowledge that the data directory does not know " + last
+	if n, last := a.lost.told(); !acknowledged(a.opt.FS, a.cfg.lostEndsNote(n), n) {
+		return Held + " (--log) that the disk has lost " + last +
+			"; it is read again then from where the rest of the log knows it, and what the cloud had of that comes twice"
+	}
+	return ""
 }
 
 // awaitIntroduction waits until files may be read; false: ctx ended.

@@ -148,10 +148,19 @@ func openLostEnds(c *Config, opt *Options, store *seglog.Store, landed map[recor
 		return nil, fmt.Errorf("read the list of lost ends: %w", err)
 	}
 	for _, loss := range store.TailLosses() {
-		l.add(loss, landed[loss.Log])
+		had := landed[loss.Log]
+		if l.has(loss.Log) {
+			had = 0 // the cloud may have got by now that they are lost
+		}
+		l.add(loss, had)
 	}
 	l.flush()
 	return l, nil
+}
+
+// has tells whether the list has a loss of a log. Caller holds mu, or is alone.
+func (l *lostEnds) has(log record.LogID) bool {
+	return slices.ContainsFunc(l.list.Ends, func(o lostEnd) bool { return o.Log == log.String() })
 }
 
 // add takes a loss, once a log: of one that is in the list already only the numbers

@@ -171,10 +171,11 @@ func (s *scenario) soundings(name, ingest, dir string, begin int64, rng *rand.Ra
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := &gateway{name: name, dir: filepath.Join(dir, name), config: filepath.Join(dir, name+".yaml"), stop: make(chan struct{})}
+	g := &gateway{name: name, dir: filepath.Join(dir, name), config: filepath.Join(dir, name+".yaml"), status: freePort(s.t, "tcp"), stop: make(chan struct{})}
 	makeDirs(s.t, g.dir)
 	writeText(s.t, g.config, fmt.Sprintf(`gateway: %s
 data_dir: %s
+status: %s
 drain_timeout: 2s
 log:
 %scapture: {group_interval: 20ms, group_size: 4KiB}
@@ -183,7 +184,7 @@ forward: {url: "http://%s", linger: 100ms, retry_max: 500ms}
 sources:
   - name: sounder
     file: {path: %s, follow: true, poll_interval: 20ms}
-`, name, g.dir, edgeLogOptions, windowsDisorder, ingest, lines))
+`, name, g.dir, g.status, edgeLogOptions, windowsDisorder, ingest, lines))
 	g.program = program{name: name, path: binaries(s.t).edge, args: []string{"run", "--config", g.config}, dir: dir}
 	g.sending.Go(func() { one.run(g.stop) })
 	s.gateways = append(s.gateways, g)

@@ -129,6 +129,9 @@ func running(src *agent.SourceConfig, s *standing) cli.Finding {
 		switch {
 		case r.State != source.StateOpen && r.State != source.StateFinished:
 			f.Detail, f.Fix = fmt.Sprintf("%s: %s", r.State, r.Detail), fixOf(src)
+			if strings.HasPrefix(r.Detail, agent.Held) {
+				f.Fix = "landfall-edge acknowledge, with what stands in brackets, when you have looked"
+			}
 		case r.State == source.StateOpen && (r.Records == 0 || err == nil && silent > silentFor):
 			f.Verdict, f.Fix = cli.Look, "it is open and nothing comes: cable, baud rate, antenna? landfall-edge tap --stage received --source "+src.Name
 		case r.PossiblyTwice > 0 && src.Identified():

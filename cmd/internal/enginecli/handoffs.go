@@ -16,7 +16,7 @@ func Explain(c *server.Config) []explain.Handoff {
 		From: "edge log", To: fmt.Sprintf("landing log (%s)", c.Landing.Dir), Commit: "C2", Guarantee: explain.ExactlyOnce,
 		Why: "A block is acknowledged after its fsync. A request starts where the landing log of that gateway stands and ends at its first block that cannot be landed, " +
 			"so a partition always holds a prefix of each log; the task checks every offset all the same.",
-		Limits: []string{"the embedded landing log is one disk: what it loses or damages before it is published, gateways have already released. Behind the damage a gateway's log goes to conflict until the gateway starts again."},
+		Limits: []string{"the embedded landing log is one disk: what it loses or damages before it is published, gateways send again, for they keep it until it is published. One with forward.release: landed, or of an older version, has released it: behind the damage its log goes to conflict until it starts again."},
 	}
 	if c.Landing.Kafka.Used() {
 		land = kafkaLanding(c)
@@ -65,7 +65,7 @@ func kafkaLanding(c *server.Config) explain.Handoff {
 			"so whatever arrives late, twice or at another ingest lies behind all that it follows; the task drops the copies by offset. ", kafka.MinInsync(k.Replication), k.Replication) +
 			"A topic with other settings, another topic id or another number of partitions is refused, and one that feeds another lake; settings are looked at again each minute.",
 		Limits: []string{
-			"Kafka answers before its disks are synced: what all in-sync replicas lose at once, as in a power cut of all brokers, gateways have already released.",
+			"Kafka answers before its disks are synced: what all in-sync replicas lose at once, as in a power cut of all brokers, gateways send again, but for those with forward.release: landed, which have released it.",
 			"each ingest knows what it landed itself: a gateway whose answer was lost sends again what another ingest landed meanwhile; give a gateway the same ingest where you can.",
 		},
 	}

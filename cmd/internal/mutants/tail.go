@@ -6,6 +6,10 @@ func tailMutants() []mutant {
 	tail := []string{"-run", "Tail|TornSlot|Known", "./edge/seglog"}
 	lost := []string{"-run", "Lost|Landed|CloudHasMore", "./edge/agent"}
 	return []mutant{
+		{"files wait where the end of the log is lost", "edge/agent/introduced.go",
+			"!acknowledged(a.opt.FS, a.cfg.lostEndsNote(n), n)", "n > 1<<40", lost},
+		{"a loss that the cloud was told is not taken for records", "edge/agent/lostends.go",
+			"		if l.has(loss.Log) {", "		if false {", lost},
 		{"a tail marker says no more than is durable", mark,
 			"first: g.first, end: l.tip.End},", "first: g.first, end: l.tip.End + 1},", []string{"-run", "TestFaultMatrix|Tail", "./edge/seglog"}},
 		{"a tail marker is written behind each group", "edge/seglog/append.go",
@@ -35,7 +39,7 @@ func tailMutants() []mutant {
 		{"the digest of a lost end is known", loss,
 			"		l.tip = Tip{End: m.end,", "		_ = Tip{End: m.end,", tail},
 		{"a lost end is written down before the next log forgets it", "edge/agent/lostends.go",
-			"landed[loss.Log])\n	}\n	l.flush()\n", "landed[loss.Log])\n	}\n", lost},
+			"		l.add(loss, had)\n	}\n	l.flush()\n", "		l.add(loss, had)\n	}\n", lost},
 		{"a lost end is red until it is acknowledged", "edge/agent/status.go",
 			"	if !s.Log.LostEndsAcknowledged {\n", "	if s.Log.TailLosses > 0 {\n", lost},
 		{"a damaged list of lost ends is red again", "edge/agent/lostends.go",
