@@ -64,7 +64,7 @@ type Window struct {
 }
 
 // MaxOpenWindows is how many windows of a gateway are open at once, of all its series
-// together: some 20 MB of state.
+// together.
 const MaxOpenWindows = 1 << 16
 
 // openWindows are a gateway's windows by when they close.
