@@ -223,10 +223,6 @@ func (h *Handler) admit(s *session) (*gateway, error) {
 func (h *Handler) place(s *session) (g *gateway, turn chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	full := len(h.sessions) >= h.cfg.MaxSessions
-	if full && !h.makeRoom() {
-		return nil, nil, h.full()
-	}
 	if g = h.gateways[s.head.Gateway]; g == nil {
 		h.evict()
 		g = newGateway(&h.cfg)
@@ -237,6 +233,10 @@ func (h *Handler) place(s *session) (g *gateway, turn chan struct{}, err error) 
 	if err := g.bounded(&h.cfg); err != nil {
 		g.lastError = string(wire.CodeBusy) + ": " + err.Error()
 		return nil, nil, err
+	}
+	full := len(h.sessions) >= h.cfg.MaxSessions
+	if full && !h.makeRoom() { // for nobody who is over a bound of its own
+		return nil, nil, h.full()
 	}
 	g.users++
 	if !full {
@@ -301,7 +301,7 @@ func (h *Handler) evict() {
 	}
 }
 
-// dismiss gives a session's place to whoever waits for one longest.
+// dismiss hands a session's place to whoever waits for one longest.
 func (h *Handler) dismiss(s *session, g *gateway) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

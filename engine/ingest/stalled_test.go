@@ -86,6 +86,26 @@ func TestAStalledBodyGivesWay(t *testing.T) {
 	})
 }
 
+// TestNobodyGivesWayToWhoIsOverItsBound: a gateway that may have no further request does
+// not end those of others by asking.
+func TestNobodyGivesWayToWhoIsOverItsBound(t *testing.T) {
+	h := newIngest(t, ingest.Config{MaxSessions: 2, GatewaySessions: 1, BusyHold: time.Millisecond, CutGrace: time.Millisecond})
+	url := serve(t, h)
+	for i, name := range []string{"thin", "flood"} {
+		feed, _ := send(t, url, &landingtest.Chain{Gateway: name, Log: record.LogID{byte(i + 1)}})
+		defer func() { _ = feed.Close() }()
+	}
+	until(t, "all places are taken", func() bool { return h.Stats().Sessions == 2 })
+	still := time.Now()
+	until(t, "they have stood still for a second", func() bool { return time.Since(still) > 1100*time.Millisecond })
+	for range 3 {
+		a := post(t, h, wire.RequestHeader{Gateway: "flood", Log: record.LogID{2}, Request: wire.RequestID{1}}, nil)
+		if st := h.Stats(); a.Code != wire.CodeBusy || st.Displaced != 0 || st.Sessions != 2 {
+			t.Errorf("%q, %d gave way, %d have places", a.Code, st.Displaced, st.Sessions)
+		}
+	}
+}
+
 // TestABodyThatDripsIsEnded: a byte now and then is no progress.
 func TestABodyThatDripsIsEnded(t *testing.T) {
 	h := newIngest(t, ingest.Config{StallTimeout: 300 * time.Millisecond})

@@ -39,6 +39,8 @@ func boundMutants() []mutant {
 			"if r := recover(); r != nil {", "if r := any(nil); r != nil {", []string{"-run", "APanic", "./engine/task"}},
 		{"a body that stands still gives way", "engine/ingest/ingest.go",
 			"	if full && !h.makeRoom() {", "	if full {", []string{"-run", "StalledBody", "./engine/ingest"}},
+		{"nobody gives way to who is over a bound of its own", "engine/ingest/ingest.go",
+			"if err := g.bounded(&h.cfg); err != nil {", "if err := g.bounded(&h.cfg); err != nil && (len(h.sessions) < h.cfg.MaxSessions || !h.makeRoom()) {", []string{"-run", "NobodyGivesWay", "./engine/ingest"}},
 		{"a body that stands still is told why it was ended", "engine/ingest/session.go",
 			"	case gaveWay > 0:", "	case gaveWay < 0:", []string{"-run", "StalledBody", "./engine/ingest"}},
 		{"a place is handed to whoever waits", "engine/ingest/ingest.go",
