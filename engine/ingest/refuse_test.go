@@ -308,25 +308,7 @@ func TestNewerRequestEndsTheOlder(t *testing.T) {
 	url := serve(t, h)
 	c := &landingtest.Chain{Gateway: "mv-ada", Log: record.LogID{1}}
 	head := wire.RequestHeader{Gateway: "mv-ada", Log: c.Log, Request: wire.RequestID{1}}
-	body, feed := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+wire.Path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head.Write(req.Header, true)
-	older := make(chan wire.Answer, 1)
-	go func() {
-		defer close(older)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return
-		}
-		text, err := io.ReadAll(resp.Body)
-		if err = errors.Join(err, resp.Body.Close()); err == nil {
-			a, _ := wire.DecodeAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text, head)
-			older <- a
-		}
-	}()
+	feed, older := send(t, url, c)
 	e, err := wire.NewEncoder(feed)
 	if err != nil {
 		t.Fatal(err)
