@@ -191,7 +191,7 @@ func (d *demo) drain(ctx context.Context) error {
 	d.say("gateways drained and stopped")
 	err := child.Await(ctx, d.engine, waitLimit, "has committed everything", func(s *server.Status) bool {
 		for _, t := range s.Tasks {
-			if t.Behind > 0 || t.State != server.TaskRunning {
+			if t.Behind != 0 || t.State != server.TaskRunning {
 				return false
 			}
 		}

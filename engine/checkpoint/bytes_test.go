@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -109,6 +110,9 @@ func TestRepairOfALostManifest(t *testing.T) {
 			history := []Manifest{c.Manifest()}
 			epochs(t, c, 3, &history)
 			before := c.Manifest()
+			for len(c.slots) > 0 { // its publisher reads HEAD until then
+				runtime.Gosched()
+			}
 			whole := before
 			lose(store, c)
 			object := []byte("all of it")

@@ -85,7 +85,7 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Gauge("task_epoch", "Newest committed epoch (C4).", float64(t.Epoch), "partition", p)
 	m.Gauge("task_published_epoch", "Newest epoch that is wholly visible (C5).", float64(t.Published), "partition", p)
 	m.Stamp("task_commit_timestamp_seconds", "When the newest epoch was committed.", t.CommitAt, "partition", p)
-	m.Gauge("task_behind_blocks", "Landed blocks not committed yet.", float64(t.Behind), "partition", p)
+	m.Gauge("task_behind_blocks", "Landed blocks not committed yet; -1 while it is not known.", float64(t.Behind), "partition", p)
 	m.Gauge("task_state_bytes", "Bytes of keyed state in the checkpoint.", float64(t.StateBytes), "partition", p)
 	m.Count("task_restarts_total", "Runs of the task that failed.", t.Restarts, "partition", p)
 	m.Count("task_records_total", "Records taken.", t.Records, "partition", p)

@@ -118,7 +118,7 @@ type TaskStatus struct {
 	Epoch     uint64    `json:"epoch"`     // newest committed (C4)
 	Published uint64    `json:"published"` // newest wholly visible (C5)
 	CommitAt  string    `json:"commit_at"`
-	Behind    int64     `json:"behind"` // landed blocks not committed yet
+	Behind    int64     `json:"behind"` // landed blocks not committed yet; -1: not known, as before the first claim
 	// OldestLandedAt is when the oldest of these that was read landed.
 	OldestLandedAt string `json:"oldest_landed_at"`
 	// OldestUnpublishedAt is when the oldest epoch that is not wholly visible was
@@ -419,8 +419,10 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 	if !s.commitAt.IsZero() {
 		out.CommitAt = s.commitAt.UTC().Format(time.RFC3339Nano)
 	}
-	if n, err := log.Behind(s.partition, s.last.Position); err == nil {
-		out.Behind = n
+	if s.stats != nil { // before the first claim it has no position, which would read as the log's beginning
+		if n, err := log.Behind(s.partition, s.last.Position); err == nil {
+			out.Behind = n
+		}
 	}
 	if at := s.counters.Oldest.Load(); at != 0 {
 		out.OldestLandedAt = text(record.Micros(at))

@@ -153,3 +153,22 @@ func TestStopWhileWaiting(t *testing.T) {
 		t.Errorf("%s, %v", s.state, s.err)
 	}
 }
+
+// behindAll is a landing log in which four blocks lie behind its beginning.
+type behindAll struct{ landingLog }
+
+func (behindAll) Behind(_ int, at stream.Position) (int64, error) { return 4 - int64(at.Offset), nil }
+
+// TestBehindIsNotKnownBeforeTheFirstClaim: a task that has not claimed has no
+// position, which is not the log's beginning.
+func TestBehindIsNotKnownBeforeTheFirstClaim(t *testing.T) {
+	s, _ := script(t)
+	s.set(TaskRunning, nil)
+	if got := s.status(behindAll{}, nil).Behind; got != -1 {
+		t.Errorf("behind %d before the claim", got)
+	}
+	s.claimed(task.Status{Position: stream.Position{Offset: 4}}, func() checkpoint.Stats { return checkpoint.Stats{} })
+	if got := s.status(behindAll{}, nil).Behind; got != 0 {
+		t.Errorf("behind %d after it", got)
+	}
+}

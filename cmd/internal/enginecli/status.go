@@ -121,7 +121,11 @@ func printStatus(w io.Writer, s *standing) error {
 	_, _ = fmt.Fprintln(w)
 	rows = [][]string{{"PARTITION", "STATE", "EPOCH", "COMMITTED", "BEHIND", "RECORDS", "DUPLICATES", "LOST", "CONFLICTS", "ERROR"}}
 	for _, t := range s.Tasks {
-		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), cli.Dash(t.CommitAt), fmt.Sprint(t.Behind), fmt.Sprint(t.Records),
+		behind := "-"
+		if t.Behind >= 0 {
+			behind = fmt.Sprint(t.Behind)
+		}
+		rows = append(rows, []string{fmt.Sprint(t.Partition), string(t.State), fmt.Sprint(t.Epoch), cli.Dash(t.CommitAt), behind, fmt.Sprint(t.Records),
 			fmt.Sprint(t.Duplicates), fmt.Sprint(t.Lost), fmt.Sprint(t.Conflicts), t.Error})
 	}
 	if err := cli.Table(w, rows); err != nil {

@@ -156,7 +156,7 @@ func (f *fleet) drain(ctx context.Context) error {
 	for _, c := range f.engines {
 		err := child.Await(ctx, c, waitLimit, "has committed everything", func(s *server.Status) bool {
 			for _, t := range s.Tasks {
-				if t.Behind > 0 || t.State != server.TaskRunning {
+				if t.Behind != 0 || t.State != server.TaskRunning {
 					return false
 				}
 			}
