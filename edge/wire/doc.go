@@ -159,7 +159,7 @@ func (id RequestID) String() string { return hex.EncodeToString(id[:]) }
 func ParseRequestID(s string) (RequestID, error) {
 	id, err := record.ParseLogID(s)
 	if err != nil {
-		return RequestID{}, fmt.Errorf("parse request id %s: %w", cut(s), ErrMalformed)
+		return RequestID{}, fmt.Errorf("parse request id %s: %w", Cut(s), ErrMalformed)
 	}
 	return RequestID(id), nil
 }

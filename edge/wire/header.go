@@ -105,16 +105,16 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 		return h, fmt.Errorf("header %s: %w", HeaderGateway, err)
 	}
 	if h.Log, err = record.ParseLogID(from.Get(HeaderLog)); err != nil || h.Log.IsZero() {
-		return h, fmt.Errorf("header %s: %s: %w", HeaderLog, cut(from.Get(HeaderLog)), ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderLog, Cut(from.Get(HeaderLog)), ErrMalformed)
 	}
 	if v := from.Get(HeaderProtocol); v != strconv.Itoa(Version) {
 		if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > Version {
 			return h, fmt.Errorf("header %s: %d: %w", HeaderProtocol, n, record.ErrVersion)
 		}
-		return h, fmt.Errorf("header %s: %s: %w", HeaderProtocol, cut(v), ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderProtocol, Cut(v), ErrMalformed)
 	}
 	if h.Offset, err = record.ParseOffset(from.Get(HeaderOffset)); err != nil {
-		return h, fmt.Errorf("header %s: %s: %w", HeaderOffset, cut(from.Get(HeaderOffset)), ErrMalformed)
+		return h, fmt.Errorf("header %s: %s: %w", HeaderOffset, Cut(from.Get(HeaderOffset)), ErrMalformed)
 	}
 	h.Behind = parseBehind(from.Get(HeaderBehind))
 	h.Keeps = from.Get(HeaderRelease) == releasePublished
@@ -126,14 +126,14 @@ func ParseRequestHeader(from http.Header) (RequestHeader, error) {
 func single(from http.Header) error {
 	for name, values := range from {
 		if len(values) > 1 && strings.HasPrefix(name, HeaderPrefix) {
-			return fmt.Errorf("header %s stands %d times: %w", cut(name), len(values), ErrMalformed)
+			return fmt.Errorf("header %s stands %d times: %w", Cut(name), len(values), ErrMalformed)
 		}
 	}
 	return nil
 }
 
-// cut quotes what a stranger sent, at most 64 bytes of it.
-func cut(text string) string {
+// Cut quotes what a stranger sent, at most 64 bytes of it.
+func Cut(text string) string {
 	if len(text) > 64 {
 		return fmt.Sprintf("%q… of %d bytes", text[:64], len(text))
 	}
@@ -178,10 +178,10 @@ func (h *RequestHeader) parseClock(text string) error {
 // Errors: ErrNotZstd for another encoding, ErrMalformed for another type.
 func CheckContent(from http.Header) error {
 	if e := from.Get("Content-Encoding"); e != ContentEncoding {
-		return fmt.Errorf("content encoding %q: %w", e, ErrNotZstd)
+		return fmt.Errorf("content encoding %s: %w", Cut(e), ErrNotZstd)
 	}
 	if t := from.Get("Content-Type"); t != ContentType {
-		return fmt.Errorf("content type %q: %w", t, ErrMalformed)
+		return fmt.Errorf("content type %s: %w", Cut(t), ErrMalformed)
 	}
 	return nil
 }

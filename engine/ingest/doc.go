@@ -59,6 +59,14 @@ import (
 	"landfall/engine/landing"
 )
 
+// What Config's fields are when they are not said.
+const (
+	DefaultMaxRequestBytes = 256 << 20
+	DefaultMaxSessions     = 256
+	DefaultStallTimeout    = time.Minute
+	defaultBusyHold        = time.Second
+)
+
 // Config says where blocks land and who may send them. Zero fields take their
 // default.
 type Config struct {
@@ -144,16 +152,16 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	if c.MaxRequestBytes == 0 {
-		c.MaxRequestBytes = 256 << 20
+		c.MaxRequestBytes = DefaultMaxRequestBytes
 	}
 	if c.MaxSessions == 0 {
-		c.MaxSessions = 256
+		c.MaxSessions = DefaultMaxSessions
 	}
 	if c.BusyHold == 0 {
-		c.BusyHold = time.Second
+		c.BusyHold = defaultBusyHold
 	}
 	if c.StallTimeout == 0 {
-		c.StallTimeout = time.Minute
+		c.StallTimeout = DefaultStallTimeout
 	}
 	if c.CutGrace == 0 {
 		c.CutGrace = 250 * time.Millisecond

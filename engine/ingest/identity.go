@@ -24,7 +24,7 @@ func (id Identity) check(r *http.Request, gateway string) error {
 				"replace what the client sends", id.TrustedHeader, len(got))}
 		}
 		if got := r.Header.Get(id.TrustedHeader); got != gateway {
-			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %q", id.TrustedHeader, got)}
+			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %s", id.TrustedHeader, wire.Cut(got))}
 		}
 		return nil
 	}
@@ -57,7 +57,7 @@ func (id Identity) certificateNames(chain []*x509.Certificate, gateway string) e
 	if wire.CertificateNames(leaf, gateway) {
 		return nil
 	}
-	return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("the certificate is of %q", leaf.Subject.CommonName)}
+	return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("the certificate is of %s", wire.Cut(leaf.Subject.CommonName))}
 }
 
 // reasonOf gives the reason of a refused identity, for counters.

@@ -42,10 +42,7 @@ func (s *session) serve() wire.Answer {
 		LandedAt: s.h.cfg.Now(), Code: codeOf(err),
 	}
 	if err != nil {
-		a.Detail = err.Error()
-		if len(a.Detail) > 1000 {
-			a.Detail = a.Detail[:1000]
-		}
+		a.Detail = shorten(err.Error())
 	}
 	if s.gw != nil && s.known {
 		a.Known, a.Acked, a.Hash = true, s.tail.Next, s.tail.Hash
@@ -59,6 +56,12 @@ func (s *session) serve() wire.Answer {
 	a.Conflict = a.Code == wire.CodeConflict
 	return a
 }
+
+// maxErrorBytes bounds what is told and remembered of an error: texts of a stranger may
+// stand in it.
+const maxErrorBytes = 1000
+
+func shorten(text string) string { return text[:min(len(text), maxErrorBytes)] }
 
 // confirm asks whether what the answer is to acknowledge may be let go of.
 func (s *session) confirm() error {
@@ -139,7 +142,7 @@ func (s *session) end(err error) {
 	defer s.gw.mu.Unlock()
 	s.gw.seen, s.gw.behind, s.gw.lastError = s.h.cfg.Now(), s.left(), ""
 	if code := codeOf(err); err != nil && code != wire.CodeSuperseded {
-		s.gw.lastError = fmt.Sprintf("%s: %s", code, err)
+		s.gw.lastError = shorten(fmt.Sprintf("%s: %s", code, err))
 	}
 	if s.gw.log != s.head.Log {
 		return

@@ -155,6 +155,13 @@ type WindowConfig struct {
 	GatewayTimeout time.Duration `yaml:"gateway_timeout"`
 }
 
+// The limits that hold where the configuration says none.
+const (
+	defaultGatewayBytes    = 8 << 20
+	defaultGatewayRequests = 100
+	defaultGatewaySessions = 4
+)
+
 // LimitsConfig bounds what one gateway may ask for.
 type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
@@ -171,11 +178,12 @@ func Default() Config {
 	return Config{
 		Landing: LandingConfig{Kafka: KafkaConfig{Replication: 3, SessionTimeout: 10 * time.Second}, Partitions: 1,
 			SegmentSize: seglog.DefaultSegmentBytes, Reserve: 1 << 30, Hold: task.DefaultHold},
-		Lake:         LakeConfig{Look: 5 * time.Minute, S3: DefaultS3()},
-		Sinks:        SinksConfig{Kafka: DefaultKafkaSink()},
-		Epoch:        EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
-		Window:       WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
-		Limits:       LimitsConfig{RequestSize: 256 << 20, Sessions: 256, GatewayBytes: 8 << 20, GatewayRequests: 100, GatewaySessions: 4},
+		Lake:   LakeConfig{Look: 5 * time.Minute, S3: DefaultS3()},
+		Sinks:  SinksConfig{Kafka: DefaultKafkaSink()},
+		Epoch:  EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
+		Window: WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
+		Limits: LimitsConfig{RequestSize: ingest.DefaultMaxRequestBytes, Sessions: ingest.DefaultMaxSessions,
+			GatewayBytes: defaultGatewayBytes, GatewayRequests: defaultGatewayRequests, GatewaySessions: defaultGatewaySessions},
 		DrainTimeout: 30 * time.Second,
 	}
 }

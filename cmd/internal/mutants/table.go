@@ -10,6 +10,7 @@ func table() []mutant {
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
 		boundMutants(),
+		ingestMutants(),
 	)
 }
 
