@@ -14,12 +14,18 @@ import (
 // soak says that the full number of records and of flips is wanted.
 func soak() bool { return os.Getenv("LANDFALL_SOAK") == "1" }
 
+// Sizes of the lakes.
+const (
+	smallRecords = 18_000
+	soakRecords  = 100_000
+)
+
 // records is how large the lakes are.
 func records() int {
 	if soak() {
-		return 100_000
+		return soakRecords
 	}
-	return 18_000
+	return smallRecords
 }
 
 // page holds what TestTampering printed.

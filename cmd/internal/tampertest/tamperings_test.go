@@ -559,7 +559,7 @@ func checkpointTamperings() []tampering {
 			if len(kept) == 0 {
 				b.Fatal("there is no ledger")
 			}
-			return Victim{}
+			return Victim{Task: Task(0).String(), File: Task(0).String() + "/HEAD"}
 		}, atOffsets},
 		{"HEAD damaged", "good", damage("HEAD"), atOffsets},
 		{"HEAD gone", "good", gone("HEAD"), atOffsets},
