@@ -73,7 +73,7 @@ func digestMutants() []mutant {
 		{"a damaged book of tips is kept", "edge/agent/tips.go",
 			"t.fs.Rename(t.path, aside); err == nil", "t.fs.Remove(t.path); err == nil", gateway},
 		{"a log that moves while it is read is read again", "edge/agent/tipsdoc.go",
-			"moving = moving || found[i].Chain == \"\"", "", []string{"-count=40", "-run", "TipsBeside", "./edge/agent"}},
+			"moving = moving || found[i].Chain == \"\"", "", []string{"-run", "TipsOfALogThatMoves", "./edge/agent"}},
 		{"the last lines of a file that was copied aside are read there", "edge/source/file.go",
 			"if at.offset == 0 || o.same(whole.about.Identity) {", "if at.offset >= 0 || o.same(whole.about.Identity) {", []string{"-run", "FileRotated", "./edge/source"}},
 	}
