@@ -216,7 +216,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		Unready: a.unready, Tap: tapHandler{a}, Access: a.access,
 	})
 	if err != nil {
-		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
+		err = config.Listening("status", "a free address on loopback", err)
 		return errors.Join(err, a.store.Close())
 	}
 	forwarding, stopForwarding := context.WithCancel(context.Background())

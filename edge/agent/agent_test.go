@@ -203,7 +203,7 @@ func TestDamageTurnsHealthRedAndFlowGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := again.Status()
-	if s.Healthy || !strings.Contains(strings.Join(s.Reasons, "\n"), "damaged places in the log") {
+	if s.Healthy || !strings.Contains(strings.Join(s.Reasons, "\n"), "1 damaged place in the log") {
 		t.Errorf("health says nothing: %v", s.Reasons)
 	}
 	if s.Forward.Pending != 0 || s.Capture.Records != 21 { // and the gap, because the file was cut in place

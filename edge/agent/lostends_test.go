@@ -98,7 +98,7 @@ func TestALostEndTurnsHealthRed(t *testing.T) {
 		for start := range 2 {
 			s := heldAgent(t, c)
 			said := slices.ContainsFunc(s.Reasons, func(r string) bool {
-				return strings.Contains(r, "the end of a log 1 times") && strings.Contains(r, "acknowledge --log")
+				return strings.Contains(r, "the end of a log 1 time, ") && strings.Contains(r, "acknowledge --log")
 			})
 			if !said || start == 1 && len(s.Reasons) != 2 || s.Log.LostEnds != 1 || s.Log.LostEndsAcknowledged {
 				t.Errorf("landed %t, start %d: reasons %q, %+v", landed, start, s.Reasons, s.Log)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"landfall/edge/config"
 	"landfall/edge/forward"
 	"landfall/edge/page"
 	"landfall/edge/record"
@@ -169,8 +170,8 @@ func (a *Agent) dataDir(s *Status) {
 	}
 	s.DataDir.UnknownLogs, s.DataDir.LastUnknown = n, last
 	if !s.DataDir.Acknowledged {
-		s.red("the cloud has records of this gateway that its data directory does not know (%d times, the last: %s): the directory was lost, put back from an older copy or is another one, "+
-			"or another machine has this name. What files, brokers and senders give again may come twice; when you have looked: landfall-edge acknowledge --data-dir", n, last)
+		s.red("the cloud has records of this gateway that its data directory does not know (%s, the last: %s): the directory was lost, put back from an older copy or is another one, "+
+			"or another machine has this name. What files, brokers and senders give again may come twice; when you have looked: landfall-edge acknowledge --data-dir", config.Count(n, "time"), last)
 	}
 }
 
@@ -199,7 +200,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
 		})
 		if st := &s.Sources[i]; !st.GapsAcknowledged {
-			s.red("source %s: lines may be missing in %d intervals, the last: %s; when you have looked: landfall-edge acknowledge %s", src.Name, src.Gaps, src.LastGap, src.Name)
+			s.red("source %s: lines may be missing in %s, the last: %s; when you have looked: landfall-edge acknowledge %s", src.Name, config.Count(src.Gaps, "interval"), src.LastGap, src.Name)
 		}
 		if src.State == source.StateAbsent || src.State == source.StateFailed {
 			s.red("source %s is %s: %s", src.Name, src.State, src.Detail)
@@ -214,13 +215,13 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
 		}
 		if src.Forgotten > 0 {
-			s.red("source %s: the broker had forgotten the session %d times; what came meanwhile is lost", src.Name, src.Forgotten)
+			s.red("source %s: the broker had forgotten the session %s; what came meanwhile is lost", src.Name, config.Count(src.Forgotten, "time"))
 		}
 		if src.PossiblyTwice > 0 && a.cfg.Sources[i].Identified() {
 			s.red("source %s: %s", src.Name, twice(src.Kind, src.PossiblyTwice))
 		}
 		if src.Kind == "node" && src.Lost > 0 {
-			s.red("source %s: %d readings lost at the node before they could be taken", src.Name, src.Lost)
+			s.red("source %s: %s lost at the node before they could be taken", src.Name, config.Count(src.Lost, "reading"))
 		}
 	}
 }
@@ -263,21 +264,21 @@ func (a *Agent) logged(s *Status) {
 		s.Log.WrittenPerCaptured = float64(st.WrittenBytes) / float64(st.AppendedBytes)
 	}
 	if st.CorruptBlocks > 0 {
-		s.red("%d damaged places in the log, %d bytes", st.CorruptBlocks, st.CorruptBytes)
+		s.red("%s in the log, %d bytes", config.Count(st.CorruptBlocks, "damaged place"), st.CorruptBytes)
 	}
 	s.Log.LostEnds, s.Log.LastLostEnd = a.lost.told()
 	s.Log.LostEndsAcknowledged = acknowledged(a.opt.FS, a.cfg.lostEndsNote(s.Log.LostEnds), s.Log.LostEnds)
 	if !s.Log.LostEndsAcknowledged {
-		s.red("the disk has lost the end of a log %d times, the last: %s; when you have looked: landfall-edge acknowledge --log", s.Log.LostEnds, s.Log.LastLostEnd)
+		s.red("the disk has lost the end of a log %s, the last: %s; when you have looked: landfall-edge acknowledge --log", config.Count(s.Log.LostEnds, "time"), s.Log.LastLostEnd)
 	}
 	if st.FailedSegments > 0 {
-		s.red("%d segments given up after a failed write", st.FailedSegments)
+		s.red("%s given up after a failed write", config.Count(st.FailedSegments, "segment"))
 	}
 	if st.Strays > 0 {
 		s.red("%d files of the log that nobody needs cannot be removed, %d bytes", st.Strays, st.StrayBytes)
 	}
 	if st.ShedOffsets > 0 {
-		s.red("%d records shed because the log was full", st.ShedOffsets)
+		s.red("%s shed because the log was full", config.Count(st.ShedOffsets, "record"))
 	}
 }
 

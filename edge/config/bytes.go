@@ -55,3 +55,11 @@ func (b Bytes) String() string {
 
 // MarshalText gives String.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// Count says how many there are of what one names: "1 gap", "2 gaps".
+func Count[N int | int64 | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

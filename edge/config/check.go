@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"landfall/edge/durable"
 )
@@ -38,6 +39,14 @@ func CheckDir(fsys durable.FS, key, dir string) error {
 		return nil
 	}
 	return &FieldError{Key: key, Got: err.Error(), Want: "a directory that this user may make or write"}
+}
+
+// Listening returns the FieldError for an address under key on which a net.Listen ended
+// with err. An address that another program has, or that the machine does not have yet,
+// as before its network is up, is busy, and not a mistake.
+func Listening(key, want string, err error) error {
+	busy := errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)
+	return &FieldError{Key: key, Got: err.Error(), Want: want, Busy: busy}
 }
 
 // TryDir is CheckDir for who only looks: a directory that it had to make is gone

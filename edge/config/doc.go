@@ -33,13 +33,18 @@ import (
 // ErrInvalid is what every error about the content of a configuration wraps.
 var ErrInvalid = errors.New("invalid configuration")
 
-// Error is one thing wrong in a file. It wraps ErrInvalid.
+// ErrBusy is what an error wraps instead where the content is right and somebody else
+// has what it names, as an address: trying again later may help.
+var ErrBusy = errors.New("not free now")
+
+// Error is one thing wrong in a file. It wraps ErrInvalid, or ErrBusy.
 type Error struct {
 	File string
 	Line int    // from 1; 0 when the key is absent from the file
 	Key  string // like "sources[0].udp.listen"
 	Got  string // what stands there, as Shown gives it; may be empty
 	Want string // what was expected
+	Busy bool   // it is not wrong, but not free now
 }
 
 // Error gives "file:line: key: got x, expected y".
@@ -69,8 +74,15 @@ var userinfo = regexp.MustCompile(`://.*@`)
 // say more than the file, which few may read.
 func Shown(text string) string { return userinfo.ReplaceAllString(text, "://…@") }
 
-// Unwrap gives ErrInvalid.
-func (e *Error) Unwrap() error { return ErrInvalid }
+// Unwrap returns ErrInvalid, or ErrBusy.
+func (e *Error) Unwrap() error { return kind(e.Busy) }
+
+func kind(busy bool) error {
+	if busy {
+		return ErrBusy
+	}
+	return ErrInvalid
+}
 
 // FieldError is what Validate of a configuration struct returns about one
 // field, which it names by its key.
@@ -78,6 +90,7 @@ type FieldError struct {
 	Key  string // like "forward.url" or "sources[0].udp.listen"
 	Got  string // may be empty
 	Want string
+	Busy bool // as in Error
 }
 
 // Error gives "key: got x, expected y".
@@ -85,8 +98,8 @@ func (e *FieldError) Error() string {
 	return strings.TrimPrefix((&Error{Key: e.Key, Got: e.Got, Want: e.Want}).Error(), ": ")
 }
 
-// Unwrap gives ErrInvalid.
-func (e *FieldError) Unwrap() error { return ErrInvalid }
+// Unwrap returns ErrInvalid, or ErrBusy.
+func (e *FieldError) Unwrap() error { return kind(e.Busy) }
 
 // Problems gathers what is wrong with a struct; the zero value is ready.
 type Problems struct{ errs []error }

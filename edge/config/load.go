@@ -105,7 +105,7 @@ func (f *File) Locate(err error) error {
 	if !errors.As(err, &fe) {
 		return err
 	}
-	return &Error{File: f.Name, Line: f.line(fe.Key), Key: fe.Key, Got: Shown(fe.Got), Want: fe.Want}
+	return &Error{File: f.Name, Line: f.line(fe.Key), Key: fe.Key, Got: Shown(fe.Got), Want: fe.Want, Busy: fe.Busy}
 }
 
 // line finds the line of key or of the nearest one above it; 0 for none.

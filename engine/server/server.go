@@ -248,7 +248,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 	var err error
 	if s.ingest != nil {
 		if listener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
-			return nil, nil, &config.FieldError{Key: "listen", Got: err.Error(), Want: "a free address of this machine"}
+			return nil, nil, config.Listening("listen", "a free address of this machine", err)
 		}
 		listener = secure(listener, s.tls())
 	}
@@ -257,7 +257,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 		Status: func() any { return s.Status() }, Reasons: func() []string { return s.Status().Reasons }, Unready: s.unready, Tap: &s.taps, Access: s.access,
 	})
 	if err != nil {
-		err = &config.FieldError{Key: "status", Got: err.Error(), Want: "a free address on loopback"}
+		err = config.Listening("status", "a free address on loopback", err)
 		if listener != nil {
 			err = errors.Join(err, listener.Close())
 		}

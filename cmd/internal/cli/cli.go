@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -73,10 +74,10 @@ func Code(err error) int {
 		return ExitOK
 	case errors.As(err, &e):
 		return e.Exit
+	case errors.Is(err, config.ErrBusy), errors.Is(err, durable.ErrLocked): // before what is wrong: a service manager starts it again, and then that is told
+		return ExitUnavailable
 	case errors.Is(err, config.ErrInvalid):
 		return ExitConfig
-	case errors.Is(err, durable.ErrLocked):
-		return ExitUnavailable
 	case errors.Is(err, fs.ErrNotExist):
 		return ExitNoInput
 	case errors.Is(err, durable.ErrNoSpace), errors.Is(err, durable.ErrMedia):
@@ -110,7 +111,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	if err == nil {
 		return ExitOK
 	}
-	if isUnknownCommand(err) {
+	if isOfCommandLine(err) {
 		err = Fail(ExitUsage, err)
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
@@ -119,11 +120,12 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	return Code(err)
 }
 
-// isUnknownCommand tells cobra's own errors about a command line, which have
-// no type.
-func isUnknownCommand(err error) bool {
-	text := err.Error()
-	return strings.HasPrefix(text, "unknown command ") || strings.HasPrefix(text, "required flag(s) ")
+// ofCommandLine are the beginnings of cobra's own errors about a command line, which
+// have no type.
+var ofCommandLine = []string{"unknown command ", "required flag(s) ", "if any flags in the group [", "at least one of the flags in the group ["}
+
+func isOfCommandLine(err error) bool {
+	return slices.ContainsFunc(ofCommandLine, func(start string) bool { return strings.HasPrefix(err.Error(), start) })
 }
 
 // NoArgs, MinArgs and MaxArgs check the number of arguments; their error is

@@ -22,7 +22,7 @@ func TestCodeFollowsTheError(t *testing.T) {
 		ExitUsage:       fmt.Errorf("outer: %w", Fail(ExitUsage, errors.New("inner"))),
 		ExitData:        fmt.Errorf("read: %w", record.ErrCorrupt),
 		ExitNoInput:     fmt.Errorf("open: %w", fs.ErrNotExist),
-		ExitUnavailable: fmt.Errorf("open: %w", durable.ErrLocked),
+		ExitUnavailable: errors.Join(&config.Error{File: "f", Want: "x"}, &config.FieldError{Key: "listen", Busy: true}),
 		ExitSoftware:    errors.New("anything"),
 		ExitIO:          fmt.Errorf("append: %w", durable.ErrNoSpace),
 		ExitConfig:      errors.Join(&config.Error{File: "f", Want: "x"}, errors.New("more")),
@@ -30,6 +30,9 @@ func TestCodeFollowsTheError(t *testing.T) {
 		if got := Code(err); got != want {
 			t.Errorf("%v: got %d, want %d", err, got, want)
 		}
+	}
+	if got := Code(fmt.Errorf("open: %w", durable.ErrLocked)); got != ExitUnavailable {
+		t.Errorf("locked: got %d", got)
 	}
 	if Fail(ExitData, nil) != nil {
 		t.Error("Fail made an error of nil")
@@ -49,7 +52,12 @@ func sampleCommand() *cobra.Command {
 	strict := &cobra.Command{Use: "strict", RunE: func(*cobra.Command, []string) error { return nil }}
 	strict.Flags().String("config", "", "")
 	_ = strict.MarkFlagRequired("config")
-	root.AddCommand(one, bad, strict)
+	either := &cobra.Command{Use: "either", RunE: strict.RunE}
+	either.Flags().Bool("this", false, "")
+	either.Flags().Bool("that", false, "")
+	either.MarkFlagsMutuallyExclusive("this", "that")
+	either.MarkFlagsOneRequired("this", "that")
+	root.AddCommand(one, bad, strict, either)
 	return root
 }
 
@@ -63,6 +71,8 @@ func TestRunPrintsAndGivesTheCode(t *testing.T) {
 		{"one two", ExitUsage, "", "sample: unknown command"},
 		{"one --nope", ExitUsage, "", "sample: unknown flag: --nope\nsample: see sample one --help"},
 		{"strict", ExitUsage, "", `sample: required flag(s) "config" not set`},
+		{"either --this --that", ExitUsage, "", "sample: if any flags in the group [this that] are set none of the others can be"},
+		{"either", ExitUsage, "", "sample: at least one of the flags in the group [this that] is required"},
 		{"bad", ExitUsage, "", "sample: requires at least 1 arg"},
 		{"bad x", ExitSoftware, "", "sample: do it: first\nsample: second\n"},
 		{"wrong", ExitUsage, "", `sample: unknown command "wrong"`},

@@ -28,16 +28,7 @@ type acknowledged struct {
 
 func acknowledgeCommand() *cobra.Command {
 	c := &cobra.Command{Use: "acknowledge SOURCE | --log | --data-dir", Short: "Says that you know of the gaps of a source, or of what the disk has lost, so that health is no longer red because of them",
-		Args: func(c *cobra.Command, args []string) error {
-			want := 1
-			if ofLog, _ := c.Flags().GetBool("log"); ofLog {
-				want = 0
-			}
-			if ofDir, _ := c.Flags().GetBool("data-dir"); ofDir {
-				want = 0
-			}
-			return cli.Fail(cli.ExitUsage, cobra.ExactArgs(want)(c, args))
-		},
+		Args: whatToAcknowledge,
 		Long: "A source that reads files declares a gap where it cannot show that it has every line: in the log, as a row of the table sensor_reading\n" +
 			"(metric gap), and in its health, which stays red until you acknowledge it. This asks the running gateway how many gaps the\n" +
 			"source has, prints the last one, and notes that you know of them. It brings no line back: look for them first.\n" +
@@ -50,7 +41,6 @@ func acknowledgeCommand() *cobra.Command {
 	name := cli.ConfigFlag(c, DefaultConfig)
 	ofLog := c.Flags().Bool("log", false, "acknowledge that the disk has lost the end of the gateway's log")
 	ofDir := c.Flags().Bool("data-dir", false, "acknowledge that the data directory does not know what the cloud has")
-	c.MarkFlagsMutuallyExclusive("log", "data-dir")
 	asJSON := c.Flags().Bool("json", false, "print what was acknowledged as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, _, err := load(*name)
@@ -83,6 +73,20 @@ func acknowledgeCommand() *cobra.Command {
 	return c
 }
 
+// whatToAcknowledge wants one thing to be named: a source, or one of the flags.
+func whatToAcknowledge(c *cobra.Command, args []string) error {
+	named := len(args)
+	for _, flag := range []string{"log", "data-dir"} {
+		if set, _ := c.Flags().GetBool(flag); set {
+			named++
+		}
+	}
+	if named == 1 {
+		return nil
+	}
+	return cli.Fail(cli.ExitUsage, fmt.Errorf("say what you know of, one thing at a time: the name of a source, --log or --data-dir; %d were given\nsee %s --help", named, c.CommandPath()))
+}
+
 func acknowledgeSource(cfg *agent.Config, sources []agent.SourceStatus, name string) (a acknowledged, text string, err error) {
 	i := slices.IndexFunc(sources, func(src agent.SourceStatus) bool { return src.Name == name })
 	if i < 0 {
@@ -92,7 +96,7 @@ func acknowledgeSource(cfg *agent.Config, sources []agent.SourceStatus, name str
 	if a.Gaps == 0 {
 		return a, fmt.Sprintf("source %s has no gaps\n", name), nil
 	}
-	text = fmt.Sprintf("source %s: %d gaps acknowledged, the last: %s\n", name, a.Gaps, a.LastGap)
+	text = fmt.Sprintf("source %s: %s acknowledged, the last: %s\n", name, config.Count(a.Gaps, "gap"), a.LastGap)
 	return a, text, cfg.AcknowledgeGaps(durable.OS{}, name, a.Gaps)
 }
 
@@ -101,7 +105,7 @@ func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text
 	if a.LostEnds == 0 {
 		return a, "the disk has lost no end of the log\n", nil
 	}
-	text = fmt.Sprintf("%d lost ends of the log acknowledged, the last: %s\n", a.LostEnds, a.LastLostEnd)
+	text = fmt.Sprintf("%s of the log acknowledged, the last: %s\n", config.Count(a.LostEnds, "lost end"), a.LastLostEnd)
 	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds)
 }
 
@@ -110,6 +114,6 @@ func acknowledgeDataDir(cfg *agent.Config, d *agent.DataDirStatus) (a acknowledg
 	if a.UnknownLogs == 0 {
 		return a, "the data directory knows every log of this gateway that the cloud was found to have\n", nil
 	}
-	text = fmt.Sprintf("data directory: %d findings acknowledged, the last: %s\n", a.UnknownLogs, a.LastUnknown)
+	text = fmt.Sprintf("data directory: %s acknowledged, the last: %s\n", config.Count(a.UnknownLogs, "finding"), a.LastUnknown)
 	return a, text, cfg.AcknowledgeUnknownLogs(durable.OS{}, a.UnknownLogs)
 }

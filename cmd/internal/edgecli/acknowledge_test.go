@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"landfall/cmd/internal/cli"
 	"landfall/edge/agent"
 	"landfall/edge/config"
 )
@@ -20,7 +21,7 @@ import (
 func TestAcknowledge(t *testing.T) {
 	status := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, `{"sources": [{"name": "whole"}, {"name": "f", "gaps": 3, "last_gap": "truncated, until then"}],
-			"data_dir": {"unknown_logs": 2, "last_unknown": "log 07 below offset 5"}}`)
+			"log": {"lost_ends": 1, "last_lost_end": "log 08"}, "data_dir": {"unknown_logs": 2, "last_unknown": "log 07 below offset 5"}}`)
 	}))
 	defer status.Close()
 	dir := t.TempDir()
@@ -34,6 +35,7 @@ func TestAcknowledge(t *testing.T) {
 		{"whole", "no gaps", ""},
 		{"nobody", "", ""},
 		{"f", "3 gaps acknowledged, the last: truncated, until then", "f.gaps-3"},
+		{"--log", "1 lost end of the log acknowledged, the last: log 08", "log.lost-1"},
 		{"--data-dir", "2 findings acknowledged, the last: log 07 below offset 5", "unknown-logs-2"},
 	} {
 		var out bytes.Buffer
@@ -53,6 +55,18 @@ func TestAcknowledge(t *testing.T) {
 			if err := os.Remove(n); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// TestAcknowledgeOneThing: what is not one thing to acknowledge is a mistake of the
+// command line, and the text names all that there is.
+func TestAcknowledgeOneThing(t *testing.T) {
+	for _, args := range []string{"", "--log --data-dir", "f --log", "f g"} {
+		var out bytes.Buffer
+		code := cli.Run(t.Context(), Command("landfall-edge", "v0"), append([]string{"acknowledge"}, strings.Fields(args)...), &out, &out)
+		if code != cli.ExitUsage || !strings.Contains(out.String(), "the name of a source, --log or --data-dir") {
+			t.Errorf("acknowledge %s: code %d, %q", args, code, out.String())
 		}
 	}
 }

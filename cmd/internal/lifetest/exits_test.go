@@ -37,7 +37,10 @@ func TestExitCodes(t *testing.T) {
 		{"nobody answers", 69, "", []string{"landfall-edge", "status", "--config", file("alone.yaml", edge+"status: "+freePort(t)+"\n")}},
 		{"a configuration with an unknown key", 78, "bad.yaml:6: forwrd", []string{"landfall-edge", "run", "--config", file("bad.yaml", edge+"forwrd: x\n")}},
 		{"a configuration that is refused", 78, "engine.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("engine.yaml", "listen: nowhere\n")}},
-		{"an address that is taken", 78, "taken.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("taken.yaml", other)}},
+		{"an address that another program has", 69, "taken.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("taken.yaml", other)}},
+		{"a status address that another program has", 69, "page.yaml:5: status", []string{"landfall-engine", "run", "--config", file("page.yaml", strings.Replace(other, taken, freePort(t), 1)+"status: "+taken+"\n")}},
+		{"a gateway's status address that another program has", 69, "gatewayspage.yaml:6: status", []string{"landfall-edge", "run", "--config", file("gatewayspage.yaml", edge+"status: "+taken+"\n")}},
+		{"an address that the machine does not have", 69, "elsewhere.yaml:1: listen", []string{"landfall-engine", "run", "--config", file("elsewhere.yaml", strings.Replace(other, taken, "192.0.2.1:8470", 1))}},
 		{"all sources have ended, and one could not be read", 65, "cannot be unpacked", []string{"landfall-edge", "run", "--config", file("cut.yaml", cut)}},
 		{"a directory of another's", 78, "", []string{"landfall-edge", "check", "--config", file("dir.yaml", strings.Replace(edge, "/edge\n", "/bad.yaml/edge\n", 1))}},
 	} {

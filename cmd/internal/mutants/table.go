@@ -7,6 +7,7 @@ import "slices"
 func table() []mutant {
 	return slices.Concat(nodeMutants(), brokerMutants(), lineMutants(), fileMutants(), timeMutants(), edgeMutants(), tailMutants(), strayMutants(), marksMutants(), digestMutants(), linkMutants(), taskMutants(), logMutants(),
 		commitMutants(), ledgerMutants(), remakeMutants(), publishMutants(), bucketMutants(), topicMutants(), kafkaMutants(), daemonMutants(), storeMutants(),
+		roomMutants(),
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
 		boundMutants(),
