@@ -93,7 +93,11 @@ func logMetrics(m *page.Metrics, l *LogStatus) {
 	m.Count("log_mark_written_bytes_total", "Bytes written for marks beside the blocks: in headers, and in files of their own.", l.MarkBytesWritten)
 	m.Gauge("log_mark_sources_aside", "Sources that are configured no more and whose marks are set aside.", float64(l.MarksAside))
 	m.Gauge("log_room_bytes", "Bytes that the log may still take; -1: not known.", float64(l.RoomBytes))
-	m.Gauge("log_outage_seconds", "How long nothing may be released at the present rate until the log is full; 0: not known yet, or no room.", l.OutageDays*secondsADay)
+	outage := 0.0
+	if l.Rated() {
+		outage = l.OutageDays * secondsADay
+	}
+	m.Gauge("log_outage_seconds", "How long nothing may be released at the present rate until the log is full; 0: not known yet, or no room.", outage)
 	m.Count("log_shed_offsets_total", "Records given up by the policy.", l.ShedOffsets)
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// rateAfter is for how long a gateway has to run until its rate is told.
+	// rateAfter is for how long a gateway has to run until its rate is more than an
+	// estimate: until then it is told to people, and nothing is decided by it.
 	rateAfter = time.Minute
 	// unpublishedLimit is for how long nothing of a log may be published before it
 	// is complained of; longer where the cloud says that it takes longer.
@@ -20,8 +21,9 @@ const (
 // room says what rate fills the log, and how long an outage from now on may last
 // until it takes nothing more, or gives up what is oldest.
 func (a *Agent) room(s *Status) {
-	if ran := time.Since(a.started); ran >= rateAfter {
-		s.Log.BytesPerDay = float64(s.Log.AppendedBytes) / ran.Seconds() * secondsADay
+	if s.Log.AppendedBytes > 0 {
+		s.Log.RateSeconds = max(time.Since(a.started), time.Second).Seconds()
+		s.Log.BytesPerDay = float64(s.Log.AppendedBytes) / s.Log.RateSeconds * secondsADay
 	}
 	held := s.Log.Bytes - int64(s.Log.Spares)*int64(a.cfg.Log.SegmentSize) // spares are room
 	s.Log.RoomBytes = -1
@@ -36,6 +38,9 @@ func (a *Agent) room(s *Status) {
 		s.Forward.KeptDays = float64(s.Forward.KeptBytes) / s.Log.BytesPerDay
 	}
 }
+
+// Rated tells whether the rate has been measured for long enough to decide by it.
+func (l *LogStatus) Rated() bool { return l.RateSeconds >= rateAfter.Seconds() }
 
 // published says how records are released, and what waits to be published.
 func published(s *Status, f *forward.Status, now time.Time) {

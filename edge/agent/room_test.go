@@ -64,11 +64,17 @@ func TestRoomIsSaidInDays(t *testing.T) {
 		a.room(&s)
 		return s
 	}
-	if s := status(time.Second, 1<<20, 22<<20); s.Log.BytesPerDay != 0 || s.Log.OutageDays != 0 || s.Log.RoomBytes != 80<<20 {
-		t.Errorf("in the first minute: %+v", s.Log)
+	if s := status(time.Hour, 0, 22<<20); s.Log.BytesPerDay != 0 || s.Log.RateSeconds != 0 || s.Log.OutageDays != 0 || s.Log.RoomBytes != 80<<20 || s.Log.Rated() {
+		t.Errorf("nothing was captured: %+v", s.Log)
+	}
+	if s := status(30*time.Second, 1<<20, 22<<20); s.Log.RateSeconds < 30 || s.Log.OutageDays < 80*30/86400.0 || s.Log.OutageDays > 0.1 || s.Log.Rated() {
+		t.Errorf("in the first minute: %+v", s.Log) // about 80 times 30 s, with what the test itself takes
+	}
+	if s := status(0, 1<<20, 22<<20); s.Log.RateSeconds < 1 {
+		t.Errorf("in the first second: %+v", s.Log)
 	}
 	s := status(24*time.Hour, 10<<20, 22<<20)
-	if got := s.Log.OutageDays; got < 7.99 || got > 8.01 {
+	if got := s.Log.OutageDays; !s.Log.Rated() || got < 7.99 || got > 8.01 {
 		t.Errorf("%.3f days for 80 MiB at 10 MiB a day: %+v", got, s.Log)
 	}
 	if got := s.Forward.KeptDays; got < 0.099 || got > 0.101 {

@@ -102,13 +102,15 @@ type LogStatus struct {
 	LostEndsAcknowledged bool   `json:"lost_ends_acknowledged"`
 	// WrittenPerCaptured is bytes handed to the disk per byte of blocks.
 	WrittenPerCaptured float64 `json:"written_per_captured"`
-	// BytesPerDay is the rate since the start; 0: not known yet.
+	// BytesPerDay is the rate of blocks since the start, over RateSeconds; 0: not known
+	// yet, nothing was captured.
 	BytesPerDay float64 `json:"bytes_per_day"`
+	RateSeconds float64 `json:"rate_seconds"`
 	// RoomBytes is what the log may still take, of its quota and of the disk; -1:
 	// not known.
 	RoomBytes int64 `json:"room_bytes"`
 	// OutageDays is how long nothing may be released at this rate until the log is
-	// full; 0: not known yet, or no room.
+	// full; 0: not known (no rate, or no room_bytes), or no room.
 	OutageDays float64 `json:"outage_days"`
 }
 
@@ -133,7 +135,7 @@ type ForwardStatus struct {
 	ReleaseNote      string  `json:"release_note,omitempty"`
 	Unpublished      uint64  `json:"unpublished"` // records landed and not published
 	UnpublishedSince string  `json:"unpublished_since"`
-	KeptBytes        int64   `json:"kept_bytes"` // of the log, about: only because they are not published
+	KeptBytes        int64   `json:"kept_bytes"` // of blocks, about: only because they are not published
 	KeptDays         float64 `json:"kept_days"`  // the same at the log's rate; 0: not known yet
 	ForwardCounters
 }

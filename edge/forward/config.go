@@ -23,6 +23,8 @@ import (
 type Store interface {
 	// Logs lists every log, in opening order.
 	Logs() []seglog.LogInfo
+	// BlockBytes returns about how many bytes the blocks between two offsets take.
+	BlockBytes(log record.LogID, from, to record.Offset) int64
 	// Reader reads a log from an offset, never past DurableOffset.
 	Reader(log record.LogID, from record.Offset) (*seglog.Reader, error)
 	// Wait returns when there is more than beyond, or a newer log.

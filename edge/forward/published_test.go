@@ -280,6 +280,30 @@ func TestALaterStartKnowsWhatHadLanded(t *testing.T) {
 	}
 }
 
+// TestWhatIsKeptIsWritten: of logs of earlier starts, whose segments were made in full
+// size, what is kept is what was written.
+func TestWhatIsKeptIsWritten(t *testing.T) {
+	state, dir := filepath.Join(t.TempDir(), "forward"), t.TempDir()
+	c, url := newCloud(t)
+	c.published = map[record.LogID]record.Offset{}
+	var f *Session
+	for starts := range int64(3) {
+		s := newStore(t, seglog.Config{Dir: dir})
+		capture(t, s, 3, 10)
+		var stop func()
+		f, stop = start(t, Config{URL: url, Store: s, StatePath: state})
+		until(t, "all has landed", func() bool { return f.Status().Pending == 0 && f.Status().Unpublished == 4*uint64(starts+1) })
+		until(t, "what is kept is known", func() bool { return f.Status().KeptBytes < (starts+1)*4<<10 })
+		if got := f.Status().KeptBytes; got < (starts+1)*4*10 {
+			t.Errorf("%d bytes are kept after start %d", got, starts)
+		}
+		stop()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestWhatIsKeptIsNotPublished: of a log that is published but for its last record
 // this record alone is said to be kept for that, although its segment holds more.
 func TestWhatIsKeptIsNotPublished(t *testing.T) {

@@ -138,7 +138,7 @@ func (s *Session) unpublished(st *Status, l *seglog.LogInfo) {
 		}
 	}
 	if from, landed := max(s.settled[l.ID], l.First), min(m.Next, l.End); from < landed {
-		st.KeptBytes += int64(float64(l.Used) * float64(landed-from) / float64(l.End-l.First))
+		st.KeptBytes += s.cfg.Store.BlockBytes(l.ID, from, landed)
 	}
 }
 

@@ -248,7 +248,7 @@ func (s *Store) publish(t target, b *record.Builder, framed []byte) {
 		s.wakeKeeper()
 	}
 	l.end = a.next + record.Offset(b.Count())
-	t.segment.end, t.segment.limit = l.end, a.at
+	t.segment.end, t.segment.limit, t.segment.extent = l.end, a.at, a.at-t.segment.dataAt
 	if at := b.LastAt(); at != record.NoTime {
 		l.lastAt, a.head.lastAt = at, at
 	}

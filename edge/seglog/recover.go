@@ -129,7 +129,7 @@ func (s *Store) recoverSegment(g *segment) (*header, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	g.size, g.limit = size, size
+	g.size, g.limit, g.extent = size, size, unmeasured
 	if h != nil && (h.id != g.id || h.ordinal != g.ordinal || h.first != g.first) {
 		h = nil
 	}
@@ -290,7 +290,7 @@ func (s *Store) scanSegment(l *logState, g *segment, last, newest bool) error {
 		if block.First < l.end || block.End() > g.end {
 			continue
 		}
-		l.end = block.End()
+		l.end, g.extent = block.End(), sc.at-g.dataAt
 		at := damage.at + damage.size
 		tail = span{at, sc.at - at}
 		if newest {

@@ -37,6 +37,7 @@ type Store struct {
 	stats       Stats
 	noted       map[span2]bool
 	closed      bool
+	measuring   bool // a goroutine measures segments of earlier starts
 
 	tail       tailMarker // where the log is durable; guarded by mu
 	tailWriter tailWriter
@@ -83,6 +84,7 @@ type segment struct {
 	size    int64 // of the file
 	dataAt  int64 // where frames begin; 0 when the header is damaged
 	limit   int64 // no valid frame ends beyond
+	extent  int64 // bytes of its frames; unmeasured: not known
 	fresh   bool
 	lacking int64 // bytes cut off the file since it was written
 	firstAt record.Micros
@@ -100,7 +102,6 @@ type LogInfo struct {
 	End     record.Offset // DurableOffset of the active log; the end of a closed one
 	Closed  bool          // it takes no more records
 	Bytes   int64         // of its segments' files
-	Used    int64         // of these, about, written and not released; a segment of an earlier start is written whole
 	FirstAt record.Micros // about when the oldest kept record was received; NoTime when unknown
 	LastAt  record.Micros // when the last record was received; NoTime when unknown
 	Prev    record.LogID  // the log before it, zero when none or unknown
@@ -269,11 +270,6 @@ func (l *logState) info(storeClosed bool) LogInfo {
 	in.First = min(max(in.First, l.released), l.end)
 	for _, g := range l.segments {
 		in.Bytes += g.size
-		used := min(g.limit, g.size)
-		if in.First > g.first && g.end > g.first { // released in part
-			used = int64(float64(used) * float64(g.end-min(in.First, g.end)) / float64(g.end-g.first))
-		}
-		in.Used += used
 	}
 	return in
 }

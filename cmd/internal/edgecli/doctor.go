@@ -90,7 +90,7 @@ func release(s *agent.Status) cli.Finding {
 	switch {
 	case s.Forward.ReleaseNote != "":
 		f.Verdict, f.Detail, f.Fix = cli.Look, s.Forward.ReleaseNote, "landfall-engine version; an engine of this version that has a lake tells it"
-	case s.Log.BytesPerDay > 0 && s.Log.OutageDays < fewDays:
+	case s.Log.Rated() && s.Log.RoomBytes >= 0 && s.Log.OutageDays < fewDays:
 		f.Verdict, f.Fix = cli.Look, "a larger disk, and log.quota; or forward.release: landed, if the engine's landing log is safe by itself"
 	}
 	return f

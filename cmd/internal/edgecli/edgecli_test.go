@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"landfall/cmd/internal/cli"
+	"landfall/edge/agent"
 	"landfall/edge/tap"
 )
 
@@ -73,7 +74,7 @@ func gateway(t *testing.T) (config string) {
 	defer tick.Stop()
 	for limit := time.After(30 * time.Second); ; {
 		var s standing
-		if code, out, _ := run(t, "status", "-c", config, "--json"); code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.Forward.Pending == 5 {
+		if code, out, _ := run(t, "status", "-c", config, "--json"); code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.Forward.Pending == 5 && s.Capture.Groups > 0 { // the log has them before it is counted
 			return config
 		}
 		select {
@@ -268,5 +269,25 @@ func TestDoctorTakesTheProxy(t *testing.T) {
 	}
 	if _, out, errs := run(t, "doctor", "-c", file); !strings.Contains(out, "http://engine.invalid:1/ answers") {
 		t.Errorf("%s%s", out, errs)
+	}
+}
+
+// TestRoomIsSaidWithItsBasis: as soon as something was captured the room is said in days,
+// and from what; an estimate is called one. What is not known is said to be.
+func TestRoomIsSaidWithItsBasis(t *testing.T) {
+	for want, l := range map[string]agent.LogStatus{
+		"1 record landed and not published, 214 B of the log; how long an outage there is room for is not known yet: nothing was captured since the start": {RoomBytes: 1 << 30},
+		"is not known: the file system does not say what is free":                                               {BytesPerDay: 1 << 20, RateSeconds: 90, RoomBytes: -1},
+		"; an estimate from the 12s since the start: at 1.0 MiB a day there is room for an outage of 3.2 days":  {BytesPerDay: 1 << 20, RateSeconds: 12.3, OutageDays: 3.2},
+		" (0.10 days); at 2.0 GiB a day, as in the 1h30m0s since the start, there is room for an outage of 0.0": {BytesPerDay: 2 << 30, RateSeconds: 5400},
+	} {
+		s := &agent.Status{Log: l}
+		s.Forward.Unpublished, s.Forward.KeptBytes, s.Forward.KeptDays = 1, 214, 0.1
+		if got := kept(s); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if f := release(s); (f.Verdict == cli.Look) != (l.RateSeconds > 1000) {
+			t.Errorf("doctor says %+v", f)
+		}
 	}
 }

@@ -112,13 +112,21 @@ func printStatus(w io.Writer, s *standing) error {
 }
 
 // kept says what the log keeps only because it is not published, and how long an
-// outage it stands at the present rate.
+// outage it stands at the present rate, and how that is known.
 func kept(s *agent.Status) string {
-	text := fmt.Sprintf("%d records landed and not published, %s of the log", s.Forward.Unpublished, config.Bytes(s.Forward.KeptBytes))
-	if s.Log.BytesPerDay == 0 {
-		return text + "; how long an outage it stands is not known in the first minute"
+	text := fmt.Sprintf("%s landed and not published, %s of the log", config.Count(s.Forward.Unpublished, "record"), cli.Size(s.Forward.KeptBytes))
+	over := (time.Duration(s.Log.RateSeconds) * time.Second).String()
+	switch {
+	case s.Log.BytesPerDay == 0:
+		return text + "; how long an outage there is room for is not known yet: nothing was captured since the start"
+	case s.Log.RoomBytes < 0:
+		return text + "; how long an outage there is room for is not known: the file system does not say what is free"
+	case s.Log.Rated():
+		return text + fmt.Sprintf(" (%.2f days); at %s a day, as in the %s since the start, there is room for an outage of %.1f days",
+			s.Forward.KeptDays, cli.Size(int64(s.Log.BytesPerDay)), over, s.Log.OutageDays)
 	}
-	return text + fmt.Sprintf(" (%.2f days); at %s a day there is room for an outage of %.1f days", s.Forward.KeptDays, config.Bytes(s.Log.BytesPerDay), s.Log.OutageDays)
+	return text + fmt.Sprintf("; an estimate from the %s since the start: at %s a day there is room for an outage of %.1f days",
+		over, cli.Size(int64(s.Log.BytesPerDay)), s.Log.OutageDays)
 }
 
 func healthCommand() *cobra.Command { return cli.HealthCommand(DefaultConfig, statusAddress) }
