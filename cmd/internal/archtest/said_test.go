@@ -103,7 +103,7 @@ func TestWhatStatusSays(t *testing.T) {
 	}
 	// The system's and the library's words, a status of HTTP, a path, what the protocol of
 	// acknowledged TCP puts before a reason, and a metric, which TestPagesNameMetrics looks for.
-	foreign := []string{"connection refused", "x509", "421", "/.lock locked for more than", "ERR %", "landfall_edge_source_crowded_total"}
+	foreign := []string{"connection refused", "address already in use", "cannot assign requested address", "x509", "421", "/.lock locked for more than", "ERR %", "landfall_edge_source_crowded_total"}
 	problems, parts := neverSaid(string(page), saidBegin, literals(loadTree(t)), foreign)
 	if parts < 100 {
 		t.Errorf("only %d parts of messages in the table", parts)
