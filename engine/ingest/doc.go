@@ -40,7 +40,10 @@
 //     are paced before anything is done with them, whether or not they land, and
 //     a refusal is held back, so that asking again at once brings nothing. A
 //     gateway's bound is touched only by who proved to be it.
-//  8. A block is checked (length, CRC, structure) and never decoded further.
+//  8. Places are shared by clients: when all are taken, whoever has fewer than another
+//     gets one of that one's (places.go), so that no number of requests, names or
+//     connections of some keeps another out for longer than Config.Slice.
+//  9. A block is checked (length, CRC, structure) and never decoded further.
 //
 // A Handler may be called from any goroutine. Each request runs on its own; the
 // state of a gateway belongs to the request that holds its turn.
@@ -65,6 +68,7 @@ const (
 	DefaultMaxSessions     = 256
 	DefaultStallTimeout    = time.Minute
 	defaultBusyHold        = time.Second
+	defaultSlice           = 10 * time.Second
 )
 
 // Config says where blocks land and who may send them. Zero fields take their
@@ -85,10 +89,14 @@ type Config struct {
 	// Default 256 MiB.
 	MaxRequestBytes int64
 	// MaxSessions bounds the requests at a time, each of which may hold some
-	// 20 MiB. When all run, the one whose body has stood still longest, for a second
-	// or more, gives way to one that comes, which waits for BusyHold at most. Default
-	// 256.
+	// 20 MiB. When all run, one gives way to one that comes, which waits for BusyHold at
+	// most: a body that stands still for a second or more, or one of a client that has
+	// more places than the other. A client is a gateway whose name is proved, or the
+	// host (of IPv6 the network of 64 bits) from which unproved names come. Default 256.
 	MaxSessions int
+	// Slice is how long a request that does not stand still keeps its place at least
+	// while others wait that have one place less, or are of its own client. Default 10 s.
+	Slice time.Duration
 	// GatewayBytes bounds the blocks of one gateway, bytes a second before
 	// compression, landed or not, by reading on later: the link's own flow control
 	// holds it back; and to twice as much what the bodies bring before it is
@@ -144,8 +152,8 @@ func (c Config) Validate() error {
 		return errors.New("ingest: Identity names no way to tell gateways apart")
 	case c.GatewayBytes != 0 && c.GatewayBytes < MinGatewayBytes || c.GatewayRequests < 0 || c.GatewaySessions < 0:
 		return fmt.Errorf("ingest: GatewayBytes must be 0 or at least %d, GatewayRequests and GatewaySessions not negative", MinGatewayBytes)
-	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.BusyHold < 0 || c.StallTimeout < 0 || c.CutGrace < 0:
-		return errors.New("ingest: MaxRequestBytes, MaxSessions, BusyHold, StallTimeout and CutGrace must not be negative")
+	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.BusyHold < 0 || c.StallTimeout < 0 || c.CutGrace < 0 || c.Slice < 0:
+		return errors.New("ingest: MaxRequestBytes, MaxSessions, Slice, BusyHold, StallTimeout and CutGrace must not be negative")
 	}
 	return nil
 }
@@ -156,6 +164,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxSessions == 0 {
 		c.MaxSessions = DefaultMaxSessions
+	}
+	if c.Slice == 0 {
+		c.Slice = defaultSlice
 	}
 	if c.BusyHold == 0 {
 		c.BusyHold = defaultBusyHold

@@ -187,7 +187,7 @@ type requestBody struct {
 	waited     time.Duration // of the Reads before it, since the last progress
 	got        int           // bytes since then
 	superseded bool
-	gaveWay    time.Duration // it stood still for so long when another took its place; 0: it did not
+	gaveWay    string // why it had to when another needed its place; empty: it had not
 }
 
 // Read implements io.Reader.
@@ -239,17 +239,24 @@ func (b *requestBody) stalled(now time.Time) time.Duration {
 	return b.waited + now.Sub(b.began)
 }
 
-// giveWay ends the body for another request that waits.
-func (b *requestBody) giveWay(stood, grace time.Duration) {
+// cutting tells that the body has to end already.
+func (b *requestBody) cutting() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.gaveWay = max(stood, 1)
+	return b.superseded
+}
+
+// giveWay ends the body for another request that waits, and remembers why.
+func (b *requestBody) giveWay(why string, grace time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gaveWay = why
 	b.cut(grace)
 }
 
-// ended tells why the body was cut off: a newer request of the gateway, or another
-// that waited, for which it had stood still for so long.
-func (b *requestBody) ended() (superseded bool, gaveWay time.Duration) {
+// ended tells why the body was cut off: for a newer request of the gateway, or, with a
+// reason, for another that waited.
+func (b *requestBody) ended() (superseded bool, gaveWay string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.superseded, b.gaveWay

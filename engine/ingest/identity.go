@@ -11,27 +11,27 @@ import (
 	"landfall/edge/wire"
 )
 
-// check says whether the request comes from the gateway it names. Error: a
-// certs.Refusal.
-func (id Identity) check(r *http.Request, gateway string) error {
+// check says whether the request comes from the gateway it names; proved: it was not
+// only believed. Error: a certs.Refusal.
+func (id Identity) check(r *http.Request, gateway string) (proved bool, err error) {
 	if chain, ok := id.chain(r); ok {
-		return id.certificateNames(chain, gateway)
+		return true, id.certificateNames(chain, gateway)
 	}
 	if id.TrustedHeader != "" && id.trusts(r.RemoteAddr) {
 		// A proxy that adds its own beside the client's would have the client choose.
 		if got := r.Header.Values(id.TrustedHeader); len(got) > 1 {
-			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s stands %d times: the proxy has to "+
+			return false, &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s stands %d times: the proxy has to "+
 				"replace what the client sends", id.TrustedHeader, len(got))}
 		}
 		if got := r.Header.Get(id.TrustedHeader); got != gateway {
-			return &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %s", id.TrustedHeader, wire.Cut(got))}
+			return false, &certs.Refusal{Reason: certs.WrongName, Err: fmt.Errorf("header %s says %s", id.TrustedHeader, wire.Cut(got))}
 		}
-		return nil
+		return true, nil
 	}
 	if id.AllowUnauthenticated {
-		return wire.CheckGateway(gateway)
+		return false, wire.CheckGateway(gateway)
 	}
-	return &certs.Refusal{Reason: certs.Unauthenticated, Err: fmt.Errorf("nothing proves that this is %q", gateway)}
+	return false, &certs.Refusal{Reason: certs.Unauthenticated, Err: fmt.Errorf("nothing proves that this is %q", gateway)}
 }
 
 // chain gives the certificates that the client has shown, where they count.

@@ -2,13 +2,10 @@ package ingest
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"landfall/edge/certs"
 	"landfall/edge/durable/failpoint"
@@ -27,6 +24,7 @@ type Handler struct {
 	gateways map[string]*gateway
 	sessions map[*session]bool // that have a place
 	waiting  []*session        // for a place, in the order in which they came
+	places   map[string]int    // by client: requests that have or wait for a place, less those that give way
 	held     int               // refused as busy, not yet answered
 	refused  map[wire.Code]uint64
 	nobody   map[certs.Reason]uint64 // of refused: why the name was not proved
@@ -43,7 +41,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	return &Handler{
-		cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, sessions: map[*session]bool{},
+		cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, sessions: map[*session]bool{}, places: map[string]int{},
 		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
 	}, nil
 }
@@ -62,7 +60,7 @@ type Stats struct {
 	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
 	Resends      uint64 // times a gateway was told to send a log again from below what had landed
-	Displaced    uint64 // requests that were ended because they stood still and others waited
+	Displaced    uint64 // requests that were ended because others waited for their places
 	Refused      map[wire.Code]uint64
 	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
@@ -193,97 +191,6 @@ func (h *Handler) unproven(r certs.Reason) {
 	h.nobody[r]++
 }
 
-// stoodStill is how long a body has to have brought nothing to give way to another
-// request that waits.
-const stoodStill = time.Second
-
-// admit counts a session in and returns its gateway. When all places are taken, the
-// request whose body has stood still longest gives way, and this one waits for the
-// place for BusyHold at most. Error: there are too many, of this gateway or of all.
-func (h *Handler) admit(s *session) (*gateway, error) {
-	g, turn, err := h.place(s)
-	if err != nil || turn == nil {
-		return g, err
-	}
-	t := time.NewTimer(h.cfg.BusyHold)
-	defer t.Stop()
-	select {
-	case <-turn:
-		return g, nil
-	case <-t.C:
-	case <-s.r.Context().Done():
-	}
-	if h.giveUp(s, g) {
-		return nil, h.full()
-	}
-	return g, nil // it came at the last moment
-}
-
-// place takes a place for a session, or has it wait for the turn that it returns.
-func (h *Handler) place(s *session) (g *gateway, turn chan struct{}, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if g = h.gateways[s.head.Gateway]; g == nil {
-		h.evict()
-		g = newGateway(&h.cfg)
-		h.gateways[s.head.Gateway] = g
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.bounded(&h.cfg); err != nil {
-		g.lastError = string(wire.CodeBusy) + ": " + err.Error()
-		return nil, nil, err
-	}
-	full := len(h.sessions) >= h.cfg.MaxSessions
-	if full && !h.makeRoom() { // for nobody who is over a bound of its own
-		return nil, nil, h.full()
-	}
-	g.users++
-	if !full {
-		h.sessions[s] = true
-		return g, nil, nil
-	}
-	s.turn = make(chan struct{})
-	h.waiting = append(h.waiting, s)
-	return g, s.turn, nil
-}
-
-func (h *Handler) full() error { return fmt.Errorf("%d requests are being served", h.cfg.MaxSessions) }
-
-// makeRoom has the request give way whose body has stood still longest, and tells
-// whether one does. The caller holds mu.
-func (h *Handler) makeRoom() bool {
-	var longest *session
-	stood, now := stoodStill, time.Now()
-	for s := range h.sessions {
-		if d := s.body.stalled(now); d >= stood {
-			longest, stood = s, d
-		}
-	}
-	if longest == nil {
-		return false
-	}
-	longest.body.giveWay(stood, h.cfg.CutGrace)
-	h.displaced.Add(1)
-	return true
-}
-
-// giveUp takes a session out of those that wait, and tells whether it was still among
-// them.
-func (h *Handler) giveUp(s *session, g *gateway) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i := slices.Index(h.waiting, s)
-	if i < 0 {
-		return false
-	}
-	h.waiting = slices.Delete(h.waiting, i, i+1)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.users--
-	return true
-}
-
 // evict forgets some gateway that is not connected when there are too many.
 // The caller holds mu.
 func (h *Handler) evict() {
@@ -299,20 +206,4 @@ func (h *Handler) evict() {
 			return
 		}
 	}
-}
-
-// dismiss hands a session's place to whoever waits for one longest.
-func (h *Handler) dismiss(s *session, g *gateway) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.sessions, s)
-	if len(h.waiting) > 0 {
-		next := h.waiting[0]
-		h.waiting = h.waiting[1:]
-		h.sessions[next] = true
-		close(next.turn)
-	}
-	g.mu.Lock()
-	g.users--
-	g.mu.Unlock()
 }

@@ -269,6 +269,13 @@ func (s *spy) bad() string {
 // certificates makes an authority and two leaves.
 func certificates(t *testing.T, client string) (roots *x509.CertPool, server, leaf tls.Certificate) {
 	t.Helper()
+	roots, server, leaves := certificatesOf(t, client)
+	return roots, server, leaves[0]
+}
+
+// certificatesOf makes an authority, the server's leaf, and one of each client.
+func certificatesOf(t *testing.T, clients ...string) (roots *x509.CertPool, server tls.Certificate, leaves []tls.Certificate) {
+	t.Helper()
 	serial := int64(0)
 	sign := func(template, parent *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, tls.Certificate, *ecdsa.PrivateKey) {
 		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -292,10 +299,13 @@ func certificates(t *testing.T, client string) (roots *x509.CertPool, server, le
 	}
 	ca, _, key := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
 	_, server, _ = sign(&x509.Certificate{Subject: pkix.Name{CommonName: "cloud"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, ca, key)
-	_, leaf, _ = sign(&x509.Certificate{Subject: pkix.Name{CommonName: client}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca, key)
+	for _, client := range clients {
+		_, leaf, _ := sign(&x509.Certificate{Subject: pkix.Name{CommonName: client}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca, key)
+		leaves = append(leaves, leaf)
+	}
 	roots = x509.NewCertPool()
 	roots.AddCert(ca)
-	return roots, server, leaf
+	return roots, server, leaves
 }
 
 // connectProxy is a real CONNECT proxy that counts its tunnels.

@@ -20,7 +20,10 @@ type session struct {
 	body    *requestBody
 	head    wire.RequestHeader
 	gw      *gateway
+	client  string        // for whom it counts where places are shared
 	turn    chan struct{} // closed when it has the place that it waited for; nil: it did not wait
+	since   time.Time     // when it got its place; guarded by h.mu
+	gone    bool          // it counts for its client no more; guarded by h.mu
 	drained bool          // the body was read to its end
 
 	tail   landing.Tail // of head.Log, kept block by block
@@ -78,10 +81,12 @@ func (s *session) run() (err error) {
 	if s.head, err = wire.ParseRequestHeader(s.r.Header); err != nil {
 		return err
 	}
-	if err := s.h.cfg.Identity.check(s.r, s.head.Gateway); err != nil {
+	proved, err := s.h.cfg.Identity.check(s.r, s.head.Gateway)
+	if err != nil {
 		s.h.unproven(reasonOf(err))
 		return refusal{wire.CodeForbidden, fmt.Errorf("request of gateway %q: %w", s.head.Gateway, err)}
 	}
+	s.client = clientOf(s.r, s.head.Gateway, proved)
 	g, err := s.h.admit(s)
 	if err != nil {
 		s.h.hold(s.r.Context())
@@ -199,9 +204,8 @@ func (s *session) cutOff(err error) error {
 	switch {
 	case !errors.Is(err, wire.ErrTruncated) || !superseded:
 		return err
-	case gaveWay > 0:
-		return refusal{wire.CodeBusy, fmt.Errorf("ended because another request waited for its place, and this one had "+
-			"brought nothing for %s: %w", gaveWay.Round(time.Second), err)}
+	case gaveWay != "":
+		return refusal{wire.CodeBusy, fmt.Errorf("ended because another request waited for its place, and %s: %w", gaveWay, err)}
 	}
 	return refusal{wire.CodeSuperseded, fmt.Errorf("ended by a newer request: %w", err)}
 }

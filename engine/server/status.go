@@ -101,8 +101,8 @@ type IngestStatus struct {
 	// again from below what had landed, because the landing log lacked it.
 	UnknownLogs uint64 `json:"unknown_logs"`
 	Resends     uint64 `json:"resends"`
-	// Displaced counts requests that were ended because they stood still and others
-	// waited for their places.
+	// Displaced counts requests that were ended because others waited for their places:
+	// they stood still, or their client had more places.
 	Displaced uint64               `json:"displaced"`
 	Refused   map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
