@@ -165,12 +165,47 @@ func manyBlocks(log record.LogID, n int) [][]byte {
 func TestATrustedHeaderStandsOnce(t *testing.T) {
 	proxy := ingest.Identity{TrustedHeader: "X-Gateway", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	h := newIngest(t, ingest.Config{Identity: proxy})
-	for i, names := range [][]string{{"mv-ada", "mv-grace"}, {"mv-grace", "mv-ada"}, {"mv-ada", "mv-ada"}} {
+	for i, names := range [][]string{{"mv-ada", "mv-grace"}, {"mv-grace", "mv-ada"}, {"mv-ada", "mv-ada"},
+		{"mv-ada, mv-grace"}, {"mv-ada,"}, {" mv-ada"}, {""}, nil} {
 		a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}, nil,
 			func(r *http.Request) { r.Header["X-Gateway"] = names })
 		if a.Code != wire.CodeForbidden || h.Stats().Unproven[certs.WrongName] != uint64(i+1) {
 			t.Errorf("%v: %+v", names, a)
 		}
+	}
+}
+
+// TestACertificateGoesBeforeAHeader: beside certificates a trusted header counts for
+// those only who show none.
+func TestACertificateGoesBeforeAHeader(t *testing.T) {
+	h := newIngest(t, ingest.Config{Identity: ingest.Identity{ClientCertificate: true, TrustedHeader: "X-Gateway",
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}})
+	shows := func(name string) func(*http.Request) {
+		leaf := &x509.Certificate{Subject: pkix.Name{CommonName: name}}
+		return func(r *http.Request) {
+			r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+		}
+	}
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for name, c := range map[string]struct {
+		change []func(*http.Request)
+		want   wire.Code
+	}{
+		"the proxy's header":                     {[]func(*http.Request){set("X-Gateway", "mv-ada")}, wire.CodeNone},
+		"a certificate":                          {[]func(*http.Request){shows("mv-ada")}, wire.CodeNone},
+		"a certificate and another's header":     {[]func(*http.Request){shows("mv-ada"), set("X-Gateway", "mv-grace")}, wire.CodeNone},
+		"another's certificate and the header":   {[]func(*http.Request){shows("mv-grace"), set("X-Gateway", "mv-ada")}, wire.CodeForbidden},
+		"the proxy's certificate and the header": {[]func(*http.Request){shows("proxy"), set("X-Gateway", "mv-ada")}, wire.CodeForbidden},
+		"neither":                                {nil, wire.CodeForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := post(t, h, wire.RequestHeader{Gateway: "mv-ada", Log: record.LogID{1}, Request: wire.RequestID{1}}, nil, c.change...)
+			if a.Code != c.want {
+				t.Errorf("%+v", a)
+			}
+		})
 	}
 }
 

@@ -308,20 +308,25 @@ func (c *IdentityConfig) validate(p *config.Problems, certificates bool) {
 	p.Add(c.TrustedHeader == "" || isOwnHeader(c.TrustedHeader), "identity.trusted_header", strconv.Quote(c.TrustedHeader),
 		"the name of a header that the proxy alone sets, and no other program")
 	p.Add(c.TrustedHeader == "" || len(c.TrustedProxies) > 0, "identity.trusted_proxies", "none", "the addresses that trusted_header is believed from")
+	p.Add(c.TrustedHeader != "" || len(c.TrustedProxies) == 0, "identity.trusted_proxies", strings.Join(c.TrustedProxies, ", "),
+		"nothing, because without trusted_header these are believed nothing")
 	for i, s := range c.TrustedProxies {
 		key := fmt.Sprintf("identity.trusted_proxies[%d]", i)
 		prefix, err := parsePrefix(s)
 		p.Add(err == nil, key, strconv.Quote(s), "an address or a prefix like 10.0.0.0/8")
+		p.Add(err != nil || !prefix.Addr().Is4In6(), key, strconv.Quote(s), "an address of IPv4 as it is, like 10.0.0.0/8")
 		p.Add(err != nil || prefix.Bits() >= 8, key, strconv.Quote(s), "the addresses of the proxies; nearly everybody has one of these")
 	}
 }
 
 // isOwnHeader says that a header can be left to a proxy: it is a header's name, no
-// header of the protocol, and none that clients or HTTP itself set.
+// header of the protocol, and none that clients or HTTP itself set, or to which each
+// proxy on the way adds.
 func isOwnHeader(name string) bool {
 	switch name = http.CanonicalHeaderKey(name); name {
 	case "Host", "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Connection", "Accept",
-		"Accept-Encoding", "User-Agent", "Expect", "Te", "Trailer", "Upgrade", "Cookie", "Authorization":
+		"Accept-Encoding", "User-Agent", "Expect", "Te", "Trailer", "Upgrade", "Cookie", "Authorization",
+		"Proxy-Authorization", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip":
 		return false
 	}
 	odd := func(c rune) bool {

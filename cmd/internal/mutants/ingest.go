@@ -6,6 +6,8 @@ func ingestMutants() []mutant {
 	kept := []string{"-run", "RememberedOfAGateway|GatewaysRemembered", "./engine/ingest"}
 	told := []string{"-run", "ToldOfAnError", "./engine/ingest"}
 	way := []string{"-run", "WhoGivesWay", "./engine/ingest"}
+	proxy := []string{"-run", "ProxiesThatEndTLS", "./cmd/internal/ca"}
+	mistake := []string{"-run", "Mistake", "./engine/server"}
 	doc := []string{"-run", "TestBound", "./cmd/internal/archtest"}
 	return []mutant{
 		{"headers together are bounded", "engine/server/server.go",
@@ -54,6 +56,26 @@ func ingestMutants() []mutant {
 			"	if proved {\n", "	if proved || gateway != \"\" {\n", []string{"-run", "NamesOfOneHost|WhoAClient", "./engine/ingest"}},
 		{"a host of IPv6 has a network", "engine/ingest/places.go",
 			"host.Prefix(64)", "host.Prefix(128)", []string{"-run", "WhoAClient", "./engine/ingest"}},
+		{"proxies that are believed nothing are refused", "engine/server/config.go",
+			"c.TrustedHeader != \"\" || len(c.TrustedProxies) == 0", "true", mistake},
+		{"addresses that no connection has are refused", "engine/server/config.go",
+			"!prefix.Addr().Is4In6()", "true", mistake},
+		{"a header to which proxies add is refused", "engine/server/config.go",
+			"\"Via\", \"X-Forwarded-For\",", "\"Via\",", mistake},
+		{"who shows a certificate is who that says", "engine/ingest/identity.go",
+			"ok := id.chain(r); ok {", "ok := id.chain(r); ok && r.Header.Get(id.TrustedHeader) == \"\" {", []string{"-run", "ACertificateGoes", "./engine/ingest"}},
+		{"nginx says whose certificate it is", "docs/security.md",
+			"        proxy_set_header        X-Gateway $gateway;\n", "", proxy},
+		{"nginx hands bodies on as they come", "docs/security.md",
+			"proxy_request_buffering off;", "proxy_request_buffering on;", proxy},
+		{"nginx knows who is revoked", "docs/security.md",
+			"    ssl_crl                 /etc/landfall/crl.pem;\n", "", proxy},
+		{"nginx asks for a certificate", "docs/security.md",
+			"ssl_verify_client       on;", "ssl_verify_client       optional_no_ca;", proxy},
+		{"HAProxy replaces what the client sent", "docs/security.md",
+			"http-request set-header X-Gateway", "http-request add-header X-Gateway-Too", proxy},
+		{"HAProxy knows who is revoked", "docs/security.md",
+			" crl-file /etc/landfall/crl.pem", "", proxy},
 		{"a bound of the page is that of the code", "edge/wire/header.go",
 			"const MaxHeaderBytes = 32 << 10", "const MaxHeaderBytes = 33 << 10", doc},
 	}
