@@ -3,6 +3,10 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -12,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,18 +28,22 @@ import (
 	"landfall/engine/landing/landingtest"
 )
 
-// documented returns the lines of a proxy as docs/security.md has them.
+// documented returns the lines of a proxy as docs/security.md has them: those that are
+// indented below "In KIND".
 func documented(t *testing.T, kind string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("(?s)\n```"+kind+"\n(.*?)\n```\n").FindAllSubmatch(page, -1)
-	if len(m) != 1 {
-		t.Fatalf("docs/security.md has %d blocks of %s", len(m), kind)
+	_, rest, found := strings.Cut(strings.ToLower(string(page)), "\nin "+kind)
+	rest = string(page[len(page)-len(rest):])
+	_, rest, _ = strings.Cut(rest, "\n\n")
+	text, _, ended := strings.Cut(rest, "\n\n")
+	if !found || !ended || !strings.HasPrefix(text, "    ") {
+		t.Fatalf("docs/security.md has no lines for %s", kind)
 	}
-	return string(m[0][1])
+	return text
 }
 
 // TestProxiesThatEndTLS runs the lines of docs/security.md in the real proxies, with only
@@ -95,7 +102,7 @@ func behindProxy(t *testing.T) *proxied {
 		t.Fatal(err)
 	}
 	_, err = a.Revoke("eve")
-	if err := errors.Join(err, a.Close()); err != nil {
+	if err := errors.Join(err, odd(a), a.Close()); err != nil {
 		t.Fatal(err)
 	}
 	cert, err := os.ReadFile(p.file("127.0.0.1.pem"))
@@ -129,6 +136,25 @@ func behindProxy(t *testing.T) *proxied {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// odd signs a certificate of grace whose subject has ada's name in it, as odd.pem.
+func odd(a *Authority) error {
+	t, err := a.template("grace", 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	t.Subject.Organization = []string{"x,CN=ada"}
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)
+	if err != nil {
+		return err
+	}
+	return a.write("odd", der, key)
 }
 
 // run starts the proxy and waits until it takes connections.
@@ -218,6 +244,7 @@ func (p *proxied) check(t *testing.T) {
 		"another's name, and the header twice": {"grace", "ada", http.Header{"X-Gateway": {"ada", "ada"}}},
 		"another's name, header in small":      {"grace", "ada", http.Header{"x-gateway": {"ada"}}},
 		"another's name, and an underscore":    {"grace", "ada", http.Header{"X_Gateway": {"ada"}}},
+		"a subject with another's name":        {"odd", "ada", nil},
 		"two names":                            {"grace", "grace", http.Header{"Landfall-Gateway": {"grace", "ada"}}},
 	} {
 		code, text, err := p.asks(t, p.client(t, c.cert), c.gateway, c.more)
