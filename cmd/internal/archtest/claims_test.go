@@ -24,8 +24,11 @@ const wholeTable = "table: "
 var (
 	// itemBegin finds the beginning of an item of a list.
 	itemBegin = regexp.MustCompile(`^ *(- |[0-9]+\. )`)
-	// shownBy finds what may show a claim: a command, or why it is none; tests are testName.
-	shownBy = regexp.MustCompile("`((make|go|landfall|landfall-edge|landfall-engine|duckdb) [^`]+)`|^not a claim: .+")
+	// A claim is shown by tests (testName), constants (boundPart), lines of files,
+	// commands, or it is none.
+	lineOf      = regexp.MustCompile("^`([^`]+)` in `([^`]+)`$")
+	commandLine = regexp.MustCompile("^`(make|go|landfall|landfall-edge|landfall-engine|duckdb) [^`]+`$")
+	noClaim     = regexp.MustCompile("^not a claim: .+$")
 )
 
 // piece is a paragraph, an item of a list or a row of a table; of a row also the first
@@ -84,6 +87,31 @@ func claimsOf(page string) map[string][]claim {
 	return all
 }
 
+// unshownParts lists what of the cell that shows a claim does not: a constant with another
+// value, a line that a file has not, or none of what may stand there. Tests are there or
+// not by TestClaimsHaveTests.
+func unshownParts(shown string, c constants, read func(string) ([]byte, error)) (problems []string) {
+	if noClaim.MatchString(shown) {
+		return nil
+	}
+	for part := range strings.SplitSeq(shown, ", ") {
+		line := lineOf.FindStringSubmatch(part)
+		switch {
+		case line != nil:
+			file, err := read(line[2])
+			if err != nil || !strings.Contains("\n"+string(file)+"\n", "\n"+line[1]+"\n") {
+				problems = append(problems, fmt.Sprintf("%s has no line %q (%v)", line[2], line[1], err))
+			}
+		case testName.MatchString(part) || commandLine.MatchString(part):
+		case boundPart.MatchString(part):
+			problems = append(problems, c.wrongBound(part)...)
+		default:
+			problems = append(problems, fmt.Sprintf("%q is neither a test nor a constant, a line of a file or a command", part))
+		}
+	}
+	return problems
+}
+
 // unclaimed lists what of a page nothing shows, and claims that are not in it.
 func unclaimed(name, page string, claims []claim) (problems []string) {
 	all := pieces(page)
@@ -104,9 +132,6 @@ func unclaimed(name, page string, claims []claim) (problems []string) {
 		if !used[i] {
 			problems = append(problems, fmt.Sprintf("%s does not say what docs/evidence/claims.md has of it: %s", name, c.words))
 		}
-		if !testName.MatchString(c.shown) && !shownBy.MatchString(c.shown) {
-			problems = append(problems, fmt.Sprintf("%s: neither a test nor a command shows %q: %q", name, c.words, c.shown))
-		}
 	}
 	return problems
 }
@@ -119,8 +144,13 @@ func TestEachSentenceIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := claimsOf(string(text))
-	for name := range claims {
+	claims, values := claimsOf(string(text)), constantsOf(loadTree(t))
+	for name, all := range claims {
+		for _, c := range all {
+			for _, why := range unshownParts(c.shown, values, func(name string) ([]byte, error) { return readFile(filepath.Join(root, name)) }) {
+				t.Errorf("claims.md, %s, %q: %s", name, c.words, why)
+			}
+		}
 		found := false
 		for _, page := range claimPages() {
 			found = found || page == name
@@ -142,5 +172,25 @@ func TestSentenceRuleCanFail(t *testing.T) {
 	claims := claimsOf("# C\n\n## p\n\n| says | shown by |\n|---|---|\n| it is red | `a.TestRed` |\n| table: what | `make bench` |\n| it was blue | `a.TestBlue` |\n| is green | some day |\n" +
 		"| Read on | not a claim: an invitation |\n\n## q\n\n| says | shown by |\n|---|---|\n| other | `make q` |\n")
 	page := "# P\n\nHere it\nis red.\nIt is open.\n\n    code\n\n- it is green,\n  all of it\n- it is yellow\n\n| what | n |\n|---|---|\n| one | 1 |\n| two | 2 |\n\n| other | n |\n|---|---|\n| three | 3 |\n| `a.TestFour` | 4 |\n\nRead on.\n"
-	mustFind(t, unclaimed("p", page, claims["p"]), "claims.md: - it is yellow", "claims.md: | three | 3 |", "p does not say what docs/evidence/claims.md has of it: it was blue", "neither a test nor a command shows \"is green\"")
+	mustFind(t, unclaimed("p", page, claims["p"]), "claims.md: - it is yellow", "claims.md: | three | 3 |", "p does not say what docs/evidence/claims.md has of it: it was blue")
+}
+
+func TestWhatShowsAClaimIsLookedAt(t *testing.T) {
+	c := constantsOf(small(t, "a/a.go", "package a\nimport \"time\"\nconst Most = 1 << 16\nconst after = 10 * time.Minute"))
+	read := func(string) ([]byte, error) { return []byte("A=1\nWatchdogSec=2min\nB=2\n"), nil }
+	for shown, want := range map[string]string{
+		"`a.TestRed`, 65,536 `a.Most`, 10 min `a.after`, `WatchdogSec=2min` in `x.service`, `make bench`": "",
+		"not a claim: some day":            "",
+		"some day":                         "neither a test",
+		"65,535 `a.Most`":                  "a.Most is 65536",
+		"11 min `a.after`":                 "a.after is",
+		"`atchdogSec=2min` in `x.service`": "has no line",
+		"`rm -r` , 7 `a.None`":             "neither a test",
+		"`a.TestRed`, 7 `a.None`":          "a.None is no constant",
+	} {
+		problems := unshownParts(shown, c, read)
+		if all := strings.Join(problems, "; "); want == "" && all != "" || !strings.Contains(all, want) {
+			t.Errorf("%s: %q, want %q", shown, all, want)
+		}
+	}
 }

@@ -54,27 +54,8 @@ func TestRepairBesideAnEngineThatCommits(t *testing.T) {
 		}
 		kept := filepath.Join(lake, "kept") // two files exchanged: each is set aside, and found there by the next attempt
 		must(errors.Join(os.Rename(positions[0], kept), os.Rename(positions[1], positions[0]), os.Rename(kept, positions[1])))
-		where := place{lake: lake, checkpoints: server.Checkpoints(lake)}
-		files, err := where.openFiles(t.Context(), false)
-		must(err)
-		store, err := where.openStore(t.Context(), false)
-		must(err)
-		sink, err := parquet.New(parquet.Config{Files: files})
-		must(err)
-		busy := &busyStore{Store: store, times: times, epoch: func() {
-			tasks, err := checkpoint.Tasks(t.Context(), store)
-			must(err)
-			c, err := checkpoint.Claim(t.Context(), checkpoint.Config{Store: store, Sinks: []stream.Sink{sink}, Task: tasks[0], Partitions: 1, Schema: table.SchemaVersion})
-			must(err)
-			stages, err := c.Begin()
-			must(err)
-			must(c.Commit(t.Context(), checkpoint.Cut{Position: c.Manifest().Position, Stages: stages}))
-			must(c.Close(t.Context()))
-		}}
-		made, err := newScratch()
-		must(err)
-		r, err := repair.Run(t.Context(), repair.Config{Lake: dirLake{filesLake{files}, durable.OS{}, lake}, Store: busy, Sink: sink, Scratch: made})
-		if must(made.remove()); !errors.Is(err, want) {
+		r, err := repairBeside(t, lake, times)
+		if !errors.Is(err, want) {
 			t.Fatalf("%d epochs meanwhile: %v", times, err)
 		}
 		if err == nil && (len(r.Left) > 0 || len(r.Actions) != 4) {
@@ -83,5 +64,71 @@ func TestRepairBesideAnEngineThatCommits(t *testing.T) {
 		if code, out, errs := engine(t, "audit", "--lake", lake, "--level", "bytes"); err == nil && code != 0 {
 			t.Errorf("%d epochs meanwhile: audit: exit %d\n%s%s", times, code, out, errs)
 		}
+	}
+}
+
+// repairBeside repairs a lake of one task while an engine claims it and commits an epoch
+// before each of the first times that HEAD is moved.
+func repairBeside(t *testing.T, lake string, times int) (*repair.Result, error) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	where := place{lake: lake, checkpoints: server.Checkpoints(lake)}
+	files, err := where.openFiles(t.Context(), false)
+	must(err)
+	store, err := where.openStore(t.Context(), false)
+	must(err)
+	sink, err := parquet.New(parquet.Config{Files: files})
+	must(err)
+	busy := &busyStore{Store: store, times: times, epoch: func() {
+		tasks, err := checkpoint.Tasks(t.Context(), store)
+		must(err)
+		c, err := checkpoint.Claim(t.Context(), checkpoint.Config{Store: store, Sinks: []stream.Sink{sink}, Task: tasks[0], Partitions: 1, Schema: table.SchemaVersion})
+		must(err)
+		stages, err := c.Begin()
+		must(err)
+		must(c.Commit(t.Context(), checkpoint.Cut{Position: c.Manifest().Position, Stages: stages}))
+		must(c.Close(t.Context()))
+	}}
+	made, err := newScratch()
+	must(err)
+	r, err := repair.Run(t.Context(), repair.Config{Lake: dirLake{filesLake{files}, durable.OS{}, lake}, Store: busy, Sink: sink, Scratch: made})
+	must(made.remove())
+	return r, err
+}
+
+// TestRepairOfStateBesideAnEngineThatCommits: state that is made again is that of one
+// epoch, so a repair of it ends when the task went on meanwhile, and says so; nothing of
+// it is committed, and it does its work when it is run again.
+func TestRepairOfStateBesideAnEngineThatCommits(t *testing.T) {
+	file := write(t, filepath.Join(t.TempDir(), "a.nmea"), traffic(t, 3_000))
+	lake := filepath.Join(t.TempDir(), "lake")
+	if code, out, errs := engine(t, "replay", file, "--lake", lake, "--epoch-records", "1000"); code != 0 {
+		t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
+	}
+	states, err := filepath.Glob(filepath.Join(lake, "_checkpoint", "replay-*", "state", "*"))
+	if err != nil || len(states) == 0 {
+		t.Fatalf("%v: %d objects of state", err, len(states))
+	}
+	for _, name := range states {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := repairBeside(t, lake, 1); !errors.Is(err, stream.ErrFenced) || !strings.Contains(err.Error(), "the task went on meanwhile; repair again") {
+		t.Fatalf("an epoch meanwhile: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(lake, "_checkpoint", "replay-*", "state", "*")); err != nil || len(left) > 0 {
+		t.Errorf("state was written: %v, %v", left, err)
+	}
+	if r, err := repairBeside(t, lake, 0); err != nil || len(r.Left) > 0 || len(r.Actions) == 0 {
+		t.Fatalf("nothing meanwhile: %+v, %v", r, err)
+	}
+	if code, out, errs := engine(t, "audit", "--lake", lake, "--level", "bytes"); code != 0 {
+		t.Errorf("audit: exit %d\n%s%s", code, out, errs)
 	}
 }

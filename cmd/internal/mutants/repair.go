@@ -96,6 +96,8 @@ func repairMutants() []mutant {
 			"f.Manifest.Claim == h.Claim && f.SHA256 != h.SHA256", "f.Manifest.Claim == h.Claim && f.SHA256 == \"\"", []string{"-run", "NoLaterOne", "./engine/checkpoint"}},
 		{"a repair that an engine was faster than is tried again", "engine/repair/commit.go",
 			"errors.Is(err, errWentOn) || try == commitTries {", "errors.Is(err, errWentOn) || try == 1 {", []string{"-run", "BesideAnEngineThat", "./cmd/internal/enginecli"}},
+		{"state that is made again is that of the manifest it was made for", "engine/repair/commit.go",
+			"case t.memory != nil || t.lost != nil:", "case t.memory == nil && t.lost != nil:", []string{"-run", "RepairOfStateBeside", "./cmd/internal/enginecli"}},
 		{"epochs besides are no other history", "engine/repair/commit.go",
 			"			if one.Number == t.manifest.Ledger.Number &&", "			if one.Number == 0 &&", []string{"-run", "BesideAnEngineThat", "./cmd/internal/enginecli"}},
 		{"what was set aside by an attempt is found by the next one", "engine/repair/commit.go",
