@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,13 @@ func TestARemovedSourceGoesOnWhereItStood(t *testing.T) {
 		}
 		if s.Log.MarksAside != aside {
 			t.Errorf("%d sources set aside, want %d", s.Log.MarksAside, aside)
+		}
+		if named := s.Log.AsideSources; len(named) != aside || aside > 0 && (named[0] != first.Name || s.Log.MarkAsideBytes == 0) || aside == 0 && s.Log.MarkAsideBytes != 0 {
+			t.Errorf("%q are set aside, %d bytes", named, s.Log.MarkAsideBytes)
+		}
+		s = Status{Capture: CaptureStatus{Blocked: "full"}}
+		if a.logged(&s); strings.Contains(strings.Join(s.Reasons, "; "), "landfall-edge forget") != (aside > 0) {
+			t.Errorf("%d set aside, and a log that takes nothing says %q", aside, s.Reasons)
 		}
 	}
 	run(map[string]uint64{first.Name: 10}, 0, first)

@@ -95,6 +95,9 @@ type LogStatus struct {
 	DurableOffset uint64 `json:"durable_offset"`
 	Logs          int    `json:"logs"`
 	StoreStats
+	// AsideSources are those that are configured no more and whose marks are set aside; they
+	// are forgotten by landfall-edge forget.
+	AsideSources []string `json:"aside_sources,omitempty"`
 	// LostEnds counts ends of logs that the disk has lost, over all starts, and LastLostEnd
 	// says the last one.
 	LostEnds             uint64 `json:"lost_ends"`
@@ -253,7 +256,7 @@ func silentTooLong(c *SourceConfig, st *source.Status, wall record.Micros) (time
 
 func (a *Agent) logged(s *Status) {
 	st := a.store.Stats()
-	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st)}
+	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st), AsideSources: a.store.AsideSources()}
 	if id, ok := a.store.Active(); ok {
 		s.Log.Active = id.String()
 		for _, l := range a.store.Logs() {
@@ -278,6 +281,9 @@ func (a *Agent) logged(s *Status) {
 	}
 	if st.Strays > 0 {
 		s.red("%d files of the log that nobody needs cannot be removed, %d bytes", st.Strays, st.StrayBytes)
+	}
+	if s.Capture.Blocked != "" && st.MarkAsideBytes > 0 {
+		s.red("%d bytes of the log are marks of sources that are configured no more: landfall-edge forget, if they do not come back", st.MarkAsideBytes)
 	}
 	if st.ShedOffsets > 0 {
 		s.red("%s shed because the log was full", config.Count(st.ShedOffsets, "record"))

@@ -41,6 +41,7 @@ type StoreStats struct {
 	MarkFileBytes     int64  `json:"mark_file_bytes"`
 	MarkBytesWritten  uint64 `json:"mark_bytes_written"`
 	MarksAside        int    `json:"marks_aside"`
+	MarkAsideBytes    int64  `json:"mark_aside_bytes"`
 	Appends           uint64 `json:"appends"`
 	Records           uint64 `json:"records"`
 	AppendedBytes     uint64 `json:"appended_bytes"`

@@ -1,12 +1,15 @@
 package seglog
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -29,10 +32,118 @@ const (
 	maxAside     = 64 << 20 // bounds what is read: more than the largest source has
 )
 
+// asideFile is a file of marks set aside.
+type asideFile struct {
+	owner string // the source; empty where the file does not say it
+	size  int64
+}
+
+// AsideSources lists the sources whose marks are set aside; one whose file does not say
+// it has the file's name.
+func (s *Store) AsideSources() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for name, f := range s.marks.asides {
+		all = append(all, cmp.Or(f.owner, name))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Forget removes the marks of a source that are set aside in a directory of logs,
+// durably on return, and returns the file's bytes; 0: there are none. The directory may
+// be that of an open Store, which does not have the source: it notices when it next
+// releases something or needs room. If the source is there again later, what it gives again is taken
+// again. After a crash they are there or not.
+func Forget(fsys durable.FS, dir, source string) (bytes int64, err error) {
+	path := filepath.Join(dir, asideName(source))
+	info, err := fsys.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err == nil {
+		bytes = info.Size()
+		err = fsys.Remove(path)
+	}
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("forget the marks of source %s: %w", source, err)
+	}
+	return bytes, nil
+}
+
+// recoverAside takes note of a file of marks set aside. What cannot be looked at counts
+// nothing.
+func (s *Store) recoverAside(name string) {
+	f := asideFile{}
+	if info, err := s.fs.Stat(s.path(name)); err == nil {
+		f.size = info.Size()
+	}
+	if owner, err := s.asideOwner(name); err == nil {
+		f.owner = owner
+	}
+	s.marks.asides[name] = f
+}
+
+// asideOwner reads whose marks a file has, and no more of it: the name of the file tells
+// whether it is right.
+func (s *Store) asideOwner(name string) (owner string, err error) {
+	f, err := s.fs.Open(s.path(name))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	p := make([]byte, asideFixed+1<<16)
+	n, err := readPages(f, p, 0)
+	if err != nil {
+		return "", err
+	}
+	if p = p[:n]; n < asideFixed || string(p[:3]) != asideMagic {
+		return "", record.ErrCorrupt
+	}
+	if length := int(binary.LittleEndian.Uint16(p[8:])); asideFixed+length <= n {
+		owner = string(p[asideFixed : asideFixed+length])
+	}
+	if asideName(owner) != name {
+		return "", record.ErrCorrupt
+	}
+	return owner, nil
+}
+
+// asideNames lists the files of marks set aside.
+func (s *Store) asideNames() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.marks.asides))
+}
+
+// lookForgotten notices which files of marks set aside Forget has removed, and says
+// whether any was.
+func (s *Store) lookForgotten() (forgotten bool) {
+	for _, name := range s.asideNames() {
+		if _, err := s.fs.Stat(s.path(name)); errors.Is(err, fs.ErrNotExist) {
+			s.forgetAside(name)
+			forgotten = true
+		}
+	}
+	return forgotten
+}
+
+// forgetAside says that a file of marks set aside is not there any more.
+func (s *Store) forgetAside(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.marks.asides, name)
+}
+
 // settleMarks sets aside the marks of sources that there are no more, so that
 // neither memory nor what each segment begins with grows with them, and takes back
-// those of sources that there are again. Nothing is ever forgotten: a source that
-// comes back goes on where it stood, however long it was away.
+// those of sources that there are again. Nothing is forgotten but by Forget: a source
+// that comes back goes on where it stood, however long it was away. The files count in
+// the quota.
 //
 // Steps of setting aside, and what a crash after each leaves: write the file (the
 // marks are in it and where they were; the next Open does the same again or, with
@@ -48,7 +159,8 @@ func (s *Store) settleMarks() error {
 	}
 	m := &s.marks
 	for _, owner := range s.cfg.Owners {
-		if name := asideName(owner); m.asides[name] {
+		name := asideName(owner)
+		if _, ok := m.asides[name]; ok {
 			marks, err := s.readAside(name, owner)
 			if err != nil {
 				return err
@@ -85,7 +197,7 @@ func (s *Store) settleMarks() error {
 func (s *Store) setAside(owner string, marks map[string][]byte) error {
 	m, name := &s.marks, asideName(owner)
 	all := map[string][]byte{}
-	if m.asides[name] {
+	if _, ok := m.asides[name]; ok {
 		before, err := s.readAside(name, owner)
 		if err != nil {
 			return err
@@ -100,7 +212,7 @@ func (s *Store) setAside(owner string, marks map[string][]byte) error {
 	}
 	s.stats.WrittenBytes += uint64(len(p))
 	s.stats.MarkBytesWritten += uint64(len(p))
-	m.asides[name] = true
+	m.asides[name] = asideFile{owner, int64(len(p))}
 	m.leaveChain()
 	for mark := range marks {
 		m.remove(mark)
@@ -118,10 +230,10 @@ func (s *Store) Aside() (map[string][]byte, error) {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
 	found := map[string][]byte{}
-	for name := range s.marks.asides {
+	for _, name := range s.asideNames() {
 		p, err := durable.ReadFileUpTo(s.fs, s.path(name), maxHandedOn)
-		if errors.Is(err, durable.ErrTooLarge) {
-			continue // it has many
+		if errors.Is(err, durable.ErrTooLarge) || errors.Is(err, fs.ErrNotExist) {
+			continue // it has many, or was forgotten a moment ago
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read marks set aside: %w", err)
@@ -171,7 +283,7 @@ func (s *Store) readAside(name, owner string) (map[string][]byte, error) {
 		err = fmt.Errorf("marks of %q in the file of %q: %w", of, owner, record.ErrCorrupt)
 	}
 	if err != nil {
-		delete(s.marks.asides, name)
+		s.forgetAside(name)
 		return nil, s.quarantineMeta(name, err)
 	}
 	return marks, nil
@@ -217,6 +329,15 @@ func asideName(owner string) string {
 }
 
 func hasAsideSuffix(name string) bool { return strings.HasSuffix(name, asideSuffix) }
+
+// asideBytes is what the files of marks set aside take. Caller holds mu.
+func (s *Store) asideBytes() int64 {
+	n := int64(0)
+	for _, f := range s.marks.asides {
+		n += f.size
+	}
+	return n
+}
 
 // markFileBytes is what the files of marks take, without those set aside. Caller
 // holds mu.

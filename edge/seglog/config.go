@@ -73,8 +73,8 @@ type Config struct {
 	Dir string     // made if absent; held by one Store at a time
 
 	SegmentBytes int64 // bytes of a segment's file; 0: DefaultSegmentBytes. A larger group gets a larger file.
-	// QuotaBytes is what all segments, spare ones, files of marks, copies in quarantine and
-	// files that could not be removed may take; 0: no quota.
+	// QuotaBytes is what all segments, spare ones, files of marks, set aside or not, copies in
+	// quarantine and files that could not be removed may take; 0: no quota.
 	QuotaBytes   int64
 	ReserveBytes int64  // bytes of the file system that a new segment must leave free; 0: none
 	Policy       Policy // what happens when there is no room

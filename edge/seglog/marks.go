@@ -40,10 +40,10 @@ type markStore struct {
 
 	changed  map[string]bool // since the chain's head
 	chain    markChain
-	number   uint64          // of the newest file that was ever tried
-	numbers  []uint64        // of those found at Open
-	obsolete []string        // files that are not needed once the next segment is durable
-	asides   map[string]bool // files of marks set aside; guarded by mu
+	number   uint64               // of the newest file that was ever tried
+	numbers  []uint64             // of those found at Open
+	obsolete []string             // files that are not needed once the next segment is durable
+	asides   map[string]asideFile // files of marks set aside; guarded by mu
 }
 
 // markChain is the files that hold all marks but those changed since.
@@ -55,7 +55,7 @@ type markChain struct {
 }
 
 func newMarkStore() markStore {
-	return markStore{all: map[string][]byte{}, files: map[string]int64{}, changed: map[string]bool{}, asides: map[string]bool{}}
+	return markStore{all: map[string][]byte{}, files: map[string]int64{}, changed: map[string]bool{}, asides: map[string]asideFile{}}
 }
 
 // set keeps a mark. Caller holds mu, or is alone.
@@ -112,7 +112,7 @@ func (m *markStore) leaveChain() {
 func (s *Store) saveMarks(h *header) error {
 	m := &s.marks
 	h.marks, h.markFile, h.version = nil, 0, headerVersion
-	if len(m.asides) > 0 {
+	if len(s.asideNames()) > 0 {
 		h.version = headerMarked
 	}
 	if m.size <= s.cfg.inlineMarks {
@@ -214,7 +214,7 @@ func (s *Store) writeMarkFile(name string, p []byte) error {
 func (s *Store) dropObsoleteMarks() {
 	m, aside := &s.marks, false
 	for _, name := range m.obsolete {
-		aside = aside || m.asides[name]
+		aside = aside || hasAsideSuffix(name)
 		_ = s.discardUnknown(name)
 		s.mu.Lock()
 		delete(m.files, name)

@@ -89,7 +89,7 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 	case hasNewestSuffix(name):
 		return s.recoverNewest(name)
 	case hasAsideSuffix(name):
-		s.marks.asides[name] = true
+		s.recoverAside(name)
 	case isTemp(name):
 		_ = s.discardUnknown(name)
 	case name == quarantineName:

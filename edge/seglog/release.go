@@ -44,6 +44,7 @@ func (s *Store) sweep() error {
 	s.dirMu.Lock()
 	defer s.dirMu.Unlock()
 	s.removeStrays()
+	s.lookForgotten()
 	for {
 		s.mu.Lock()
 		l, g := s.releasable()

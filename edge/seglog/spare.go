@@ -153,13 +153,13 @@ func (s *Store) makeSpare(size int64) (spare, error) {
 	return spare{}, fmt.Errorf("make segment %s of %d bytes: %w", p.name, size, err)
 }
 
-// room checks quota and reserve for another file of size bytes. Files of marks count
-// in the quota, but two segments beside them are always allowed: with less no segment
-// could take the place of another.
+// room checks quota and reserve for another file of size bytes. Files of marks, set aside
+// or not, count in the quota, but two segments beside them are always allowed: with less
+// no segment could take the place of another.
 func (s *Store) room(size int64) error {
 	if s.cfg.QuotaBytes > 0 {
 		s.mu.Lock()
-		held, quota := s.heldBytes(), max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes())
+		held, quota := s.heldBytes(), max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes()+s.asideBytes())
 		s.mu.Unlock()
 		if held+size > quota {
 			return fmt.Errorf("find room for %d bytes beside %d of a quota of %d: %w", size, held, s.cfg.QuotaBytes, ErrFull)

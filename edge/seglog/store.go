@@ -110,8 +110,8 @@ type LogInfo struct {
 
 // Stats counts what a Store did since Open, and what it holds.
 type Stats struct {
-	// Bytes are held: files of segments, spare ones included, of marks and of quarantine, and
-	// such as could not be removed.
+	// Bytes are held: files of segments, spare ones included, of marks, set aside or not, and
+	// of quarantine, and such as could not be removed.
 	Bytes    int64
 	Segments int // held
 	Spares   int // held, ready to become segments
@@ -125,6 +125,7 @@ type Stats struct {
 	MarkFileBytes    int64  // held: files of marks
 	MarkBytesWritten uint64 // bytes written for marks beside blocks: in headers, files and files set aside
 	MarksAside       int    // held: sources whose marks are set aside
+	MarkAsideBytes   int64  // held: files of marks set aside
 
 	Appends        uint64 // groups made durable
 	Records        uint64 // records made durable
@@ -293,7 +294,7 @@ func (s *Store) Stats() Stats {
 	st.Bytes, st.Segments, st.Spares, st.Strays = s.heldBytes(), 0, len(s.spares), len(s.strays)
 	st.StrayBytes, st.QuarantineBytes = s.strayBytes()
 	st.Marks, st.MarkBytes, st.MarkFileBytes = len(s.marks.all), int64(s.marks.size), s.markFileBytes()
-	st.MarksAside = len(s.marks.asides)
+	st.MarksAside, st.MarkAsideBytes = len(s.marks.asides), s.asideBytes()
 	for _, l := range s.logs {
 		st.Segments += len(l.segments)
 	}
@@ -303,7 +304,7 @@ func (s *Store) Stats() Stats {
 // heldBytes is what the quota counts. Caller holds mu.
 func (s *Store) heldBytes() int64 {
 	strays, quarantined := s.strayBytes()
-	n := s.markFileBytes() + strays + quarantined
+	n := s.markFileBytes() + s.asideBytes() + strays + quarantined
 	for _, p := range s.spares {
 		n += p.size
 	}

@@ -72,7 +72,7 @@ func (s *Store) removeStrays() (removed bool) {
 func (s *Store) freeRoom() bool {
 	s.dirMu.Lock()
 	defer s.dirMu.Unlock()
-	return s.removeStrays() || s.dropQuarantined()
+	return s.removeStrays() || s.lookForgotten() || s.dropQuarantined()
 }
 
 // dropQuarantined removes the oldest copy in quarantine and says whether it did. Caller

@@ -104,6 +104,12 @@ func printStatus(w io.Writer, s *standing) error {
 		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer)); err != nil {
 		return err
 	}
+	if n := len(s.Log.AsideSources); n > 0 {
+		if _, err := fmt.Fprintf(w, "marks: %s of %s configured no more: %s; landfall-edge forget, if it does not come back\n",
+			cli.Size(s.Log.MarkAsideBytes), config.Count(n, "source"), strings.Join(s.Log.AsideSources, ", ")); err != nil {
+			return err
+		}
+	}
 	if _, err := fmt.Fprintf(w, "release: when %s; %s\n", s.Forward.Release, kept(s.Status)); err != nil || s.Forward.ReleaseNote == "" {
 		return err
 	}

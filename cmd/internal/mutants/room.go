@@ -4,7 +4,26 @@ package main
 // what an operator is told to do about it.
 func roomMutants() []mutant {
 	kept, room := []string{"-run", "TestBlockBytes", "./edge/seglog"}, []string{"-run", "TestRoomIsSaid", "./edge/agent", "./cmd/internal/edgecli"}
+	aside := []string{"-run", "TestMarksAsideAre|TestMarksAside$", "./edge/seglog"}
 	return []mutant{
+		{"marks that are set aside are in the quota", "edge/seglog/store.go",
+			"s.asideBytes() + strays", "strays", aside},
+		{"two segments are allowed beside marks that are set aside", "edge/seglog/spare.go",
+			"s.markFileBytes()+s.asideBytes())", "s.markFileBytes())", aside},
+		{"what is forgotten makes room at once", "edge/seglog/strays.go",
+			" || s.lookForgotten()", "", aside},
+		{"whose marks are set aside is known after a start", "edge/seglog/aside.go",
+			"		f.owner = owner\n", "		_ = owner\n", aside},
+		{"marks are forgotten durably", "edge/seglog/aside.go",
+			"		err = fsys.SyncDir(dir)\n", "		err = nil\n", []string{"-run", "TestForgottenIsForgotten", "./edge/seglog"}},
+		{"a source that is configured is not forgotten", "cmd/internal/edgecli/forget.go",
+			"configured(cfg, f.Source) ||", "", []string{"-run", "TestForget", "./cmd/internal/edgecli"}},
+		{"a source that runs is not forgotten", "cmd/internal/edgecli/forget.go",
+			" && runs(s, f.Source) {", " && false {", []string{"-run", "TestForget", "./cmd/internal/edgecli"}},
+		{"with a source the notes of its gaps are forgotten", "edge/agent/forget.go",
+			"fsys.Remove(filepath.Join(c.DataDir, name)); err != nil {", "fsys.Remove(filepath.Join(c.DataDir, \"-\"+name)); err == nil {", []string{"-run", "TestForget", "./cmd/internal/edgecli"}},
+		{"a full log says what marks that are set aside take", "edge/agent/status.go",
+			`s.Capture.Blocked != "" && st.MarkAsideBytes > 0`, "st.MarkAsideBytes > 1<<40", []string{"-run", "TestARemovedSource", "./edge/agent"}},
 		{"what is kept is what was written of the active segment", "edge/seglog/append.go",
 			", a.at-t.segment.dataAt", ", t.segment.size", kept},
 		{"what is kept of the newest log of an earlier start is what was written", "edge/seglog/recover.go",

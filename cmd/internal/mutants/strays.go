@@ -22,7 +22,7 @@ func strayMutants() []mutant {
 		{"quarantine is counted after a restart", "edge/seglog/recover.go",
 			"		s.recoverQuarantine()\n", "", room},
 		{"quarantine gives way to records", strays,
-			"return s.removeStrays() || s.dropQuarantined()", "return s.removeStrays()", room},
+			"|| s.dropQuarantined()", "", room},
 		{"a copy in quarantine takes no room from records", "edge/seglog/quarantine.go",
 			"	if err := s.room(int64(len(p))); err != nil {", "	if err := s.room(0); err != nil {", room},
 	}
