@@ -17,9 +17,12 @@ import (
 	"landfall/edge/wire"
 )
 
+// certVerb is the verb of the authority.
+const certVerb = "cert"
+
 // certCommand is the small private certificate authority.
 func certCommand() *cobra.Command {
-	root := &cobra.Command{Use: "cert", Short: "Keeps a small private certificate authority for gateways and engines",
+	root := &cobra.Command{Use: certVerb, Short: "Keeps a small private certificate authority for gateways and engines",
 		Long: "Keep its directory where neither gateways nor engine are: who has ca.key can be every gateway.\n\n" +
 			"  landfall cert init\n  landfall cert engine landfall.example 192.0.2.7\n  landfall cert gateway north-pier\n\n" +
 			"The engine gets its own .pem and .key, ca.pem as client_ca_file and crl.pem as crl_file; a gateway its own .pem and\n" +

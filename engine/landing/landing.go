@@ -196,12 +196,8 @@ func DecodeLanded(p []byte) (Landed, error) {
 func Partition(gateway string, p int) int {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(gateway)) // never fails
-	return PartitionOf(h.Sum64(), p)
+	return int(h.Sum64() % uint64(p))
 }
-
-// PartitionOf is Partition of the gateway whose name has a hash; operators keep
-// that in place of the name.
-func PartitionOf(hash uint64, p int) int { return int(hash % uint64(p)) }
 
 // Tail is what is landed of a gateway's newest log.
 type Tail struct {

@@ -215,4 +215,13 @@ func (n interner) of(b []byte) string {
 	return s
 }
 
+// same is of for a string.
+func (n interner) same(s string) string {
+	shared, ok := n[s]
+	if !ok {
+		shared = n.of([]byte(s))
+	}
+	return shared
+}
+
 func (n interner) talker(t [2]byte) string { return n.of(t[:]) }

@@ -25,15 +25,15 @@ type operators struct {
 func newOperators(t testing.TB) operators {
 	t.Helper()
 	s := state.New()
-	dedupe, err := NewDedupe(s)
+	dedupe, err := NewDedupe(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	static, err := NewStatic(s)
+	static, err := NewStatic(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	window, err := NewWindow(s, WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Second})
+	window, err := NewWindow(s, WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Second}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +54,8 @@ func (o operators) restart(t testing.TB, objects [][]byte) operators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.dedupe.Restored()
-	n.static.Restored()
+	n.dedupe.Restored(nil)
+	n.static.Restored(nil)
 	n.window.Restored()
 	return n
 }

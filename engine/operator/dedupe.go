@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -34,11 +35,18 @@ const (
 	// remembered, in microseconds of event time. What a reception older than
 	// that might repeat is forgotten: is_duplicate is false.
 	DedupeHorizon = 120_000_000
+	// MaxReceptions is how many receptions of one gateway are remembered: what a feed of
+	// 1,000 messages a second brings within the horizon. They take some 200 bytes each.
+	// Beyond it the gateway's oldest are forgotten: what repeats them is no duplicate.
+	MaxReceptions = 1 << 17
+	// MaxAllReceptions is the same of all gateways of a task together; whichever gateway
+	// has the most then forgets its oldest.
+	MaxAllReceptions = 1 << 18
 )
 
 // receptionKey is a message's content and the gateway it came through.
 type receptionKey struct {
-	Gateway uint64
+	Gateway string
 	Content ais.Key
 }
 
@@ -49,16 +57,22 @@ type reception struct {
 	Offset    record.Offset
 }
 
-// receptionCodec writes version 1. Key: 8 bytes gateway, 16 bytes content, all
-// big-endian. Value: varint event time, 16 bytes log, uvarint offset.
-type receptionCodec struct{}
+// compareReceptions orders keys by gateway and content.
+func compareReceptions(a, b receptionKey) int {
+	return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Content.Hi, b.Content.Hi), cmp.Compare(a.Content.Lo, b.Content.Lo))
+}
+
+// receptionCodec writes version 2. Key: uvarint length of the gateway's name, the name,
+// 16 bytes content, big-endian. Value: varint event time, 16 bytes log, uvarint offset.
+// Version 1 had 8 bytes, big-endian, in place of the name (Names).
+type receptionCodec struct{ names interner }
 
 // Version implements state.Codec.
-func (receptionCodec) Version() uint16 { return 1 }
+func (receptionCodec) Version() uint16 { return 2 }
 
 // AppendKey implements state.Codec.
 func (receptionCodec) AppendKey(dst []byte, k receptionKey) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, k.Gateway)
+	dst = appendGateway(dst, k.Gateway)
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, k.Content.Hi), k.Content.Lo)
 }
 
@@ -69,12 +83,13 @@ func (receptionCodec) AppendValue(dst []byte, v reception) []byte {
 }
 
 // DecodeKey implements state.Codec.
-func (receptionCodec) DecodeKey(_ uint16, p []byte) (receptionKey, error) {
-	if len(p) != 24 {
+func (c receptionCodec) DecodeKey(version uint16, p []byte) (receptionKey, error) {
+	gateway, rest, err := cutGateway(c.names, version, 2, p)
+	if err != nil || len(rest) != 16 {
 		return receptionKey{}, fmt.Errorf("decode reception key of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	content := ais.Key{Hi: binary.BigEndian.Uint64(p[8:]), Lo: binary.BigEndian.Uint64(p[16:])}
-	return receptionKey{Gateway: binary.BigEndian.Uint64(p), Content: content}, nil
+	content := ais.Key{Hi: binary.BigEndian.Uint64(rest), Lo: binary.BigEndian.Uint64(rest[8:])}
+	return receptionKey{Gateway: gateway, Content: content}, nil
 }
 
 // DecodeValue implements state.Codec.
@@ -94,36 +109,47 @@ func (receptionCodec) DecodeValue(_ uint16, p []byte) (reception, error) {
 type Dedupe struct {
 	seen     *state.Table[receptionKey, reception]
 	expiry   *expiry[receptionKey]
-	gateways gatewayHash
+	gateways interner
 	names    logNames
 }
 
 // NewDedupe registers the dedupe's state. Call it before the state is restored,
-// and Restored after.
-func NewDedupe(s *state.State) (*Dedupe, error) {
-	seen, err := state.Register(s, "dedupe", receptionCodec{})
+// and Restored after. over is told how many receptions of a gateway were forgotten
+// because it, or the task, had too many; nil: nobody is.
+func NewDedupe(s *state.State, over func(gateway string, receptions int)) (*Dedupe, error) {
+	seen, err := state.Register(s, "dedupe", receptionCodec{names: interner{}})
 	if err != nil {
 		return nil, err
 	}
 	return &Dedupe{
-		seen: seen, expiry: newExpiry[receptionKey](DedupeHorizon + DedupeWindow),
-		gateways: gatewayHash{}, names: logNames{},
+		seen: seen, gateways: interner{}, names: logNames{},
+		expiry: newExpiry(DedupeHorizon+DedupeWindow, bound{MaxReceptions, MaxAllReceptions}, keyed[receptionKey]{
+			seenAt:  func(k receptionKey) (record.Micros, bool) { v, ok := seen.Get(k); return v.EventTime, ok },
+			forget:  seen.Delete,
+			compare: compareReceptions,
+		}, over),
 	}, nil
 }
 
-// Restored builds the index over the restored state.
-func (d *Dedupe) Restored() {
-	for k, v := range d.seen.All() {
-		d.expiry.add(k.Gateway, v.EventTime, k)
-	}
+// Restored builds the index over the restored state, and gives the keys of state of an
+// older version their gateways' names.
+func (d *Dedupe) Restored(names Names) {
+	rename(d.seen, names, func(k *receptionKey) *string { return &k.Gateway })
+	d.expiry.restored(func(yield func(string, record.Micros, receptionKey)) {
+		for k, v := range d.seen.All() {
+			yield(k.Gateway, v.EventTime, k)
+		}
+	})
 }
 
-// HandOver passes each reception to the dedupe that of returns for its gateway,
-// which stands for the gateway as landing.Partition does. Both are restored, or
-// new; Restored builds their indexes.
-func (d *Dedupe) HandOver(of func(gateway uint64) *Dedupe) {
+// HandOver passes each reception to the dedupe that of returns for its gateway. Both are
+// restored, or new; Restored builds their indexes. What nobody knows the gateway of stays
+// behind.
+func (d *Dedupe) HandOver(names Names, of func(gateway string) *Dedupe) {
 	for k, v := range d.seen.All() {
-		of(k.Gateway).seen.Put(k, v)
+		if gateway, known := names.of(k.Gateway); known {
+			of(gateway).seen.Put(receptionKey{Gateway: gateway, Content: k.Content}, v)
+		}
 	}
 }
 
@@ -136,7 +162,7 @@ func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content a
 	if !c.remembers(t.EventTime, DedupeHorizon) {
 		return
 	}
-	key := receptionKey{Gateway: d.gateways.of(c.Gateway), Content: content}
+	key := receptionKey{Gateway: d.gateways.same(c.Gateway), Content: content}
 	first, ok := d.seen.Get(key)
 	if ok && first.EventTime-DedupeWindow <= t.EventTime && t.EventTime <= first.EventTime+DedupeWindow {
 		out.IsDuplicate = true
@@ -147,22 +173,12 @@ func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content a
 		return // an older transmission, come late: the newer one stays remembered
 	}
 	d.seen.Put(key, reception{EventTime: t.EventTime, Log: c.Log, Offset: offset})
-	d.expiry.add(key.Gateway, t.EventTime, key)
+	d.expiry.add(key.Gateway, t.EventTime, key, !ok)
 }
 
 // Advance tells that the gateway's watermark moved, and forgets receptions
 // beyond the horizon.
-func (d *Dedupe) Advance(gateway string, watermark record.Micros) {
-	oldest := watermark - DedupeHorizon - DedupeWindow
-	d.expiry.due(d.gateways.of(gateway), watermark, func(k receptionKey) {
-		if v, ok := d.seen.Get(k); ok && v.EventTime < oldest {
-			d.seen.Delete(k)
-		}
-	})
-}
-
-// Withdraw tells that the gateway has no watermark any more.
-func (d *Dedupe) Withdraw(gateway string) { d.expiry.withdraw(d.gateways.of(gateway)) }
+func (d *Dedupe) Advance(gateway string, watermark record.Micros) { d.expiry.due(gateway, watermark) }
 
 // logNames keeps one string a log. Gateways choose LogIDs, so it forgets
 // everything when it has grown past maxInterned.

@@ -16,8 +16,9 @@
 //     a map. An epoch done again gives the same rows. The watermark that counts
 //     for a record is the one before its block.
 //  3. What lies beyond an operator's horizon behind the gateway's watermark is
-//     dropped from state. Nothing else bounds it: neither the number of keys that
-//     a gateway makes, nor what is kept of one that tells no watermark.
+//     dropped from state. A gateway that makes more keys than its share, or tells no
+//     watermark, loses its own: receptions, ships and windows are bounded for each
+//     gateway and for the task. What is lost follows from the state alone.
 //
 // Everything here belongs to the goroutine of one task.
 package operator

@@ -25,7 +25,7 @@ func TestHalvesAreRecalled(t *testing.T) {
 				published = row
 			}
 			now.static.Recall("g", at, &published)
-			key := halfKey{Gateway: was.static.gateways.of("g"), MMSI: a.MMSI}
+			key := halfKey{Gateway: "g", MMSI: a.MMSI}
 			want, _ := was.static.ships.Get(key)
 			if got, ok := now.static.ships.Get(key); !ok || got != want {
 				t.Errorf("%+v, want %+v", got, want)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -15,10 +16,25 @@ import (
 // six minutes (ITU-R M.1371-5, annex 1, table 1), often hours out of range.
 const StaticHorizon = 24 * 3_600_000_000
 
+// Bounds of what is remembered of ships that send type 24, some 400 bytes each.
+const (
+	// MaxShips is how many ships of one gateway are remembered. Beyond it the gateway's
+	// oldest are forgotten: their next half is not filled with the other one.
+	MaxShips = 1 << 16
+	// MaxAllShips is the same of all gateways of a task together; whichever gateway has
+	// the most then forgets its oldest.
+	MaxAllShips = 1 << 17
+)
+
 // halfKey is one ship as heard through one gateway.
 type halfKey struct {
-	Gateway uint64
+	Gateway string
 	MMSI    uint32
+}
+
+// compareHalves orders keys by gateway and ship.
+func compareHalves(a, b halfKey) int {
+	return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.MMSI, b.MMSI))
 }
 
 // halves is what is known of a ship's two halves of type 24.
@@ -45,31 +61,44 @@ type partB struct {
 type Static struct {
 	ships    *state.Table[halfKey, halves]
 	expiry   *expiry[halfKey]
-	gateways gatewayHash
+	gateways interner
 }
 
 // NewStatic registers the operator's state. Call it before the state is
-// restored, and Restored after.
-func NewStatic(s *state.State) (*Static, error) {
-	ships, err := state.Register(s, "static", halvesCodec{})
+// restored, and Restored after. over is told how many ships of a gateway were forgotten
+// because it, or the task, had too many; nil: nobody is.
+func NewStatic(s *state.State, over func(gateway string, ships int)) (*Static, error) {
+	ships, err := state.Register(s, "static", halvesCodec{names: interner{}})
 	if err != nil {
 		return nil, err
 	}
-	return &Static{ships: ships, expiry: newExpiry[halfKey](StaticHorizon), gateways: gatewayHash{}}, nil
+	return &Static{
+		ships: ships, gateways: interner{},
+		expiry: newExpiry(StaticHorizon, bound{MaxShips, MaxAllShips}, keyed[halfKey]{
+			seenAt:  func(k halfKey) (record.Micros, bool) { v, ok := ships.Get(k); return v.SeenAt, ok },
+			forget:  ships.Delete,
+			compare: compareHalves,
+		}, over),
+	}, nil
 }
 
-// Restored builds the index over the restored state.
-func (s *Static) Restored() {
-	for k, v := range s.ships.All() {
-		s.expiry.add(k.Gateway, v.SeenAt, k)
-	}
+// Restored builds the index over the restored state; see Dedupe.Restored.
+func (s *Static) Restored(names Names) {
+	rename(s.ships, names, func(k *halfKey) *string { return &k.Gateway })
+	s.expiry.restored(func(yield func(string, record.Micros, halfKey)) {
+		for k, v := range s.ships.All() {
+			yield(k.Gateway, v.SeenAt, k)
+		}
+	})
 }
 
 // HandOver passes each ship to the operator that of returns for the gateway through
 // which it was heard; see Dedupe.HandOver.
-func (s *Static) HandOver(of func(gateway uint64) *Static) {
+func (s *Static) HandOver(names Names, of func(gateway string) *Static) {
 	for k, v := range s.ships.All() {
-		of(k.Gateway).ships.Put(k, v)
+		if gateway, known := names.of(k.Gateway); known {
+			of(gateway).ships.Put(halfKey{Gateway: gateway, MMSI: k.MMSI}, v)
+		}
 	}
 }
 
@@ -79,7 +108,7 @@ func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {
 	if row.Part != 'A' && row.Part != 'B' || !c.remembers(t.EventTime, StaticHorizon) {
 		return
 	}
-	key := halfKey{Gateway: s.gateways.of(c.Gateway), MMSI: row.MMSI}
+	key := halfKey{Gateway: s.gateways.same(c.Gateway), MMSI: row.MMSI}
 	known, ok := s.ships.Get(key)
 	now := halves{SeenAt: max(known.SeenAt, t.EventTime), Name: known.Name, B: known.B, HasB: known.HasB}
 	if !ok {
@@ -99,23 +128,13 @@ func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {
 	}
 	s.ships.Put(key, now)
 	if !ok || int64(now.SeenAt)/expiryStep != int64(known.SeenAt)/expiryStep {
-		s.expiry.add(key.Gateway, now.SeenAt, key)
+		s.expiry.add(key.Gateway, now.SeenAt, key, !ok)
 	}
 }
 
 // Advance tells that the gateway's watermark moved, and forgets ships beyond
 // the horizon.
-func (s *Static) Advance(gateway string, watermark record.Micros) {
-	oldest := watermark - StaticHorizon
-	s.expiry.due(s.gateways.of(gateway), watermark, func(k halfKey) {
-		if v, ok := s.ships.Get(k); ok && v.SeenAt < oldest {
-			s.ships.Delete(k)
-		}
-	})
-}
-
-// Withdraw tells that the gateway has no watermark any more.
-func (s *Static) Withdraw(gateway string) { s.expiry.withdraw(s.gateways.of(gateway)) }
+func (s *Static) Advance(gateway string, watermark record.Micros) { s.expiry.due(gateway, watermark) }
 
 // RemembersHalf tells whether a half of an event time may be remembered at a
 // watermark.
@@ -129,11 +148,12 @@ func RemembersHalf(watermark, at record.Micros) bool {
 // rows of a ship the one that landed last counts; seenAt is the newest event time
 // among them.
 func (s *Static) Recall(gateway string, seenAt record.Micros, row *ais.Static) {
-	key := halfKey{Gateway: s.gateways.of(gateway), MMSI: row.MMSI}
+	key := halfKey{Gateway: s.gateways.same(gateway), MMSI: row.MMSI}
 	now := halves{SeenAt: seenAt, Name: row.Shipname, B: readPartB(row)}
 	now.HasB = row.Part == 'B' || now.B != partB{}
+	_, known := s.ships.Get(key)
 	s.ships.Put(key, now)
-	s.expiry.add(key.Gateway, seenAt, key)
+	s.expiry.add(key.Gateway, seenAt, key, !known)
 }
 
 func readPartB(row *ais.Static) partB {
@@ -152,27 +172,29 @@ func (b *partB) write(row *ais.Static) {
 	row.VendorID, row.UnitModel, row.UnitSerial = b.VendorID, b.UnitModel, b.UnitSerial
 }
 
-// halvesCodec writes version 2 and reads 1 too. Key: 8 bytes gateway, 4 bytes
-// MMSI, big-endian. Value: varint event time, then name, callsign (each: 0, or
+// halvesCodec writes version 3. Key: uvarint length of the gateway's name, the name, 4
+// bytes MMSI, big-endian. Value: varint event time, then name, callsign (each: 0, or
 // 1, uvarint length, bytes), then ship type, EPFD, the four dimensions and the
 // mothership (each: 0, or 1 and a uvarint), then 1 if half B was heard. Behind
-// that, version 2 only: vendor (as name), model, serial number (as ship type).
-type halvesCodec struct{}
+// that, since version 2: vendor (as name), model, serial number (as ship type). Before
+// version 3 the key had 8 bytes, big-endian, in place of the name (Names).
+type halvesCodec struct{ names interner }
 
 // Version implements state.Codec.
-func (halvesCodec) Version() uint16 { return 2 }
+func (halvesCodec) Version() uint16 { return 3 }
 
 // AppendKey implements state.Codec.
 func (halvesCodec) AppendKey(dst []byte, k halfKey) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, k.Gateway), k.MMSI)
+	return binary.BigEndian.AppendUint32(appendGateway(dst, k.Gateway), k.MMSI)
 }
 
 // DecodeKey implements state.Codec.
-func (halvesCodec) DecodeKey(_ uint16, p []byte) (halfKey, error) {
-	if len(p) != 12 {
+func (c halvesCodec) DecodeKey(version uint16, p []byte) (halfKey, error) {
+	gateway, rest, err := cutGateway(c.names, version, 3, p)
+	if err != nil || len(rest) != 4 {
 		return halfKey{}, fmt.Errorf("decode static key of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	return halfKey{Gateway: binary.BigEndian.Uint64(p), MMSI: binary.BigEndian.Uint32(p[8:])}, nil
+	return halfKey{Gateway: gateway, MMSI: binary.BigEndian.Uint32(rest)}, nil
 }
 
 // AppendValue implements state.Codec.

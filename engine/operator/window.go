@@ -48,8 +48,9 @@ type windowSum struct {
 // finds its windows open, and holds up nobody's. A reading without a number, of
 // bad quality or without a confirmed time is in none.
 //
-// A gateway has at most MaxOpenWindows open: a reading that would begin another one is
-// in late, so that devices with ever new names fill nobody's memory.
+// A gateway has at most MaxOpenWindows open, and when all gateways of the task together
+// have MaxAllWindows no more than an equal share of these: a reading that would begin
+// another one is in late, so that devices with ever new names fill nobody's memory.
 //
 // A window gives its row once, also when a configuration with another
 // AllowedLateness would have it open again: how far a gateway's windows have
@@ -60,12 +61,21 @@ type Window struct {
 	closed *state.Table[string, int64] // by gateway: the latest end of those that closed
 	open   map[string]*openWindows     // by gateway; an index over sums
 	logs   logNames
-	beyond uint64 // readings that found MaxOpenWindows open
+	n      int // windows in open
+	over   func(gateway string, readings int)
 }
 
-// MaxOpenWindows is how many windows of a gateway are open at once, of all its series
-// together.
-const MaxOpenWindows = 1 << 16
+// Bounds of open windows, some 400 bytes each.
+const (
+	// MaxOpenWindows is how many windows of a gateway are open at once, of all its series
+	// together.
+	MaxOpenWindows = 1 << 16
+	// MaxAllWindows is how many windows of a task are open before each gateway has to do
+	// with an equal share of them: MaxAllWindows divided by the gateways that have any
+	// open. Those that have more keep what they have, so there are less than twice as
+	// many.
+	MaxAllWindows = 1 << 17
+)
 
 // openWindows are a gateway's windows by when they close.
 type openWindows struct {
@@ -75,8 +85,12 @@ type openWindows struct {
 }
 
 // NewWindow registers the operator's state. Call it before the state is
-// restored, and Restored after.
-func NewWindow(s *state.State, cfg WindowConfig) (*Window, error) {
+// restored, and Restored after. over is told of each reading that is in late because too
+// many windows were open; nil: nobody is.
+func NewWindow(s *state.State, cfg WindowConfig, over func(gateway string, readings int)) (*Window, error) {
+	if over == nil {
+		over = func(string, int) {}
+	}
 	sums, err := state.Register(s, "window", windowCodec{})
 	if err != nil {
 		return nil, err
@@ -85,7 +99,7 @@ func NewWindow(s *state.State, cfg WindowConfig) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Window{cfg: cfg, sums: sums, closed: closed, open: map[string]*openWindows{}, logs: logNames{}}, nil
+	return &Window{cfg: cfg, sums: sums, closed: closed, open: map[string]*openWindows{}, logs: logNames{}, over: over}, nil
 }
 
 // Restored builds the index over the restored state.
@@ -119,6 +133,16 @@ func (w *Window) opened(k windowKey) {
 	}
 	g.closing[end] = append(g.closing[end], k)
 	g.n++
+	w.n++
+}
+
+// mayOpen tells whether a gateway may have one more window open.
+func (w *Window) mayOpen(gateway string) bool {
+	has, others := 0, len(w.open)
+	if g := w.open[gateway]; g != nil {
+		has, others = g.n, others-1
+	}
+	return has < MaxOpenWindows && (w.n < MaxAllWindows || has < MaxAllWindows/(others+1))
 }
 
 // take puts a reading into its window, or a copy of it into late when that has
@@ -136,10 +160,6 @@ func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {
 	}
 }
 
-// Beyond counts the readings that are in late because MaxOpenWindows of their gateway
-// were open.
-func (w *Window) Beyond() uint64 { return w.beyond }
-
 // sumsUp tells whether a reading is one that windows are made of.
 func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
 	if w.cfg.Size <= 0 || !r.Value.Valid || !r.Quality.Usable() || r.TimeQuality == record.QualityUnsynchronised ||
@@ -155,8 +175,8 @@ func (w *Window) add(c *Context, r *table.ReadingRow, start, size int64) bool {
 	k := windowKey{r.Gateway, r.Source, r.Sensor, r.Metric, start, size}
 	s, ok := w.sums.Get(k)
 	if !ok {
-		if g := w.open[k.Gateway]; g != nil && g.n >= MaxOpenWindows {
-			w.beyond++
+		if !w.mayOpen(k.Gateway) {
+			w.over(k.Gateway, 1)
 			return false
 		}
 		w.opened(k)
@@ -248,6 +268,7 @@ func (w *Window) close(gateway string, g *openWindows, end int64, out *table.Bat
 	keys := g.closing[end]
 	delete(g.closing, end)
 	g.n -= len(keys)
+	w.n -= len(keys)
 	slices.SortFunc(keys, func(a, b windowKey) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Sensor, b.Sensor), cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Start, b.Start))
 	})

@@ -15,7 +15,12 @@ import (
 func TestAGatewaysWindowsAreBounded(t *testing.T) {
 	const t0 = 1_790_000_040 * second // a window begins
 	var out table.Batch
-	o := newOperators(t)
+	o, over := newOperators(t), 0
+	o.window.over = func(gateway string, n int) {
+		if over += n; gateway != "g" {
+			t.Errorf("%s is over its share", gateway)
+		}
+	}
 	read := func(gateway, metric string, at record.Micros) {
 		row := table.ReadingRow{
 			Lineage: table.Lineage{Gateway: gateway}, Times: table.Times{EventTime: at, TimeQuality: record.QualitySynchronised},
@@ -30,8 +35,8 @@ func TestAGatewaysWindowsAreBounded(t *testing.T) {
 		}
 		read("g", fmt.Sprint(i), at)
 	}
-	if len(out.Lates) != 10 || o.window.Beyond() != 10 {
-		t.Fatalf("%d in late, %d counted", len(out.Lates), o.window.Beyond())
+	if len(out.Lates) != 10 || over != 10 {
+		t.Fatalf("%d in late, %d counted", len(out.Lates), over)
 	}
 	var objects [][]byte
 	object, _ := o.state.Snapshot()
@@ -50,5 +55,42 @@ func TestAGatewaysWindowsAreBounded(t *testing.T) {
 	read("g", "one more", t0+120*second)
 	if len(out.Lates) != 1 {
 		t.Error("windows that closed made no room")
+	}
+}
+
+// TestTheWindowsOfATaskAreBounded: when all gateways together have many windows open,
+// each may have an equal share of them, and nobody's are closed for another.
+func TestTheWindowsOfATaskAreBounded(t *testing.T) {
+	const t0 = 1_790_000_040 * second
+	var out table.Batch
+	o := newOperators(t)
+	read := func(gateway string, from, until int) (late int) {
+		before := len(out.Lates)
+		for i := from; i < until; i++ {
+			row := table.ReadingRow{
+				Lineage: table.Lineage{Gateway: gateway}, Times: table.Times{EventTime: t0, TimeQuality: record.QualitySynchronised},
+				Source: "bus", Sensor: "x", Metric: fmt.Sprint(i), Value: ais.Some(1.5),
+			}
+			o.window.take(&Context{Gateway: gateway, LandedAt: record.NoTime, Watermark: record.NoTime}, &row, &out)
+		}
+		return len(out.Lates) - before
+	}
+	if late := read("a", 0, MaxOpenWindows) + read("b", 0, MaxOpenWindows); late != 0 {
+		t.Fatalf("%d in late while there is room", late)
+	}
+	const share = MaxAllWindows / 3
+	if late := read("honest", 0, share+5); late != 5 {
+		t.Errorf("%d of %d readings of a third gateway are in late, want 5", late, share+5)
+	}
+	if late := read("a", MaxOpenWindows-10, MaxOpenWindows); late != 0 {
+		t.Errorf("%d readings of windows that are open are in late", late)
+	}
+	object, _ := o.state.Snapshot()
+	if o = o.restart(t, [][]byte{object}); read("honest", share, share+1) != 1 || read("fourth", 0, 10) != 0 {
+		t.Error("the shares are others after a restart")
+	}
+	o.window.Advance("a", t0+1000*second, &out)
+	if late := read("honest", share, share+10); late != 0 {
+		t.Errorf("%d in late after windows closed", late)
 	}
 }

@@ -24,7 +24,7 @@ type windowed struct {
 func newWindowed(t *testing.T, cfg WindowConfig, objects ...[]byte) windowed {
 	t.Helper()
 	s := state.New()
-	w, err := NewWindow(s, cfg)
+	w, err := NewWindow(s, cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ type maker struct {
 
 func newMaker(windows operator.WindowConfig) (*maker, error) {
 	s := state.New()
-	window, err := operator.NewWindow(s, windows)
+	window, err := operator.NewWindow(s, windows, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +43,10 @@ func newMaker(windows operator.WindowConfig) (*maker, error) {
 func newMakerIn(s *state.State, window *operator.Window) (*maker, error) {
 	m := &maker{window: window, watermarks: map[string]record.Micros{}}
 	var err error
-	if m.dedupe, err = operator.NewDedupe(s); err != nil {
+	if m.dedupe, err = operator.NewDedupe(s, nil); err != nil {
 		return nil, err
 	}
-	if m.static, err = operator.NewStatic(s); err != nil {
+	if m.static, err = operator.NewStatic(s, nil); err != nil {
 		return nil, err
 	}
 	m.decode = operator.NewDecode(m.dedupe, m.static, m.window, nil)

@@ -266,11 +266,11 @@ func (r *run) remember(ctx context.Context, t *taskState) (why string, err error
 	if err != nil {
 		return "", err
 	}
-	window, err := operator.NewWindow(s, operator.WindowConfig{Size: size, AllowedLateness: r.Windows.AllowedLateness})
+	window, err := operator.NewWindow(s, operator.WindowConfig{Size: size, AllowedLateness: r.Windows.AllowedLateness}, nil)
 	if err != nil {
 		return "", err
 	}
-	none, err := operator.NewWindow(state.New(), operator.WindowConfig{}) // readings go to window one by one
+	none, err := operator.NewWindow(state.New(), operator.WindowConfig{}, nil) // readings go to window one by one
 	if err != nil {
 		return "", err
 	}

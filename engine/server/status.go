@@ -134,6 +134,12 @@ type TaskStatus struct {
 	// WindowsFull counts readings that are in late because too many windows of their
 	// gateway were open.
 	WindowsFull uint64 `json:"windows_full"`
+	// Forgotten counts receptions and ships that were forgotten before their time because
+	// their gateway had more than its share.
+	Forgotten uint64 `json:"forgotten"`
+	// OverShare are the gateways that had more of something than their share since the
+	// claim.
+	OverShare []OverStatus `json:"over_share,omitempty"`
 	// Panics counts records on which a decoder panicked.
 	Panics uint64 `json:"panics"`
 	// WatermarksRefused counts watermarks that were not taken, for they lay far beyond
@@ -407,8 +413,8 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
-		WindowsFull: s.counters.WindowsFull.Load(),
-		Panics:      s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
+		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), OverShare: overStatus(s.last.Over),
+		Panics: s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
 	s.holes(log, &out)

@@ -99,6 +99,8 @@ type Status struct {
 	Hold *stream.Position
 	// Short are the logs of which the end was lost, and will not be sent again.
 	Short []ShortLog
+	// Over are the gateways that had more of something than their share since the claim.
+	Over []Over
 	// Lacking says since when what is missing of a log has been asked for.
 	Lacking map[record.LogID]record.Micros
 }

@@ -19,11 +19,14 @@ type Counters struct {
 	Ahead          atomic.Uint64 // watermarks not taken: far beyond the time of landing
 	Withdrawn      atomic.Uint64 // gateways' watermarks forgotten because they lay in the future
 	WindowsFull    atomic.Uint64 // readings in late because too many windows of their gateway were open
-	Panics         atomic.Uint64 // records on which a decoder panicked
-	Epochs         atomic.Uint64 // epochs committed
-	Damaged        atomic.Uint64 // outputs found damaged before the landing log let go of them
-	Remade         atomic.Uint64 // epochs made again because of that
-	Rows           atomic.Uint64 // rows staged, all tables
+	// Forgotten counts receptions and ships that were forgotten before their time because
+	// their gateway had more than its share.
+	Forgotten atomic.Uint64
+	Panics    atomic.Uint64 // records on which a decoder panicked
+	Epochs    atomic.Uint64 // epochs committed
+	Damaged   atomic.Uint64 // outputs found damaged before the landing log let go of them
+	Remade    atomic.Uint64 // epochs made again because of that
+	Rows      atomic.Uint64 // rows staged, all tables
 	// Recovered is what Config.Unreadable returned when nothing was missing last of what
 	// the landing log had promised: whatever could not be read by then has come again.
 	Recovered atomic.Uint64

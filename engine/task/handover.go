@@ -57,9 +57,9 @@ func (h *Handover) Take(ctx context.Context, task stream.TaskID, objects iter.Se
 	for name, g := range old.gateways.All() {
 		h.of(name).gateways.Put(name, g)
 	}
-	hashed := func(gateway uint64) *processor { return h.parts[landing.PartitionOf(gateway, len(h.parts))] }
-	old.dedupe.HandOver(func(gateway uint64) *operator.Dedupe { return hashed(gateway).dedupe })
-	old.static.HandOver(func(gateway uint64) *operator.Static { return hashed(gateway).static })
+	names := old.names()
+	old.dedupe.HandOver(names, func(gateway string) *operator.Dedupe { return h.of(gateway).dedupe })
+	old.static.HandOver(names, func(gateway string) *operator.Static { return h.of(gateway).static })
 	old.window.HandOver(func(gateway string) *operator.Window { return h.of(gateway).window })
 	return nil
 }

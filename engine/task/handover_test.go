@@ -245,20 +245,3 @@ func TestOneLogOfTwoGateways(t *testing.T) {
 		t.Errorf("%s", doubts)
 	}
 }
-
-// TestGatewaysAreHashedAlike by operators and by the landing log.
-func TestGatewaysAreHashedAlike(t *testing.T) {
-	w := busyLog(t, 1, 3)
-	f := newFeeder(t)
-	f.land("a gateway", w...)
-	f.p.dedupe.HandOver(func(gateway uint64) *operator.Dedupe {
-		if landing.PartitionOf(gateway, 997) != landing.Partition("a gateway", 997) {
-			t.Errorf("hash %x", gateway)
-		}
-		p, err := newProcessor(new(Counters), operator.WindowConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p.dedupe
-	})
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"landfall/decoders/ais"
 	"landfall/edge/record"
@@ -37,13 +38,13 @@ type processor struct {
 	short    map[record.LogID]ShortLog // not in the state: it follows from that
 	found    []finding                 // holes found or filled since they were asked for
 	sources  map[string]string
-	beyond   uint64                 // of window.Beyond, counted
+	over     overs
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
 	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{},
-		open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}}
+		open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}, over: overs{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -51,13 +52,13 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 	if p.gateways, err = state.Register(p.state, "gateways", gatewayCodec{}); err != nil {
 		return nil, err
 	}
-	if p.dedupe, err = operator.NewDedupe(p.state); err != nil {
+	if p.dedupe, err = operator.NewDedupe(p.state, p.overBy(OverReceptions, &c.Forgotten)); err != nil {
 		return nil, err
 	}
-	if p.static, err = operator.NewStatic(p.state); err != nil {
+	if p.static, err = operator.NewStatic(p.state, p.overBy(OverShips, &c.Forgotten)); err != nil {
 		return nil, err
 	}
-	if p.window, err = operator.NewWindow(p.state, windows); err != nil {
+	if p.window, err = operator.NewWindow(p.state, windows, p.overBy(OverWindows, &c.WindowsFull)); err != nil {
 		return nil, err
 	}
 	p.decode = operator.NewDecode(p.dedupe, p.static, p.window, func(what string) {
@@ -65,6 +66,25 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 		c.LastPanic.Store(&what)
 	})
 	return p, nil
+}
+
+// overBy returns what counts that a gateway has more of something than its share.
+func (p *processor) overBy(what string, counter *atomic.Uint64) func(gateway string, n int) {
+	return func(gateway string, n int) {
+		counter.Add(uint64(n))
+		p.over.add(gateway, what, n, p.context.LandedAt)
+	}
+}
+
+// names are the gateways that the state knows, for keys of older versions.
+func (p *processor) names() operator.Names {
+	return operator.NamesOf(func(yield func(string) bool) {
+		for name := range p.gateways.All() {
+			if !yield(name) {
+				return
+			}
+		}
+	})
 }
 
 // restoreFrom fills a new processor's state from the objects of a checkpoint.
@@ -78,8 +98,9 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 		}
 	}
 	p.findShort()
-	p.dedupe.Restored()
-	p.static.Restored()
+	names := p.names()
+	p.dedupe.Restored(names)
+	p.static.Restored(names)
 	p.window.Restored()
 	return nil
 }
@@ -230,8 +251,6 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		p.decode.Record(c, offset, &r, out)
 	}
 	p.counters.Records.Add(uint64(b.Count))
-	p.counters.WindowsFull.Add(p.window.Beyond() - p.beyond)
-	p.beyond = p.window.Beyond()
 }
 
 // anchor finds what the gateway knew of a boot's time when it sent a block; nil:
@@ -298,8 +317,6 @@ func (p *processor) withdraw(l *landing.Landed, g *gatewayState) {
 	}
 	p.counters.Withdrawn.Add(1)
 	g.Watermark = record.NoTime
-	p.dedupe.Withdraw(l.Gateway)
-	p.static.Withdraw(l.Gateway)
 }
 
 // watermark takes the gateway's watermark as of the block's end. It never goes

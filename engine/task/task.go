@@ -373,7 +373,7 @@ func (l *loop) status(watermarks []stream.Watermark) Status {
 	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
 		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold, Short: l.processor.shortLogs(),
-		Lacking: l.lacking(),
+		Lacking: l.lacking(), Over: l.processor.over.list(),
 	}
 }
 

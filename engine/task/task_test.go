@@ -397,3 +397,27 @@ func TestALossIsARow(t *testing.T) {
 		t.Errorf("loss %+v, want %+v; %d records, %d conflicts, %d counted", out.Losses, want, len(out.Records), len(out.Conflicts), c.Lost.Load())
 	}
 }
+
+// TestTheBytesOfStateAreKnownFromTheClaimOn: after a restart too, before anything comes.
+func TestTheBytesOfStateAreKnownFromTheClaimOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newRig(t), capturedLog(t, 1, 2, 5)
+		r.land(t, "gw", l.blocks...)
+		for round, want := range []bool{false, true} {
+			var claimed Status
+			cfg := r.config(new(Counters))
+			cfg.Claimed = func(st Status, _ func() checkpoint.Stats) { claimed = st }
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- Run(ctx, cfg) }()
+			synctest.Wait()
+			stop()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if n := claimed.Checkpoint.StateBytes; n > 0 != want {
+				t.Errorf("claim %d begins with %d bytes of state", round, n)
+			}
+		}
+	})
+}

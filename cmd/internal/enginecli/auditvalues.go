@@ -72,15 +72,15 @@ func (d *decoder) Decode(records []table.RecordRow) ([]audit.DecodedRows, error)
 // forgetful returns the operators as they are before the first record.
 func forgetful() (*operator.Decode, error) {
 	s := state.New()
-	dedupe, err := operator.NewDedupe(s)
+	dedupe, err := operator.NewDedupe(s, nil)
 	if err != nil {
 		return nil, err
 	}
-	static, err := operator.NewStatic(s)
+	static, err := operator.NewStatic(s, nil)
 	if err != nil {
 		return nil, err
 	}
-	window, err := operator.NewWindow(s, operator.WindowConfig{})
+	window, err := operator.NewWindow(s, operator.WindowConfig{}, nil)
 	return operator.NewDecode(dedupe, static, window, nil), err
 }
 

@@ -131,6 +131,11 @@ func printStatus(w io.Writer, s *standing) error {
 	if err := cli.Table(w, rows); err != nil {
 		return err
 	}
+	for _, t := range s.Tasks {
+		for _, o := range t.OverShare {
+			_, _ = fmt.Fprintf(w, "partition %d: %s\n", t.Partition, &o)
+		}
+	}
 	_, _ = fmt.Fprintln(w)
 	return explain.ProgressText(w, s.Handoffs)
 }

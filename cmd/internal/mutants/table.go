@@ -11,6 +11,7 @@ func table() []mutant {
 		auditMutants(), repairMutants(), moveMutants(), publishedMutants(),
 		fairMutants(),
 		boundMutants(),
+		stateMutants(),
 		ingestMutants(),
 	)
 }
