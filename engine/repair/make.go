@@ -18,6 +18,9 @@ import (
 // scratchClaim stages in the scratch place, which is nobody else's.
 const scratchClaim stream.ClaimID = "00000000000000000000000000000000"
 
+// everyClaim is the same for files of every date.
+const everyClaim stream.ClaimID = "00000000000000000000000000000001"
+
 // maker is the operators of a task with the state that the records before gave
 // them.
 type maker struct {
@@ -53,17 +56,73 @@ func newMakerIn(s *state.State, window *operator.Window) (*maker, error) {
 	return m, nil
 }
 
+// stages are what an epoch is made in again: as a task makes it and, where the epoch has
+// more dates than a task may open now, besides as one made it before there was a bound.
+type stages []stream.Stage
+
+// begin begins the stages of an epoch.
+func (r *run) begin(t *taskState, epoch stream.Epoch) (all stages, err error) {
+	dates := map[string]bool{}
+	for name := range t.files {
+		if epochOf(name) == epoch {
+			dates[dayOf(name)] = true
+		}
+	}
+	claims := []stream.ClaimID{scratchClaim}
+	if len(dates) > stream.MaxFarDates {
+		claims = append(claims, everyClaim)
+	}
+	for _, claim := range claims {
+		sink, err := r.Scratch.Sink(t.landedDay(epoch), claim == everyClaim)
+		if err == nil {
+			var stage stream.Stage
+			if stage, err = sink.Begin(t.id, claim, epoch); err == nil {
+				all = append(all, stage)
+			}
+		}
+		if err != nil {
+			all.abandon()
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (s stages) write(b *table.Batch) error {
+	for _, stage := range s {
+		if err := stage.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s stages) abandon() {
+	for _, stage := range s {
+		stage.Abandon()
+	}
+}
+
+// seal returns the files of all stages, those of the first first.
+func (s stages) seal(ctx context.Context) (made []stream.Staged, err error) {
+	defer s.abandon()
+	for _, stage := range s {
+		more, err := stage.Seal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, more...)
+	}
+	return made, nil
+}
+
 // make makes the files of an epoch in the scratch place.
 func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *material) (staged []stream.Staged, err error) {
 	k, err := r.warm(ctx, t, epoch, m.from)
 	if err != nil {
 		return nil, err
 	}
-	sink, err := r.Scratch.Sink(t.landedDay(epoch))
-	if err != nil {
-		return nil, err
-	}
-	stage, err := sink.Begin(t.id, scratchClaim, epoch)
+	stage, err := r.begin(t, epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +130,8 @@ func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *mat
 	for _, g := range m.groups {
 		batch.Reset()
 		k.feed(g, &batch)
-		if err := stage.Write(&batch); err != nil {
-			stage.Abandon()
+		if err := stage.write(&batch); err != nil {
+			stage.abandon()
 			return nil, err
 		}
 	}
@@ -81,11 +140,11 @@ func (r *run) make(ctx context.Context, t *taskState, epoch stream.Epoch, m *mat
 		k.window.Finish(&batch)
 	}
 	batch.Logs = append(batch.Logs, m.logs...)
-	if err := stage.Write(&batch); err != nil {
-		stage.Abandon()
+	if err := stage.write(&batch); err != nil {
+		stage.abandon()
 		return nil, err
 	}
-	return stage.Seal(ctx)
+	return stage.seal(ctx)
 }
 
 // warm returns operators that have seen the records of the epochs before one,

@@ -83,25 +83,43 @@ func (w *wrongFile) state() string {
 // choose takes what was made for a file when it may take the file's place, and
 // says why not.
 func (r *run) choose(w *wrongFile, m *material, made []stream.Staged) (why string) {
-	for _, s := range made {
-		if s.Target != w.Name {
-			continue
-		}
-		if w.right = w.suspect != "" && s.SHA256 == w.SHA256; w.right {
-			return ""
-		}
-		f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source, decoder: decoderVersion}
-		if s.SHA256 != w.SHA256 || s.Bytes != w.Bytes {
-			note, why := replacement(w, m, &s)
-			if why != "" {
-				return why
-			}
-			f.kind, f.note = Replaced, note
-		}
-		w.fix = f
+	s, ok := w.candidate(made)
+	if !ok {
+		return fmt.Sprintf("no such file comes out of %s", m.source)
+	}
+	if w.right = w.suspect != "" && s.SHA256 == w.SHA256; w.right {
 		return ""
 	}
-	return fmt.Sprintf("no such file comes out of %s", m.source)
+	f := &fix{kind: Restored, from: s.Name, staged: s, note: "with the bytes that the ledger names, made again from " + m.source, decoder: decoderVersion}
+	if s.SHA256 != w.SHA256 || s.Bytes != w.Bytes {
+		note, why := replacement(w, m, &s)
+		if why != "" {
+			return why
+		}
+		f.kind, f.note = Replaced, note
+	}
+	w.fix = f
+	return ""
+}
+
+// candidate is what was made for a file: the one with its hash, or with as many rows, if
+// there is any, before others.
+func (w *wrongFile) candidate(made []stream.Staged) (best stream.Staged, ok bool) {
+	fit := func(s stream.Staged) int {
+		switch {
+		case s.SHA256 == w.SHA256:
+			return 2
+		case s.Rows == w.Rows:
+			return 1
+		}
+		return 0
+	}
+	for _, s := range made {
+		if s.Target == w.Name && (!ok || fit(s) > fit(best)) {
+			best, ok = s, true
+		}
+	}
+	return best, ok
 }
 
 // replacement says what differs in a file that was made again with other bytes,

@@ -65,8 +65,9 @@ type Lake interface {
 // they have.
 type Scratch interface {
 	// Sink returns a sink that stages into it. Rows that nothing gives a date go
-	// under that of undated; record.NoTime: none is known.
-	Sink(undated record.Micros) (stream.Sink, error)
+	// under that of undated; record.NoTime: none is known. everyDate says that rows go
+	// under the date of their event time however many there are (stream.MaxFarDates).
+	Sink(undated record.Micros, everyDate bool) (stream.Sink, error)
 	// Open opens what was staged there, by its staged name.
 	Open(ctx context.Context, name string) (File, error)
 }

@@ -137,6 +137,9 @@ type TaskStatus struct {
 	// Forgotten counts receptions and ships that were forgotten before their time because
 	// their gateway had more than its share.
 	Forgotten uint64 `json:"forgotten"`
+	// FarDates counts rows under the date on which they landed because too many dates
+	// were open.
+	FarDates uint64 `json:"far_dates"`
 	// OverShare are the gateways that had more of something than their share since the
 	// claim.
 	OverShare []OverStatus `json:"over_share,omitempty"`
@@ -413,7 +416,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
-		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), OverShare: overStatus(s.last.Over),
+		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), FarDates: s.counters.FarDates.Load(), OverShare: overStatus(s.last.Over),
 		Panics: s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}

@@ -22,11 +22,14 @@ type Counters struct {
 	// Forgotten counts receptions and ships that were forgotten before their time because
 	// their gateway had more than its share.
 	Forgotten atomic.Uint64
-	Panics    atomic.Uint64 // records on which a decoder panicked
-	Epochs    atomic.Uint64 // epochs committed
-	Damaged   atomic.Uint64 // outputs found damaged before the landing log let go of them
-	Remade    atomic.Uint64 // epochs made again because of that
-	Rows      atomic.Uint64 // rows staged, all tables
+	// FarDates counts rows that went under the date on which they landed, because too many
+	// dates of their gateway, or of all, were open in the epoch.
+	FarDates atomic.Uint64
+	Panics   atomic.Uint64 // records on which a decoder panicked
+	Epochs   atomic.Uint64 // epochs committed
+	Damaged  atomic.Uint64 // outputs found damaged before the landing log let go of them
+	Remade   atomic.Uint64 // epochs made again because of that
+	Rows     atomic.Uint64 // rows staged, all tables
 	// Recovered is what Config.Unreadable returned when nothing was missing last of what
 	// the landing log had promised: whatever could not be read by then has come again.
 	Recovered atomic.Uint64

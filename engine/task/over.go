@@ -12,6 +12,7 @@ import (
 const (
 	OverReceptions = "receptions" // remembered to mark duplicates: the oldest were forgotten
 	OverShips      = "ships"      // remembered to join halves of type 24: the oldest were forgotten
+	OverDates      = "dates"      // opened for an epoch: rows are under the date on which they landed
 	OverWindows    = "windows"    // open at once: readings are in late
 )
 

@@ -331,9 +331,16 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 	return nil
 }
 
-// full says that the epoch is due by its size.
+// datesEpochRecords is how many records an epoch has at least that ends because many
+// dates are open: each epoch costs all gateways time, and who sends wild event times is
+// not to end one after the other. Of fewer records those of more dates go under the date
+// on which they landed.
+const datesEpochRecords = 1 << 14
+
+// full says that the epoch is due by its size, or by its dates.
 func (l *loop) full() bool {
-	return l.cfg.Counters.Records.Load()-l.records >= uint64(l.cfg.EpochRecords) || l.writer.full(l.cfg.EpochBytes)
+	n := l.cfg.Counters.Records.Load() - l.records
+	return n >= uint64(l.cfg.EpochRecords) || n >= datesEpochRecords && l.writer.dates.Load() || l.writer.full(l.cfg.EpochBytes)
 }
 
 // commit ends the epoch. The order of its steps, and what a crash after each
@@ -354,6 +361,7 @@ func (l *loop) commit(ctx context.Context, final bool) (err error) {
 	}
 	for _, stage := range stages {
 		l.cfg.Counters.Rows.Add(uint64(stage.Rows()))
+		l.elsewhere(stage)
 	}
 	watermarks := l.processor.watermarks()
 	err = l.committer.Commit(ctx, checkpoint.Cut{
@@ -366,6 +374,18 @@ func (l *loop) commit(ctx context.Context, final bool) (err error) {
 	l.cfg.Counters.Oldest.Store(0)
 	l.cfg.Progress(l.status(watermarks))
 	return nil
+}
+
+// elsewhere counts the rows that a stage filed under another date than that of their
+// event time.
+func (l *loop) elsewhere(stage stream.Stage) {
+	dated, ok := stage.(stream.Dated)
+	if !ok {
+		return
+	}
+	for gateway, n := range dated.Elsewhere() {
+		l.processor.overBy(OverDates, &l.cfg.Counters.FarDates)(gateway, int(n))
+	}
 }
 
 // status tells how the task stands at its last checkpoint.

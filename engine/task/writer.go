@@ -18,6 +18,7 @@ type writer struct {
 	done   chan struct{} // closed when the goroutine has ended
 	err    error         // the first error; nothing is written after it; read after done
 	bytes  atomic.Int64  // memory that the fullest stage holds
+	dates  atomic.Bool   // a stage has many dates open
 	failed atomic.Bool
 }
 
@@ -74,6 +75,9 @@ func (w *writer) stage(b *table.Batch) {
 		}
 		if n := s.Bytes(); n > w.bytes.Load() {
 			w.bytes.Store(n)
+		}
+		if d, ok := s.(stream.Dated); ok && d.ManyDates() {
+			w.dates.Store(true)
 		}
 	}
 }

@@ -28,6 +28,17 @@ func dayOf(t record.Micros) (day, bool) {
 	return day(d), d >= first && d <= last
 }
 
+// dayOr gives the date of a time, or of another one where it has none. Both may be
+// garbage; 1970-01-01 holds what has no date at all.
+func dayOr(t, other record.Micros) day {
+	for _, at := range [...]record.Micros{t, other} {
+		if d, ok := dayOf(at); ok {
+			return d
+		}
+	}
+	return 0
+}
+
 // String gives YYYY-MM-DD.
 func (d day) String() string { return time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly) }
 
@@ -68,16 +79,10 @@ type dayRows[R any] struct {
 	rows rowsOf[R]
 }
 
-// add takes rows. Those without a usable time go under fallback's date.
-func (t *tableStage[R]) add(rows []R, when func(*R) record.Micros, fallback record.Micros) {
+// add takes rows, each under its date.
+func (t *tableStage[R]) add(rows []R, of func(*R) day) {
 	for i := range rows {
-		d, ok := dayOf(when(&rows[i]))
-		if !ok {
-			// Both may be garbage; 1970-01-01 holds what has no date at all.
-			if d, ok = dayOf(fallback); !ok {
-				d = 0
-			}
-		}
+		d := of(&rows[i])
 		if t.last == nil || t.last.day != d {
 			t.last = t.bucket(d)
 		}

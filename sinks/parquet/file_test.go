@@ -315,7 +315,7 @@ func TestVerifyDecodesOffsets(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := newTables()
-	all.records.add(b.Records, recordTime, 0)
+	all.records.add(b.Records, func(r *table.RecordRow) day { return dayOr(r.LandedAt, 0) })
 	bk := all.records.buckets()[0]
 	if err := verifyOffsets(file, bk); err != nil {
 		t.Fatal(err)
@@ -371,6 +371,7 @@ func TestCollectSparesWhatIsBeingWritten(t *testing.T) {
 func TestBytesBoundsMemory(t *testing.T) {
 	for name, spread := range map[string]record.Micros{"many rows": 0, "many dates": microsPerDay} {
 		_, s := lake(t)
+		s.every = true
 		st, err := s.Begin(testTask, "c", 1)
 		if err != nil {
 			t.Fatal(err)

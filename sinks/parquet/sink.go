@@ -66,6 +66,9 @@ type Config struct {
 	// Undated is a time whose date holds the rows that have no date at all. 0 or
 	// record.NoTime: 1970-01-01.
 	Undated record.Micros
+	// EveryDate opens every date, as a lake did before stream.MaxFarDates: where nobody
+	// else waits for the epoch.
+	EveryDate bool
 }
 
 // Validate names the field that is wrong.
@@ -82,6 +85,7 @@ func (c Config) Validate() error {
 // Sink implements stream.Sink.
 type Sink struct {
 	undated  record.Micros
+	every    bool
 	files    object.Files
 	encoders chan *encoder // one a writer; who holds one writes
 	writers  int
@@ -105,7 +109,7 @@ func New(c Config) (*Sink, error) {
 	if n == 0 {
 		n = min(2, runtime.GOMAXPROCS(0))
 	}
-	s := &Sink{undated: c.Undated, files: c.Files, encoders: make(chan *encoder, n), writers: n, live: make(map[string]bool)}
+	s := &Sink{undated: c.Undated, every: c.EveryDate, files: c.Files, encoders: make(chan *encoder, n), writers: n, live: make(map[string]bool)}
 	for range n {
 		e, err := newEncoder()
 		if err != nil {
@@ -127,7 +131,7 @@ func (s *Sink) Begin(task stream.TaskID, claim stream.ClaimID, epoch stream.Epoc
 	if claim == "" {
 		return nil, fmt.Errorf("begin epoch %s of %s: no claim", epoch, task)
 	}
-	return &Stage{sink: s, task: task, claim: claim, epoch: epoch, tables: s.takeTables()}, nil
+	return &Stage{sink: s, task: task, claim: claim, epoch: epoch, tables: s.takeTables(), far: farDates{every: s.every}, landed: record.NoTime}, nil
 }
 
 // Publish implements stream.Sink.

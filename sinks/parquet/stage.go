@@ -25,7 +25,11 @@ type Stage struct {
 	tables *tables // nil: sealed or abandoned
 	rows   int
 	bytes  int64
+	far    farDates
+	landed record.Micros // of the newest batch that had records; record.NoTime: none had
 }
+
+var _ stream.Dated = (*Stage)(nil)
 
 var errEnded = errors.New("stage has ended")
 
@@ -37,43 +41,40 @@ const (
 	dateBytes      = 24 << 10
 )
 
-// Write implements stream.Stage. A typed row without a confirmed event time
-// goes under the date of the batch's first landed record, a record without one under its
-// own landing date.
+// Write implements stream.Stage. A row goes under the date of its event time, as far as
+// that is confirmed and its gateway may open that date (farDates). Others go under the
+// date on which they landed: a record under its own, a typed row under that of the
+// batch's first record.
 func (s *Stage) Write(b *table.Batch) error {
 	t := s.tables
 	if t == nil {
 		return fmt.Errorf("write rows to epoch %s: %w", s.epoch, errEnded)
 	}
-	landed := s.sink.undated
+	at := s.sink.undated
 	if len(b.Records) > 0 && b.Records[0].LandedAt != record.NoTime {
-		landed = b.Records[0].LandedAt
+		at = b.Records[0].LandedAt
+		s.landed = at
 	}
-	t.positions.add(b.Positions, func(r *table.PositionRow) record.Micros { return filed(&r.Times) }, landed)
-	t.statics.add(b.Statics, func(r *table.StaticRow) record.Micros { return filed(&r.Times) }, landed)
-	t.baseStations.add(b.BaseStations, func(r *table.BaseStationRow) record.Micros { return filed(&r.Times) }, landed)
-	t.atons.add(b.AtoNs, func(r *table.AtoNRow) record.Micros { return filed(&r.Times) }, landed)
-	t.binaries.add(b.Binaries, func(r *table.BinaryRow) record.Micros { return filed(&r.Times) }, landed)
-	t.safeties.add(b.Safeties, func(r *table.SafetyRow) record.Micros { return filed(&r.Times) }, landed)
-	t.others.add(b.Others, func(r *table.OtherRow) record.Micros { return filed(&r.Times) }, landed)
-	t.readings.add(b.Readings, func(r *table.ReadingRow) record.Micros { return filed(&r.Times) }, landed)
-	t.windows.add(b.Windows, func(r *table.WindowRow) record.Micros { return r.WindowStart }, landed)
-	t.lates.add(b.Lates, func(r *table.LateRow) record.Micros { return filed(&r.Times) }, landed)
-	t.losses.add(b.Losses, func(r *table.LossRow) record.Micros { return r.LandedAt }, landed)
-	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) record.Micros { return r.LandedAt }, landed)
-	t.logs.add(b.Logs, func(r *table.LogRow) record.Micros { return r.LandedAt }, landed)
-	t.records.add(b.Records, recordTime, landed)
+	landed := dayOr(at, record.NoTime)
+	typed := func(l *table.Lineage, times *table.Times) day { return s.far.file(l.Gateway, filed(times), landed) }
+	t.positions.add(b.Positions, func(r *table.PositionRow) day { return typed(&r.Lineage, &r.Times) })
+	t.statics.add(b.Statics, func(r *table.StaticRow) day { return typed(&r.Lineage, &r.Times) })
+	t.baseStations.add(b.BaseStations, func(r *table.BaseStationRow) day { return typed(&r.Lineage, &r.Times) })
+	t.atons.add(b.AtoNs, func(r *table.AtoNRow) day { return typed(&r.Lineage, &r.Times) })
+	t.binaries.add(b.Binaries, func(r *table.BinaryRow) day { return typed(&r.Lineage, &r.Times) })
+	t.safeties.add(b.Safeties, func(r *table.SafetyRow) day { return typed(&r.Lineage, &r.Times) })
+	t.others.add(b.Others, func(r *table.OtherRow) day { return typed(&r.Lineage, &r.Times) })
+	t.readings.add(b.Readings, func(r *table.ReadingRow) day { return typed(&r.Lineage, &r.Times) })
+	t.windows.add(b.Windows, func(r *table.WindowRow) day { return s.far.file(r.Gateway, r.WindowStart, dayOr(s.landed, at)) })
+	t.lates.add(b.Lates, func(r *table.LateRow) day { return typed(&r.Lineage, &r.Times) })
+	t.losses.add(b.Losses, func(r *table.LossRow) day { return dayOr(r.LandedAt, at) })
+	t.conflicts.add(b.Conflicts, func(r *table.ConflictRow) day { return dayOr(r.LandedAt, at) })
+	t.logs.add(b.Logs, func(r *table.LogRow) day { return dayOr(r.LandedAt, at) })
+	t.records.add(b.Records, func(r *table.RecordRow) day {
+		return s.far.file(r.Gateway, filed(&r.Times), dayOr(r.LandedAt, at))
+	})
 	s.count(b)
 	return nil
-}
-
-// recordTime gives the time whose date a record goes under.
-func recordTime(r *table.RecordRow) record.Micros {
-	at := filed(&r.Times)
-	if _, ok := dayOf(at); !ok {
-		return r.LandedAt
-	}
-	return at
 }
 
 // filed gives the event time that a row goes under, none where nothing confirms

@@ -33,6 +33,7 @@ type place struct {
 	note              func(string)       // takes what a person should know; nil: nobody
 	kafka             *kafka.Config      // the sink beside the lake, without files; nil: none
 	certs             *certs.Keeper      // who signs the store's certificate, as it is kept; nil: read by who needs it
+	everyDate         bool               // rows go under the date of their event time, however many there are
 	lakeKey, storeKey string             // what errors call the two; empty: the keys of the configuration
 }
 
@@ -119,7 +120,7 @@ func openLake(ctx context.Context, p place) (checkpoint.Store, func() ([]stream.
 		p.opened(files)
 	}
 	sinks := func() ([]stream.Sink, error) {
-		lake, err := parquet.New(parquet.Config{Files: files})
+		lake, err := parquet.New(parquet.Config{Files: files, EveryDate: p.everyDate})
 		if err != nil || p.kafka == nil {
 			return []stream.Sink{lake}, err
 		}

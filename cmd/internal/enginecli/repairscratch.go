@@ -36,8 +36,8 @@ func newScratch() (*scratch, error) {
 func (s *scratch) remove() error { return os.RemoveAll(s.dir) }
 
 // Sink implements repair.Scratch.
-func (s *scratch) Sink(undated record.Micros) (stream.Sink, error) {
-	return parquet.New(parquet.Config{Files: s.files, Undated: undated})
+func (s *scratch) Sink(undated record.Micros, everyDate bool) (stream.Sink, error) {
+	return parquet.New(parquet.Config{Files: s.files, Undated: undated, EveryDate: everyDate})
 }
 
 // Open implements repair.Scratch.

@@ -115,7 +115,8 @@ func (f *replayFlags) run(c *cobra.Command, files []string) error {
 	if f.checkpoints == "" {
 		f.checkpoints = server.Checkpoints(f.lake)
 	}
-	store, sinks, err := openLake(c.Context(), place{lake: f.lake, checkpoints: f.checkpoints, s3: f.s3.config(), lakeKey: "--lake", storeKey: "--checkpoint"})
+	store, sinks, err := openLake(c.Context(), place{lake: f.lake, checkpoints: f.checkpoints, s3: f.s3.config(), lakeKey: "--lake", storeKey: "--checkpoint",
+		everyDate: true}) // nobody else waits for its epochs
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package main
 func stateMutants() []mutant {
 	expiry := []string{"-run", "Forget|Forgotten|Tidied|WithoutAWatermark|BoundsOfState", "./engine/operator"}
 	windows := []string{"-run", "WindowsOfATask", "./engine/operator"}
+	dates := []string{"-run", "Dates|Windows", "./sinks/parquet"}
 	old := []string{"-run", "OlderVersionKnows", "./engine/task"}
 	return []mutant{
 		{"a gateway's keys of state are bounded", "engine/operator/expiry.go",
@@ -40,6 +41,26 @@ func stateMutants() []mutant {
 			[]string{"-run", "TwoAtOnce|OneAuthority", "./cmd/internal/ca", "./cmd/landfall"}},
 		{"the bytes of state are known from the claim on", "engine/task/task.go",
 			"Checkpoint: l.committer.Stats(),", "Checkpoint: checkpoint.Stats{},", []string{"-run", "BytesOfState", "./engine/task"}},
+		{"a gateway's dates are bounded", "sinks/parquet/dates.go",
+			"len(f.of[gateway]) >= stream.MaxFarDates,", "len(f.of[gateway]) < 0,", dates},
+		{"a task's dates are bounded", "sinks/parquet/dates.go",
+			"len(f.all) >= stream.MaxAllFarDates && !f.all[d]:", "len(f.all) < 0:", dates},
+		{"dates near the landing do not count", "sinks/parquet/dates.go",
+			"d >= landed-nearDays && d <= landed+nearDays,", "d == landed,", dates},
+		{"what is filed elsewhere is counted", "sinks/parquet/dates.go",
+			"		f.elsewhere[gateway]++\n", "", dates},
+		{"windows lie near what landed last", "sinks/parquet/stage.go",
+			"dayOr(s.landed, at)", "landed", dates},
+		{"an epoch of many dates ends", "engine/task/task.go",
+			"n >= datesEpochRecords && l.writer.dates.Load() || ", "", []string{"-run", "HistoryKeeps", "./engine/task"}},
+		{"wild dates end no epoch", "engine/task/task.go",
+			"n >= datesEpochRecords && l.writer", "l.writer", []string{"-run", "WildDates", "./engine/task"}},
+		{"who is over its share of dates is named", "engine/task/task.go",
+			"		l.elsewhere(stage)\n", "", []string{"-run", "WildDates", "./engine/task"}},
+		{"an epoch of before the bound of dates is made again", "engine/repair/make.go",
+			"	if len(dates) > stream.MaxFarDates {", "	if len(dates) < 0 {", []string{"-run", "RepairOfManyDates", "./cmd/internal/enginecli"}},
+		{"what was made with the right hash goes first", "engine/repair/plan.go",
+			"fit(s) > fit(best)", "fit(s) < fit(best)", []string{"-run", "RepairOfManyDates", "./cmd/internal/enginecli"}},
 		{"of two names with one number neither is believed", "engine/operator/names.go",
 			"			name = \"\"\n", "", []string{"-run", "OneNumber", "./engine/operator"}},
 	}
