@@ -218,7 +218,7 @@ func TestFileWriteErrors(t *testing.T) {
 
 // sender sends numbered lines until all are acknowledged, over as many
 // connections as it takes.
-func sender(ctx context.Context, addr func() string, lines []string) error {
+func sender(ctx context.Context, addr func() string, hello string, lines []string) error {
 	acked := 0
 	for acked < len(lines) {
 		if ctx.Err() != nil {
@@ -228,17 +228,18 @@ func sender(ctx context.Context, addr func() string, lines []string) error {
 		if err != nil {
 			continue
 		}
-		acked = sendOver(conn, lines, acked)
+		acked = sendOver(conn, hello, lines, acked)
 		conn.Close()
 	}
 	return nil
 }
 
 // sendOver sends the lines after acked, at most eight on the way, and gives the
-// number acknowledged when the connection broke or all are.
-func sendOver(conn net.Conn, lines []string, acked int) int {
+// number acknowledged when the connection broke or all are. In version 2 of the
+// protocol LAST acknowledges nothing.
+func sendOver(conn net.Conn, hello string, lines []string, acked int) int {
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	fmt.Fprintf(conn, "HELLO ship\n")
+	fmt.Fprintf(conn, "HELLO %s\n", hello)
 	r := bufio.NewReader(conn)
 	var verb string
 	var n int
@@ -247,7 +248,9 @@ func sendOver(conn net.Conn, lines []string, acked int) int {
 	} else if _, err := fmt.Sscan(line, &verb, &n); err != nil || verb != "LAST" {
 		return acked
 	}
-	acked = max(acked, n)
+	if hello == "ship" {
+		acked = max(acked, n)
+	}
 	for next := acked + 1; acked < len(lines); {
 		for ; next <= len(lines) && next <= acked+8; next++ {
 			fmt.Fprintf(conn, "%d %s\n", next, lines[next-1])
@@ -279,10 +282,11 @@ func TestAckedCrashedAnywhere(t *testing.T) {
 	crashes := 0
 	for seed := range 16 {
 		fs := faultfs.New()
+		hello := []string{"ship", "ship 2 life-1"}[seed%2]
 		var addr atomic.Value
 		addr.Store("127.0.0.1:1")
 		sent := make(chan error, 1)
-		go func() { sent <- sender(ctx, func() string { return addr.Load().(string) }, lines) }()
+		go func() { sent <- sender(ctx, func() string { return addr.Load().(string) }, hello, lines) }()
 		for run, all := 0, false; !all; run++ {
 			if run < 5 {
 				fs.Script(faultfs.Fault{On: faultfs.OpMutating, N: 3 + (seed*7+run*13)%40, Mode: faultfs.CrashAfter})

@@ -2,14 +2,16 @@ package source
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,19 +21,37 @@ import (
 )
 
 // The acknowledged line protocol, for a sender that keeps each line until it is
-// captured. Text over TCP, lines end in LF; '>' is the sender, '<' the gateway:
+// captured. Text over TCP, lines end in LF; '>' is the sender, '<' the gateway.
+// Version 2:
 //
-//	> HELLO <id>            who sends: 1 to 64 of A-Z a-z 0-9 . _ -
-//	< LAST <seq>            highest number that is durable; 0: none
+//	> HELLO <id> 2 <epoch> [<token>]
+//	< LAST <seq> <window>   highest number of this epoch that is durable, 0: none
 //	> <seq> <line>          number, one space, the line's bytes (no LF, up to 64 KiB)
-//	< ACK <seq>             that number and all below it are durable (after C1)
-//	< ERR <reason>          the gateway closes the connection
+//	< ACK <seq>             all that this connection sent, up to that number, is durable (after C1)
+//	< ERR <reason>          nothing from here on was taken; the gateway closes the connection
 //
-// Numbers are decimal, from 1 to 2^63-1, and rise from line to line of one id,
-// for ever; they may have gaps. After a connection broke, the sender connects
-// again, reads LAST and goes on with its first unacknowledged line; a number
-// that was taken already is passed over and acknowledged. So each line is
-// captured exactly once, whatever happens to the connection and the gateway.
+// The id says who sends: 1 to 64 of A-Z a-z 0-9 . _ -, and belongs to one sender. The
+// epoch says which life of its numbers this is: 1 to 32 of the same. Numbers are
+// decimal, from 1 to 2^63-1, and rise from line to line of an epoch and of a
+// connection; they may have gaps. A sender that may have lost its number, or starts
+// again at 1, takes an epoch that it never had; a random one will do.
+//
+// A sender lets go of a line after ACK only; LAST acknowledges nothing. After a
+// connection broke it sends again everything that was not acknowledged, in order,
+// with the same numbers and bytes in the same epoch. It has at most <window> lines on
+// the way that are not acknowledged.
+//
+// The gateway knows a repeat by content: of the <window> lines taken last of an id it
+// keeps a digest over epoch, number and bytes (ackedring.go), in the same fsync as the
+// lines. What was taken is acknowledged and not captured again; a number of this epoch
+// that was passed, under which it does not remember these bytes, is answered ERR. So no
+// line is ever acknowledged that was not captured, whoever else used the id.
+//
+// Version 1 says HELLO <id> alone, and is answered LAST <seq>. There the number alone
+// says what was taken: LAST acknowledges, and lines up to the highest number that
+// anybody ever sent under the id are acknowledged and not captured. So each line is
+// captured exactly once only while nobody else uses the id and its numbers rise for
+// ever. The two versions of an id know nothing of each other.
 //
 // A sender should keep several lines on the way: one sentence of a
 // multi-sentence message may be acknowledged only when the others came or its
@@ -43,12 +63,21 @@ type AckedConfig struct {
 	Listen     string // host:port, required
 	MaxClients int    // connections at a time; 0: 256
 	PerHost    int    // of them from one host; 0: 16 and an eighth of MaxClients
-	// MaxSenders bounds the ids, each of which has a mark in the log: those that were
+	// MaxSenders bounds the ids, each of which has marks in the log: those that were
 	// ever taken from count, over restarts too, because one that was forgotten would
-	// be taken again from its beginning. 0: 1024.
+	// be taken again from its beginning. 0: 1024. Of version 2 there are
+	// maxEpochSenders at most.
 	MaxSenders int
 	// IdleTimeout ends a connection on which nothing came for so long; 0: 1 h.
 	IdleTimeout time.Duration
+	// Allow lists the addresses that may connect; none: all. Others are refused
+	// before they take a place.
+	Allow []netip.Prefix
+	// Token gives what a sender must state in HELLO, asked for each connection; nil:
+	// nothing. Senders of version 1 have no way to state it and are refused.
+	Token func() string
+	// MinVersion refuses senders of an older version of the protocol. 0: 1.
+	MinVersion int
 }
 
 // Validate names the first field that cannot be used. Error: ErrConfig.
@@ -59,35 +88,67 @@ func (c *AckedConfig) Validate() error {
 	if c.MaxSenders < 0 || c.MaxSenders > MaxSenders {
 		return fmt.Errorf("max_senders of source %s: %d is not in 0..%d: %w", c.Name, c.MaxSenders, MaxSenders, ErrConfig)
 	}
+	if c.MinVersion < 0 || c.MinVersion > 2 {
+		return fmt.Errorf("min_version of source %s: %d is not 1 or 2: %w", c.Name, c.MinVersion, ErrConfig)
+	}
 	return validateListen(c.Name, c.Listen, c.MaxClients, c.PerHost, c.IdleTimeout)
 }
 
 // Acked is a TCP server for senders that wait for acknowledgement. Each id is a
-// stream with a mark of its own, named <source>/<id>; its Position is uvarint
-// the highest number taken.
+// stream. Its marks are <source>/<id> of version 1, whose Position is uvarint the
+// highest number taken, and <source>/<id>/<n> of version 2, see ackedRing.
 type Acked struct {
 	meter
 	listener
 	cfg AckedConfig
 
 	mu      sync.Mutex
-	senders map[string]*ackedSender // guarded by mu
+	senders map[string]*ackedSender // by mark; guarded by mu
 	known   map[string]bool         // senders, and ids with a mark; nil: marks not read yet; guarded by mu
+	epochs  int                     // of known, those of version 2; guarded by mu
 }
 
-// ackedSender is what is known of one id, across its connections.
+// ackedSender is what is known of one id in one version, across its connections.
 type ackedSender struct {
-	durable atomic.Uint64 // highest number after C1
+	// durable says what is after C1: of version 1 the highest number, of version 2
+	// the newest batch.
+	durable atomic.Uint64
 
 	turn      sync.Mutex // held while a batch is delivered: one connection at a time
-	delivered uint64     // highest number handed to capture; guarded by turn
+	delivered uint64     // highest number, or newest batch, handed to capture; guarded by turn
+	ring      *ackedRing // what was taken; nil: version 1; guarded by turn
 
-	mu      sync.Mutex    // never held while anything waits
-	current net.Conn      // guarded by mu
-	acks    chan struct{} // of current: an acknowledgement is due; guarded by mu
+	mu      sync.Mutex // never held while anything waits
+	current *ackedLink // guarded by mu
 	// connections is how many have this id, the older ones ending; guarded by mu.
 	connections int
+	// lastEpoch and last are the highest number that is durable; of version 2; guarded
+	// by mu.
+	lastEpoch string
+	last      uint64
 }
+
+// ackedLink is one connection of a sender.
+type ackedLink struct {
+	conn   net.Conn
+	id     string
+	epoch  string // empty: version 1
+	sender *ackedSender
+	acks   chan struct{} // an acknowledgement is due
+
+	seq   uint64 // number received last; of version 2; the reader's goroutine only
+	lines uint64 // received; of version 2; the reader's goroutine only
+
+	// due is what becomes acknowledged with which batch, in order; of version 2;
+	// guarded by the sender's mu, as what follows.
+	due      []ackedDue
+	acked    uint64 // highest number that may be acknowledged
+	answered uint64 // of lines, those that may be
+}
+
+// ackedDue says that all up to seq, which are so many lines of the connection, is
+// durable once a batch is.
+type ackedDue struct{ batch, seq, lines uint64 }
 
 // helloTimeout bounds how long a client may keep a connection without saying
 // who it is.
@@ -108,6 +169,7 @@ func NewAcked(cfg AckedConfig) (*Acked, error) {
 	a.init(&a.cfg.Options, "acked", true)
 	a.setup(&a.meter, cfg.Listen, newSlots(cfg.MaxClients, cfg.PerHost), cfg.IdleTimeout)
 	a.refusal = "ERR"
+	a.allow = cfg.Allow
 	return a, nil
 }
 
@@ -134,7 +196,7 @@ func (a *Acked) session(conn *slotConn, sink Sink) error {
 		return fmt.Errorf("set read deadline: %w", err)
 	}
 	r := bufio.NewReaderSize(conn, ackedLineBytes+32)
-	id, s, err := a.hello(r, sink)
+	l, err := a.hello(r, conn, sink)
 	conn.idle.Store(int64(a.idle)) // from the next read on
 	var refuse protocolError
 	if errors.As(err, &refuse) {
@@ -143,12 +205,12 @@ func (a *Acked) session(conn *slotConn, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	defer a.forget(id, s)
-	acks := s.take(conn)
+	defer a.forget(l)
+	l.sender.take(l)
 	done := make(chan struct{})
 	var writer sync.WaitGroup
-	writer.Go(func() { acknowledge(conn, s, acks, done) })
-	err = a.receive(r, id, s, conn, sink)
+	writer.Go(func() { l.acknowledge(done) })
+	err = a.receive(r, l, sink)
 	close(done)
 	writer.Wait()
 	if errors.As(err, &refuse) {
@@ -161,52 +223,104 @@ func (a *Acked) session(conn *slotConn, sink Sink) error {
 }
 
 // hello reads who sends.
-func (a *Acked) hello(r *bufio.Reader, sink Sink) (string, *ackedSender, error) {
+func (a *Acked) hello(r *bufio.Reader, conn net.Conn, sink Sink) (*ackedLink, error) {
 	line, err := readFrame(r)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	id, ok := bytes.CutPrefix(line, []byte("HELLO "))
-	if !ok || !validID(id) {
-		return "", nil, protocolError("want HELLO <id>")
+	h, err := parseAckedHello(line)
+	if err == nil {
+		err = a.admit(&h)
 	}
-	s, err := a.sender(string(id), sink)
-	return string(id), s, err
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.sender(h.id, h.epoch != "", sink)
+	return &ackedLink{conn: conn, id: h.id, epoch: h.epoch, sender: s, acks: make(chan struct{}, 1)}, err
 }
 
-func validID(id []byte) bool {
-	if len(id) == 0 || len(id) > 64 {
-		return false
-	}
-	for _, c := range id {
-		if !('0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '.' || c == '_' || c == '-') {
-			return false
+// admit refuses who may not send here.
+func (a *Acked) admit(h *ackedHello) error {
+	var why protocolError
+	switch {
+	case h.epoch == "" && (a.cfg.MinVersion == 2 || a.cfg.Token != nil):
+		why = "version 1 is not taken here: want HELLO <id> 2 <epoch>"
+	case a.cfg.Token == nil:
+		return nil
+	default:
+		// Compared in constant time, whatever the length.
+		got, want := sha256.Sum256([]byte(h.token)), sha256.Sum256([]byte(a.cfg.Token()))
+		if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+			return nil
 		}
+		why = "the token is missing or wrong"
 	}
-	return true
+	a.refuse("sender "+h.id, why)
+	return why
 }
 
-// sender gives what is known of id, from its mark at first.
-func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
+// sender gives what is known of id, from its marks at first.
+func (a *Acked) sender(id string, epochs bool, sink Sink) (*ackedSender, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.senders[id]; s != nil {
+	mark := a.mark(id)
+	if epochs {
+		mark += "/"
+	}
+	if s := a.senders[mark]; s != nil {
 		s.connect()
 		return s, nil
 	}
 	if a.known == nil {
 		a.known = map[string]bool{}
-		for _, mark := range sink.Marks(a.mark("")) {
-			a.known[strings.TrimPrefix(mark, a.mark(""))] = true
+		for _, m := range sink.Marks(a.mark("")) {
+			a.know(knownMark(a.mark(""), m))
 		}
 	}
-	if !a.known[id] && len(a.known) >= a.cfg.MaxSenders {
+	if !a.known[mark] && (len(a.known) >= a.cfg.MaxSenders || epochs && a.epochs >= maxEpochSenders) {
 		why := protocolError("too many senders")
 		a.refuse("sender "+id, why)
 		return nil, why
 	}
-	s := &ackedSender{}
-	if p := sink.Position(a.mark(id)); len(p) > 0 {
+	s, err := openAckedSender(id, mark, epochs, sink)
+	if err != nil {
+		return nil, err
+	}
+	a.senders[mark] = s
+	a.know(mark)
+	s.connect()
+	return s, nil
+}
+
+// know notes that a sender is known. It is called with mu held.
+func (a *Acked) know(mark string) {
+	if !a.known[mark] && strings.HasSuffix(mark, "/") {
+		a.epochs++
+	}
+	a.known[mark] = true
+}
+
+// knownMark returns what the sender of a mark is known as: <source>/<id> of version 1,
+// and that with a '/' behind it of version 2.
+func knownMark(prefix, mark string) string {
+	if i := strings.LastIndexByte(mark, '/'); i >= len(prefix) {
+		return mark[:i+1]
+	}
+	return mark
+}
+
+// openAckedSender reads the marks of a sender. Errors: record.ErrCorrupt,
+// record.ErrVersion.
+func openAckedSender(id, mark string, epochs bool, sink Sink) (s *ackedSender, err error) {
+	s = &ackedSender{}
+	if epochs {
+		if s.ring, err = openAckedRing(mark, sink); err != nil {
+			return nil, fmt.Errorf("read marks of sender %s: %w", id, err)
+		}
+		s.lastEpoch, s.last = s.ring.epoch, s.ring.last
+		return s, nil
+	}
+	if p := sink.Position(mark); len(p) > 0 {
 		seq, n := binary.Uvarint(p)
 		if n != len(p) {
 			return nil, fmt.Errorf("decode mark of sender %s: %w", id, record.ErrCorrupt)
@@ -214,22 +328,28 @@ func (a *Acked) sender(id string, sink Sink) (*ackedSender, error) {
 		s.delivered = seq
 		s.durable.Store(seq)
 	}
-	a.senders[id], a.known[id] = s, true
-	s.connect()
 	return s, nil
 }
 
 // forget drops a sender that never sent a line: there is nothing to know of it, and
 // its place is another's.
-func (a *Acked) forget(id string, s *ackedSender) {
+func (a *Acked) forget(l *ackedLink) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	s, mark := l.sender, a.mark(l.id)
+	if l.epoch != "" {
+		mark += "/"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Without connections nothing delivers, and none begins while mu is held.
-	if s.connections--; s.connections == 0 && s.delivered == 0 && a.senders[id] == s {
-		delete(a.senders, id)
-		delete(a.known, id)
+	if s.connections--; s.connections > 0 || s.delivered > 0 || s.ring != nil && !s.ring.empty() || a.senders[mark] != s {
+		return
+	}
+	delete(a.senders, mark)
+	delete(a.known, mark)
+	if l.epoch != "" {
+		a.epochs--
 	}
 }
 
@@ -241,15 +361,14 @@ func (s *ackedSender) connect() {
 	s.connections++
 }
 
-// take makes conn the id's connection, ends the one before, and has LAST sent.
-func (s *ackedSender) take(conn net.Conn) chan struct{} {
+// take makes l the id's connection and ends the one before.
+func (s *ackedSender) take(l *ackedLink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil {
-		_ = s.current.Close()
+		_ = s.current.conn.Close()
 	}
-	s.current, s.acks = conn, make(chan struct{}, 1)
-	return s.acks
+	s.current = l
 }
 
 // frame is one numbered line.
@@ -259,21 +378,31 @@ type frame struct {
 }
 
 // deliver hands over the frames that are new.
-func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn, sink Sink) error {
+func (a *Acked) deliver(frames []frame, l *ackedLink, sink Sink) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	wall, mono := a.cfg.Clock.Now()
+	s := l.sender
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if !s.has(conn) {
+	if !s.has(l) {
 		return protocolError("another connection of this id took over")
 	}
+	if s.ring != nil {
+		return a.deliverEpoch(frames, l, sink)
+	}
+	return a.deliverNumbers(frames, l, sink)
+}
+
+// deliverNumbers is deliver of version 1. It is called with the sender's turn held.
+func (a *Acked) deliverNumbers(frames []frame, l *ackedLink, sink Sink) error {
+	wall, mono := a.cfg.Clock.Now()
+	s := l.sender
 	var lines lineBuffer
 	last, repeated := s.delivered, false
 	if last == 0 && frames[0].seq > 1 {
 		a.moved.Add(1)
-		a.log(slog.LevelWarn, "a sender that is not known here begins above 1: lines that another gateway took without the sender hearing of it come twice", "sender", id, "first", frames[0].seq)
+		a.log(slog.LevelWarn, "a sender that is not known here begins above 1: lines that another gateway took without the sender hearing of it come twice", "sender", l.id, "first", frames[0].seq)
 	}
 	for _, f := range frames {
 		a.received(len(f.line), wall)
@@ -283,9 +412,7 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 			continue
 		}
 		last = f.seq
-		var split Splitter
-		split.hold(f.line, lines.add)
-		split.Flush(false, lines.add)
+		lines.addWhole(f.line)
 	}
 	if repeated {
 		s.wake()
@@ -293,12 +420,12 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 	if last == s.delivered {
 		return nil
 	}
-	b := lines.batch(id, wall, mono)
+	b := lines.batch(l.id, wall, mono)
 	if b == nil {
-		b = &Batch{Stream: id, ReceivedAt: wall, Monotonic: mono} // only empty lines
+		b = &Batch{Stream: l.id, ReceivedAt: wall, Monotonic: mono} // only empty lines
 	}
-	b.Client = hostOf(conn)
-	b.Mark, b.Position, b.Sync = a.mark(id), binary.AppendUvarint(nil, last), true
+	b.Client = hostOf(l.conn)
+	b.Mark, b.Position, b.Sync = a.mark(l.id), binary.AppendUvarint(nil, last), true
 	b.Durable = func() { s.settle(last) }
 	a.lines(b)
 	if err := sink.Deliver(b); err != nil {
@@ -308,9 +435,16 @@ func (a *Acked) deliver(frames []frame, id string, s *ackedSender, conn net.Conn
 	return nil
 }
 
-// settle notes that all up to seq is durable.
-func (s *ackedSender) settle(seq uint64) {
-	s.durable.Store(seq)
+// addWhole adds a line of any length, in pieces where it is too long.
+func (l *lineBuffer) addWhole(line []byte) {
+	var split Splitter
+	split.hold(line, l.add)
+	split.Flush(false, l.add)
+}
+
+// settle notes that all up to n is durable.
+func (s *ackedSender) settle(n uint64) {
+	s.durable.Store(n)
 	s.wake()
 }
 
@@ -318,17 +452,17 @@ func (s *ackedSender) settle(seq uint64) {
 func (s *ackedSender) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.acks == nil {
+	if s.current == nil {
 		return
 	}
 	select {
-	case s.acks <- struct{}{}:
+	case s.current.acks <- struct{}{}:
 	default: // one is due already and will tell the newest number
 	}
 }
 
-func (s *ackedSender) has(conn net.Conn) bool {
+func (s *ackedSender) has(l *ackedLink) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current == conn
+	return s.current == l
 }

@@ -102,8 +102,9 @@ const (
 // they are told in docs/configuration.md.
 func largestMarks() (n int, bytes int64) {
 	const mqtt, senders, nodes, file = maxRemember / seenChunk, MaxSenders, maxNodes, boundFiles
-	return boundMQTT*mqtt + senders + nodes + file + 1,
-		boundMQTT*mqtt*220 + senders*150 + nodes*350 + file*700 + 256<<10
+	const epochs = maxEpochSenders * ackedChunks
+	return boundMQTT*mqtt + senders - maxEpochSenders + epochs + nodes + file + 1,
+		boundMQTT*mqtt*220 + senders*150 + epochs*290 + nodes*350 + file*700 + 256<<10
 }
 
 func (g *gateway) Now() (record.Micros, int64) { return g.now, int64(g.now) }
@@ -162,15 +163,17 @@ func (g *gateway) publish(i int, from, to uint64) {
 func (g *gateway) line() {
 	g.t.Helper()
 	g.turn++
-	id := fmt.Sprintf("%064d", g.turn%MaxSenders)
-	s, err := g.acked.sender(id, g.sink)
+	id := fmt.Sprintf("%064d", g.turn%(MaxSenders-maxEpochSenders))
+	s, err := g.acked.sender(id, false, g.sink)
 	if err != nil {
 		g.t.Fatalf("sender %s: %v", id, err)
 	}
-	s.take(g.conn)
-	if err := g.acked.deliver([]frame{{seq: s.delivered + 1, line: []byte("a line")}}, id, s, g.conn, g.sink); err != nil {
+	l := &ackedLink{conn: g.conn, id: id, sender: s}
+	s.take(l)
+	if err := g.acked.deliver([]frame{{seq: s.delivered + 1, line: []byte("a line")}}, l, g.sink); err != nil {
 		g.t.Fatal(err)
 	}
+	g.epoch(fmt.Sprintf("%064d", g.turn%maxEpochSenders))
 	node := nodeID{1<<63 + g.turn%maxNodes, 1<<63 + 7}
 	state, err := g.nodes.open(node, g.sink)
 	if err != nil {
@@ -180,6 +183,24 @@ func (g *gateway) line() {
 		state.history.judge(state.history.high+100, uint32(g.turn))
 	}
 	if err := g.sink.Deliver(&Batch{Mark: nodeMark(node), Position: state.history.encode()}); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// epoch has a sender of version 2 say as many lines as go into a mark.
+func (g *gateway) epoch(id string) {
+	g.t.Helper()
+	s, err := g.acked.sender(id, true, g.sink)
+	if err != nil {
+		g.t.Fatalf("sender %s: %v", id, err)
+	}
+	l := &ackedLink{conn: g.conn, id: id, epoch: strings.Repeat("e", 32), sender: s, acks: make(chan struct{}, 1)}
+	s.take(l)
+	var frames []frame
+	for range ackedChunk {
+		frames = append(frames, frame{seq: s.ring.last + 1 + uint64(len(frames)), line: []byte("a line")})
+	}
+	if err := g.acked.deliver(frames, l, g.sink); err != nil {
 		g.t.Fatal(err)
 	}
 }

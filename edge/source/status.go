@@ -33,7 +33,7 @@ type Counters struct {
 	Disconnects uint64 // ends of them
 	Errors      uint64 // errors of the transport, and protocol errors of a sender
 	Duplicates  uint64 // lines, readings or messages sent again although they were taken (Acked, Node, MQTT)
-	Conflicts   uint64 // readings sent again that contradict what was taken (Node)
+	Conflicts   uint64 // readings or lines sent again that contradict what was taken (Node, Acked)
 	Rotations   uint64 // files replaced or truncated under the reader (File)
 	Refused     uint64 // clients and senders beyond the bound
 	Idled       uint64 // clients ended because they were silent, for long or to make room (TCPServer, Acked)

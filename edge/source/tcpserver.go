@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -78,6 +80,7 @@ type listener struct {
 	// refusal is told to a client that is refused; empty: its protocol has no word
 	// for it.
 	refusal string
+	allow   []netip.Prefix // who may connect; none: everybody
 
 	mu    sync.Mutex
 	addr  net.Addr      // guarded by mu
@@ -146,6 +149,10 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
+		if !l.allows(conn) {
+			l.turnAway(conn, errNotAllowed)
+			continue
+		}
 		c, ended, err := l.slots.take(conn)
 		if err != nil {
 			l.turnAway(conn, err)
@@ -170,6 +177,18 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 			}
 		})
 	}
+}
+
+// errNotAllowed says that a client's address is not one of those that may connect.
+var errNotAllowed = errors.New("this address may not connect here")
+
+// allows tells whether a client's address may connect.
+func (l *listener) allows(conn net.Conn) bool {
+	if len(l.allow) == 0 {
+		return true
+	}
+	at, err := netip.ParseAddr(hostOf(conn))
+	return err == nil && slices.ContainsFunc(l.allow, func(p netip.Prefix) bool { return p.Contains(at.WithZone("")) })
 }
 
 // turnAway ends a connection for which there is no place, says so where it can be
