@@ -44,6 +44,10 @@ func (c *Config) Check(fsys durable.FS) error {
 	all := []error{err, errProxy}
 	for i := range c.Sources {
 		s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s.broker", i, c.Sources[i].Kind())
+		if s.Acked != nil {
+			_, err := s.Acked.token(making{fs: fsys}, fmt.Sprintf("sources[%d].acked", i))
+			all = append(all, err)
+		}
 		b := s.broker()
 		if b == nil {
 			continue

@@ -131,6 +131,9 @@ type AckedConfig struct {
 	MaxClientsPerHost int           `yaml:"max_clients_per_host"` // 0: 16 and an eighth of MaxClients
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`         // silence that ends a client; 0: 1 h
 	MaxSenders        int           `yaml:"max_senders"`          // 0: 1024
+	MinVersion        int           `yaml:"min_version"`          // of the protocol; 0: 1
+	Allow             []string      `yaml:"allow"`                // addresses and prefixes that may connect; none: all
+	TokenFile         string        `yaml:"token_file"`           // what senders must state; empty: nothing
 }
 
 // NodeConfig takes the readings of a sensor node (firmware/) on a serial line.

@@ -61,7 +61,7 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_discarded_bytes_total", "Bytes of messages beyond max_payload.", src.Discarded, "source", src.Name)
 	m.Gauge("source_gaps", "Intervals in which lines of a file may be missing, over all starts; each is a row of the table sensor_reading.", float64(src.Gaps), "source", src.Name)
 	m.Flag("source_gaps_acknowledged", "1 when an operator has acknowledged all of them, or there are none.", src.GapsAcknowledged, "source", src.Name)
-	m.Count("source_conflicts_total", "Readings that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
+	m.Count("source_conflicts_total", "Readings, or lines of the acknowledged protocol, that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)
 }
 
 func captureMetrics(m *page.Metrics, s *Status) {

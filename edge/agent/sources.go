@@ -152,6 +152,7 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 		checkClients(p, key, s.Acked.MaxClients, s.Acked.MaxClientsPerHost, s.Acked.IdleTimeout)
 		p.Add(s.Acked.MaxSenders >= 0 && s.Acked.MaxSenders <= source.MaxSenders, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders),
 			fmt.Sprintf("a number from 0 (the default) to %d", source.MaxSenders))
+		s.Acked.validate(p, key)
 	case s.MQTT != nil:
 		s.MQTT.validate(p, key)
 	case s.Sparkplug != nil:
@@ -228,7 +229,7 @@ func (c *Config) newPart(i int, with making) (part, error) {
 	case s.Serial != nil:
 		return source.NewSerial(source.SerialConfig{Options: o, FS: with.fs, Device: s.Serial.Device, Baud: s.Serial.Baud, StaleAfter: s.Serial.StaleAfter})
 	case s.Acked != nil:
-		return source.NewAcked(source.AckedConfig{Options: o, Listen: s.Acked.Listen, MaxClients: s.Acked.MaxClients, PerHost: s.Acked.MaxClientsPerHost, IdleTimeout: s.Acked.IdleTimeout, MaxSenders: s.Acked.MaxSenders})
+		return s.Acked.newAcked(o, with, key)
 	case s.MQTT != nil:
 		return s.MQTT.newMQTT(o, with, c.Gateway, c.FiltersState(s.Name), key)
 	case s.Sparkplug != nil:

@@ -217,7 +217,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			s.red("source %s is open and silent for %s", src.Name, silence)
 		}
 		if src.Conflicts > 0 {
-			s.red("source %s: %d readings contradict what was taken under their numbers", src.Name, src.Conflicts)
+			s.red("source %s: %s", src.Name, contradict(src.Kind, src.Conflicts))
 		}
 		if src.Forgotten > 0 {
 			s.red("source %s: the broker had forgotten the session %s; what came meanwhile is lost", src.Name, config.Count(src.Forgotten, "time"))
@@ -229,6 +229,14 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			s.red("source %s: %s lost at the node before they could be taken", src.Name, config.Count(src.Lost, "reading"))
 		}
 	}
+}
+
+// contradict says what contradicts what was taken.
+func contradict(kind string, n uint64) string {
+	if kind == "acked" {
+		return fmt.Sprintf("%d times a sender sent other bytes under a number that was passed; it was answered ERR and has its line, and should begin a new epoch", n)
+	}
+	return fmt.Sprintf("%d readings contradict what was taken under their numbers", n)
 }
 
 // twice says what may be there twice although it ought not to be.

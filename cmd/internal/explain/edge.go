@@ -58,11 +58,7 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 			h.Limits = append(h.Limits, "files of siblings whose names are not the path's with numbers or dates are ordered by when they were written last.")
 		}
 	case s.Acked != nil:
-		h.Guarantee = ExactlyOnce
-		h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync; its numbers stand in the same block as the records, so a line sent again is known."
-		h.Limits = append(h.Limits, "a line is known by its sender's name and number only: lines of a sender whose numbers start again, or whose name another sender used with higher numbers, are acknowledged and not captured.",
-			"a sender that is moved to another gateway before it heard the acknowledgement of what was taken here sends that again: it is there twice, once of each gateway. "+
-				"Status counts as moved the senders that were not known and began above 1.")
+		explainAcked(s.Acked, &h)
 	case s.Modbus != nil:
 		explainModbus(s, c, &h)
 	case s.Sparkplug != nil:
@@ -82,10 +78,30 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 			"The interval in which nothing can have been captured is declared in the next log. From the fsync on it is exactly once.", c.Capture.GroupInterval, c.Capture.FragmentLimit)
 		h.Limits = transportLimits(s)
 	}
-	if c.Log.WhenFull == seglog.Block.String() && h.Guarantee == AtMostOnce {
+	if c.Log.WhenFull == seglog.Block.String() && h.Guarantee == AtMostOnce && !s.Resends() {
 		h.Limits = append(h.Limits, "when_full is block: while the log is full nothing is taken, and what the radio says meanwhile is lost; status shows since when.")
 	}
 	return h
+}
+
+// explainAcked explains the acknowledged protocol. Version 1 knows a line by its number
+// alone, so it is not exact where it is taken.
+func explainAcked(s *agent.AckedConfig, h *Handoff) {
+	h.Guarantee = ExactlyOnce
+	h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync. What was taken stands in the same block as the records: " +
+		"of senders of version 2 of the protocol a digest over epoch, number and bytes of the 256 lines taken last, so that a line sent again is known and other bytes under its number are answered ERR."
+	moved := "a sender that is moved to another gateway before it heard the acknowledgement of what was taken here sends that again: it is there twice, once of each gateway."
+	h.Limits = append(h.Limits, "a sender that starts its numbers again has to begin a new epoch; what it sends again in another epoch is there twice. So is what it sends again after another sender used its name for 256 lines.")
+	if !s.Exact() {
+		h.Guarantee = AtMostOnce
+		h.Limits = append(h.Limits, "senders of version 1 are taken, too, and are known by their name and number only: lines of one whose numbers start again, or whose name another used with higher numbers, are acknowledged and not captured. "+
+			"Of one whose numbers only rise and whose name nobody else can use each line is captured once. min_version: 2 refuses them, and then it is exactly once.")
+		moved += " Status counts as moved the senders of version 1 that were not known and began above 1."
+	}
+	if len(s.Allow) == 0 && s.TokenFile == "" {
+		h.Limits = append(h.Limits, "whoever reaches the port can send under any name: allow or token_file say who may.")
+	}
+	h.Limits = append(h.Limits, moved)
 }
 
 func transportLimits(s *agent.SourceConfig) []string {

@@ -13,7 +13,7 @@ func gateway(policy string) *agent.Config {
 	c.Log.WhenFull = policy
 	c.Sources = []agent.SourceConfig{
 		{Name: "f", File: &agent.FileConfig{Path: "/x", Follow: true}},
-		{Name: "a", Acked: &agent.AckedConfig{Listen: "127.0.0.1:1"}},
+		{Name: "a", Acked: &agent.AckedConfig{Listen: "127.0.0.1:1", MinVersion: 2}},
 		{Name: "t", TCPClient: &agent.TCPClientConfig{Address: "h:1"}},
 		{Name: "s", TCPServer: &agent.TCPServerConfig{Listen: ":1"}},
 		{Name: "u", UDP: &agent.UDPConfig{Listen: ":1"}},
@@ -94,7 +94,7 @@ func TestWhatIsSeenIsSaid(t *testing.T) {
 		"mixed: any":   {"mqtt", agent.SourceCounters{Unidentified: 5, PossiblyTwice: 4}, "at least once", "4 of them"},
 		"n: moved":     {"node", agent.SourceCounters{Moved: 1, PossiblyTwice: 16}, "exactly once configured, at least once seen", "16 readings"},
 		"n: early":     {"node", agent.SourceCounters{Moved: 1}, "exactly once", ""},
-		"a: moved":     {"acked", agent.SourceCounters{Moved: 2}, "exactly once", "2 senders"},
+		"a: moved":     {"acked", agent.SourceCounters{Moved: 2}, "at most once", "2 senders"},
 		"f: repeats":   {"file", agent.SourceCounters{Duplicates: 1}, "exactly once", ""},
 	} {
 		source, _, _ := strings.Cut(name, ":")
@@ -118,6 +118,29 @@ func TestWhatIsSeenIsSaid(t *testing.T) {
 			if tt.why != "" && !strings.Contains(b.String(), "    seen: since 2026-01-02T03:04:05Z: ") {
 				t.Errorf("%s: not since when:\n%s", name, b.String())
 			}
+		}
+	}
+}
+
+// TestVersion1OfTheAcknowledgedProtocolIsNotExact: exactly once is said only where no
+// sender of version 1 is taken.
+func TestVersion1OfTheAcknowledgedProtocolIsNotExact(t *testing.T) {
+	for _, tt := range []struct {
+		acked agent.AckedConfig
+		want  Guarantee
+		says  string
+	}{
+		{agent.AckedConfig{}, AtMostOnce, "acknowledged and not captured"},
+		{agent.AckedConfig{MinVersion: 1, Allow: []string{"10.0.0.1"}}, AtMostOnce, "acknowledged and not captured"},
+		{agent.AckedConfig{MinVersion: 2}, ExactlyOnce, "whoever reaches the port"},
+		{agent.AckedConfig{TokenFile: "/t"}, ExactlyOnce, "new epoch"},
+	} {
+		c := agent.Default()
+		c.Sources = []agent.SourceConfig{{Name: "a", Acked: &tt.acked}}
+		h := Edge(&c)[0]
+		limits := strings.Join(h.Limits, " ")
+		if h.Guarantee != tt.want || !strings.Contains(limits, tt.says) || (tt.want == ExactlyOnce) == strings.Contains(limits, "not captured") {
+			t.Errorf("%+v: %+v", tt.acked, h)
 		}
 	}
 }

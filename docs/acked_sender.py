@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Sends the lines of its input to an acked source of Landfall, each until it is acknowledged.
+
+    acked_sender.py HOST PORT ID [TOKEN] < lines
+
+It speaks version 2 of the protocol (docs/configuration.md, Acknowledged TCP) and ends with 0 when all is
+acknowledged. What it has not sent when it is killed is gone with it: a sender that must not lose that keeps lines,
+numbers and epoch on its disk.
+"""
+import collections
+import secrets
+import socket
+import sys
+import threading
+import time
+
+host, port, name, *token = sys.argv[1:]
+epoch = secrets.token_hex(8)  # a new one, because the numbers begin at 1 again
+unacknowledged = collections.deque()  # (number, line), in order
+changed = threading.Condition()
+ended = False
+
+
+def read_input():
+    global ended
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        with changed:
+            changed.wait_for(lambda: len(unacknowledged) < 10_000)
+            unacknowledged.append((number, line.rstrip(b"\r\n")))
+            changed.notify_all()
+    with changed:
+        ended = True
+        changed.notify_all()
+
+
+def send(connection, window, broken):
+    """Sends what is not acknowledged, at most window lines of it, as there is more or room for more."""
+    sent = 0  # highest number on this connection
+    try:
+        while not broken.is_set():
+            with changed:
+                changed.wait_for(lambda: broken.is_set() or any(n > sent for n, _ in list(unacknowledged)[:window]))
+                lines = [(n, line) for n, line in list(unacknowledged)[:window] if n > sent]
+            for number, line in lines:
+                connection.sendall(b"%d %s\n" % (number, line))
+                sent = number
+    except OSError:
+        pass  # the reader sees it too
+
+
+def connection_of_its_life():
+    with socket.create_connection((host, int(port)), timeout=30) as connection, connection.makefile("rb") as answers:
+        connection.settimeout(None)
+        connection.sendall(" ".join(["HELLO", name, "2", epoch, *token]).encode() + b"\n")
+        verb, _, rest = answers.readline().decode().rstrip("\n").partition(" ")
+        if verb == "ERR":
+            sys.exit("the gateway says: " + rest)
+        if verb != "LAST":
+            return
+        broken = threading.Event()  # LAST acknowledges nothing: everything in the queue is sent again
+        sender = threading.Thread(target=send, args=(connection, int(rest.split()[1]), broken), daemon=True)
+        sender.start()
+        try:
+            while unacknowledged or not ended:
+                verb, _, rest = answers.readline().decode().rstrip("\n").partition(" ")
+                if verb == "ERR":
+                    sys.exit("the gateway says: " + rest)
+                if verb != "ACK":
+                    return
+                with changed:
+                    while unacknowledged and unacknowledged[0][0] <= int(rest):
+                        unacknowledged.popleft()
+                    changed.notify_all()
+        finally:
+            broken.set()
+            with changed:
+                changed.notify_all()
+            connection.shutdown(socket.SHUT_RDWR) if connection.fileno() >= 0 else None
+            sender.join()
+
+
+threading.Thread(target=read_input, daemon=True).start()
+while True:
+    with changed:
+        changed.wait_for(lambda: unacknowledged or ended)
+        if ended and not unacknowledged:
+            break
+    try:
+        connection_of_its_life()
+    except OSError:
+        pass
+    time.sleep(0.2)
