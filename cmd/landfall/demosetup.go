@@ -50,7 +50,7 @@ func (d *demo) prepare() ([]io.Closer, error) {
 	if serial != "" {
 		north += fmt.Sprintf("  - {name: quay, serial: {device: %q}}\n", serial)
 	}
-	pilot := fmt.Sprintf("  - {name: pilot, acked: {listen: %q}}\n", acked)
+	pilot := fmt.Sprintf("  - {name: pilot, acked: {listen: %q, min_version: 2}}\n", acked)
 	d.engine = &child.Child{Name: "engine", Args: d.daemon(engineVerb, "engine"), Address: statuses[0]}
 	d.north = &child.Child{Name: "gateway north", Args: d.daemon(edgeVerb, "north"), Address: statuses[1]}
 	d.pilot = &child.Child{Name: "gateway pilot", Args: d.daemon(edgeVerb, "pilot"), Address: statuses[2]}

@@ -23,6 +23,7 @@ var errProtocol = errors.New("acknowledged protocol broken")
 // it, and connects again for ever.
 type ackedOutlet struct {
 	addr, id string
+	epoch    string          // of version 2 of the protocol; empty: version 1
 	slots    chan struct{}   // one for each line under way
 	more     chan struct{}   // a line was added
 	stop     <-chan struct{} // closed: nothing new is taken
@@ -42,9 +43,9 @@ type numbered struct {
 	line []byte
 }
 
-func newAckedOutlet(addr, id string, stop <-chan struct{}) *ackedOutlet {
+func newAckedOutlet(addr, id, epoch string, stop <-chan struct{}) *ackedOutlet {
 	o := &ackedOutlet{
-		addr: addr, id: id, stop: stop,
+		addr: addr, id: id, epoch: epoch, stop: stop,
 		slots: make(chan struct{}, ackedWindow), more: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	o.running.Go(o.run)
@@ -131,7 +132,11 @@ func (o *ackedOutlet) connection(c net.Conn) {
 	})
 	defer writer.Wait()
 	defer close(gone)
-	if _, err := fmt.Fprintf(c, "HELLO %s\n", o.id); err != nil {
+	hello := o.id
+	if o.epoch != "" {
+		hello += " 2 " + o.epoch
+	}
+	if _, err := fmt.Fprintf(c, "HELLO %s\n", hello); err != nil {
 		return
 	}
 	r := bufio.NewReader(c)
@@ -139,6 +144,9 @@ func (o *ackedOutlet) connection(c net.Conn) {
 	if err != nil || !o.take(last, true) {
 		o.breach(err)
 		return
+	}
+	if o.epoch != "" {
+		last = 0 // it acknowledges nothing: all that is not acknowledged goes again
 	}
 	writer.Go(func() { o.write(c, last, gone) })
 	for {
@@ -157,6 +165,7 @@ func answer(r *bufio.Reader, verb string) (uint64, error) {
 		return 0, err
 	}
 	text, ok := strings.CutPrefix(strings.TrimSpace(line), verb+" ")
+	text, _, _ = strings.Cut(text, " ") // the window, of version 2
 	n, err := strconv.ParseUint(text, 10, 64)
 	if !ok || err != nil {
 		return 0, fmt.Errorf("%w: %q where %s was due", errProtocol, line, verb)
@@ -177,6 +186,9 @@ func (o *ackedOutlet) take(n uint64, hello bool) bool {
 			o.broken = fmt.Errorf("%w: sender %s: %d (first answer: %t) after %d was acknowledged and %d sent", errProtocol, o.id, n, hello, o.acked, o.last)
 		}
 		return false
+	}
+	if hello && o.epoch != "" {
+		return true
 	}
 	o.acked = n
 	for len(o.pending) > 0 && o.pending[0].seq <= n {

@@ -67,6 +67,14 @@ func (d *daemon) printed() string {
 // works. STATUS in the configuration becomes the address of its page.
 func run(t *testing.T, name, config string, env ...string) *daemon {
 	t.Helper()
+	d := begin(t, name, config, env...)
+	until(t, name+" works", func() bool { return d.ask("/status") != "" })
+	return d
+}
+
+// begin starts a daemon as run does, and does not wait.
+func begin(t *testing.T, name, config string, env ...string) *daemon {
+	t.Helper()
 	dir, err := programs()
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +99,6 @@ func run(t *testing.T, name, config string, env ...string) *daemon {
 			t.Logf("%s printed:\n%s", d.name, d.printed())
 		}
 	})
-	until(t, name+" works", func() bool { return d.ask("/status") != "" })
 	return d
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -16,10 +17,12 @@ import (
 // it.
 const ackedWindow = 20_000
 
-// acked is the sender of the acknowledged line protocol (edge/source,
-// acked.go): it keeps each line until the gateway said that it is durable.
+// acked is the sender of version 2 of the acknowledged line protocol (edge/source,
+// acked.go): it keeps each line until the gateway said that it is durable. Its numbers
+// begin at 1, and its epoch is its own.
 type acked struct {
 	address, id string
+	epoch       string
 	cancel      context.CancelFunc
 	done        sync.WaitGroup
 	wake        chan struct{} // a line was added
@@ -27,8 +30,9 @@ type acked struct {
 	mu      sync.Mutex
 	room    *sync.Cond    // on mu: lines were acknowledged, or the end came
 	lines   [][]byte      // not acknowledged yet; guarded by mu
-	first   uint64        // number of lines[0]; 0 until the gateway told the last; guarded by mu
+	first   uint64        // number of lines[0]; guarded by mu
 	sent    int           // of lines, on the present connection; guarded by mu
+	window  int           // of lines, how many may be on the way; guarded by mu
 	ended   bool          // guarded by mu
 	refused error         // what the gateway refused; guarded by mu
 	drained chan struct{} // closed when ended and nothing is left
@@ -38,7 +42,10 @@ type acked struct {
 // acknowledged, over as many connections as it takes.
 func DialAcked(address, id string) Output {
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &acked{address: address, id: id, cancel: cancel, wake: make(chan struct{}, 1), drained: make(chan struct{})}
+	o := &acked{
+		address: address, id: id, epoch: fmt.Sprintf("%016x", rand.Uint64()), first: 1,
+		cancel: cancel, wake: make(chan struct{}, 1), drained: make(chan struct{}),
+	}
 	o.room = sync.NewCond(&o.mu)
 	o.done.Go(func() { o.run(ctx) })
 	return o
@@ -129,7 +136,7 @@ func (o *acked) session(ctx context.Context, conn net.Conn) {
 		defer cancel()
 		o.read(conn, ready)
 	})
-	if _, err := fmt.Fprintf(conn, "HELLO %s\n", o.id); err == nil {
+	if _, err := fmt.Fprintf(conn, "HELLO %s 2 %s\n", o.id, o.epoch); err == nil {
 		select {
 		case <-ready:
 			o.write(ctx, conn)
@@ -162,7 +169,7 @@ func (o *acked) write(ctx context.Context, conn net.Conn) {
 func (o *acked) next(buf []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.sent < len(o.lines) && len(buf) < 32<<10 {
+	for o.sent < min(len(o.lines), o.window) && len(buf) < 32<<10 {
 		buf = strconv.AppendUint(buf, o.first+uint64(o.sent), 10)
 		buf = append(append(append(buf, ' '), o.lines[o.sent]...), '\n')
 		o.sent++
@@ -176,10 +183,12 @@ func (o *acked) read(conn net.Conn, ready chan struct{}) {
 	greeted := false
 	for lines.Scan() {
 		word, rest, _ := bytes.Cut(lines.Bytes(), []byte(" "))
+		_, window, _ := bytes.Cut(rest, []byte(" ")) // what is durable is acknowledged when it comes again
+		most, bad := strconv.Atoi(string(window))
 		n, err := strconv.ParseUint(string(rest), 10, 63)
 		switch {
-		case string(word) == "LAST" && err == nil && !greeted:
-			o.greet(n)
+		case string(word) == "LAST" && bad == nil && most > 0 && !greeted:
+			o.greet(most)
 			greeted = true
 			close(ready)
 		case string(word) == "ACK" && err == nil && greeted:
@@ -193,15 +202,12 @@ func (o *acked) read(conn net.Conn, ready chan struct{}) {
 	}
 }
 
-// greet takes LAST: what is acknowledged by it is dropped, the rest goes again.
-func (o *acked) greet(last uint64) {
+// greet begins a connection on which so many lines may be on the way: all that is not
+// acknowledged goes again.
+func (o *acked) greet(window int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.first == 0 {
-		o.first = last + 1
-	}
-	o.drop(last)
-	o.sent = 0
+	o.sent, o.window = 0, window
 	o.signal()
 }
 
@@ -218,6 +224,7 @@ func (o *acked) drop(n uint64) {
 	}
 	k := int(min(n-o.first+1, uint64(len(o.lines))))
 	o.lines, o.first, o.sent = o.lines[k:], o.first+uint64(k), max(0, o.sent-k)
+	o.signal()
 	o.room.Broadcast()
 	o.checkDrained()
 }

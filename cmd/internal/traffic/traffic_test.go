@@ -123,6 +123,7 @@ func gateway(ln net.Listener, take int) chan []string {
 	result := make(chan []string, 1)
 	go func() {
 		var lines []string
+		var first string
 		last := uint64(0)
 		for {
 			conn, err := ln.Accept()
@@ -132,10 +133,13 @@ func gateway(ln net.Listener, take int) chan []string {
 			}
 			r := bufio.NewReader(conn)
 			hello, _ := r.ReadString('\n')
-			if hello != "HELLO pilot-1\n" {
+			if first == "" {
+				first = hello
+			}
+			if !strings.HasPrefix(hello, "HELLO pilot-1 2 ") || hello != first {
 				lines = append(lines, "bad hello "+hello)
 			}
-			_, _ = fmt.Fprintf(conn, "LAST %d\n", last)
+			_, _ = fmt.Fprintf(conn, "LAST %d 64\n", last) // it acknowledges nothing
 			for range take {
 				frame, err := r.ReadString('\n')
 				if err != nil {
@@ -143,8 +147,11 @@ func gateway(ln net.Listener, take int) chan []string {
 				}
 				number, text, _ := strings.Cut(strings.TrimSuffix(frame, "\n"), " ")
 				n, _ := strconv.ParseUint(number, 10, 64)
+				if n <= last { // a repeat
+					_, _ = fmt.Fprintf(conn, "ACK %d\n", n)
+				}
 				if n != last+1 {
-					continue // a repeat
+					continue
 				}
 				last = n
 				lines = append(lines, text)
