@@ -38,7 +38,7 @@ func fairMutants() []mutant {
 		{"a client that is silent for too long ends", "edge/source/tcpserver.go",
 			"		conn.idle.Store(int64(s.idle))\n", "", places},
 		{"a name alone takes no place", "edge/source/acked.go",
-			"		delete(a.senders, id)\n", "", places},
+			"	delete(a.senders, mark)\n", "", places},
 		{"what is not durable is not counted as captured", "edge/capture/livestatus.go",
 			"	if g.builder.Count() == 0 {\n", "	if g.builder != nil {\n", []string{"-run", "BlockedLogWaits", "./edge/capture"}},
 		{"a page is not answered under a stranger's name", "edge/page/page.go",

@@ -13,6 +13,7 @@ func table() []mutant {
 		boundMutants(),
 		stateMutants(),
 		ingestMutants(),
+		ackedMutants(),
 	)
 }
 
