@@ -2,6 +2,7 @@ package move
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,20 @@ func TestAnAuditFollowsAMove(t *testing.T) {
 		r := movedLake(t)
 		r.remove("log-b-0000", "log-b-0001", "log-b-0002")
 		r.wants("task log-b-0002 has no HEAD")
+	})
+	t.Run("all that came after removed, and what feeds the lake as it was before", func(t *testing.T) {
+		r := movedLake(t)
+		data, _, err := r.store.Read(t.Context(), landingName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := map[string]any{}
+		if err := json.Unmarshal(data, &was); err != nil {
+			t.Fatal(err)
+		}
+		r.remove("log-b-0000", "log-b-0001", "log-b-0002")
+		r.overwrite(landingName, fmt.Appendf(nil, `{"format":1,"generation":0,"kind":%q,"id":"log-a","partitions":2,"place":%q}`+"\n", was["kind"], was["place"]))
+		r.wants("task log-b-0002 has no HEAD, and its landing log has 3 partitions")
 	})
 	t.Run("another history before", func(t *testing.T) {
 		r := movedLake(t)
