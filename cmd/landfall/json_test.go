@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/testport"
 )
 
 // withoutJSON lists the verbs that have no --json, and why.
@@ -299,10 +299,5 @@ func runIn(ctx context.Context, args ...string) int {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return testport.Take(t)
 }

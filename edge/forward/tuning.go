@@ -1,6 +1,10 @@
 package forward
 
-import "time"
+import (
+	"time"
+
+	"landfall/edge/durable/failpoint"
+)
 
 // maxAttempt bounds the doublings of a backoff.
 const maxAttempt = 20
@@ -30,7 +34,8 @@ type Tuning struct {
 	// HearMin and HearMax bound the time between two questions whether what has
 	// landed of a log is published, where the cloud does not say when there may be
 	// news. It doubles from one to the other while the answers stay the same.
-	// Default 1 min and 10 min.
+	// Default 1 min and 10 min. In a build that tests kill HearMin is 2 s, because a
+	// question that nobody answered is asked again so much later.
 	HearMin, HearMax time.Duration
 }
 
@@ -55,7 +60,7 @@ func (t Tuning) withDefaults() Tuning {
 	set(&t.BackoffMin, 500*time.Millisecond)
 	set(&t.BackoffMax, time.Minute)
 	set(&t.RedRetry, 5*time.Minute)
-	set(&t.HearMin, time.Minute)
+	set(&t.HearMin, time.Duration(failpoint.Often(60, 2))*time.Second)
 	set(&t.HearMax, 10*time.Minute)
 	t.BackoffMax, t.HearMax = max(t.BackoffMax, t.BackoffMin), max(t.HearMax, t.HearMin)
 	return t

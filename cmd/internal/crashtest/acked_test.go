@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type ackedOutlet struct {
 	stop     <-chan struct{} // closed: nothing new is taken
 	quit     chan struct{}
 	running  sync.WaitGroup
+	sending  sync.Mutex // held by send, and while the outlet rests
 
 	mu      sync.Mutex
 	pending []numbered // not acknowledged, in order; guarded by mu
@@ -53,6 +55,8 @@ func newAckedOutlet(addr, id, epoch string, stop <-chan struct{}) *ackedOutlet {
 }
 
 func (o *ackedOutlet) send(lines [][]byte) fate {
+	o.sending.Lock()
+	defer o.sending.Unlock()
 	for _, l := range lines {
 		select {
 		case o.slots <- struct{}{}:
@@ -69,6 +73,18 @@ func (o *ackedOutlet) send(lines [][]byte) fate {
 		}
 	}
 	return sent
+}
+
+// rest waits until everything that was taken is acknowledged, and takes nothing new
+// before resume is called.
+func (o *ackedOutlet) rest(t *testing.T) (resume func()) {
+	t.Helper()
+	o.sending.Lock()
+	until(t, "everything to be acknowledged", 2*time.Minute, func() (bool, string) {
+		n := o.waiting()
+		return n == 0, fmt.Sprintf("%d lines wait", n)
+	})
+	return o.sending.Unlock
 }
 
 // expectDamage has the next gateway excused for what it has forgotten.

@@ -43,7 +43,7 @@ const edgeLogOptions = "  segment_size: 16KiB\n  quota: 256MiB\n  reserve: 1MiB\
 func newGateway(t *testing.T, dir, name, ingest string, seed uint64, perTick int, o edgeOptions, kinds ...string) *gateway {
 	t.Helper()
 	g := &gateway{
-		name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), status: freePort(t, "tcp"), stop: make(chan struct{}),
+		name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), status: freePort(t), stop: make(chan struct{}),
 	}
 	if g.dir == "" {
 		g.dir = filepath.Join(dir, name)
@@ -78,7 +78,7 @@ func (g *gateway) outlet(t *testing.T, dir, kind string) (outlet, string, error)
 		o, err := newFileOutlet(name)
 		return o, fmt.Sprintf("file: {path: %s, follow: true, poll_interval: 20ms}", name), err
 	case "acked":
-		addr := freePort(t, "tcp")
+		addr := freePort(t)
 		epoch := "" // both versions of the protocol are crashed
 		if g.name == "gamma" {
 			epoch = "life-1"
@@ -86,7 +86,7 @@ func (g *gateway) outlet(t *testing.T, dir, kind string) (outlet, string, error)
 		g.acked = newAckedOutlet(addr, "station-1", epoch, g.stop)
 		return g.acked, fmt.Sprintf("acked: {listen: %q}", addr), nil
 	case "tcpserver":
-		addr := freePort(t, "tcp")
+		addr := freePort(t)
 		return &dialOutlet{addr: addr}, fmt.Sprintf("tcp_server: {listen: %q}", addr), nil
 	case "tcpclient":
 		o, err := newListenOutlet()
@@ -95,7 +95,7 @@ func (g *gateway) outlet(t *testing.T, dir, kind string) (outlet, string, error)
 		}
 		return o, fmt.Sprintf("tcp_client: {address: %q}", o.l.Addr()), nil
 	case "udp":
-		addr := freePort(t, "udp")
+		addr := freePort(t)
 		o, err := newUDPOutlet(addr)
 		return o, fmt.Sprintf("udp: {listen: %q}", addr), err
 	case "pty":

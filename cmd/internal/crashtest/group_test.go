@@ -134,7 +134,7 @@ func newGroup(t *testing.T, dir string, kafka *kafkatest.Cluster, lake groupLake
 	t.Cleanup(g.admin.Close)
 	var addrs []string
 	for i := range groupIngests {
-		addr := freePort(t, "tcp")
+		addr := freePort(t)
 		addrs = append(addrs, addr)
 		lake, _, _ := strings.Cut(g.lake.config, "\n") // it tells gateways what the engines publish
 		config := fmt.Sprintf("roles: [ingest]\nidentity: {unauthenticated: true}\nepoch: {interval: %s}\n%s\nlisten: %s",

@@ -210,7 +210,7 @@ func TestAMoveOfTopicsSurvivesKills(t *testing.T) {
 	if soak {
 		rounds *= 4
 	}
-	m := &moves{t: t, dir: dir, cloud: newCloud(t, dir, dir), brokers: kafkatest.New(t, 1), status: freePort(t, "tcp")}
+	m := &moves{t: t, dir: dir, cloud: newCloud(t, dir, dir), brokers: kafkatest.New(t, 1), status: freePort(t)}
 	m.partner = program{name: "partner", path: binaries(t).engine, args: []string{"run", "--config", filepath.Join(dir, "partner.yaml")}, dir: dir}
 	m.run(rand.New(rand.NewPCG(seed(t), 22)), rounds, func(round int) bool { return soak || round == 3 })
 }

@@ -215,7 +215,7 @@ func mqttExactlyOnce(t *testing.T, single []int, several [][]int) {
 		t.Fatal(err)
 	}
 	defer engine.kill()
-	address := freePort(t, "tcp")
+	address := freePort(t)
 	broker := mosquitto(t, dir, address)
 	network := newCutter(t, address)
 	defer network.release()

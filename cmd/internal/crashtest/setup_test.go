@@ -5,7 +5,6 @@ package crashtest
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"landfall/cmd/internal/testport"
 )
 
 // root is the module's folder, seen from here.
@@ -101,20 +102,7 @@ func writeText(t *testing.T, name, text string) {
 }
 
 // freePort gives a loopback address nobody listens on, for TCP or UDP.
-func freePort(t *testing.T, network string) string {
+func freePort(t *testing.T) string {
 	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = c.Close() }()
-		return c.LocalAddr().String()
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return testport.Take(t)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/testport"
 	"landfall/edge/agent"
 	"landfall/edge/tap"
 )
@@ -30,12 +31,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return testport.Take(t)
 }
 
 // lines are one good message, one with a wrong checksum, a half of another with one, and

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/cmd/internal/edgecli"
+	"landfall/cmd/internal/testport"
 	"landfall/decoders/aissim"
 	"landfall/edge/agent"
 	"landfall/edge/durable"
@@ -53,12 +53,7 @@ func write(t *testing.T, name, text string) string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return testport.Take(t)
 }
 
 // traffic gives simulated lines.

@@ -3,12 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"landfall/cmd/internal/testport"
 )
 
 // TestArmGateways runs the gateway's binaries for ARM under QEMU's user mode:
@@ -70,10 +71,5 @@ func must(t *testing.T, c *exec.Cmd) []byte {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return testport.Take(t)
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"landfall/cmd/internal/testport"
 	"landfall/edge/tips"
 	"landfall/engine/table"
 )
@@ -94,10 +94,7 @@ func newShip(t *testing.T) *ship {
 	t.Helper()
 	dir := t.TempDir()
 	s := &ship{t: t, dir: dir, input: filepath.Join(dir, "in.nmea"), edge: filepath.Join(dir, "edge.yaml"), engine: filepath.Join(dir, "engine.yaml")}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	listen := ln.Addr().String()
-	must(t, ln.Close())
+	listen := testport.Take(t)
 	Write(t, s.input, nil)
 	Write(t, s.engine, fmt.Appendf(nil, "listen: %[1]s\nstatus: 127.0.0.1:0\nidentity: {unauthenticated: true}\nlanding: {dir: %[2]s/landing, reserve: 0B}\nlake: {dir: %[2]s/lake}\nepoch: {interval: 100ms}\n", listen, dir))
 	Write(t, s.edge, fmt.Appendf(nil, "gateway: ada\ndata_dir: %[1]s/edge\nstatus: 127.0.0.1:0\nlog: {reserve: 0B}\nsources:\n  - {name: file, file: {path: %[1]s/in.nmea, follow: true, poll_interval: 20ms}}\nforward: {url: \"http://%[2]s/\", linger: 0s}\n", dir, listen))

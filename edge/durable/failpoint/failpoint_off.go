@@ -5,7 +5,7 @@ package failpoint
 // Hit marks a named step; without the build tag it is nothing.
 func Hit(string) {}
 
-// Often returns n: how many times something happens until a step is due. Built
-// with -tags failpoint it returns few in its place, so that a test reaches the
-// step.
+// Often returns n: how many times something happens, or how many seconds pass, until a
+// step is due. Built with -tags failpoint it returns few in its place, so that a test
+// reaches the step.
 func Often(n, _ int) int { return n }

@@ -58,6 +58,6 @@ func Hit(name string) {
 	select {}
 }
 
-// Often returns few: how many times something happens until a step is due, in a
-// build that tests kill. In any other it returns n.
+// Often returns few: how many times something happens, or how many seconds pass, until
+// a step is due, in a build that tests kill. In any other it returns n.
 func Often(_, few int) int { return few }
