@@ -138,6 +138,13 @@ func (a *audit) wrongFile(kind Kind, format string, args ...any) {
 	a.find(Finding{Kind: kind, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name, Detail: quoteName(f.name) + " " + fmt.Sprintf(format, args...)})
 }
 
+// wrongRow takes a finding about a row of a log in the file that is being read.
+func (a *audit) wrongRow(l *logState, format string, args ...any) {
+	f := &a.file
+	a.find(Finding{Kind: KindRow, Task: f.task, Epoch: uint64(f.epoch), Table: f.table, File: f.name, Gateway: l.key.gateway, Log: l.key.log,
+		Detail: quoteName(f.name) + " " + fmt.Sprintf(format, args...)})
+}
+
 // read takes one file into account. Nobody vouches for it: engine/parquetfile
 // bounds what it says of itself.
 func (a *audit) read(ctx context.Context, f lakeFile) error {
@@ -249,7 +256,7 @@ func (a *audit) late(l *logState, row []parquetfile.Value) {
 func (a *audit) loss(l *logState, row []parquetfile.Value) {
 	from, n := row[2].Uint64(), row[3].Uint64()
 	if from+n < from {
-		a.wrongFile(KindRow, "names offsets beyond all numbers in a row of loss")
+		a.wrongRow(l, "names offsets beyond all numbers in a row of loss")
 		return
 	}
 	g := a.join(l)
@@ -312,10 +319,10 @@ func (a *audit) record(l *logState, row []parquetfile.Value) {
 		l.rejected++
 	}
 	if no := row[4].Int32(); no != 0 {
-		a.wrongFile(KindRow, "says of the record at offset %d of log %s of %s that its row is number %d of its record: rows of record are number 0", offset, l.key.log, l.key.gateway, no)
+		a.wrongRow(l, "says of the record at offset %d of log %s of %s that its row is number %d of its record: rows of record are number 0", offset, l.key.log, l.key.gateway, no)
 	}
 	if rows < 0 || rows > maxRows {
-		a.wrongFile(KindRow, "declares %d typed rows of the record at offset %d", rows, offset)
+		a.wrongRow(l, "declares %d typed rows of the record at offset %d", rows, offset)
 		return
 	}
 	for i := range rows {
@@ -405,7 +412,7 @@ func (a *audit) opening(g parquetfile.Group, row int64, l *logState) error {
 	o, err := record.DecodeOpening(vals[1].ByteArray())
 	if err != nil {
 		l.first = false // what it says is not known
-		a.wrongFile(KindRow, "has an opening of log %s of %s that cannot be read: %v", l.key.log, l.key.gateway, err)
+		a.wrongRow(l, "has an opening of log %s of %s that cannot be read: %v", l.key.log, l.key.gateway, err)
 		return nil
 	}
 	l.opening = &o

@@ -77,7 +77,7 @@ func ask(t *testing.T, url string) string {
 	return resp.Status[:3] + " " + string(body)
 }
 
-// TestAConflictTurnsHealthRed, and names the table to look into.
+// TestAConflictTurnsHealthRed, and names the table to look into, and whose blocks they are.
 func TestAConflictTurnsHealthRed(t *testing.T) {
 	dir := t.TempDir()
 	c, err := read(strings.NewReplacer("/var/lib/landfall", dir, "/landing}", "/landing, reserve: 0B}").Replace(good))
@@ -96,7 +96,8 @@ func TestAConflictTurnsHealthRed(t *testing.T) {
 		t.Errorf("before: %q", st.Reasons)
 	}
 	s.tasks[0].counters.Conflicts.Add(2)
-	if st := s.Status(); st.Healthy || !strings.Contains(strings.Join(st.Reasons, "\n"), "partition 0: 2 blocks contradict a log; see the table conflict") {
+	s.tasks[0].counters.Contradicting.Add("mallory")
+	if st := s.Status(); st.Healthy || !strings.Contains(strings.Join(st.Reasons, "\n"), "partition 0: 2 blocks contradict a log; see the table conflict: gateway mallory") {
 		t.Errorf("healthy %v: %q", st.Healthy, st.Reasons)
 	}
 	ended, cancel := context.WithCancel(t.Context())

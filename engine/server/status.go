@@ -15,6 +15,7 @@ import (
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/stream"
+	"landfall/engine/task"
 )
 
 // secure puts TLS before a listener, when there is any.
@@ -130,7 +131,9 @@ type TaskStatus struct {
 	Duplicates          uint64 `json:"duplicates"`
 	Lost                uint64 `json:"lost"`
 	Conflicts           uint64 `json:"conflicts"`
-	Gaps                uint64 `json:"gaps"`
+	// Contradicting names the gateways whose blocks these are, the first eight.
+	Contradicting string `json:"contradicting,omitempty"`
+	Gaps          uint64 `json:"gaps"`
 	// WindowsFull counts readings that are in late because too many windows of their
 	// gateway were open.
 	WindowsFull uint64 `json:"windows_full"`
@@ -195,8 +198,12 @@ func shortReasons(now, started time.Time, tasks []TaskStatus) []string {
 			switch {
 			case now.Sub(since) >= shortMemory:
 			case n >= toldHoles:
-				out = append(out, fmt.Sprintf("partition %d: more logs lost their ends; see its status",
-					tasks[i].Partition))
+				var names task.Names
+				for _, l := range tasks[i].Short[n:] {
+					names.Add(l.Gateway)
+				}
+				out = append(out, fmt.Sprintf("partition %d: more logs lost their ends, of %s; see its status",
+					tasks[i].Partition, &names))
 			default:
 				out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d to %d are lost: "+
 					"they never came from the landing log, and the gateway keeps nothing of them; see "+
@@ -234,8 +241,12 @@ func (t *TaskStatus) holeReasons(now time.Time, hold time.Duration) []string {
 	})
 	for i, h := range holes {
 		if i == toldHoles {
-			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log", t.Partition,
-				len(holes)-i))
+			var names task.Names
+			for _, h := range holes[i:] {
+				names.Add(h.Gateway)
+			}
+			out = append(out, fmt.Sprintf("partition %d: %d more logs lack offsets in the landing log, of %s", t.Partition,
+				len(holes)-i, &names))
 			break
 		}
 		out = append(out, fmt.Sprintf("partition %d: log %s of gateway %s: offsets from %d are missing in the "+
@@ -243,8 +254,16 @@ func (t *TaskStatus) holeReasons(now time.Time, hold time.Duration) []string {
 			t.Partition, h.Log, h.Gateway, h.From))
 	}
 	if t.HeldBlocks > 0 {
-		out = append(out, fmt.Sprintf("partition %d: the landing log keeps %d blocks until what is missing before "+
-			"them has come", t.Partition, t.HeldBlocks))
+		why := fmt.Sprintf("partition %d: the landing log keeps %d blocks until what is missing before them has come",
+			t.Partition, t.HeldBlocks)
+		var names task.Names
+		for _, h := range t.Holes {
+			names.Add(h.Gateway)
+		}
+		if of := names.String(); of != "" {
+			why += " from " + of
+		}
+		out = append(out, why)
 	}
 	return out
 }
@@ -261,7 +280,11 @@ func (t *TaskStatus) reasons(now time.Time, hold time.Duration) []string {
 		out = append(out, fmt.Sprintf("partition %d: what is committed is not visible: %s", t.Partition, t.PublishError))
 	}
 	if t.Conflicts > 0 {
-		out = append(out, fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts))
+		why := fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts)
+		if t.Contradicting != "" {
+			why += ": " + t.Contradicting
+		}
+		out = append(out, why)
 	}
 	return append(out, t.holeReasons(now, hold)...)
 }
@@ -288,7 +311,8 @@ func alternationReasons(now time.Time, gateways map[string]ingest.GatewayStatus,
 	}
 	for _, t := range tasks {
 		if at := record.Micros(t.counters.AlternatedAt.Load()); recent(at) {
-			out = append(out, fmt.Sprintf("partition %d: a log came back after a newer one of its gateway at %s: two machines under one name", t.partition, text(at)))
+			out = append(out, fmt.Sprintf("partition %d: a log came back after a newer one of its gateway at %s: two machines under one name: %s",
+				t.partition, text(at), &t.counters.Alternating))
 		}
 	}
 	return out
@@ -414,7 +438,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Partition: s.partition, State: s.state, Restarts: s.restarts,
 		Epoch: uint64(s.last.Epoch), Published: uint64(s.last.Checkpoint.Published), StateBytes: s.last.Checkpoint.StateBytes,
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
-		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
+		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Contradicting: s.counters.Contradicting.String(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
 		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), FarDates: s.counters.FarDates.Load(), OverShare: overStatus(s.last.Over),
 		Panics: s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),

@@ -38,6 +38,8 @@ type Counters struct {
 	// AlternatedAt is when the newest block that Alternations counts landed, a
 	// record.Micros; 0: there is none.
 	AlternatedAt atomic.Int64
+	// Contradicting are gateways of Conflicts, Alternating those of Alternations.
+	Contradicting, Alternating Names
 	// Oldest is when the oldest block that is read and not committed landed, a
 	// record.Micros; 0: there is none.
 	Oldest atomic.Int64

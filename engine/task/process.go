@@ -185,6 +185,7 @@ func (p *processor) conflict(l *landing.Landed, after stream.Position, h *record
 		Block: l.Block, LandedAt: l.LandedAt, LandingLog: after.Log, LandingOffset: after.Offset,
 	})
 	p.counters.Conflicts.Add(1)
+	p.counters.Contradicting.Add(l.Gateway)
 }
 
 // gateway notes which log a gateway writes. An older log that goes on after a
@@ -209,6 +210,7 @@ func (p *processor) gateway(l *landing.Landed, h *record.Header, st *logState, k
 	case g.Log != log:
 		p.counters.Alternations.Add(1)
 		p.counters.AlternatedAt.Store(int64(l.LandedAt))
+		p.counters.Alternating.Add(l.Gateway)
 	}
 	return g
 }

@@ -101,6 +101,13 @@ func behindProxy(t *testing.T) *proxied {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := start(t)
+	other.sign(time.Now, Gateway, "ada")
+	for _, end := range []string{".pem", ".key"} {
+		if err := os.Rename(other.file("ada"+end), p.file("foreign"+end)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, err = a.Revoke("eve")
 	if err := errors.Join(err, odd(a), a.Close()); err != nil {
 		t.Fatal(err)
@@ -252,9 +259,9 @@ func (p *proxied) check(t *testing.T) {
 			t.Errorf("%s: %d %s %v", name, code, text, err)
 		}
 	}
-	for name, cert := range map[string]string{"revoked": "eve", "without a certificate": ""} {
+	for name, cert := range map[string]string{"revoked": "eve", "without a certificate": "", "of another authority": "foreign"} {
 		gateway := cert
-		if gateway == "" {
+		if cert == "" || cert == "foreign" {
 			gateway = "ada"
 		}
 		before := p.ingest.Stats()
