@@ -8,15 +8,44 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// maxImage is how large an image may be.
-const maxImage = 40_000_000
+// imageSizes finds what README says of the images' sizes.
+var imageSizes = regexp.MustCompile("makes the engine's image\\s\\(([0-9]+) MB\\), `--target edge` the gateway's \\(([0-9]+) MB\\)")
+
+// saidSize is how many bytes README says that an image has, in whole megabytes. dir is
+// the root of the tree.
+func saidSize(t *testing.T, dir, name string) int64 {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := imageSizes.FindSubmatch(page)
+	if m == nil {
+		t.Fatal("README does not say how large the images are")
+	}
+	said, err := strconv.ParseInt(string(m[map[string]int{"engine": 1, "edge": 2}[name]]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said * 1e6
+}
+
+// TestSizesOfImagesAreSaid: README says a size of each image; TestContainers holds the
+// images to it.
+func TestSizesOfImagesAreSaid(t *testing.T) {
+	if edge, engine := saidSize(t, "../../..", "edge"), saidSize(t, "../../..", "engine"); edge < 5e6 || edge >= engine || engine > 40e6 {
+		t.Errorf("%d and %d bytes", edge, engine)
+	}
+}
 
 // TestContainers builds the images of the Dockerfile with buildah and runs them with
 // podman, as strangers to this machine: their own user, a root that nobody
@@ -156,8 +185,8 @@ func (c *containers) build(name string, args []string) {
 	}
 	i := images[0]
 	c.t.Logf("%s for %s: %.1f MB, %v", name, i.Architecture, float64(i.Size)/1e6, time.Since(begin).Round(100*time.Millisecond))
-	if i.Size > maxImage {
-		c.t.Errorf("%s has %d bytes, more than %d", name, i.Size, maxImage)
+	if said := saidSize(c.t, ".", name); i.Size > said*11/10 || i.Size < said*9/10 {
+		c.t.Errorf("%s has %d bytes, README says %d", name, i.Size, said)
 	}
 	health := []string{"CMD", "/usr/bin/landfall-" + name, "health", "--ready"}
 	if _, volume := i.Config.Volumes["/var/lib/landfall"]; i.Architecture != c.arch || i.Config.User != "65532:65532" || !volume || !slices.Equal(i.Healthcheck.Test, health) {
