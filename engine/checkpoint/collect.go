@@ -26,6 +26,7 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 	kept := reach(m)
 	kept[headName(c.cfg.Task)] = true
 	kept[ProgressName(c.cfg.Task)] = true
+	kept[AttemptName(c.cfg.Task)] = true
 	kept[manifestName(c.cfg.Task, m.Epoch, m.Claim)] = true
 	garbage, folded, unfolded := c.sortLedger(ctx, listed)
 	c.folding.folded = folded

@@ -23,6 +23,9 @@ type Cut struct {
 	// Stages are what Begin gave, filled. Commit seals them, or abandons them
 	// when it fails before.
 	Stages []stream.Stage
+	// OnSealed is called after step 1: all that is made of records is made, and what is
+	// left is the store's. An error ends the commit. Nil disables it.
+	OnSealed func(context.Context) error
 	// Snapshot gives one object with what changed in keyed state since the last
 	// epoch, nil if nothing did, and how many of the newest objects before it
 	// are still needed to restore. Nil: the task keeps no state.
@@ -102,6 +105,11 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 		return err
 	}
 	failpoint.Hit("c4.after-seal")
+	if cut.OnSealed != nil {
+		if err := cut.OnSealed(ctx); err != nil {
+			return err
+		}
+	}
 	chain, err := c.snapshot(ctx, epoch, cut.Snapshot)
 	if err != nil {
 		return err

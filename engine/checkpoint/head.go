@@ -55,6 +55,11 @@ func headName(task stream.TaskID) string { return task.String() + "/HEAD" }
 // published (engine/published). It stands beside HEAD and decides nothing.
 func ProgressName(task stream.TaskID) string { return task.String() + "/progress" }
 
+// AttemptName is the name of the object in which a task notes what it is about to do, so
+// that the next one learns of what its process died (engine/task). It stands beside HEAD
+// and decides nothing about what is committed.
+func AttemptName(task stream.TaskID) string { return task.String() + "/attempt" }
+
 func manifestName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) string {
 	return fmt.Sprintf("%s%s-%s.json", manifestFolder(task), epoch.Padded(), claim)
 }

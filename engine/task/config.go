@@ -69,6 +69,11 @@ type Config struct {
 	Windows operator.WindowConfig
 	// Writer names this process in manifests, for people.
 	Writer string
+	// Process names this start of the program, so that a task which it ended itself is
+	// not taken for one that its death ended. Empty: each Run is a process of its own.
+	Process string
+	// Lane is shared by all tasks of a process. Nil: this is the only one.
+	Lane *Lane
 	// Params are settings on which rows depend; see checkpoint.Config.
 	Params map[string]string
 	// Counters is where the task counts; nil: nowhere to be seen.
@@ -103,6 +108,9 @@ type Status struct {
 	Over []Over
 	// Lacking says since when what is missing of a log has been asked for.
 	Lacking map[record.LogID]record.Micros
+	// Aside are the blocks that were set aside because processes died of them, oldest
+	// first, the newest 256 at most.
+	Aside []AsideBlock
 }
 
 // Validate names the first field that is unusable and changes nothing.
@@ -149,6 +157,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second
+	}
+	if c.Lane == nil {
+		c.Lane = new(Lane)
 	}
 	if c.Counters == nil {
 		c.Counters = new(Counters)

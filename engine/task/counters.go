@@ -27,12 +27,19 @@ type Counters struct {
 	FarDates atomic.Uint64
 	Panics   atomic.Uint64 // records on which a decoder panicked
 	Epochs   atomic.Uint64 // epochs committed
-	Damaged  atomic.Uint64 // outputs found damaged before the landing log let go of them
-	Remade   atomic.Uint64 // epochs made again because of that
-	Rows     atomic.Uint64 // rows staged, all tables
+	// Deaths counts claims that found that the process before them had died in the middle
+	// of an epoch.
+	Deaths  atomic.Uint64
+	Damaged atomic.Uint64 // outputs found damaged before the landing log let go of them
+	Remade  atomic.Uint64 // epochs made again because of that
+	Rows    atomic.Uint64 // rows staged, all tables
 	// Recovered is what Config.Unreadable returned when nothing was missing last of what
 	// the landing log had promised: whatever could not be read by then has come again.
 	Recovered atomic.Uint64
+	// CareBlocks is how many blocks an epoch may have because processes have died, 0: as
+	// many as come; SuspectDeaths how many had the one block alone that is next.
+	CareBlocks    atomic.Int64
+	SuspectDeaths atomic.Int64
 	// LastPanic says what the newest one of Panics was, with its stack.
 	LastPanic atomic.Pointer[string]
 	// AlternatedAt is when the newest block that Alternations counts landed, a

@@ -57,6 +57,9 @@ func (h *Handover) Take(ctx context.Context, task stream.TaskID, objects iter.Se
 	for name, g := range old.gateways.All() {
 		h.of(name).gateways.Put(name, g)
 	}
+	for hash, a := range old.aside.All() {
+		h.of(a.Gateway).aside.Put(hash, a)
+	}
 	names := old.names()
 	old.dedupe.HandOver(names, func(gateway string) *operator.Dedupe { return h.of(gateway).dedupe })
 	old.static.HandOver(names, func(gateway string) *operator.Static { return h.of(gateway).static })

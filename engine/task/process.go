@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"landfall/decoders/ais"
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 	"landfall/engine/landing"
 	"landfall/engine/operator"
@@ -26,6 +27,7 @@ type processor struct {
 	state    *state.State
 	logs     *state.Table[record.LogID, logState]
 	gateways *state.Table[string, gatewayState]
+	aside    *state.Table[record.Hash, aside]
 	decode   *operator.Decode
 	dedupe   *operator.Dedupe
 	static   *operator.Static
@@ -50,6 +52,9 @@ func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error
 		return nil, err
 	}
 	if p.gateways, err = state.Register(p.state, "gateways", gatewayCodec{}); err != nil {
+		return nil, err
+	}
+	if p.aside, err = state.Register(p.state, "aside", asideCodec{}); err != nil {
 		return nil, err
 	}
 	if p.dedupe, err = operator.NewDedupe(p.state, p.overBy(OverReceptions, &c.Forgotten)); err != nil {
@@ -159,9 +164,13 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	var digest ais.Opt[record.Digest]
 	digest.Value, digest.Valid = b.Digest()
 	p.touch(b.Log, st.Next, l.LandedAt)
-	if r.Verdict == takeLoss {
+	poison := r.Verdict == take && p.isAside(hash)
+	switch {
+	case poison:
+		p.setAside(l, after, &b, hash, gate, out)
+	case r.Verdict == takeLoss:
 		p.loss(l, &b, r.From, st.lossDigest(digest), out)
-	} else {
+	default:
 		p.records(l, &b, gate.Watermark, out)
 	}
 	if !known {
@@ -171,7 +180,9 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	p.fill(b.Log, &st)
 	p.goesOn(b.Log, st.Next)
 	p.logs.Put(b.Log, st)
-	p.watermark(l, gate, &b, out)
+	if !poison {
+		p.watermark(l, gate, &b, out)
+	}
 	return nil
 }
 
@@ -230,6 +241,7 @@ func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset,
 
 // records appends the rows of every record of a taken block.
 func (p *processor) records(l *landing.Landed, b *record.Block, watermark record.Micros, out *table.Batch) {
+	failpoint.Content(l.Block)
 	c := &p.context
 	if c.Log != b.Log {
 		c.Log, c.LogName = b.Log, b.Log.String()

@@ -45,6 +45,8 @@ type loop struct {
 	// claim before found it so, or this one when it looked last.
 	crowded bool
 
+	care care
+
 	cut atomic.Bool // the landing log was cut below the reader: nothing more is released
 }
 
@@ -92,6 +94,7 @@ func (l *loop) claimed(ctx context.Context) (err, closed error) {
 	l.committer = committer
 	told := l.announce(ctx)
 	err = l.run(ctx)
+	l.endCare(ctx, err)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.CommitTimeout)
 	defer cancel()
 	if ctx.Err() == nil {
@@ -179,6 +182,9 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	l.cfg.Counters.Oldest.Store(0) // whatever an earlier claim read is read again
 	l.cfg.Claimed(l.status(l.processor.watermarks()), l.committer.Stats)
+	if err := l.beginCare(ctx); err != nil {
+		return err
+	}
 	for {
 		ended, err := l.epoch(ctx)
 		if err != nil || ended {
@@ -244,6 +250,9 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 			return false, fmt.Errorf("read partition %d after %s+%d: %w", l.cfg.Partition, l.position.Log, l.position.Offset, err)
 		}
 		if l.writer == nil {
+			if err := l.beginAttempt(ctx, &landed); err != nil {
+				return false, err
+			}
 			if err := l.begin(); err != nil {
 				return false, err
 			}
@@ -304,7 +313,11 @@ func (l *loop) begin() error {
 	if err != nil {
 		return err
 	}
-	l.writer = startWriter(stages, &l.batches)
+	lane := l.cfg.Lane
+	if l.care.alone {
+		lane = nil
+	}
+	l.writer = startWriter(stages, &l.batches, lane)
 	return nil
 }
 
@@ -315,9 +328,10 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 	l.cfg.Pulse.Begin()
 	defer l.cfg.Pulse.End()
 	batch := l.writer.next()
-	if err := l.processor.block(landed, after, batch); err != nil {
+	if err := l.rows(landed, after, batch); err != nil {
 		return err
 	}
+	l.care.blocks++
 	if what := l.cfg.Counters.LastPanic.Swap(nil); what != nil {
 		l.cfg.Logger.Error("the decoder panicked on a record, which is in the table record alone, with reject_reason "+
 			"panic: this is a fault of the program, please report it", "gateway", landed.Gateway, "partition", l.cfg.Partition,
@@ -331,6 +345,16 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 	return nil
 }
 
+// rows makes the rows of a block, while no other task of the process has a suspect
+// block before it.
+func (l *loop) rows(landed *landing.Landed, after stream.Position, batch *table.Batch) error {
+	if !l.care.alone {
+		l.cfg.Lane.mu.RLock()
+		defer l.cfg.Lane.mu.RUnlock()
+	}
+	return l.processor.block(landed, after, batch)
+}
+
 // datesEpochRecords is how many records an epoch has at least that ends because many
 // dates are open: each epoch costs all gateways time, and who sends wild event times is
 // not to end one after the other. Of fewer records those of more dates go under the date
@@ -340,7 +364,8 @@ const datesEpochRecords = 1 << 14
 // full says that the epoch is due by its size, or by its dates.
 func (l *loop) full() bool {
 	n := l.cfg.Counters.Records.Load() - l.records
-	return n >= uint64(l.cfg.EpochRecords) || n >= datesEpochRecords && l.writer.dates.Load() || l.writer.full(l.cfg.EpochBytes)
+	return l.care.note.Blocks > 0 && l.care.blocks >= l.care.note.Blocks ||
+		n >= uint64(l.cfg.EpochRecords) || n >= datesEpochRecords && l.writer.dates.Load() || l.writer.full(l.cfg.EpochBytes)
 }
 
 // commit ends the epoch. The order of its steps, and what a crash after each
@@ -366,12 +391,14 @@ func (l *loop) commit(ctx context.Context, final bool) (err error) {
 	watermarks := l.processor.watermarks()
 	err = l.committer.Commit(ctx, checkpoint.Cut{
 		Position: l.position, Hold: l.processor.hold(), Stages: stages, Snapshot: l.processor.state.Snapshot, Watermarks: watermarks, Logs: logs, Final: final,
+		OnSealed: l.sealed,
 	})
 	if err != nil {
 		return err
 	}
 	l.cfg.Counters.Epochs.Add(1)
 	l.cfg.Counters.Oldest.Store(0)
+	l.cameThrough(ctx)
 	l.cfg.Progress(l.status(watermarks))
 	return nil
 }
@@ -393,7 +420,7 @@ func (l *loop) status(watermarks []stream.Watermark) Status {
 	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
 		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold, Short: l.processor.shortLogs(),
-		Lacking: l.lacking(), Over: l.processor.over.list(),
+		Lacking: l.lacking(), Over: l.processor.over.list(), Aside: l.processor.asideBlocks(),
 	}
 }
 
@@ -404,6 +431,7 @@ func (l *loop) finish() ([]stream.Stage, error) {
 	defer l.cfg.Pulse.End()
 	stages, err := l.writer.finish()
 	l.writer = nil
+	l.leaveLane()
 	if err != nil {
 		abandon(stages)
 		return nil, err
@@ -414,6 +442,7 @@ func (l *loop) finish() ([]stream.Stage, error) {
 // drop ends an epoch that is not to be committed.
 func (l *loop) drop() {
 	if l.writer == nil {
+		l.leaveLane()
 		return
 	}
 	if stages, err := l.finish(); err == nil {

@@ -190,7 +190,7 @@ func TestNewerBlockStopsTheTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := startWriter(nil, new([2]table.Batch))
+	w := startWriter(nil, new([2]table.Batch), nil)
 	batch := w.next()
 	err = p.block(&landing.Landed{Gateway: "g", Block: newer}, stream.Position{Offset: 1}, batch)
 	if !errors.Is(err, record.ErrVersion) {
@@ -365,7 +365,7 @@ func crash(t *testing.T, r *rig, rng *rand.Rand) {
 	var c Counters
 	cfg := r.config(&c)
 	store := &crashingStore{Store: r.store, done: rng.IntN(2) == 0}
-	store.left.Store(int64(1 + rng.IntN(9)))
+	store.left.Store(int64(1 + rng.IntN(13)))
 	cfg.Store = store
 	cfg.EpochRecords = 1 + rng.IntN(12)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)

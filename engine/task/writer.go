@@ -20,13 +20,14 @@ type writer struct {
 	bytes  atomic.Int64  // memory that the fullest stage holds
 	dates  atomic.Bool   // a stage has many dates open
 	failed atomic.Bool
+	lane   *Lane // nil: the task is alone in it
 }
 
 // startWriter takes the stages over until finish.
-func startWriter(stages []stream.Stage, batches *[2]table.Batch) *writer {
+func startWriter(stages []stream.Stage, batches *[2]table.Batch, lane *Lane) *writer {
 	w := &writer{
 		stages: stages, empty: make(chan *table.Batch, len(batches)), filled: make(chan *table.Batch, len(batches)),
-		done: make(chan struct{}),
+		done: make(chan struct{}), lane: lane,
 	}
 	for i := range batches {
 		w.empty <- &batches[i]
@@ -68,6 +69,10 @@ func (w *writer) run() {
 }
 
 func (w *writer) stage(b *table.Batch) {
+	if w.lane != nil {
+		w.lane.mu.RLock()
+		defer w.lane.mu.RUnlock()
+	}
 	for _, s := range w.stages {
 		if w.err = stageRows(s, b); w.err != nil {
 			w.failed.Store(true)

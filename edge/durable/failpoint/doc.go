@@ -19,6 +19,7 @@ func Names() []string {
 		"c4.before-seal", "c4.after-seal", "c4.after-snapshot", "c4.after-entry", "c4.after-manifest", "c4.before-swap", "c4.after-swap",
 		"c5.before-publish", "c5.after-rename", "c5.before-verify", "c5.after-publish",
 		"remake.after-seal", "remake.before-replace",
+		"attempt.after-note", "poison.before-decision", "poison.after-decision",
 		"release.before", "release.after", "collect.before-delete",
 		"ledger.after-fold",
 		"move.after-drain", "move.after-intent", "move.after-mark", "move.after-leave",
