@@ -20,6 +20,7 @@ const (
 	KindTyped     Kind = "typed"      // typed rows that are not those that records declare
 	KindLoss      Kind = "loss"       // offsets that were given up
 	KindConflict  Kind = "conflict"   // blocks that contradict
+	KindSetAside  Kind = "set_aside"  // offsets in conflict that contradict nothing: processes died of them
 	KindDigest    Kind = "digest"     // records that are not those that were captured
 	KindLogEnd    Kind = "log_end"    // what is said of the end of a log contradicts
 	KindLogRow    Kind = "log_row"    // the table log says something else than the ledger

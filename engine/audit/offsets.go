@@ -126,6 +126,8 @@ type logState struct {
 	loss      []span
 	lossRows  uint64
 	conflicts uint64
+	aside     []span // set aside in conflict, with their bytes
+	asideRows uint64 // of conflicts
 	opening   *record.Opening
 	first     bool // its first record was read, so that opening is all that it says
 	// tabled says that table log has it from its first record on, and lineage that

@@ -21,7 +21,7 @@ var (
 	recordColumns   = []string{"_gateway", "_log", "_offset", "_rows", "_row", "reject_reason"}
 	typedColumns    = []string{"_gateway", "_log", "_offset", "_rows", "_row"}
 	lossColumns     = []string{"_gateway", "_log", "_offset", "count", "?digest"}
-	conflictColumns = []string{"_gateway", "_log"}
+	conflictColumns = []string{"_gateway", "_log", "_offset", "count", "reason"}
 	derivedColumns  = []string{"_gateway", "_log", "_offset"}
 	openColumns     = []string{"kind", "raw"}
 	logColumns      = []string{"_gateway", "_log", "next_offset", "digest", "chain", "closed", "epoch", "previous_log", "previous_end", "opened_at"}
@@ -189,7 +189,11 @@ func (a *audit) readRowGroup(f lakeFile, p *parquetfile.File, g parquetfile.Grou
 	case table.Loss:
 		return a.readRows(g, lossColumns, a.loss)
 	case table.Conflict:
-		return a.readRows(g, conflictColumns, func(l *logState, _ []parquetfile.Value) { l.conflicts++ })
+		columns := conflictColumns
+		if a.edge != nil || a.level.reaches(LevelFiles) {
+			columns = append(slices.Clone(columns), "block")
+		}
+		return a.readRows(g, columns, a.conflict)
 	case table.Window:
 		return a.readRows(g, derivedColumns, a.derived)
 	case table.Late:

@@ -84,6 +84,9 @@ type Log struct {
 	// exactly those that their records declare.
 	TypedWrong uint64 `json:"typed_wrong"`
 	Conflicts  uint64 `json:"conflicts"` // blocks in conflict
+	// SetAside counts offsets that are in conflict, with their bytes, because the
+	// engine's processes died of them, and in no other table.
+	SetAside uint64 `json:"set_aside,omitempty"`
 	// Compared and Differing count offsets against the edge's log; Differing
 	// is by stretches of 16,384.
 	Compared  uint64 `json:"compared,omitempty"`
@@ -197,15 +200,20 @@ func (a *audit) countFindings(one *Log, l *logState) {
 		a.found.add(f)
 	}
 	if one.Missing > 0 {
-		spans, _ := l.missing(one.Captured, merge(l.loss), maxWhere)
+		spans, _ := l.missing(one.Captured, l.elsewhere(), maxWhere)
 		where := rangeList(spans)
 		count(KindMissing, where, "%d offsets of log %s of %s are neither in record nor in loss: %s", one.Missing, k.log, k.gateway, where)
 	}
 	if one.InLoss > 0 {
 		count(KindLoss, "", "%d offsets of log %s of %s were given up", one.InLoss, k.log, k.gateway)
 	}
-	if one.Conflicts > 0 {
-		count(KindConflict, "", "%d blocks contradict log %s of %s", one.Conflicts, k.log, k.gateway)
+	if n := one.Conflicts - l.asideRows; n > 0 {
+		count(KindConflict, "", "%d blocks contradict log %s of %s", n, k.log, k.gateway)
+	}
+	if l.asideRows > 0 {
+		where := rangeList(merge(l.aside))
+		count(KindSetAside, where, "%d offsets of log %s of %s were set aside, for processes died of them: %s are in the "+
+			"table conflict with their bytes (reason poison), and not in record", one.SetAside, k.log, k.gateway, where)
 	}
 	for _, no := range l.numbers() {
 		a.chunkFindings(l, no)
@@ -413,7 +421,8 @@ func (l *logState) account(k logKey) Log {
 	for _, s := range lost {
 		one.InLoss += s.to - s.from - l.count(s)
 	}
-	first, total := l.missing(one.Captured, lost, maxWhere)
+	one.SetAside = l.countAside()
+	first, total := l.missing(one.Captured, l.elsewhere(), maxWhere)
 	one.Missing = total
 	for _, s := range first {
 		one.Where = append(one.Where, fmt.Sprintf("%d-%d", s.from, s.to-1))

@@ -219,3 +219,38 @@ func TestALostEndIsRedForADay(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestABlockSetAsideIsRed: for a day after it was set aside, and after each start; the
+// first three of a partition are named. A block of which one process died is not.
+func TestABlockSetAsideIsRed(t *testing.T) {
+	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := record.Micros(started.UnixMicro())
+	one := task.AsideBlock{Gateway: "aurora", Log: "ab", From: 7, End: 9, At: at - 1e6, Deaths: 3}
+	tasks := func(all ...task.AsideBlock) []TaskStatus {
+		s := &supervisor{counters: new(task.Counters), last: task.Status{Aside: all}}
+		out := TaskStatus{State: TaskRunning}
+		s.aside(&out)
+		return []TaskStatus{out}
+	}
+	got := asideReasons(started.Add(23*time.Hour), started, tasks(one))
+	if len(got) != 1 || !strings.Contains(got[0], "log ab of gateway aurora: offsets from 7 to 9 are set aside") {
+		t.Errorf("after 23 hours: %q", got)
+	}
+	if got := asideReasons(started.Add(24*time.Hour), started, tasks(one)); len(got) != 0 {
+		t.Errorf("after a day: %q", got)
+	}
+	later := one
+	later.At = at + 3600e6
+	if got := asideReasons(started.Add(24*time.Hour), started, tasks(one, later)); len(got) != 1 {
+		t.Errorf("the later one: %q", got)
+	}
+	many := make([]task.AsideBlock, 40)
+	if got := asideReasons(started, started, tasks(many...)); len(got) != 4 || !strings.Contains(got[3], "40 blocks") {
+		t.Errorf("of many: %q", got)
+	}
+	for deaths, want := range map[int64]int{0: 0, 1: 0, 2: 1} {
+		if got := (&TaskStatus{State: TaskRunning, SuspectDeaths: deaths}).reasons(started, time.Hour); len(got) != want {
+			t.Errorf("%d deaths: %q", deaths, got)
+		}
+	}
+}

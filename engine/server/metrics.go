@@ -108,5 +108,8 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Count("task_passed_over_offsets_total", "Offsets left to come again with what is missing before them.", t.PassedOver, "partition", p)
 	m.Gauge("task_holes", "Logs of which the landing log lacks something.", float64(len(t.Holes)), "partition", p)
 	m.Gauge("task_short_logs", "Logs whose ends were lost after their gateways had let go of them.", float64(len(t.Short)), "partition", p)
+	m.Gauge("task_set_aside_blocks", "Blocks in conflict with reason poison, because processes died of them; the newest 256 are counted.", float64(t.SetAsideBlocks), "partition", p)
+	m.Count("task_deaths_total", "Claims that found that the process before them had died in the middle of an epoch.", t.Deaths, "partition", p)
+	m.Gauge("task_care_blocks", "Blocks that an epoch has at most because processes have died; 0: as many as come.", float64(t.CareBlocks), "partition", p)
 	m.Gauge("task_held_blocks", "Landed blocks kept until what is missing before them has come.", float64(t.HeldBlocks), "partition", p)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net"
@@ -128,6 +129,7 @@ func (s *Server) assemble() error {
 	if !s.cfg.Landing.Kafka.Used() {
 		room.own = s.cfg.Landing.Dir
 	}
+	process, lane := rand.Text(), new(task.Lane)
 	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
@@ -136,6 +138,7 @@ func (s *Server) assemble() error {
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
 				Windows: s.cfg.Windows(), Published: s.published,
+				Process: process, Lane: lane,
 				Hold: s.cfg.Landing.Hold, Crowded: room.crowded(p),
 				Unreadable:     func() uint64 { return s.log.Stats().DamagedOffsets },
 				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,

@@ -169,6 +169,17 @@ type TaskStatus struct {
 	// is how many landed blocks it keeps because of that, published or not.
 	Holes      []HoleStatus `json:"holes,omitempty"`
 	HeldBlocks int64        `json:"held_blocks,omitempty"`
+	// SetAside are the newest blocks that were set aside because processes died of
+	// them, and SetAsideBlocks counts those that are remembered, 256 at most.
+	SetAside       []AsideStatus `json:"set_aside,omitempty"`
+	SetAsideBlocks int           `json:"set_aside_blocks"`
+	// Deaths counts claims that found that the process before them had died in the
+	// middle of an epoch; CareBlocks is how many blocks an epoch has at most because of
+	// that, 0: as many as come; SuspectDeaths is how many processes have died of the one
+	// block that is next.
+	Deaths        uint64 `json:"deaths"`
+	CareBlocks    int64  `json:"care_blocks,omitempty"`
+	SuspectDeaths int64  `json:"suspect_deaths,omitempty"`
 	// Short are the logs whose ends were lost after their gateways had let go of them.
 	Short []ShortStatus `json:"short,omitempty"`
 }
@@ -286,7 +297,7 @@ func (t *TaskStatus) reasons(now time.Time, hold time.Duration) []string {
 		}
 		out = append(out, why)
 	}
-	return append(out, t.holeReasons(now, hold)...)
+	return append(append(out, t.suspectReasons()...), t.holeReasons(now, hold)...)
 }
 
 // alternationMemory is how long health stays red after two machines under one
@@ -336,6 +347,7 @@ func (s *Server) Status() Status {
 		out.Reasons = append(out.Reasons, out.Tasks[i].reasons(time.Now(), s.cfg.Landing.Hold)...)
 	}
 	out.Reasons = append(out.Reasons, shortReasons(time.Now(), s.started, out.Tasks)...)
+	out.Reasons = append(out.Reasons, asideReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
 	out.Reasons = append(out.Reasons, s.diskReasons()...)
 	out.Reasons = append(out.Reasons, damageReasons(&out.Store, s.tasks)...)
@@ -445,6 +457,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
 	s.holes(log, &out)
+	s.aside(&out)
 	for _, l := range s.last.Short {
 		out.Short = append(out.Short, ShortStatus{Gateway: l.Gateway, Log: l.Log.String(), From: uint64(l.From),
 			End: uint64(l.End), Since: text(l.Since)})

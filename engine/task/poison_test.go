@@ -243,7 +243,7 @@ func TestWhatKillsWithoutABlockSetsNothingAside(t *testing.T) {
 			cfg := r.config(new(Counters))
 			cfg.EpochRecords = 1
 			// The commit takes longer than it may: the next one begins where this one did.
-			r.sink.sealing = func() { cancel(); time.Sleep(time.Minute) }
+			r.sink.sealing = func() { cancel(); <-time.After(time.Minute) }
 			cfg.CommitTimeout = time.Second
 			_ = Run(ctx, cfg)
 			r.sink.sealing = nil
