@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 
 	"landfall/edge/record"
 	"landfall/engine/parquetfile"
@@ -85,6 +86,11 @@ func (l *logState) countAside() (n uint64) {
 		n += s.to - s.from - l.count(s)
 	}
 	return n
+}
+
+// isAside tells whether an offset is set aside.
+func (l *logState) isAside(offset uint64) bool {
+	return slices.ContainsFunc(l.aside, func(s span) bool { return s.from <= offset && offset < s.to })
 }
 
 // elsewhere are the ranges of a log that are not looked for in record.

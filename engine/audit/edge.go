@@ -314,7 +314,7 @@ func (a *audit) sumEdge(ctx context.Context, l *logState) error {
 		}
 		for off, payload := range b.Payloads {
 			offset := uint64(off)
-			if !l.has(offset) {
+			if !l.has(offset) && !l.isAside(offset) {
 				continue
 			}
 			if err := b.DecodeRecord(payload, &r); err != nil {

@@ -104,12 +104,12 @@ func (c *Committer) commit(ctx context.Context, epoch stream.Epoch, cut Cut) err
 	if err != nil {
 		return err
 	}
-	failpoint.Hit("c4.after-seal")
 	if cut.OnSealed != nil {
 		if err := cut.OnSealed(ctx); err != nil {
 			return err
 		}
 	}
+	failpoint.Hit("c4.after-seal")
 	chain, err := c.snapshot(ctx, epoch, cut.Snapshot)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (h histogram) String() string {
 func (h histogram) require(t *testing.T, want int) {
 	t.Helper()
 	for _, name := range failpoint.Names() {
-		if ofACommand(name) {
+		if hasATestOfItsOwn(name) {
 			continue // TestRepairSurvivesKills and TestAMoveSurvivesKills reach those
 		}
 		if c := h[name]; c == nil || c.inFlight < want {

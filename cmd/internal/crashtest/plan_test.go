@@ -31,17 +31,18 @@ const (
 	roleEngine = "engine"
 )
 
-// ofACommand tells a failpoint that no daemon passes: it is a command's own.
-func ofACommand(name string) bool {
+// hasATestOfItsOwn tells a failpoint that no daemon passes, because it is a command's
+// own, or only one whose processes die of a block (TestABlockThatKillsTheEngine).
+func hasATestOfItsOwn(name string) bool {
 	family, _, _ := strings.Cut(name, ".")
-	return family == "repair" || family == "move" || family == "arrive"
+	return family == "repair" || family == "move" || family == "arrive" || family == "attempt" || family == "poison"
 }
 
 // points lists the failpoints that a role's commit path has. The embedded
 // landing log stands on seglog, so the engine has those too.
 func points(role string) (own, also []string) {
 	for _, name := range failpoint.Names() {
-		if ofACommand(name) {
+		if hasATestOfItsOwn(name) {
 			continue
 		}
 		family, _, _ := strings.Cut(name, ".")
