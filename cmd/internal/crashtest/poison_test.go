@@ -3,6 +3,7 @@
 package crashtest
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"landfall/sinks/sinktest"
 )
 
 // poisonText is what a line holds of which the engine's processes die: LANDFALL_POISON.
@@ -176,6 +179,20 @@ func TestABlockThatKillsTheEngine(t *testing.T) {
 			l.Captured < lines || l.SetAside > lines/2 {
 			t.Errorf("%+v", l)
 		}
+	}
+	// As docs/operator.md says how the records of such a block are seen.
+	rows := sinktest.DuckDB(t, fmt.Sprintf("SELECT hex(block) FROM '%s/conflict/*/*.parquet' WHERE reason = 'poison'", c.lake))
+	if len(rows) != 1 {
+		t.Fatalf("%d blocks in conflict", len(rows))
+	}
+	block, err := hex.DecodeString(rows[0][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, filepath.Join(dir, "one.block"), string(block))
+	code, stdout, stderr = command(t, binaries(t).edge, "inspect", "--records", filepath.Join(dir, "one.block"))
+	if code != 0 || !strings.Contains(stdout, poisonText) {
+		t.Errorf("inspect: code %d\n%s\n%s", code, stdout, stderr)
 	}
 	c.program.checkLog(t)
 }

@@ -12,6 +12,7 @@ func table() []mutant {
 		fairMutants(),
 		boundMutants(),
 		stateMutants(),
+		poisonMutants(),
 		ingestMutants(),
 		ackedMutants(),
 	)
@@ -405,7 +406,7 @@ func taskMutants() []mutant {
 		{"a log belongs to one gateway", "engine/task/judge.go",
 			"if st.Gateway != gateway {", "if st.Gateway != gateway && false {", judge},
 		{"what was taken stands in the state", "engine/task/process.go",
-			"\tp.logs.Put(b.Log, st)\n\tp.watermark(", "\tp.watermark(", judge},
+			"\tp.logs.Put(b.Log, st)\n\tif !poison {", "\tif !poison {", judge},
 		{"dedupe compares time", "engine/operator/dedupe.go",
 			"if ok && first.EventTime-DedupeWindow <= t.EventTime && t.EventTime <= first.EventTime+DedupeWindow {", "if ok {", []string{"./engine/operator"}},
 		{"a bad checksum gives no typed row", "engine/operator/decode.go",
