@@ -237,12 +237,12 @@ func TestABeginningThatNobodyKnows(t *testing.T) {
 // stepping is a store that does something before its n-th call.
 type stepping struct {
 	checkpoint.Store
-	left int
+	left atomic.Int64 // publishing calls it beside the task
 	then func()
 }
 
 func (s *stepping) step() {
-	if s.left--; s.left == 0 {
+	if s.left.Add(-1) == 0 {
 		s.then()
 	}
 }
@@ -293,15 +293,16 @@ func TestAZombieWokenAtEachStepOfItsClaim(t *testing.T) {
 				zombie := r.config(new(Counters))
 				claimed := false
 				zombie.Log, zombie.Claimed = older, func(Status, func() checkpoint.Stats) { claimed = true }
-				store := &stepping{Store: r.store, left: step, then: func() {
+				store := &stepping{Store: r.store, then: func() {
 					r.land(t, "g", l.blocks[6:9]...)
 					if err := runFor(t, r.config(new(Counters))); err != nil {
 						t.Errorf("step %d: the other ended with %v", step, err)
 					}
 				}}
+				store.left.Store(int64(step))
 				zombie.Store = store
 				err := runFor(t, zombie)
-				if over = store.left > 0; over {
+				if over = store.left.Load() > 0; over {
 					if step < 5 {
 						t.Errorf("%s: the claim took %d calls", kind, step)
 					}

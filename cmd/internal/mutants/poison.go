@@ -29,7 +29,7 @@ func poisonMutants() []mutant {
 		{"so many are no chance", "engine/task/aside.go",
 			"	if recent >= maxAside {", "	if recent < 0 {", task("TestSoMany")},
 		{"that a block is set aside stands in the state first", "engine/task/care.go",
-			"	if err := l.commit(patient, false); err != nil {\n		return err\n	}\n	failpoint.Hit(\"poison.after", "	failpoint.Hit(\"poison.after", task("SetAsideIsMadeAgain")},
+			"l.commit(patient, false)", "patient.Err()", task("SetAsideIsMadeAgain")},
 		{"a log goes on behind what was set aside", "engine/task/process.go",
 			"	poison := r.Verdict == take && p.isAside(hash)\n", "	poison := false\n", kills},
 		{"a claim collects no note", "engine/checkpoint/collect.go",
