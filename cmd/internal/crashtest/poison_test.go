@@ -41,7 +41,7 @@ func TestABlockThatKillsTheEngine(t *testing.T) {
 	dir := workdir(t)
 	c := newCloud(t, dir, dir)
 	config := strings.Replace(engineConfig(c, dir), "partitions: 2", "partitions: 1", 1)
-	status := freePort(t, "tcp")
+	status := freePort(t)
 	writeText(t, c.config, config+"status: "+status+"\n")
 	const lines = 200
 	var gateways []*gateway
