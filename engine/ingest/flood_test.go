@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,53 @@ func TestPacing(t *testing.T) {
 		}
 		if want := rest(2 * len(last)); took() != want {
 			t.Errorf("what was landed before took %v, want %v", took(), want)
+		}
+	})
+}
+
+// TestNewLogsArePaced: with fake time. Whoever brings ever new logs has to wait; another
+// gateway, and more of a log that is known, do not.
+func TestNewLogsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newIngest(t, ingest.Config{})
+		send := func(gateway string, id int, more bool) wire.Answer {
+			c := &landingtest.Chain{Gateway: gateway, Log: record.LogID{byte(id), byte(id >> 8), gateway[0]}}
+			blocks := [][]byte{c.Block(1, 10).Block}
+			head := wire.RequestHeader{Gateway: gateway, Log: c.Log, Request: wire.RequestID{1}}
+			if more {
+				blocks, head.Offset = [][]byte{c.Block(1, 10).Block}, 1
+			}
+			return post(t, h, head, encode(t, blocks...))
+		}
+		took := 0
+		for id := range 1100 {
+			switch a := send("clone", id, false); a.Code {
+			case wire.CodeNone:
+				took++
+			case wire.CodeBusy:
+				if !strings.Contains(a.Detail, "1024 new logs at once") {
+					t.Fatalf("%+v", a)
+				}
+			default:
+				t.Fatalf("%+v", a)
+			}
+		}
+		if n := h.Stats().PacedLogs; took != 1024 || n != 1100-1024 {
+			t.Errorf("%d logs were taken, %d refused", took, n)
+		}
+		if a := send("honest", 1, false); a.Code != wire.CodeNone {
+			t.Errorf("another gateway: %+v", a)
+		}
+		if a := send("clone", 1023, true); a.Code != wire.CodeNone || a.Acked != 2 {
+			t.Errorf("more of the newest log: %+v", a)
+		}
+		time.Sleep(9 * time.Second)
+		if a := send("clone", 2000, false); a.Code != wire.CodeBusy || a.Known {
+			t.Errorf("too early: %+v", a)
+		}
+		time.Sleep(time.Second)
+		if a := send("clone", 2000, false); a.Code != wire.CodeNone || a.Acked != 1 {
+			t.Errorf("in its time: %+v", a)
 		}
 	})
 }

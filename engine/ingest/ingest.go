@@ -32,7 +32,7 @@ type Handler struct {
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
 	duplicates, conflicts, alternations, unknown atomic.Uint64
-	resends, displaced                           atomic.Uint64
+	resends, displaced, paced                    atomic.Uint64
 }
 
 // New makes a handler. Errors: Validate's.
@@ -61,6 +61,7 @@ type Stats struct {
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
 	Resends      uint64 // times a gateway was told to send a log again from below what had landed
 	Displaced    uint64 // requests that were ended because others waited for their places
+	PacedLogs    uint64 // requests refused because their gateway had opened too many logs
 	Refused      map[wire.Code]uint64
 	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
@@ -73,7 +74,7 @@ func (h *Handler) Stats() Stats {
 		Sessions: len(h.sessions), Requests: h.requests.Load(), Questions: h.questions.Load(),
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
-		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
+		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), PacedLogs: h.paced.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
 	}
 	for _, r := range certs.Reasons() {
 		st.Unproven[r] = h.nobody[r]

@@ -19,16 +19,27 @@ const MinGatewayBytes = record.MaxBlockBytes
 // any number, and cost their reading.
 const wireRatio = 2
 
+// A task never forgets a log, or a copy of an old block would be taken once more: some
+// 500 bytes each. So logs that are new to the engine are paced. Each start of a gateway
+// opens one, and those of an outage come one after the other.
+const (
+	// maxNewLogs is how many of one gateway may come at once.
+	maxNewLogs = 1024
+	// newLogEvery is when the next one may come after that.
+	newLogEvery = 10 * time.Second
+)
+
 // limits bound one gateway.
 type limits struct {
 	bytes    *rate.Limiter // of blocks before compression
 	wire     *rate.Limiter // of bodies as they arrive
 	requests *rate.Limiter
+	logs     *rate.Limiter // that are new
 }
 
 func newLimits(c *Config) limits {
 	none := rate.NewLimiter(rate.Inf, 0)
-	l := limits{bytes: none, wire: none, requests: none}
+	l := limits{bytes: none, wire: none, requests: none, logs: rate.NewLimiter(rate.Every(newLogEvery), maxNewLogs)}
 	if c.GatewayBytes > 0 {
 		l.bytes = rate.NewLimiter(rate.Limit(c.GatewayBytes), int(c.GatewayBytes))
 		l.wire = rate.NewLimiter(wireRatio*rate.Limit(c.GatewayBytes), int(wireRatio*c.GatewayBytes))
@@ -48,6 +59,14 @@ func (g *gateway) bounded(c *Config) error {
 		return fmt.Errorf("more than %d requests of this gateway a second", c.GatewayRequests)
 	}
 	return nil
+}
+
+// mayOpen says why a log that is new is not taken now.
+func (g *gateway) mayOpen() error {
+	if g.limits.logs.Allow() {
+		return nil
+	}
+	return fmt.Errorf("the gateway brought %d new logs at once, or one every %s for long: this one has to wait", maxNewLogs, newLogEvery)
 }
 
 // hold keeps a refused request waiting, or until it is given up: whoever asks

@@ -237,6 +237,12 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
+	if !s.known {
+		if err := s.gw.mayOpen(); err != nil {
+			s.h.paced.Add(1)
+			return refusal{wire.CodeBusy, err}
+		}
+	}
 	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Keeps: s.kept, Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
 	}

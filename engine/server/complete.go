@@ -35,7 +35,9 @@ func seenAt(all map[string]ingest.GatewayStatus) map[string]record.Micros {
 
 // completeThrough takes the least watermark of the gateways that are heard and
 // keep up. One that is silent, or comes back with days of backlog, would hold it
-// for all, so it is left out by name: its own watermark stands beside it.
+// for all, so it is left out by name: its own watermark stands beside it. A watermark
+// ahead of now counts as now, so that one gateway moves nobody else's beyond what it
+// could with the right time.
 func completeThrough(marks, seen map[string]record.Micros, now record.Micros, timeout time.Duration) CompleteStatus {
 	out := CompleteStatus{Gateways: []string{}, LeftOut: []LeftOut{}}
 	limit := record.Micros(timeout.Microseconds())
@@ -58,6 +60,7 @@ func completeThrough(marks, seen map[string]record.Micros, now record.Micros, ti
 			newest = max(newest, at)
 		}
 	}
+	newest = min(newest, now) // whoever is ahead of it leaves nobody out by that
 	through := record.NoTime
 	for name, why := range names {
 		if why == "" && marks[name] < newest-limit {
@@ -76,7 +79,7 @@ func completeThrough(marks, seen map[string]record.Micros, now record.Micros, ti
 			through = marks[name]
 		}
 	}
-	out.Through = text(through)
+	out.Through = text(min(through, now)) // nobody is complete beyond it
 	slices.Sort(out.Gateways)
 	slices.SortFunc(out.LeftOut, func(a, b LeftOut) int { return strings.Compare(a.Gateway, b.Gateway) })
 	return out

@@ -32,6 +32,21 @@ func TestCompleteThrough(t *testing.T) {
 	}
 }
 
+// TestOneAheadLeavesNobodyOut: a gateway whose watermark is as far ahead as is taken does
+// not make others fall behind, and nothing is complete beyond now.
+func TestOneAheadLeavesNobodyOut(t *testing.T) {
+	const now, minute = record.Micros(1_790_000_000_000_000), record.Micros(60_000_000)
+	seen := map[string]record.Micros{"ahead": now, "honest": now}
+	got := completeThrough(map[string]record.Micros{"ahead": now + 5*minute, "honest": now - 9*minute}, seen, now, 10*time.Minute)
+	if got.Through != text(now-9*minute) || len(got.LeftOut) != 0 {
+		t.Errorf("%+v", got)
+	}
+	got = completeThrough(map[string]record.Micros{"ahead": now + 5*minute, "honest": now - 11*minute}, seen, now, 10*time.Minute)
+	if got.Through != text(now) || fmt.Sprint(got.Gateways) != "[ahead]" || len(got.LeftOut) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // or gives a gateway's watermark, NoTime where it has none.
 func or(marks map[string]record.Micros, name string) record.Micros {
 	if at, ok := marks[name]; ok {

@@ -59,6 +59,7 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	m.Count("ingest_alternations_total", "Times a log came back after another of its gateway: two machines under one name.", in.Alternations)
 	m.Count("ingest_unknown_logs_total", "Requests whose start could not be compared with what is known to have landed.", in.UnknownLogs)
 	m.Count("ingest_displaced_total", "Requests that were ended because others waited for their places: they stood still, or their client had more places.", in.Displaced)
+	m.Count("ingest_paced_logs_total", "Requests refused because their gateway had brought too many logs that were new.", in.PacedLogs)
 	m.Count("ingest_resends_total", "Times a gateway was told to send a log again because the landing log lacked something.", in.Resends)
 	for code, n := range in.Refused {
 		m.Count("ingest_refused_total", "Requests refused, by code.", n, "code", string(code))

@@ -104,7 +104,10 @@ type IngestStatus struct {
 	Resends     uint64 `json:"resends"`
 	// Displaced counts requests that were ended because others waited for their places:
 	// they stood still, or their client had more places.
-	Displaced uint64               `json:"displaced"`
+	Displaced uint64 `json:"displaced"`
+	// PacedLogs counts requests that were refused because their gateway had brought too
+	// many logs that were new.
+	PacedLogs uint64               `json:"paced_logs"`
 	Refused   map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
 	Unproven map[certs.Reason]uint64 `json:"unproven"`
@@ -438,7 +441,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
 		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
-		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced,
+		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced, PacedLogs: st.PacedLogs,
 	}
 }
 

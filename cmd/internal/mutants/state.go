@@ -5,6 +5,7 @@ func stateMutants() []mutant {
 	expiry := []string{"-run", "Forget|Forgotten|Tidied|WithoutAWatermark|BoundsOfState", "./engine/operator"}
 	windows := []string{"-run", "WindowsOfATask", "./engine/operator"}
 	dates := []string{"-run", "Dates|Windows", "./sinks/parquet"}
+	complete := []string{"-run", "OneAhead", "./engine/server"}
 	old := []string{"-run", "OlderVersionKnows", "./engine/task"}
 	return []mutant{
 		{"a gateway's keys of state are bounded", "engine/operator/expiry.go",
@@ -61,6 +62,12 @@ func stateMutants() []mutant {
 			"	if len(dates) > stream.MaxFarDates {", "	if len(dates) < 0 {", []string{"-run", "RepairOfManyDates", "./cmd/internal/enginecli"}},
 		{"what was made with the right hash goes first", "engine/repair/plan.go",
 			"fit(s) > fit(best)", "fit(s) < fit(best)", []string{"-run", "RepairOfManyDates", "./cmd/internal/enginecli"}},
+		{"who is ahead of now leaves nobody out", "engine/server/complete.go",
+			"	newest = min(newest, now)", "	newest = max(newest, newest)", complete},
+		{"nothing is complete beyond now", "engine/server/complete.go",
+			"text(min(through, now))", "text(through)", complete},
+		{"new logs are paced", "engine/ingest/session.go",
+			"	if !s.known {\n		if err := s.gw.mayOpen()", "	if s.known {\n		if err := s.gw.mayOpen()", []string{"-run", "NewLogsArePaced", "./engine/ingest"}},
 		{"of two names with one number neither is believed", "engine/operator/names.go",
 			"			name = \"\"\n", "", []string{"-run", "OneNumber", "./engine/operator"}},
 	}
