@@ -200,12 +200,18 @@ type interner map[string]string
 
 const maxInterned = 1 << 16
 
+// maxInternedBytes is how long a string is at most that is shared.
+const maxInternedBytes = 128
+
 func (n interner) of(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
 	if s, ok := n[string(b)]; ok {
 		return s
+	}
+	if len(b) > maxInternedBytes {
+		return string(b)
 	}
 	if len(n) >= maxInterned {
 		clear(n)

@@ -62,10 +62,11 @@ type Window struct {
 	open   map[string]*openWindows     // by gateway; an index over sums
 	logs   logNames
 	n      int // windows in open
+	names  int // bytes of names in them
 	over   func(gateway string, readings int)
 }
 
-// Bounds of open windows, some 400 bytes each.
+// Bounds of open windows, some 500 bytes each beside their names.
 const (
 	// MaxOpenWindows is how many windows of a gateway are open at once, of all its series
 	// together.
@@ -75,6 +76,11 @@ const (
 	// open. Those that have more keep what they have, so there are less than twice as
 	// many.
 	MaxAllWindows = 1 << 17
+	// MaxWindowNames bounds the bytes of names in a gateway's open windows: of source,
+	// sensor, metric and unit, each counted in each window.
+	MaxWindowNames = 16 << 20
+	// MaxAllWindowNames is of a task what MaxAllWindows is, for MaxWindowNames.
+	MaxAllWindowNames = 32 << 20
 )
 
 // openWindows are a gateway's windows by when they close.
@@ -82,6 +88,7 @@ type openWindows struct {
 	closing map[int64][]windowKey // by start + size
 	times   []int64               // the keys of closing, ascending
 	n       int                   // of all
+	names   int                   // bytes of names in all
 }
 
 // NewWindow registers the operator's state. Call it before the state is
@@ -104,8 +111,9 @@ func NewWindow(s *state.State, cfg WindowConfig, over func(gateway string, readi
 
 // Restored builds the index over the restored state.
 func (w *Window) Restored() {
-	for k := range w.sums.All() {
+	for k, v := range w.sums.All() {
 		w.opened(k)
+		w.named(k.Gateway, k.names()+len(v.Unit))
 	}
 }
 
@@ -136,13 +144,24 @@ func (w *Window) opened(k windowKey) {
 	w.n++
 }
 
-// mayOpen tells whether a gateway may have one more window open.
-func (w *Window) mayOpen(gateway string) bool {
-	has, others := 0, len(w.open)
+// names is how many bytes the names in a key have.
+func (k *windowKey) names() int { return len(k.Source) + len(k.Sensor) + len(k.Metric) }
+
+// named notes that the names in a gateway's windows have so many bytes more.
+func (w *Window) named(gateway string, bytes int) {
+	w.open[gateway].names += bytes
+	w.names += bytes
+}
+
+// mayOpen tells whether a gateway may have so many windows more open, with so many bytes
+// of names.
+func (w *Window) mayOpen(gateway string, windows, names int) bool {
+	n, bytes, gateways := windows, names, len(w.open)+1
 	if g := w.open[gateway]; g != nil {
-		has, others = g.n, others-1
+		n, bytes, gateways = n+g.n, bytes+g.names, gateways-1
 	}
-	return has < MaxOpenWindows && (w.n < MaxAllWindows || has < MaxAllWindows/(others+1))
+	return n <= MaxOpenWindows && (w.n+windows <= MaxAllWindows || n <= MaxAllWindows/gateways) &&
+		bytes <= MaxWindowNames && (w.names+names <= MaxAllWindowNames || bytes <= MaxAllWindowNames/gateways)
 }
 
 // take puts a reading into its window, or a copy of it into late when that has
@@ -174,15 +193,24 @@ func (w *Window) sumsUp(c *Context, r *table.ReadingRow) bool {
 func (w *Window) add(c *Context, r *table.ReadingRow, start, size int64) bool {
 	k := windowKey{r.Gateway, r.Source, r.Sensor, r.Metric, start, size}
 	s, ok := w.sums.Get(k)
+	windows, names := 0, len(r.Unit)-len(s.Unit)
 	if !ok {
-		if !w.mayOpen(k.Gateway) {
-			w.over(k.Gateway, 1)
-			return false
-		}
+		windows, names = 1, k.names()+len(r.Unit)
+	}
+	if windows+max(0, names) > 0 && !w.mayOpen(k.Gateway, windows, names) {
+		w.over(k.Gateway, 1)
+		return false
+	}
+	if !ok {
 		w.opened(k)
 		s = windowSum{Min: r.Value.Value, Max: r.Value.Value, LastAt: record.NoTime}
 	}
+	before := len(s.Unit)
 	s.add(c, r)
+	if !ok {
+		before = -k.names()
+	}
+	w.named(k.Gateway, len(s.Unit)-before)
 	w.sums.Put(k, s)
 	return true
 }
@@ -283,6 +311,8 @@ func (w *Window) close(gateway string, g *openWindows, end int64, out *table.Bat
 			WindowStart: record.Micros(k.Start), WindowEnd: record.Micros(end), Count: s.Count,
 			Min: s.Min, Max: s.Max, Mean: s.mean(), Last: s.Last, LastAt: s.LastAt,
 		})
+		g.names -= k.names() + len(s.Unit)
+		w.names -= k.names() + len(s.Unit)
 		w.sums.Delete(k)
 	}
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"landfall/decoders/ais"
@@ -92,5 +93,69 @@ func TestTheWindowsOfATaskAreBounded(t *testing.T) {
 	o.window.Advance("a", t0+1000*second, &out)
 	if late := read("honest", share, share+10); late != 0 {
 		t.Errorf("%d in late after windows closed", late)
+	}
+}
+
+// TestNamesOfWindowsAreBounded: long names, and long units that come later, take no more
+// than their share of memory, also after a restart; and what closes gives it back.
+func TestNamesOfWindowsAreBounded(t *testing.T) {
+	const t0 = 1_790_000_040 * second
+	var out table.Batch
+	o := newOperators(t)
+	long := strings.Repeat("x", 1000)
+	read := func(gateway string, i int, unit string) bool {
+		row := table.ReadingRow{
+			Lineage: table.Lineage{Gateway: gateway}, Times: table.Times{EventTime: t0, TimeQuality: record.QualitySynchronised},
+			Source: "bus", Sensor: long, Metric: fmt.Sprint(i), Unit: unit, Value: ais.Some(1.5),
+		}
+		before := len(out.Lates)
+		o.window.take(&Context{Gateway: gateway, LandedAt: record.NoTime, Watermark: record.NoTime}, &row, &out)
+		return len(out.Lates) == before
+	}
+	n := 0
+	for n < 2*MaxWindowNames/1000 && read("evil", n, "") {
+		n++
+	}
+	if most := MaxWindowNames / 1000; n > most || n < most*9/10 {
+		t.Errorf("%d windows with names of 1,000 bytes are open", n)
+	}
+	for i := range n {
+		read("units", i, "")
+	}
+	if !read("honest", 1, "m") {
+		t.Error("a neighbour with a share has no window")
+	}
+	if read("units", 1, strings.Repeat("u", 40_000)) {
+		t.Error("a longer unit is taken where there is no room for it")
+	}
+	m := 0
+	for m < n && read("third", m, "") {
+		m++
+	}
+	if share := MaxAllWindowNames / 4 / 1000; m > share || m < share*9/10 {
+		t.Errorf("the fourth gateway has %d windows open, want a share of %d", m, share)
+	}
+	before := o.window.names
+	object, _ := o.state.Snapshot()
+	if o = o.restart(t, [][]byte{object}); o.window.names != before || read("evil", n, "") {
+		t.Errorf("%d bytes of names after a restart, %d before", o.window.names, before)
+	}
+	for _, gateway := range []string{"evil", "units", "honest", "third"} {
+		o.window.Advance(gateway, t0+1000*second, &out)
+	}
+	if o.window.names != 0 || o.window.n != 0 {
+		t.Errorf("%d bytes of names in %d windows are left", o.window.names, o.window.n)
+	}
+}
+
+// TestLongNamesAreNotShared: they would stay when nothing has them any more.
+func TestLongNamesAreNotShared(t *testing.T) {
+	n := interner{}
+	for i := range 100 {
+		n.of(fmt.Append(nil, strings.Repeat("y", maxInternedBytes), i))
+		n.of(fmt.Append(nil, "short", i%3))
+	}
+	if len(n) != 3 {
+		t.Errorf("%d strings are shared", len(n))
 	}
 }

@@ -28,7 +28,7 @@ func boundMutants() []mutant {
 		{"a watermark of the future is withdrawn", "engine/task/process.go",
 			"	g.Watermark = record.NoTime\n}\n\n// watermark takes", "}\n\n// watermark takes", []string{"-run", "Watermark", "./engine/task"}},
 		{"a gateway's windows are bounded", "engine/operator/window.go",
-			"return has < MaxOpenWindows && ", "return ", []string{"-run", "WindowsAreBounded", "./engine/operator"}},
+			"return n <= MaxOpenWindows && ", "return ", []string{"-run", "WindowsAreBounded", "./engine/operator"}},
 		{"windows that close make room", "engine/operator/window.go",
 			"	g.n -= len(keys)\n", "", []string{"-run", "WindowsAreBounded", "./engine/operator"}},
 		{"rows made before a panic are taken back", "engine/operator/decode.go",

@@ -3,7 +3,7 @@ package main
 // stateMutants are of what bounds the keyed state of a task, and of whose it is.
 func stateMutants() []mutant {
 	expiry := []string{"-run", "Forget|Forgotten|Tidied|WithoutAWatermark|BoundsOfState", "./engine/operator"}
-	windows := []string{"-run", "WindowsOfATask", "./engine/operator"}
+	windows := []string{"-run", "WindowsOfATask|NamesOfWindows|LongNames", "./engine/operator"}
 	dates := []string{"-run", "Dates|Windows", "./sinks/parquet"}
 	complete := []string{"-run", "OneAhead", "./engine/server"}
 	old := []string{"-run", "OlderVersionKnows", "./engine/task"}
@@ -15,7 +15,7 @@ func stateMutants() []mutant {
 		{"who has most forgets", "engine/operator/expiry.go",
 			"w.held > of.held ||", "w.held < of.held ||", expiry},
 		{"what was seen again stays", "engine/operator/expiry.go",
-			"ok && int64(at)/expiryStep == b {\n			e.table.forget(k)", "ok {\n			e.table.forget(k)", expiry},
+			"ok && int64(at)/expiryStep == b {\n			e.table.forget(k)", "ok && at != 1 {\n			e.table.forget(k)", expiry},
 		{"the oldest is forgotten first", "engine/operator/expiry.go",
 			"return h[i] < h[j]", "return h[i] > h[j]", expiry},
 		{"an index is tidied", "engine/operator/expiry.go",
@@ -27,13 +27,23 @@ func stateMutants() []mutant {
 		{"what is known of halves is bounded", "engine/operator/static.go",
 			"bound{MaxShips, MaxAllShips}", "bound{1 << 30, 1 << 30}", expiry},
 		{"the windows of a task are bounded", "engine/operator/window.go",
-			"(w.n < MaxAllWindows || has", "(w.n >= 0 || has", windows},
+			"(w.n+windows <= MaxAllWindows || n", "(w.n >= 0 || n", windows},
 		{"a share of windows is every gateway's", "engine/operator/window.go",
-			"has < MaxAllWindows/(others+1)", "has < 0", windows},
+			"n <= MaxAllWindows/gateways", "n < 0", windows},
+		{"names of windows are bounded", "engine/operator/window.go",
+			"bytes <= MaxWindowNames && ", "", windows},
+		{"names of a task's windows are bounded", "engine/operator/window.go",
+			"(w.names+names <= MaxAllWindowNames || ", "(w.names >= 0 || ", windows},
+		{"a unit that comes later counts", "engine/operator/window.go",
+			"if windows+max(0, names) > 0 &&", "if windows > 0 &&", windows},
+		{"names of windows that close count no more", "engine/operator/window.go",
+			"		w.names -= k.names() + len(s.Unit)\n", "", windows},
+		{"long names are not shared", "engine/operator/decode.go",
+			"	if len(b) > maxInternedBytes {", "	if len(b) < 0 {", windows},
 		{"windows that close make room for all", "engine/operator/window.go",
 			"	w.n -= len(keys)\n", "", windows},
 		{"state of an older version gets names", "engine/operator/names.go",
-			"			t.Put(k, v)\n", "", old},
+			"			t.Put(k, v)\n", "			_ = v\n", old},
 		{"what is handed over has a name", "engine/operator/dedupe.go",
 			"names.of(k.Gateway); known {", "names.of(k.Gateway); !known {", old},
 		{"an authority is read under its lock", "cmd/internal/ca/ca.go",
