@@ -1,11 +1,8 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -17,10 +14,10 @@ import (
 	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/tap"
+	"landfall/edge/textfile"
 )
 
-// The list of ends of logs that this gateway's disk has lost, version 1: one line of
-// text, then JSON to the end.
+// The list of ends of logs that this gateway's disk has lost, version 1 (textfile).
 //
 //	landfall-lost 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
 //	{"count":<how many, over all starts>,"ends":[{"log":"<LogID>","from":<offset>,"to":<offset>,"landed":<offset>,"at":"<time>"}, …]}\n
@@ -64,30 +61,17 @@ type lostList struct {
 }
 
 func (l *lostList) encode() ([]byte, error) {
-	body, err := json.Marshal(l)
-	if err != nil {
-		return nil, fmt.Errorf("encode the list of lost ends: %w", err)
-	}
-	body = append(body, '\n')
-	return append(fmt.Appendf(nil, "%s %d %08x\n", lostMagic, lostVersion, lostSum(body)), body...), nil
+	return textfile.Encode(lostMagic, lostVersion, l)
 }
-
-func lostSum(body []byte) uint32 { return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) }
 
 // decodeLost reads what encode wrote. Errors: record.ErrCorrupt, record.ErrVersion.
 func decodeLost(p []byte) (l lostList, err error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, body, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != lostMagic {
-		return l, fmt.Errorf("read the list of lost ends: %w", record.ErrCorrupt)
+	_, err = textfile.DecodeInto(lostMagic, lostVersion, p, &l)
+	if err == nil && uint64(len(l.Ends)) > l.Count {
+		err = record.ErrCorrupt
 	}
-	if version > lostVersion {
-		return l, fmt.Errorf("read the list of lost ends, version %d: %w", version, record.ErrVersion)
-	}
-	if lostSum(body) != sum || json.Unmarshal(body, &l) != nil || uint64(len(l.Ends)) > l.Count {
-		return lostList{}, fmt.Errorf("read the list of lost ends: %w", record.ErrCorrupt)
+	if err != nil {
+		return lostList{}, fmt.Errorf("read the list of lost ends: %w", err)
 	}
 	return l, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -227,5 +228,32 @@ func TestLostEndsAreKept(t *testing.T) {
 	}
 	if l.flush(); l.dirty {
 		t.Error("it was not tried again")
+	}
+}
+
+// TestFrozenLostEnds: the list of version 1 is written and read as it stands on disks.
+func TestFrozenLostEnds(t *testing.T) {
+	const frozen = "landfall-lost 1 53b6ab85\n" +
+		`{"count":3,"ends":[{"log":"","from":0,"to":0,"landed":0,"at":"2026-11-30T00:00:00Z"},{"log":"0102","from":5,"to":9,"landed":7,"at":""}]}` + "\n"
+	l := lostList{Count: 3, Ends: []lostEnd{{At: "2026-11-30T00:00:00Z"}, {Log: "0102", From: 5, To: 9, Landed: 7}}}
+	if p, err := l.encode(); err != nil || string(p) != frozen {
+		t.Errorf("%q, %v", p, err)
+	}
+	if got, err := decodeLost([]byte(frozen)); err != nil || !reflect.DeepEqual(got, l) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{frozen[:len(frozen)-1], strings.Replace(frozen, "count\":3", "count\":4", 1)} {
+		if got, err := decodeLost([]byte(bad)); !errors.Is(err, record.ErrCorrupt) || got.Count != 0 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	more := lostList{Count: 1, Ends: l.Ends}
+	if p, err := more.encode(); err != nil {
+		t.Error(err)
+	} else if _, err := decodeLost(p); !errors.Is(err, record.ErrCorrupt) {
+		t.Errorf("more ends than there were: %v", err)
+	}
+	if _, err := decodeLost([]byte(strings.Replace(frozen, "lost 1", "lost 2", 1))); !errors.Is(err, record.ErrVersion) {
+		t.Errorf("a newer version: %v", err)
 	}
 }

@@ -1,11 +1,8 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -15,6 +12,7 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/textfile"
 	"landfall/edge/wire"
 )
 
@@ -41,7 +39,7 @@ type unknownLogs struct {
 	begun bool         // files are being read; guarded by mu
 }
 
-// The file: one line of text, then JSON to the end.
+// The file (textfile), version 1.
 //
 //	landfall-unknown-logs 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
 //	{"found":<how often>,"held":<files wait for the operator>,"logs":[{"log":"…","next":…,"known":…,"at":…}, …]}\n
@@ -74,29 +72,13 @@ const (
 func (c *Config) UnknownLogsFile() string { return filepath.Join(c.DataDir, "unknown-logs") }
 
 func (s *unknownState) encode() ([]byte, error) {
-	body, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode unknown logs: %w", err)
-	}
-	body = append(body, '\n')
-	head := fmt.Appendf(nil, "%s %d %08x\n", unknownMagic, unknownVersion, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
-	return append(head, body...), nil
+	return textfile.Encode(unknownMagic, unknownVersion, s)
 }
 
 // decodeUnknown reads what encode wrote. Errors: record.ErrCorrupt, record.ErrVersion.
 func decodeUnknown(p []byte) (s unknownState, err error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, body, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != unknownMagic {
-		return s, fmt.Errorf("read the first line of the unknown logs: %w", record.ErrCorrupt)
-	}
-	if version > unknownVersion {
-		return s, fmt.Errorf("unknown logs version %d: %w", version, record.ErrVersion)
-	}
-	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum || json.Unmarshal(body, &s) != nil {
-		return unknownState{}, fmt.Errorf("check the sum of the unknown logs: %w", record.ErrCorrupt)
+	if _, err = textfile.DecodeInto(unknownMagic, unknownVersion, p, &s); err != nil {
+		return unknownState{}, err
 	}
 	return s, nil
 }

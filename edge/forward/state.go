@@ -1,16 +1,14 @@
 package forward
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"sort"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/textfile"
 )
 
 // The state file, version 2: one line of text, then JSON to the end.
@@ -91,35 +89,19 @@ func (s *state) encode() ([]byte, error) {
 		})
 	}
 	sort.Slice(j.Logs, func(i, k int) bool { return j.Logs[i].Log < j.Logs[k].Log })
-	body, err := json.Marshal(j)
-	if err != nil {
-		return nil, fmt.Errorf("encode forwarding state: %w", err)
-	}
-	body = append(body, '\n')
-	head := fmt.Appendf(nil, "%s %d %08x\n", stateMagic, stateVersion, stateSum(body))
-	return append(head, body...), nil
-}
-
-func stateSum(body []byte) uint32 {
-	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+	return textfile.Encode(stateMagic, stateVersion, j)
 }
 
 // decodeState reads what encode wrote, of this version or an older one. Errors:
 // ErrState, record.ErrVersion.
 func decodeState(p []byte) (state, error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, body, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != stateMagic {
-		return state{}, fmt.Errorf("read its first line: %w", ErrState)
-	}
-	if version > stateVersion {
-		return state{}, fmt.Errorf("forwarding state version %d: %w", version, record.ErrVersion)
-	}
 	var j stateJSON
-	if stateSum(body) != sum || json.Unmarshal(body, &j) != nil {
-		return state{}, fmt.Errorf("check its sum: %w", ErrState)
+	version, err := textfile.DecodeInto(stateMagic, stateVersion, p, &j)
+	if errors.Is(err, record.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if err != nil {
+		return state{}, err
 	}
 	s := state{
 		gateway: j.Gateway, lake: j.Lake, release: ReleaseLanded,

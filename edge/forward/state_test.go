@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,6 +53,8 @@ func frozen(t *testing.T, name string, make func() []byte) []byte {
 	}
 	return p
 }
+
+func stateSum(body []byte) uint32 { return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) }
 
 // stateV1 is what gateways of before wrote.
 func stateV1() []byte {

@@ -1,11 +1,8 @@
 package source
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -14,6 +11,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/textfile"
 )
 
 // subscriptions remembers which filters a source ever asked for. A broker keeps
@@ -35,8 +33,8 @@ import (
 //
 // The list is a source's, whatever its broker and client id: it may hold more than
 // a session does, never less. It is a file, because a mark in the log rides with
-// the next record, and there may be none before the first message. Version 1, one
-// line of text, then JSON to the end:
+// the next record, and there may be none before the first message. Version 1
+// (textfile):
 //
 //	landfall-mqtt-filters 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
 //	["<filter>", …]\n                 oldest first, those configured last
@@ -132,34 +130,15 @@ func ValidFilter(f string) bool {
 }
 
 func encodeFilters(list []string) ([]byte, error) {
-	body, err := json.Marshal(list)
-	if err != nil {
-		return nil, fmt.Errorf("encode filters: %w", err)
-	}
-	body = append(body, '\n')
-	return append(fmt.Appendf(nil, "%s %d %08x\n", filtersMagic, filtersVersion, filtersSum(body)), body...), nil
-}
-
-func filtersSum(body []byte) uint32 {
-	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+	return textfile.Encode(filtersMagic, filtersVersion, list)
 }
 
 // decodeFilters reads what encodeFilters wrote. Errors: record.ErrCorrupt,
 // record.ErrVersion.
 func decodeFilters(p []byte) ([]string, error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, body, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != filtersMagic {
-		return nil, fmt.Errorf("read first line of filters: %w", record.ErrCorrupt)
-	}
-	if version > filtersVersion {
-		return nil, fmt.Errorf("decode filters of version %d: %w", version, record.ErrVersion)
-	}
 	var list []string
-	if filtersSum(body) != sum || json.Unmarshal(body, &list) != nil {
-		return nil, fmt.Errorf("check sum of filters: %w", record.ErrCorrupt)
+	if _, err := textfile.DecodeInto(filtersMagic, filtersVersion, p, &list); err != nil {
+		return nil, err
 	}
 	return list, nil
 }

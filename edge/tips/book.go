@@ -1,13 +1,12 @@
 package tips
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 
 	"landfall/edge/record"
+	"landfall/edge/textfile"
 )
 
 // Book is what a gateway remembers. The zero value is empty. It is not safe for
@@ -173,33 +172,17 @@ func (b *Book) Body(gateway string, at record.Micros) Body {
 	return body
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // Encode returns the bytes of the file.
 func (b *Book) Encode() ([]byte, error) {
-	text, err := json.Marshal(bookJSON{Names: append([]remembered{}, b.names...), Anchors: append([]Anchor{}, b.anchors...)})
-	if err != nil {
-		return nil, fmt.Errorf("encode book of tips: %w", err)
-	}
-	text = append(text, '\n')
-	return append(fmt.Appendf(nil, "%s %d %08x\n", bookMagic, bookVersion, crc32.Checksum(text, castagnoli)), text...), nil
+	return textfile.Encode(bookMagic, bookVersion, bookJSON{Names: append([]remembered{}, b.names...), Anchors: append([]Anchor{}, b.anchors...)})
 }
 
 // DecodeBook reads what Encode wrote. Errors: record.ErrCorrupt,
 // record.ErrVersion.
 func DecodeBook(p []byte) (*Book, error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, text, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != bookMagic {
-		return nil, fmt.Errorf("read first line of the book of tips: %w", record.ErrCorrupt)
-	}
-	if version > bookVersion {
-		return nil, fmt.Errorf("read book of tips of version %d: %w", version, record.ErrVersion)
-	}
-	if crc32.Checksum(text, castagnoli) != sum {
-		return nil, fmt.Errorf("check sum of the book of tips: %w", record.ErrCorrupt)
+	version, text, err := textfile.Decode(bookMagic, bookVersion, p)
+	if err != nil {
+		return nil, err
 	}
 	b, err := decodeText(text, version)
 	if err != nil {

@@ -6,6 +6,12 @@ func roomMutants() []mutant {
 	kept, room := []string{"-run", "TestBlockBytes", "./edge/seglog"}, []string{"-run", "TestRoomIsSaid", "./edge/agent", "./cmd/internal/edgecli"}
 	aside := []string{"-run", "TestMarksAsideAre|TestMarksAside$", "./edge/seglog"}
 	return []mutant{
+		{"the sum of a small file is checked", "edge/textfile/textfile.go",
+			"if crc32.Checksum(body, castagnoli) != sum {", "if sum == 0 {", []string{"-run", "TestDamage", "./edge/textfile"}},
+		{"a small file of a newer version is none of this one", "edge/textfile/textfile.go",
+			"if version > newest {", "if version > newest+1 {", []string{"-run", "TestFrozen", "./edge/textfile"}},
+		{"a list of lost ends has no more ends than there were", "edge/agent/lostends.go",
+			"uint64(len(l.Ends)) > l.Count", "l.Count > 1<<40", []string{"-run", "TestFrozenLost", "./edge/agent"}},
 		{"marks that are set aside are in the quota", "edge/seglog/store.go",
 			"s.asideBytes() + strays", "strays", aside},
 		{"two segments are allowed beside marks that are set aside", "edge/seglog/spare.go",
