@@ -112,7 +112,8 @@ type Config struct {
 	// BusyHold is how long a request that is refused as busy waits for its
 	// answer. As many wait as MaxSessions; more are refused at once. Default 1 s.
 	BusyHold time.Duration
-	// StallTimeout is how long a body may bring less than 512 bytes. Default 60 s.
+	// StallTimeout is how long a body may bring less than 512 bytes, and how long the
+	// rest of one that is refused may come. Default 60 s.
 	StallTimeout time.Duration
 	// CutGrace is how long a request that is ended by a newer one of its gateway
 	// may go on to land what has arrived already. Default 250 ms.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"landfall/edge/certs"
 	"landfall/edge/durable/failpoint"
@@ -126,6 +127,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = control.EnableFullDuplex() // so that a refusal does not wait for the body; HTTP/2 always is
 	s := &session{h: h, r: r, body: &requestBody{r: r.Body, control: control, stall: h.cfg.StallTimeout}}
 	answer := s.serve()
+	if !s.drained { // the server reads on for a while, so that the answer arrives
+		_ = control.SetReadDeadline(time.Now().Add(h.cfg.StallTimeout))
+	}
 	h.answer(w, answer, s.drained)
 }
 

@@ -35,16 +35,23 @@ func clientOf(r *http.Request, gateway string, proved bool) string {
 	if proved {
 		return "gateway " + gateway
 	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return "host " + HostOf(r.RemoteAddr)
+}
+
+// HostOf returns for whom an address counts (host:port, as of a connection) where
+// something is shared by hosts: its host, of IPv6 the network of 64 bits, because who
+// has one address there has all of it. What is no address is empty.
+func HostOf(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return "host"
+		return ""
 	}
 	host := at.Addr().Unmap().WithZone("")
-	if host.Is6() { // who has one address there has a network of them
+	if host.Is6() {
 		network, _ := host.Prefix(64)
-		return "host " + network.String()
+		return network.String()
 	}
-	return "host " + host.String()
+	return host.String()
 }
 
 // admit counts a session in and returns its gateway. When all places are taken, another

@@ -25,7 +25,7 @@ func TestWhoAClientIs(t *testing.T) {
 		{"[2001:db8:1:2:ffff:ffff:ffff:ffff]:1", false, "host 2001:db8:1:2::/64"},
 		{"[2001:db8:1:3::1]:99", false, "host 2001:db8:1:3::/64"},
 		{"[fe80::1%eth0]:99", false, "host fe80::/64"},
-		{"@", false, "host"},
+		{"@", false, "host "},
 	} {
 		r := httptest.NewRequest(http.MethodPost, wire.Path, nil)
 		r.RemoteAddr = c.remote

@@ -3,7 +3,9 @@ package ingest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -135,4 +137,32 @@ func TestABodyThatDripsIsEnded(t *testing.T) {
 	if a, ok := <-answer; ok && a.Code != wire.CodeTruncated {
 		t.Errorf("answered %+v", a)
 	}
+}
+
+// TestARefusedBodyIsNotWaitedFor: whoever is refused and goes on sending a byte now and
+// then does not keep the connection, however many bytes would be read to its end.
+func TestARefusedBodyIsNotWaitedFor(t *testing.T) {
+	h := newIngest(t, ingest.Config{StallTimeout: 100 * time.Millisecond, Identity: ingest.Identity{ClientCertificate: true}})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(serve(t, h), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: engine\r\nTransfer-Encoding: chunked\r\n%s: ada\r\n\r\n1\r\nx\r\n", wire.Path, wire.HeaderGateway); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, conn) // the answer, and then its end
+	}()
+	until(t, "the connection ends", func() bool {
+		_, _ = fmt.Fprint(conn, "1\r\nx\r\n") // until it takes no more
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
 }

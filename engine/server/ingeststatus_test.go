@@ -29,6 +29,9 @@ func TestWhatIngestCountsIsShown(t *testing.T) {
 	to := reflect.ValueOf(shown)
 	for i := range to.NumField() {
 		name := to.Type().Field(i).Name
+		if strings.HasPrefix(name, "Connections") {
+			continue // of the listener: TestSilentConnectionsKeepNobodyOut
+		}
 		if want := from.FieldByName(name); !want.IsValid() || !reflect.DeepEqual(to.Field(i).Interface(), want.Interface()) {
 			t.Errorf("%s: status says %v, ingest %v", name, to.Field(i), want)
 		}

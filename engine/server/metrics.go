@@ -48,6 +48,9 @@ func (s *Server) metrics(m *page.Metrics) {
 
 func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	m.Gauge("ingest_sessions", "Requests being served.", float64(in.Sessions))
+	m.Gauge("ingest_connections", "Connections of gateways.", float64(in.Connections))
+	m.Count("ingest_connections_ended_total", "Connections closed to make room for those of other hosts.", in.ConnectionsEnded)
+	m.Count("ingest_connections_refused_total", "Connections closed at once because there was no room.", in.ConnectionsRefused)
 	m.Count("ingest_requests_total", "Requests with blocks.", in.Requests)
 	m.Count("ingest_questions_total", "Requests without blocks.", in.Questions)
 	m.Count("ingest_blocks_total", "Blocks landed (C2).", in.Blocks)

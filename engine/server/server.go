@@ -71,6 +71,7 @@ type Server struct {
 	topic   *kafka.Log                  // log, when it is on Kafka; nil: it is embedded
 	group   atomic.Pointer[kafka.Group] // of the engines that share the partitions; nil: none, or not joined
 	ingest  *ingest.Handler             // nil: not this engine's role
+	conns   *conns                      // of ingest
 	tasks   []*supervisor
 	// published knows how far each log is in the lake: of the tasks of this engine, and
 	// of those that follower follows.
@@ -106,7 +107,8 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() {}
 	}
-	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links), access: page.NewAccess(cfg.Status, cfg.StatusHosts...)}
+	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links), access: page.NewAccess(cfg.Status, cfg.StatusHosts...),
+		conns: newConns(maxConnections)}
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}
@@ -235,7 +237,7 @@ func (s *Server) serve(listener net.Listener) (web *http.Server, failed chan err
 	mux := http.NewServeMux()
 	web = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: wire.MaxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug), ConnState: s.conns.state,
 	}
 	failed = make(chan error, 1)
 	if listener != nil {
@@ -253,7 +255,7 @@ func (s *Server) listen() (net.Listener, *page.Page, error) {
 		if listener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
 			return nil, nil, config.Listening("listen", "a free address of this machine", err)
 		}
-		listener = secure(listener, s.tls())
+		listener = secure(bounded{listener, s.conns}, s.tls())
 	}
 	local, err := page.Serve(page.Config{
 		Address: s.cfg.Status, Prefix: MetricsPrefix, Metrics: s.metrics,

@@ -107,8 +107,13 @@ type IngestStatus struct {
 	Displaced uint64 `json:"displaced"`
 	// PacedLogs counts requests that were refused because their gateway had brought too
 	// many logs that were new.
-	PacedLogs uint64               `json:"paced_logs"`
-	Refused   map[wire.Code]uint64 `json:"refused"`
+	PacedLogs uint64 `json:"paced_logs"`
+	// Connections are there now; ConnectionsEnded counts those that were closed to make
+	// room, ConnectionsRefused those for which there was none.
+	Connections        int                  `json:"connections"`
+	ConnectionsEnded   uint64               `json:"connections_ended"`
+	ConnectionsRefused uint64               `json:"connections_refused"`
+	Refused            map[wire.Code]uint64 `json:"refused"`
 	// Unproven is why, of the refused, a gateway's name was not proved.
 	Unproven map[certs.Reason]uint64 `json:"unproven"`
 }
@@ -377,6 +382,7 @@ func (s *Server) Status() Status {
 	out.Complete = completeThrough(marks, seenAt(s.gateways()), record.Micros(time.Now().UnixMicro()), s.cfg.Window.GatewayTimeout)
 	if s.ingest != nil {
 		out.Ingest = ingestStatus(s.ingest.Stats())
+		out.Ingest.Connections, out.Ingest.ConnectionsEnded, out.Ingest.ConnectionsRefused = s.conns.counts()
 	}
 	s.certified(&out)
 	if s.opt.SinkStatus != nil {

@@ -8,6 +8,7 @@ func ingestMutants() []mutant {
 	way := []string{"-run", "WhoGivesWay", "./engine/ingest"}
 	proxy := []string{"-run", "ProxiesThatEndTLS", "./cmd/internal/ca"}
 	mistake := []string{"-run", "Mistake", "./engine/server"}
+	ends := []string{"-run", "WhichConnection|SilentConnections|ConnectionWithARequest", "./engine/server"}
 	doc := []string{"-run", "TestBound", "./cmd/internal/archtest"}
 	return []mutant{
 		{"headers together are bounded", "engine/server/server.go",
@@ -88,6 +89,26 @@ func ingestMutants() []mutant {
 			"Gateway: l.key.gateway, Log: l.key.log,\n", "\n", []string{"-run", "HostileGateway", "./cmd/internal/lifetest"}},
 		{"more logs that lost their ends are named", "engine/server/status.go",
 			"				for _, l := range tasks[i].Short[n:] {\n					names.Add(l.Gateway)\n				}\n", "", []string{"-run", "HostileGateway", "./cmd/internal/lifetest"}},
+		{"a body that was refused is not waited for", "engine/ingest/ingest.go",
+			"	if !s.drained { // the server", "	if s.drained { // the server", []string{"-run", "ARefusedBody", "./engine/ingest"}},
+		{"connections are bounded", "engine/server/conns.go",
+			"if len(c.all) >= c.max {", "if len(c.all) < 0 {", ends},
+		{"the ingest's connections are those that are bounded", "engine/server/server.go",
+			"secure(bounded{listener, s.conns}, s.tls())", "secure(listener, s.tls())", ends},
+		{"a connection that has ended makes room", "engine/server/conns.go",
+			"	n.of.remove(n)\n", "", ends},
+		{"a connection with a request ends for a host with two fewer alone", "engine/server/conns.go",
+			"n.busy && more < 2", "n.busy && more < 1", ends},
+		{"no connection ends for a host with more", "engine/server/conns.go",
+			"more < 0 || n.busy", "more < -9 || n.busy", ends},
+		{"of the host with the most connections one ends", "engine/server/conns.go",
+			"		return more > 0\n", "		return more < 0\n", ends},
+		{"a connection without a request ends before others", "engine/server/conns.go",
+			"		return b.busy\n", "		return a.busy\n", ends},
+		{"a connection below TLS is known", "engine/server/conns.go",
+			"		of = t.NetConn()\n", "		_ = t.NetConn()\n", ends},
+		{"the server says when a request runs", "engine/server/server.go",
+			" ConnState: s.conns.state,", "", []string{"-run", "ARunningRequest", "./engine/server"}},
 		{"a bound of the page is that of the code", "edge/wire/header.go",
 			"const MaxHeaderBytes = 32 << 10", "const MaxHeaderBytes = 33 << 10", doc},
 	}
