@@ -33,7 +33,7 @@ func fileMutants() []mutant {
 		{"copies that were made while the file waited owe one too", source,
 			"		r.owes = s.copied\n", "", file},
 		{"what cannot be opened next is not skipped", source,
-			"	return next, at, err\n}\n\n// leave", "	return next, filePosition{}, err\n}\n\n// leave", file},
+			"	return next, at, err\n}\n\n// leave", "	_ = at\n	return next, filePosition{}, err\n}\n\n// leave", file},
 		{"a file that was left is not read again", chain,
 			"c.isLeft(o) || ", "", file},
 		{"a file that is read again was not left", source,
