@@ -16,6 +16,40 @@ type Anchor struct {
 	Uncertainty int64  // microseconds, at Mono
 	Quality     TimeQuality
 	Radio       bool // AIS traffic settled it
+	// Basis is what it rests on. It is kept (EncodeKept) and does not travel
+	// (EncodeAnchors); BasisNone: not known.
+	Basis Basis
+}
+
+// Basis is what a belief of the time rests on. Higher ones are never overruled by
+// lower ones, beyond seconds.
+type Basis uint8
+
+// What a belief rests on.
+const (
+	BasisNone   Basis = iota // nobody's word: the day is that of the machine's clock
+	BasisWord                // one stranger's word
+	BasisRadio               // strangers that agree, independent in number and kind
+	BasisHost                // the kernel says that NTP or PTP keeps the machine's clock
+	BasisEngine              // the engine's answer, over TLS that was verified
+)
+
+// Authenticated tells whether no stranger can have said it.
+func (b Basis) Authenticated() bool { return b >= BasisHost }
+
+// String gives the name used by status and command line.
+func (b Basis) String() string {
+	switch b {
+	case BasisWord:
+		return "one_word"
+	case BasisRadio:
+		return "radio"
+	case BasisHost:
+		return "host"
+	case BasisEngine:
+		return "engine"
+	}
+	return "nobody"
 }
 
 // MaxDrift is how far a gateway's monotonic clock may run off, in parts per
@@ -50,19 +84,22 @@ const anchorsVersion = 1
 func EncodeAnchors(all []Anchor) []byte {
 	p := []byte{anchorsVersion}
 	for i := range all {
-		a := &all[i]
-		p = append(p, a.Boot[:]...)
-		p = binary.AppendVarint(p, a.Begin)
-		p = binary.AppendVarint(p, a.Mono)
-		p = binary.AppendVarint(p, int64(a.UTC))
-		p = binary.AppendUvarint(p, uint64(a.Uncertainty))
-		radio := byte(0)
-		if a.Radio {
-			radio = 1
-		}
-		p = append(p, byte(a.Quality), radio)
+		p = all[i].append(p)
 	}
 	return p
+}
+
+func (a *Anchor) append(p []byte) []byte {
+	p = append(p, a.Boot[:]...)
+	p = binary.AppendVarint(p, a.Begin)
+	p = binary.AppendVarint(p, a.Mono)
+	p = binary.AppendVarint(p, int64(a.UTC))
+	p = binary.AppendUvarint(p, uint64(a.Uncertainty))
+	radio := byte(0)
+	if a.Radio {
+		radio = 1
+	}
+	return append(p, byte(a.Quality), radio)
 }
 
 // DecodeAnchors reads what EncodeAnchors wrote; no bytes, no anchors. Errors:
@@ -74,8 +111,12 @@ func DecodeAnchors(p []byte) ([]Anchor, error) {
 	if p[0] != anchorsVersion {
 		return nil, fmt.Errorf("decode clock anchors, version %d: %w", p[0], ErrVersion)
 	}
-	var all []Anchor
 	f := NewFields(p[1:])
+	return decodeAnchors(&f, false)
+}
+
+func decodeAnchors(f *Fields, based bool) ([]Anchor, error) {
+	var all []Anchor
 	for len(f.Rest()) > 0 && !f.Bad() {
 		var a Anchor
 		copy(a.Boot[:], f.Take(uint64(len(a.Boot))))
@@ -83,15 +124,11 @@ func DecodeAnchors(p []byte) ([]Anchor, error) {
 		a.Uncertainty = int64(f.Uvarint())
 		a.Quality = TimeQuality(f.Byte())
 		a.Radio = f.Byte() == 1
-		all = append(all, a)
-		// Bounds within which no sum overflows: the years -29,000 to 33,000.
-		const most = 1 << 60
-		for _, v := range [...]int64{a.Begin, a.Mono, int64(a.UTC)} {
-			if v > most || v < -most {
-				f.Take(1 << 62)
-			}
+		if based {
+			a.Basis = Basis(f.Byte())
 		}
-		if a.Uncertainty < 0 || a.Uncertainty > most {
+		all = append(all, a)
+		if !bounded(a.Begin, a.Mono, int64(a.UTC), a.Uncertainty) || a.Uncertainty < 0 || a.Basis > BasisEngine {
 			f.Take(1 << 62)
 		}
 	}
@@ -99,4 +136,62 @@ func DecodeAnchors(p []byte) ([]Anchor, error) {
 		return nil, fmt.Errorf("decode clock anchors: %w", ErrCorrupt)
 	}
 	return all, nil
+}
+
+// bounded tells whether no sum of these overflows: the years -29,000 to 33,000.
+func bounded(all ...int64) bool {
+	const most = 1 << 60
+	for _, v := range all {
+		if v > most || v < -most {
+			return false
+		}
+	}
+	return true
+}
+
+// KeptClock is what a gateway keeps of the time over restarts and reboots.
+type KeptClock struct {
+	// Proven is the last time that the engine told over TLS that was verified: it
+	// is past, whatever anybody else says. 0: it never did.
+	Proven  Micros
+	Anchors []Anchor // oldest first
+}
+
+// keptVersion is what EncodeKept writes. Version 1 was that of EncodeAnchors: it
+// said neither what an anchor rests on nor what was proven.
+const keptVersion = 2
+
+// EncodeKept gives the bytes of what is kept:
+//
+//	1 byte version (2) | varint Proven | for each anchor:
+//	as EncodeAnchors, then 1 byte Basis
+func EncodeKept(k *KeptClock) []byte {
+	p := binary.AppendVarint([]byte{keptVersion}, int64(k.Proven))
+	for i := range k.Anchors {
+		p = append(k.Anchors[i].append(p), byte(k.Anchors[i].Basis))
+	}
+	return p
+}
+
+// DecodeKept reads what EncodeKept wrote, and version 1, in which nothing is
+// proven and no anchor says what it rests on; no bytes, nothing. Errors:
+// ErrCorrupt, ErrVersion.
+func DecodeKept(p []byte) (k KeptClock, err error) {
+	if len(p) == 0 || p[0] == anchorsVersion {
+		k.Anchors, err = DecodeAnchors(p)
+		return k, err
+	}
+	if p[0] != keptVersion {
+		return k, fmt.Errorf("decode what is kept of the clock, version %d: %w", p[0], ErrVersion)
+	}
+	f := NewFields(p[1:])
+	proven := Micros(f.Varint())
+	if k.Anchors, err = decodeAnchors(&f, true); err != nil {
+		return KeptClock{}, err
+	}
+	if proven < 0 || !bounded(int64(proven)) {
+		return KeptClock{}, fmt.Errorf("decode what is kept of the clock: %w", ErrCorrupt)
+	}
+	k.Proven = proven
+	return k, nil
 }
