@@ -19,7 +19,7 @@ func (a *Agent) certificateTime() time.Time {
 	if at, ok := a.live.CorrectedTime(mono); ok {
 		return at
 	}
-	return time.UnixMicro(int64(max(wall, clock.Floor, a.live.LatestKnown())))
+	return time.UnixMicro(int64(max(wall, clock.Floor)))
 }
 
 // anchorsFor gives what goes along with the blocks of a log: what is known of

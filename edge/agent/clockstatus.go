@@ -74,7 +74,7 @@ func (a *Agent) clockStatus() ClockStatus {
 	now := r.Estimate
 	out := ClockStatus{
 		Known: now.Known, Wall: text(wall), Boot: hex.EncodeToString(boot[:]), Monotonic: mono, Untimed: a.live.Untimed(), Held: r.Held,
-		RolledOver: r.RolledOver, Refused: r.Refused, Proposals: []ClockProposal{}, Witnesses: []ClockWitness{}, Boots: []ClockBoot{},
+		RolledOver: r.RolledOver, Refused: r.Refused[clock.BeforeFloor], Proposals: []ClockProposal{}, Witnesses: []ClockWitness{}, Boots: []ClockBoot{},
 	}
 	if now.Known {
 		utc, u := now.UTC(mono)

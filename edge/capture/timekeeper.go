@@ -12,7 +12,7 @@ import (
 )
 
 // ClockMark names the mark in which a block keeps what is known of the time of
-// this boot and the ones before (record.EncodeAnchors).
+// this boot and the ones before (record.EncodeKept).
 const ClockMark = "/clock"
 
 // maxTold bounds the evidence that waits for Run to look at it.
@@ -41,20 +41,16 @@ type sharedClock struct {
 
 // newTimekeeper goes on from what the last run kept.
 func newTimekeeper(l *Live) (*timekeeper, error) {
-	anchors, err := clock.NewAnchors(l.cfg.Clock.Boot(), l.marks[ClockMark])
+	wall, mono := l.cfg.Clock.Now()
+	anchors, estimator, err := clock.Begin(l.cfg.Clock.Boot(), l.marks[ClockMark], mono, clock.EstimatorConfig{Floor: l.cfg.ClockFloor})
 	if errors.Is(err, record.ErrVersion) {
 		return nil, err
 	}
 	if err != nil {
 		l.cfg.Logger.Error("what the last run knew of the time is damaged", "error", err)
 	}
-	wall, mono := l.cfg.Clock.Now()
 	k := &timekeeper{
-		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared, untimed: &l.untimed,
-		estimator: clock.NewEstimator(clock.EstimatorConfig{Floor: max(l.cfg.ClockFloor, anchors.Latest())}),
-	}
-	if a, ok := anchors.Of(); ok && a.Mono <= mono {
-		k.estimator.Resume(a)
+		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared, untimed: &l.untimed, estimator: estimator,
 	}
 	k.show()
 	return k, nil
@@ -81,8 +77,9 @@ func (k *timekeeper) judge(wall record.Micros, mono int64) bool {
 	k.shared.told = k.shared.told[:0]
 	k.shared.mu.Unlock()
 	changed := k.anchors.Note(k.estimator.Update(mono, wall))
+	proved := k.anchors.Prove(k.estimator.Proven())
 	k.show()
-	return changed
+	return changed || proved
 }
 
 // bound is the time beyond which no event time moves a watermark: the corrected
@@ -102,7 +99,7 @@ func (k *timekeeper) bound(wall record.Micros, mono int64) record.Micros {
 }
 
 // mark gives what is to be kept.
-func (k *timekeeper) mark() []byte { return record.EncodeAnchors(k.anchors.All()) }
+func (k *timekeeper) mark() []byte { return k.anchors.Kept() }
 
 func (k *timekeeper) show() {
 	report, anchors := k.estimator.Report(), k.anchors.All()
@@ -136,18 +133,6 @@ func (l *Live) Anchors() []record.Anchor {
 	l.shared.mu.Lock()
 	defer l.shared.mu.Unlock()
 	return append([]record.Anchor(nil), l.shared.anchors...)
-}
-
-// LatestKnown is the latest time that an anchor shows to be past;
-// record.NoTime: there is none. From any goroutine.
-func (l *Live) LatestKnown() record.Micros {
-	at := record.NoTime
-	for _, a := range l.Anchors() {
-		if a.Quality >= record.QualitySynchronised {
-			at = max(at, a.UTC)
-		}
-	}
-	return at
 }
 
 // Untimed counts the records whose time nothing confirmed when they were

@@ -47,7 +47,10 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 	if c.cfg.Clock == nil {
 		return t
 	}
-	e := clock.Evidence{Observer: int(s.source), Mono: m.at.Monotonic}
+	e := clock.Evidence{Observer: int(s.source), Mono: m.at.Monotonic, Sender: h.MMSI}
+	if !v.Own && (h.Second != aistime.Absent || h.UTC != 0) {
+		c.cfg.Clock.Transmission(int(s.source), hash(v.Payload), m.at.Monotonic)
+	}
 	if h.Second != aistime.Absent {
 		e.Kind, e.UTC = clock.KindSecond, record.Micros(h.Second)*1_000_000
 		c.cfg.Clock.Observe(e)
@@ -70,6 +73,16 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 		c.cfg.Clock.Observe(e)
 	}
 	return t
+}
+
+// hash is FNV-1a of 64 bits. That strangers can make two payloads alike gains them
+// nothing that sending one payload twice would not.
+func hash(p []byte) uint64 {
+	h := uint64(14_695_981_039_346_656_037)
+	for _, b := range p {
+		h = (h ^ uint64(b)) * 1_099_511_628_211
+	}
+	return h
 }
 
 // unbias corrects a time stated by a clock that base stations in the same feed

@@ -1,10 +1,10 @@
 package clock
 
-import "landfall/edge/record"
+import (
+	"math/bits"
 
-// maxLag is how late a source that is not tight may be and still support an
-// offset.
-const maxLag = 60 * minute
+	"landfall/edge/record"
+)
 
 // agreeSlack is what two that agree may differ by, beside their uncertainties.
 const agreeSlack = 200 * milli
@@ -12,103 +12,325 @@ const agreeSlack = 200 * milli
 // minSamples is what one clock alone must have said to be believed.
 const minSamples = 3
 
-// supports tells whether c agrees that the offset is that of other.
-func (c *candidate) supports(other *candidate) bool {
-	d, slack := other.point-c.point, c.u+other.u+agreeSlack
-	if c.tight {
-		return d <= slack && -d <= slack
-	}
-	return d >= -slack && d <= slack+maxLag
+// backedFor is how long what strangers agreed on stands against a single one after
+// they were heard last.
+const backedFor = 15 * minute
+
+// agrees tells whether two say the same time.
+func (c *candidate) agrees(other *candidate) bool {
+	d := c.point - other.point
+	return max(d, -d) <= c.u+other.u+agreeSlack
 }
 
-// strong tells whether more than one clock, or an authenticated one, stands
-// behind it.
-func (c *candidate) strong() bool { return c.dated && c.clocks >= 2 }
+// decision is a time that is to be believed, and by what right.
+type decision struct {
+	candidate
+	at      int // of candidates; -1: of none that was heard now
+	basis   record.Basis
+	quality record.TimeQuality
+}
 
-// choose takes the candidate with the most support, and the finest of those
-// that agree with it.
-func (e *Estimator) choose(mono int64) {
-	e.chosen = -1
-	anyStrong := false
+// choose decides what to believe. What is authenticated goes before all; then what
+// strangers agree on, independent in number and kind; then a single word; then the
+// day of what is held, or of the wall clock.
+func (e *Estimator) choose(mono int64, g *guess) {
+	e.chosen, e.split = -1, false
+	if ref, ok := e.authority(mono); ok {
+		e.settle(mono, &ref)
+		return
+	}
 	for i := range e.candidates {
 		c := &e.candidates[i]
-		c.supporters, c.tightSupporters = 0, 0
-		for j := range e.candidates {
-			if e.candidates[j].dated && e.candidates[j].supports(c) {
-				c.supporters++
-				if e.candidates[j].tight {
-					c.tightSupporters++
-				}
-			}
-		}
-		anyStrong = anyStrong || c.strong()
+		c.refused = e.vetoed(c, mono)
 	}
+	if d, ok := e.strangers(g); ok {
+		e.settle(mono, &d)
+		return
+	}
+	if e.dayInDoubt() {
+		return
+	}
+	if d, ok := e.undated(); ok {
+		e.settle(mono, &d)
+		return
+	}
+	e.doubt(mono)
+}
+
+// authority gives the newest authenticated time: of now, where two contradict each
+// other the earlier and then it is asserted only; else the last one of this boot,
+// which drift has made less certain. What contradicts it is refused.
+func (e *Estimator) authority(mono int64) (d decision, ok bool) {
+	for i := range e.candidates {
+		c := &e.candidates[i]
+		switch {
+		case !c.basis.Authenticated():
+		case !ok:
+			d, ok = decision{*c, i, c.basis, record.QualitySynchronised}, true
+		case d.agrees(c):
+			basis := max(d.basis, c.basis)
+			if c.u < d.u {
+				d.candidate, d.at = *c, i
+			}
+			d.basis = basis
+		default:
+			e.split, d.quality = true, record.QualityAsserted
+			other := i
+			if c.point < d.point {
+				other, d.candidate, d.at, d.basis = d.at, *c, i, c.basis
+			}
+			e.candidates[other].refused = AuthoritiesDisagree
+		}
+	}
+	if ok {
+		e.ref = Estimate{Known: true, Mono: mono, Offset: d.point, Uncertainty: d.u, Quality: d.quality, Basis: d.basis}
+	} else if e.ref.Known {
+		_, u := e.ref.UTC(mono)
+		d = decision{candidate{kind: KindHost, observer: Local, point: e.ref.Offset, u: u, tight: true, dated: true}, -1, e.ref.Basis, e.ref.Quality}
+		ok = true
+	}
+	if !ok {
+		return d, false
+	}
+	for i := range e.candidates {
+		c := &e.candidates[i]
+		switch {
+		case c.basis.Authenticated():
+		case e.delays(c.observer, mono):
+			c.refused = Delays
+		case c.dated && !c.agrees(&d.candidate):
+			c.refused = AgainstAuthority
+		}
+	}
+	return d, true
+}
+
+// vetoed gives why a candidate of strangers is not to be believed, whatever others
+// say.
+func (e *Estimator) vetoed(c *candidate, mono int64) Refusal {
+	if e.delays(c.observer, mono) {
+		return Delays
+	}
+	if c.dated && e.jumped(c.point) {
+		return JumpForward
+	}
+	if c.kind == KindSensor && c.kinds == ofSensors && len(c.tellers) < 2 && !e.unset {
+		return SensorsAlone
+	}
+	return NotRefused
+}
+
+// jumped tells whether an offset is days ahead of what the engine says over plain
+// HTTP. That is nobody's proof, but no stranger moves the gateway so far beyond it.
+func (e *Estimator) jumped(offset int64) bool {
+	for i := range e.candidates {
+		if p := &e.candidates[i]; p.kind == KindCloud && offset-p.point > day {
+			return true
+		}
+	}
+	return false
+}
+
+// coalition is who agrees with one candidate.
+type coalition struct {
+	seed    int
+	sources int // that agree, itself among them
+	level   record.Basis
+}
+
+// coalesce gathers who agrees with candidate i. BasisNone: it is not to be
+// believed, for a single base station alone tells the date, and the wall clock does
+// not agree.
+func (e *Estimator) coalesce(i int, g *guess) coalition {
+	c := &e.candidates[i]
+	var tellers []teller
+	var kinds family
+	k := coalition{seed: i}
+	for j := range e.candidates {
+		m := &e.candidates[j]
+		if !m.dated || m.refused != NotRefused || !m.agrees(c) || j != i && m.contested() {
+			continue
+		}
+		if !m.contested() { // whoever contradicts himself has no vote
+			k.sources++
+		}
+		kinds |= m.kinds
+		for _, t := range m.tellers {
+			tellers = join(tellers, t)
+		}
+	}
+	d := g.wall - c.point
+	wall := g.hasWall && max(d, -d) <= nearGuess
+	switch {
+	case len(tellers) >= 2 && bits.OnesCount8(uint8(kinds)) >= 2 && !c.contested():
+		k.level = record.BasisRadio
+	case len(tellers) >= 2 || wall || len(tellers) == 1 && tellers[0].kind != KindBase:
+		k.level = record.BasisWord
+	}
+	return k
+}
+
+func join(all []teller, t teller) []teller {
+	for _, have := range all {
+		if have == t {
+			return all
+		}
+	}
+	return append(all, t)
+}
+
+// strangers finds what most sources agree on. Sources count, not the clocks in
+// them: whoever sends lines can send those of many clocks.
+func (e *Estimator) strangers(g *guess) (d decision, ok bool) {
+	var all []coalition
 	best := -1
 	for i := range e.candidates {
 		c := &e.candidates[i]
-		if c.samples < minSamples || anyStrong && !c.strong() || c.kind == KindSensor && !c.strong() && !e.unset {
+		if !c.dated || c.refused != NotRefused || c.samples < minSamples {
 			continue
 		}
-		if best < 0 || c.before(&e.candidates[best]) {
-			best = i
+		k := e.coalesce(i, g)
+		if k.level == record.BasisNone {
+			c.refused = LoneStation
+			continue
+		}
+		all = append(all, k)
+		if best < 0 || e.before(&k, &all[best], g) {
+			best = len(all) - 1
 		}
 	}
 	if best < 0 {
+		return d, false
+	}
+	b := &all[best]
+	d = decision{e.candidates[b.seed], b.seed, b.level, record.QualityAsserted}
+	contradicted := false
+	for i := range all {
+		c := &e.candidates[all[i].seed]
+		if c.agrees(&d.candidate) {
+			continue
+		}
+		c.refused = Outvoted
+		contradicted = contradicted || c.kind == KindCloud || all[i].level == b.level && all[i].sources >= b.sources
+	}
+	if b.level == record.BasisRadio && !contradicted {
+		d.quality = record.QualitySynchronised
+	}
+	return d, true
+}
+
+// before tells whether a coalition is to be preferred.
+func (e *Estimator) before(a, b *coalition, g *guess) bool {
+	ca, cb := &e.candidates[a.seed], &e.candidates[b.seed]
+	switch {
+	case a.level != b.level:
+		return a.level > b.level
+	case a.sources != b.sources:
+		return a.sources > b.sources
+	case ca.agrees(cb):
+		return ca.u < cb.u
+	}
+	return g.prefers(ca.point, cb.point)
+}
+
+// dayInDoubt tells whether a single base station contradicts the day that the wall
+// clock alone states: then nobody knows it, and what was taken from the wall clock
+// is forgotten.
+func (e *Estimator) dayInDoubt() bool {
+	if e.current.Known && e.current.Basis > record.BasisNone {
+		return false
+	}
+	for i := range e.candidates {
+		if e.candidates[i].refused == LoneStation {
+			e.current = Estimate{}
+			return true
+		}
+	}
+	return false
+}
+
+// undated gives what time of day, seconds and slots say where nobody tells the
+// date: that of what is held, with its right, or of the wall clock, with none.
+func (e *Estimator) undated() (d decision, ok bool) {
+	for i := range e.candidates {
+		c := &e.candidates[i]
+		if c.dated || c.refused != NotRefused || c.samples < minSamples {
+			continue
+		}
+		if !ok || c.tight && !d.tight || c.tight == d.tight && c.u < d.u {
+			d, ok = decision{*c, i, record.BasisNone, record.QualityUnsynchronised}, true
+		}
+	}
+	if ok && e.current.Known {
+		d.basis, d.quality = e.current.Basis, e.current.Quality
+	}
+	return d, ok
+}
+
+// doubt forgets what strangers said when none of them was heard for long and the
+// time of day that is heard now contradicts it.
+func (e *Estimator) doubt(mono int64) {
+	if !e.current.Known || mono-e.backed < backedFor {
 		return
 	}
-	e.adopt(mono, best)
-}
-
-// before tells whether c is to be preferred.
-func (c *candidate) before(d *candidate) bool {
-	switch {
-	case c.dated != d.dated:
-		return c.dated
-	case c.supporters != d.supporters:
-		return c.supporters > d.supporters
-	case c.tightSupporters != d.tightSupporters:
-		return c.tightSupporters > d.tightSupporters
-	case c.clocks != d.clocks:
-		return c.clocks > d.clocks
+	for i := range e.observers {
+		if e.observers[i].daytimes() && !e.delays(i, mono) {
+			e.current = Estimate{}
+			return
+		}
 	}
-	return c.point > d.point
 }
 
-// adopt makes a candidate the estimate, as fine as those that agree allow, unless
-// what is held is better or stands on firmer ground.
-func (e *Estimator) adopt(mono int64, best int) {
-	b := e.candidates[best]
-	fine, at := b, best
+// daytimes tells whether a time of day is heard. Called when none led to a
+// candidate: then it contradicts.
+func (o *observer) daytimes() bool {
+	for i := range o.clocks {
+		if h := &o.clocks[i]; h.used && models[h.kind].daytime() {
+			return true
+		}
+	}
+	return false
+}
+
+// settle makes a decision the estimate, as fine as those that agree with it allow,
+// unless what is held is finer or stands on firmer ground.
+func (e *Estimator) settle(mono int64, d *decision) {
+	fine, at := d.candidate, d.at
 	for i := range e.candidates {
 		c := e.candidates[i]
-		if !c.dated { // it has the part of a minute only
-			c.point = nearest(c.point, b.point, minute)
+		if c.refused != NotRefused || c.kind == KindSecond || !c.tight && c.kind != KindSlot || c.samples < minSamples {
+			continue
 		}
-		if c.kind != KindSecond && (c.tight || c.kind == KindSlot) && c.u < fine.u && c.supports(&b) && c.samples >= minSamples {
+		if !c.dated { // it has the part of a minute only
+			c.point = nearest(c.point, d.point, minute)
+		}
+		if c.u < fine.u && c.agrees(&d.candidate) {
 			fine, at = c, i
 		}
 	}
-	next := Estimate{Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: record.QualityAsserted}
-	switch {
-	case !b.dated: // a day that only the wall clock states is nobody's word
-		next.Quality = record.QualityUnsynchronised
-	case b.strong() || b.supporters > 1:
-		next.Quality = record.QualitySynchronised
+	next := Estimate{
+		Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: d.quality, Basis: d.basis,
 	}
-	strong := next.Quality == record.QualitySynchronised
-	if e.current.Known {
-		_, held := e.current.UTC(mono)
-		d := next.Offset - e.current.Offset
-		agrees := max(d, -d) <= next.Uncertainty+held+agreeSlack
-		if agrees && !b.dated { // it goes on from a date that was known
-			next.Quality, strong = max(next.Quality, e.current.Quality), e.strong
+	if was := e.current; was.Known {
+		held := candidate{point: was.Offset}
+		_, held.u = was.UTC(mono)
+		agrees := held.agrees(&fine) && held.agrees(&d.candidate)
+		if next.Basis < was.Basis && d.dated && !next.Basis.Authenticated() {
+			if !agrees && mono-e.backed < backedFor && !e.jumped(was.Offset) {
+				return // a lone clock moves nothing that several agreed on
+			}
+			if agrees {
+				next.Basis, next.Quality = was.Basis, was.Quality
+			}
 		}
-		switch {
-		case e.strong && !strong && (!agrees || held < next.Uncertainty):
-			return // a lone clock moves nothing that several agreed on
-		case agrees && held < next.Uncertainty && (e.strong || !strong):
-			return // evidence has become coarser
+		if agrees && held.u < next.Uncertainty { // evidence has become coarser
+			next.Mono, next.Offset, next.Uncertainty, next.Radio, at = was.Mono, was.Offset, was.Uncertainty, was.Radio, -1
 		}
+		if d.dated && next.Basis == d.basis || d.day {
+			e.backed = mono
+		}
+	} else {
+		e.backed = mono
 	}
-	e.current, e.strong, e.chosen = next, strong, at
+	e.current, e.chosen = next, at
 }

@@ -8,9 +8,12 @@ import (
 
 // EstimatorConfig bounds what is believed.
 type EstimatorConfig struct {
-	// Floor is a time that is past for sure: when the program was made, or the
-	// last good time. What says less is wrong, or has rolled over.
+	// Floor is a time that is past for sure: when the program was made. What says
+	// less is wrong, or has rolled over.
 	Floor record.Micros
+	// Proven is the last time that the engine proved in an earlier run; 0: none.
+	// Strangers who say less are wrong too; the engine and NTP may.
+	Proven record.Micros
 	// Interval is how often evidence is judged, at most. 0: 1 s.
 	Interval time.Duration
 }
@@ -23,7 +26,8 @@ type Estimate struct {
 	Offset      int64 // microseconds
 	Uncertainty int64 // microseconds
 	Quality     record.TimeQuality
-	Radio       bool // AIS traffic settled it
+	Radio       bool         // AIS traffic settled it
+	Basis       record.Basis // what it rests on
 }
 
 // UTC gives the time at a monotonic time, and how uncertain it is by then.
@@ -47,14 +51,19 @@ func (e *Estimate) UTC(mono int64) (record.Micros, int64) {
 //     without a date, which repeat every minute or day, vote too. Slots then
 //     give the millisecond: a source whose slots cluster within 80 ms hides no
 //     delay, and is called tight.
-//  3. Between sources, ingest and host, an offset is supported by a tight one
-//     that agrees, and by another that agrees or is later by less than an hour.
-//     Most supporters win; then tight ones count, then clocks, then the latest.
-//     What only one clock says is believed only while nothing else is known;
-//     sensors alone only where the wall clock was never set, for many of theirs
-//     were not either.
-//  4. What was found before is held, growing uncertain by record.MaxDrift, until
-//     evidence is better or contradicts.
+//  3. The ingest's answers over TLS and a clock that the host keeps go before all
+//     strangers. Where they speak, or spoke in this boot, strangers refine the
+//     estimate within its uncertainty and do no more.
+//  4. Else sources vote, each once. Strangers that agree settle the time when at
+//     least two tell the date and a third, of another kind, agrees; a single word is
+//     nobody's proof, and a single base station's none at all. Ties go to the wall
+//     clock, to what is held, to the earlier, and are asserted only.
+//  5. A source that is known to delay, because others bring the same transmissions
+//     earlier or because its seconds lie anywhere, has no voice.
+//  6. What was found before is held, growing uncertain by record.MaxDrift, until
+//     evidence is better or contradicts with a better right.
+//
+// docs/time.md has the model, and the table test goes through it.
 //
 // An Estimator is pure and belongs to one goroutine. The same calls give the
 // same estimates.
@@ -68,7 +77,11 @@ type Estimator struct {
 	hasHost   bool
 
 	current    Estimate
-	strong     bool // current rests on more than one clock, or an authenticated one
+	ref        Estimate      // the last authenticated time of this boot, untouched by strangers
+	proven     record.Micros // the last time the engine proved, in this run or an earlier one
+	floor      record.Micros // strangers who say less are refused
+	backed     int64         // when what current rests on was heard last
+	split      bool          // the engine and the machine's keeper contradict each other
 	judged     int64
 	began      bool
 	unset      bool        // the wall clock says a time before the floor
@@ -76,12 +89,12 @@ type Estimator struct {
 	chosen     int         // of candidates; -1: the current estimate is held
 	scratch    []int64
 	rolled     uint64
-	refused    uint64
+	refused    [refusals]uint64
 }
 
 // NewEstimator starts without evidence.
 func NewEstimator(cfg EstimatorConfig) *Estimator {
-	e := &Estimator{cfg: cfg, interval: cfg.Interval.Microseconds(), chosen: -1}
+	e := &Estimator{cfg: cfg, interval: cfg.Interval.Microseconds(), chosen: -1, proven: cfg.Proven, floor: max(cfg.Floor, cfg.Proven)}
 	if e.interval <= 0 {
 		e.interval = sec
 	}
@@ -100,19 +113,27 @@ func (e *Estimator) AddObserver(name string, live bool) int {
 // judges.
 func (e *Estimator) Observe(v Evidence) {
 	m := &models[v.Kind]
-	if m.period == 0 && v.UTC < e.cfg.Floor {
+	floor := e.floor
+	if v.Kind == KindHost || v.Kind == KindCloud && v.Trusted {
+		floor = e.cfg.Floor
+	}
+	if m.period == 0 && v.UTC < floor {
 		if v.Kind != KindGNSS || !e.unroll(&v) {
-			e.refused++
+			e.refused[BeforeFloor]++
 			return
 		}
 	}
 	switch v.Kind {
 	case KindCloud:
 		e.cloud, e.hasCloud = v, true
-		return
+		if v.Trusted {
+			e.proven = v.UTC
+		}
 	case KindHost:
 		e.host, e.hasHost = v, true
-		return
+	}
+	if (v.Kind == KindHost || v.Trusted) && v.UTC < e.floor {
+		e.floor = e.cfg.Floor // the engine's clock was wrong when it raised it
 	}
 	if v.Observer < 0 || v.Observer >= len(e.observers) {
 		return
@@ -122,22 +143,34 @@ func (e *Estimator) Observe(v Evidence) {
 	}
 }
 
+// maxUnrolled is how long after the floor a date that was moved may lie: one just
+// below the floor is wrong and has not rolled over.
+const maxUnrolled = rollover / 2
+
 // unroll moves a date of a receiver that counts weeks with ten bits into the
 // 1,024 weeks that begin at the floor.
 func (e *Estimator) unroll(v *Evidence) bool {
 	const gpsEpoch = 315_964_800_000_000 // 1980-01-06
-	if e.cfg.Floor <= 0 || v.UTC < gpsEpoch {
+	if e.floor <= 0 || v.UTC < gpsEpoch {
 		return false
 	}
-	for v.UTC < e.cfg.Floor {
-		v.UTC += rollover
+	at := v.UTC
+	for at < e.floor {
+		at += rollover
 	}
+	if at-e.floor >= maxUnrolled {
+		return false
+	}
+	v.UTC = at
 	e.rolled++
 	return true
 }
 
 // Current gives the estimate as of the last Update.
 func (e *Estimator) Current() Estimate { return e.current }
+
+// Proven is the last time that the engine proved; 0: it never did.
+func (e *Estimator) Proven() record.Micros { return e.proven }
 
 // Due tells whether Update would judge.
 func (e *Estimator) Due(mono int64) bool { return !e.began || mono-e.judged >= e.interval }
@@ -149,9 +182,23 @@ func (e *Estimator) Update(mono int64, wall record.Micros) Estimate {
 		return e.current
 	}
 	e.began, e.judged, e.unset = true, mono, wall < e.cfg.Floor
-	e.gather(mono, wall)
-	e.choose(mono)
+	g := e.guess(mono, wall)
+	e.gather(mono, &g)
+	e.choose(mono, &g)
+	for i := range e.candidates {
+		if c := &e.candidates[i]; c.refused != NotRefused && c.dated {
+			e.refused[c.refused]++
+		}
+	}
 	return e.current
+}
+
+// guess gives what is held and the wall clock as offsets.
+func (e *Estimator) guess(mono int64, wall record.Micros) guess {
+	return guess{
+		wall: int64(wall) - mono, hasWall: wall != record.NoTime && wall >= 0 && wall >= e.cfg.Floor,
+		held: e.current.Offset, hasHeld: e.current.Known,
+	}
 }
 
 // Delay is how long after the start of a transmission of one slot its line
@@ -171,32 +218,32 @@ func (e *Estimator) Delay(observer int) (d int64, steady bool) {
 // gather makes candidates of what there is. Where no date is heard, it is that
 // of the estimate so far, else of the wall clock: its later steps count for
 // nothing, for the kernel would say if NTP had made them.
-func (e *Estimator) gather(mono int64, wall record.Micros) {
+func (e *Estimator) gather(mono int64, g *guess) {
 	e.candidates = e.candidates[:0]
-	if e.current.Known {
-		wall, _ = e.current.UTC(mono)
-	}
 	for i := range e.observers {
-		if c, ok := e.observers[i].judge(mono, wall, e.cfg.Floor, &e.scratch); ok {
-			c.observer = i
-			e.candidates = append(e.candidates, c)
-		}
+		e.candidates = e.observers[i].judge(e.candidates, i, mono, g, &e.scratch)
+	}
+	for i := range e.candidates {
+		e.undelay(&e.candidates[i], mono)
 	}
 	if e.hasCloud && mono-e.cloud.Mono < models[KindCloud].lasts {
-		e.candidates = append(e.candidates, exchange(&e.cloud, mono, e.cloud.Trusted))
+		basis := record.BasisNone
+		if e.cloud.Trusted {
+			basis = record.BasisEngine
+		}
+		e.candidates = append(e.candidates, exchange(&e.cloud, mono, basis))
 	}
 	if e.hasHost && mono-e.host.Mono < models[KindHost].lasts {
-		e.candidates = append(e.candidates, exchange(&e.host, mono, true))
+		e.candidates = append(e.candidates, exchange(&e.host, mono, record.BasisHost))
 	}
 }
 
 // exchange is what an answer says, between question and answer.
-func exchange(v *Evidence, mono int64, trusted bool) candidate {
+func exchange(v *Evidence, mono int64, basis record.Basis) candidate {
 	lo, hi := int64(v.UTC)-v.Mono, int64(v.UTC)-v.Before
 	u := (hi-lo)/2 + record.Drift(mono-v.Mono) + milli
-	clocks := 1
-	if trusted {
-		clocks = 2
+	return candidate{
+		kind: v.Kind, observer: Local, point: (lo + hi) / 2, u: u, clocks: 1, tight: true, dated: true, day: true, samples: minSamples,
+		basis: basis, tellers: []teller{{kind: v.Kind, observer: Local}}, kinds: families[v.Kind],
 	}
-	return candidate{kind: v.Kind, observer: Local, point: (lo + hi) / 2, u: u, clocks: clocks, tight: true, dated: true, samples: 3}
 }

@@ -42,6 +42,7 @@ type Evidence struct {
 	Kind     Kind
 	Observer int    // number of the source it came through; Local for cloud and host
 	Clock    uint32 // whose clock, where one source brings several
+	Sender   uint32 // MMSI that sent it, of kinds that many share a clock in
 	Mono     int64
 	UTC      record.Micros
 	// Before is, for KindCloud, when the question was sent: UTC lies between. For
@@ -49,6 +50,24 @@ type Evidence struct {
 	Before int64
 	// Trusted says, for KindCloud, that the answer was authenticated.
 	Trusted bool
+}
+
+// family groups kinds that one party is behind: two kinds of a family are not
+// independent of each other.
+type family uint8
+
+const (
+	ofStations family = 1 << iota // base stations
+	ofGNSS                        // a receiver on the bus
+	ofStamps                      // the computer that stamps
+	ofSensors                     // sensors
+	ofTraffic                     // what ships say of second, minute and slot
+	ofIngest                      // the engine
+)
+
+var families = [kinds]family{
+	KindStamp: ofStamps, KindEnvelope: ofStamps, KindBase: ofStations, KindGNSS: ofGNSS, KindDaytime: ofGNSS, KindSensor: ofSensors,
+	KindSecond: ofTraffic, KindMinute: ofTraffic, KindSlot: ofTraffic, KindCloud: ofIngest,
 }
 
 // Local is the Observer of evidence that came through no source.
@@ -65,6 +84,9 @@ type delays struct {
 	lasts                int64 // and for how long
 	share                float64
 }
+
+// daytime tells whether a kind tells the time of day and no date.
+func (m *delays) daytime() bool { return m.period == day }
 
 const (
 	micro  = int64(1)

@@ -11,20 +11,46 @@ type observer struct {
 	live   bool
 	clocks []heard
 
-	slot  cluster // of the last judgement
-	tight bool    // it lies within the narrowest spread
+	slot      cluster // of the last judgement
+	tight     bool    // it lies within the narrowest spread
+	scattered bool    // the seconds of positions lie anywhere: it delays
+	echoes    echoes  // what was heard through it
 }
+
+// scatterSamples is how many seconds of positions must lie anywhere to show that a
+// source delays each line by another time.
+const scatterSamples = 20
 
 // heard is one clock.
 type heard struct {
 	kind  Kind
 	clock uint32
 	samples
+	senders [2]sender // the last two that differ
 
 	// Of the last judgement.
 	where  cluster
 	lo, hi int64 // the offset it allows
 	used   bool  // it had samples enough
+}
+
+// sender is when a station was heard last.
+type sender struct {
+	mmsi uint32
+	mono int64
+}
+
+// from notes who sent a sample.
+func (h *heard) from(mmsi uint32, mono int64) {
+	if h.senders[0].mmsi != mmsi {
+		h.senders[1] = h.senders[0]
+	}
+	h.senders[0] = sender{mmsi, mono}
+}
+
+// several tells whether more than one station sent what was heard since.
+func (h *heard) several(since int64) bool {
+	return h.senders[1].mmsi != 0 && h.senders[1].mono >= since
 }
 
 // add takes a sample. Of too many clocks the one that was silent longest goes.
@@ -33,6 +59,7 @@ func (o *observer) add(v *Evidence, m *delays) {
 	for i := range o.clocks {
 		if h := &o.clocks[i]; h.kind == v.Kind && h.clock == v.Clock {
 			h.add(s, m.keep)
+			h.from(v.Sender, v.Mono)
 			return
 		}
 	}
@@ -45,6 +72,7 @@ func (o *observer) add(v *Evidence, m *delays) {
 	}
 	o.clocks[at].kind, o.clocks[at].clock = v.Kind, v.Clock
 	o.clocks[at].add(s, m.keep)
+	o.clocks[at].from(v.Sender, v.Mono)
 }
 
 func (o *observer) stalest() int {
@@ -62,14 +90,31 @@ type candidate struct {
 	kind     Kind // KindCloud, KindHost, or of a source the finest kind
 	observer int
 	point, u int64
-	clocks   int  // that agree on it
-	tight    bool // it hides no delay
-	dated    bool // a date was heard, not taken from the wall clock
+	clocks   int          // that agree on day or hour
+	tight    bool         // it hides no delay, as far as it alone can show
+	dated    bool         // a date was heard, not taken from the wall clock
+	day      bool         // a time of day was heard
+	basis    record.Basis // BasisHost or BasisEngine: authenticated
 	samples  int
 	radio    bool
 
-	supporters, tightSupporters int // by choose
+	tellers []teller // who tells the date
+	against int      // clocks with a date, of the same source, that tell another
+	kinds   family   // of all that agree
+
+	refused Refusal // by choose
 }
+
+// teller is who tells a date: a base station is the same one through whatever
+// source it is heard, everybody else is one a source.
+type teller struct {
+	kind     Kind
+	observer int // -1 for base stations
+	clock    uint32
+}
+
+// contested tells whether as many of its own clocks tell another date.
+func (c *candidate) contested() bool { return c.against > 0 && c.against >= len(c.tellers) }
 
 // span is an interval of offsets; lo > hi: none.
 type span struct{ lo, hi int64 }
@@ -77,22 +122,98 @@ type span struct{ lo, hi int64 }
 func (s span) and(t span) span { return span{max(s.lo, t.lo), min(s.hi, t.hi)} }
 func (s span) empty() bool     { return s.lo > s.hi }
 
-// judge finds the offset that the source's clocks agree on.
-func (o *observer) judge(mono int64, wall, floor record.Micros, scratch *[]int64) (candidate, bool) {
+// guess is what settles a tie, and the day where nobody tells it: the wall clock
+// and what is held, as offsets.
+type guess struct {
+	wall, held       int64
+	hasWall, hasHeld bool // a wall clock before the floor was never set
+}
+
+// nearGuess is how far an offset may lie from a guess that settles a tie.
+const nearGuess = 10 * minute
+
+// prefers tells whether a goes before b, which has as much for it: the one that
+// the wall clock agrees with, then the one that is held, then the earlier. A later
+// time never wins by being later.
+func (g *guess) prefers(a, b int64) bool {
+	near := func(has bool, at, x int64) bool { return has && max(at-x, x-at) <= nearGuess }
+	if wa, wb := near(g.hasWall, g.wall, a), near(g.hasWall, g.wall, b); wa != wb {
+		return wa
+	}
+	if ha, hb := near(g.hasHeld, g.held, a), near(g.hasHeld, g.held, b); ha != hb {
+		return ha
+	}
+	return a < b
+}
+
+// judge adds the offset on which the source's clocks with a date agree, and the one
+// that those without allow if the day is that of what is held, or of the wall
+// clock.
+func (o *observer) judge(to []candidate, number int, mono int64, g *guess, scratch *[]int64) []candidate {
 	o.summarise(mono, scratch)
-	at, clocks, dated := o.intersect()
-	if !dated {
-		var ok bool
-		if at, ok = o.undated(mono, wall, floor); !ok {
-			return candidate{}, false
+	if r, ok := o.intersect(g); ok {
+		c := o.refine(r.at, r.clocks, true)
+		c.observer, c.against, c.day = number, o.dated()-r.dated, true
+		c.tellers, c.kinds = o.tellers(r.at, number), o.families(r.at, mono)
+		to = append(to, c)
+	}
+	if at, day, ok := o.undated(g); ok {
+		c := o.refine(at, 0, false)
+		c.observer, c.day = number, day
+		to = append(to, c)
+	}
+	return to
+}
+
+// dated counts the clocks in use that tell a date.
+func (o *observer) dated() (n int) {
+	for i := range o.clocks {
+		if h := &o.clocks[i]; h.used && models[h.kind].period == 0 {
+			n++
 		}
 	}
-	return o.refine(at, clocks, dated), true
+	return n
+}
+
+// tellers names who tells a date in a region.
+func (o *observer) tellers(at span, number int) (all []teller) {
+	for i := range o.clocks {
+		h := &o.clocks[i]
+		if !h.used || models[h.kind].period != 0 || (span{h.lo, h.hi}).and(at).empty() {
+			continue
+		}
+		t := teller{h.kind, number, h.clock}
+		if h.kind == KindBase {
+			t.observer = -1
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// families gives the kinds that allow an offset of at. Traffic counts when more
+// than one ship makes it.
+func (o *observer) families(at span, mono int64) (all family) {
+	for i := range o.clocks {
+		h := &o.clocks[i]
+		m := &models[h.kind]
+		switch {
+		case !h.used:
+		case m.period == 0:
+			if !(span{h.lo, h.hi}).and(at).empty() {
+				all |= families[h.kind]
+			}
+		case families[h.kind] == ofTraffic && !h.several(mono-m.lasts):
+		case !h.within(at, m.period).empty():
+			all |= families[h.kind]
+		}
+	}
+	return all
 }
 
 // summarise finds each clock's cluster and the offsets it allows.
 func (o *observer) summarise(mono int64, scratch *[]int64) {
-	o.slot, o.tight = cluster{}, false
+	o.slot, o.tight, o.scattered = cluster{}, false, false
 	for i := range o.clocks {
 		h := &o.clocks[i]
 		m := &models[h.kind]
@@ -106,6 +227,10 @@ func (o *observer) summarise(mono int64, scratch *[]int64) {
 		c := h.densest(since, m.period, m.spread, scratch)
 		h.where = c
 		h.used = c.n > 0 && float64(c.n) >= m.share*float64(c.of) && (m.period == 0 || c.n >= 3)
+		if m.period == 0 && 2*c.n <= c.of {
+			h.used = false // it says two things as often
+		}
+		o.scattered = o.scattered || h.kind == KindSecond && !h.used && c.of >= scatterSamples
 		if h.kind == KindMinute {
 			// Of times cut to the minute the latest tells least, the earliest most.
 			h.lo, h.hi = c.hi+m.early, c.lo+m.late
@@ -128,10 +253,15 @@ func slotCluster(s *samples, since int64, scratch *[]int64) (c cluster, tight, u
 	return c, false, false
 }
 
+// region is where most clocks of a source agree.
+type region struct {
+	at            span
+	dated, clocks int // clocks with a date; with date or time of day
+}
+
 // intersect gives the offsets that most of the clocks allow, those with a date
-// each at one place, the others once in each of their periods; and how many
-// agree there on the day or the hour.
-func (o *observer) intersect() (best span, clocks int, ok bool) {
+// each at one place, the others once in each of their periods.
+func (o *observer) intersect(g *guess) (best region, ok bool) {
 	most := -1
 	for i := range o.clocks { // a region that most allow begins where some interval does
 		if h := &o.clocks[i]; !h.used || models[h.kind].period != 0 {
@@ -140,13 +270,13 @@ func (o *observer) intersect() (best span, clocks int, ok bool) {
 		at, dated, rank := o.allowing(o.clocks[i].lo)
 		days, parts := o.periodic(at)
 		// Every vote is equal; where votes are, what GNSS disciplines goes before
-		// what a computer stamps, and the later first, for a way can only delay.
+		// what a computer stamps.
 		score := 8*(dated+days+parts) + rank
-		if score > most || score == most && at.lo > best.lo {
-			most, best, clocks, ok = score, at, dated+days, true
+		if score > most || score == most && g.prefers(at.lo, best.at.lo) {
+			most, best, ok = score, region{at, dated, dated + days}, true
 		}
 	}
-	return best, clocks, ok
+	return best, ok
 }
 
 // allowing gives the region from lo that all clocks allow which allow lo, how
@@ -201,28 +331,30 @@ func (h *heard) within(at span, period int64) span {
 // hundred.
 const wallTrust = 10 * minute
 
-// undated takes the date from the wall clock: when it agrees with the time of
-// day, or when there is nothing but seconds and slots, and it is not a clock
-// that was never set. any says that there is something to correct it by.
-func (o *observer) undated(mono int64, wall, floor record.Micros) (at span, any bool) {
-	if wall == record.NoTime || wall < floor || wall < 0 {
-		return span{}, false
+// undated takes the date from what is held, else from the wall clock: when it
+// agrees with the time of day, or when there is nothing but seconds and slots.
+// day says that there was a time of day; ok that there was anything to correct by.
+func (o *observer) undated(g *guess) (at span, day, ok bool) {
+	guess := g.wall
+	if g.hasHeld {
+		guess = g.held
+	} else if !g.hasWall {
+		return span{}, false, false
 	}
-	guess := int64(wall) - mono
 	at = span{guess - minute/2, guess + minute/2}
 	for i := range o.clocks {
 		h := &o.clocks[i]
 		m := &models[h.kind]
-		any = any || h.used && m.period == minute
-		if !h.used || m.period != day {
+		ok = ok || h.used && m.period == minute
+		if !h.used || !m.daytime() {
 			continue
 		}
-		if at = h.within(span{guess - wallTrust, guess + wallTrust}, day); at.empty() {
-			return span{}, false
+		if at = h.within(span{guess - wallTrust, guess + wallTrust}, m.period); at.empty() {
+			return span{}, true, false
 		}
-		any = true
+		day, ok = true, true
 	}
-	return at, any
+	return at, day, ok
 }
 
 // refine narrows an offset down, from the coarse kinds to the fine.

@@ -42,7 +42,7 @@ type cluster struct {
 }
 
 // densest finds the window of that width with the most of the samples that were
-// heard after since; of equal ones the latest, for a way can only delay. period
+// heard after since; of equal ones the earliest. period
 // 0: they lie on a line, else on a circle, and lo is in [0, period). scratch is
 // reused.
 func (s *samples) densest(since, period, width int64, scratch *[]int64) cluster {
@@ -71,7 +71,7 @@ func (s *samples) densest(since, period, width int64, scratch *[]int64) cluster 
 		for j < len(xs) && j < i+n && xs[j]-xs[i] <= width {
 			j++
 		}
-		if j-i >= best.n {
+		if j-i > best.n {
 			best.n, from = j-i, i
 		}
 	}
