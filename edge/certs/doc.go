@@ -16,7 +16,8 @@
 //  2. Certificates are judged by the clock that was given, but never by a time
 //     before the floor: the time this program was built, or the newest time at
 //     which a certificate of our own, which somebody with a clock gave us,
-//     became valid. So a gateway whose clock says 1970 still connects.
+//     became valid. So a gateway whose clock says 1970 still connects. What
+//     strangers alone say of the time makes no certificate expire.
 //  3. A key is never logged, printed or shown.
 //
 // A Keeper may be used from any goroutine.
@@ -51,6 +52,10 @@ type Config struct {
 
 	// Now is the clock that judges; nil: time.Now.
 	Now func() time.Time
+	// Weak tells whether Now rests on strangers alone. Then a certificate that has
+	// expired by it, and had not at the floor, is taken: strangers must not end the
+	// link. Nil: it never does.
+	Weak func() bool
 	// Floor is a time that is surely past; zero: none known.
 	Floor  time.Time
 	Logger *slog.Logger // nil: silence

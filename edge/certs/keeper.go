@@ -106,6 +106,13 @@ func (k *Keeper) Time() time.Time {
 	return now
 }
 
+// least gives the floor; zero: none is known.
+func (k *Keeper) least() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.floor
+}
+
 // Passed says that a time is surely past, because somebody who proved who he
 // is said so.
 func (k *Keeper) Passed(t time.Time) {

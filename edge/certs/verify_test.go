@@ -121,3 +121,32 @@ func TestOlderTLSIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestStrangersEndNoLink: a clock that rests on strangers alone makes no certificate
+// expire that was valid at the floor. It may tell that one is valid already.
+func TestStrangersEndNoLink(t *testing.T) {
+	s := newSigner(t, "one")
+	leaf := s.leaf("engine", x509.ExtKeyUsageServerAuth)
+	past := s.leaf("old", x509.ExtKeyUsageServerAuth, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = birth.Add(-life), birth.Add(-life/2) })
+	for _, c := range []struct {
+		name string
+		leaf *x509.Certificate
+		now  time.Time
+		weak bool
+		want Reason
+	}{
+		{"strangers say it has expired", leaf, birth.Add(20 * life), true, ""},
+		{"the machine's clock says it has expired", leaf, birth.Add(20 * life), false, Expired},
+		{"strangers say it is valid", leaf, birth.Add(time.Hour), true, ""},
+		{"it had expired at the floor", past, birth.Add(20 * life), true, Expired},
+		{"it had expired at the floor, whatever strangers say", past, birth.Add(-life * 3 / 4), true, Expired},
+	} {
+		cfg := s.config("")
+		cfg.Now, cfg.Weak, cfg.Floor = func() time.Time { return c.now }, func() bool { return c.weak }, birth
+		err := open(t, cfg).verify([]*x509.Certificate{c.leaf}, x509.ExtKeyUsageServerAuth, "")
+		var refused *Refusal
+		if errors.As(err, &refused); (c.want == "") != (err == nil) || err != nil && refused.Reason != c.want {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
