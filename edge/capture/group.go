@@ -129,8 +129,12 @@ func ownTime(s record.TimeSource) bool {
 // judgeClock lets the timekeeper look at its evidence, and keeps what it learned
 // of this boot with the records.
 func (g *group) judgeClock(wall record.Micros, mono int64) {
+	before := g.timing.forgot
 	if g.timing.judge(wall, mono) {
 		g.at[ClockMark] = g.timing.mark()
+	}
+	if g.timing.forgot && !before {
+		g.marks.Forget()
 	}
 }
 

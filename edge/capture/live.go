@@ -61,6 +61,12 @@ type LiveConfig struct {
 	// ClockFloor is a time that is past for sure; see clock.EstimatorConfig. 0:
 	// none.
 	ClockFloor record.Micros
+	// ForgetClock tells whether an operator wants what is known of the time to be
+	// forgotten; it is asked at each judgement, by Run's goroutine. ClockForgotten is
+	// called, once, when that is durable, and makes ForgetClock say no; after its error
+	// the clock is not forgotten again in this run. Nil: nobody wants it.
+	ForgetClock    func() bool
+	ClockForgotten func() error
 	// Fatal tells whether an error of Append cannot pass by itself; nil: none
 	// is. Others are tried again for ever.
 	Fatal func(error) bool
@@ -371,6 +377,7 @@ func (l *Live) commit() error {
 		if err == nil {
 			// Append passed C1: the group is durable; only now is anybody told.
 			l.stats.committed(l.cfg.Clock, g)
+			l.clockForgotten(g)
 			g.committed()
 			return nil
 		}
@@ -384,6 +391,20 @@ func (l *Live) commit() error {
 			return fmt.Errorf("give up a group of %d records at the end: %w", g.builder.Count(), err)
 		}
 	}
+}
+
+// clockForgotten says that it is durable that nothing is known of the time, if the
+// group says so.
+func (l *Live) clockForgotten(g *group) {
+	if _, said := g.at[ClockMark]; !said || !g.timing.forgot || l.cfg.ClockForgotten == nil {
+		return
+	}
+	if err := l.cfg.ClockForgotten(); err != nil {
+		l.cfg.Logger.Error("the clock is forgotten, and will be once more at the next start", "error", err)
+		return
+	}
+	g.timing.forgot = false
+	l.cfg.Logger.Info("what was known of the time is forgotten, as an operator wanted")
 }
 
 // pause waits and tells whether ctx is still alive.

@@ -29,6 +29,9 @@ type timekeeper struct {
 
 	shared  *sharedClock
 	untimed *atomic.Uint64
+
+	wanted func() bool // to forget; nil: never
+	forgot bool        // as it was wanted; what is kept says so with the next block
 }
 
 // sharedClock is what other goroutines put in and look at.
@@ -51,9 +54,29 @@ func newTimekeeper(l *Live) (*timekeeper, error) {
 	}
 	k := &timekeeper{
 		clock: l.cfg.Clock, anchors: anchors, started: int64(wall) - mono, shared: &l.shared, untimed: &l.untimed, estimator: estimator,
+		wanted: l.cfg.ForgetClock,
 	}
 	k.show()
 	return k, nil
+}
+
+// forget drops what is known of the time when an operator wants it, once, and tells
+// whether it did. Steps, and what a crash after each leaves: everything is dropped
+// (the note is still there: it is dropped again at the next start), the next block
+// keeps that nothing is known (the same), Live calls ClockForgotten, which removes the
+// note (nothing is kept). What is learned between counts as new, and is dropped once
+// more at worst.
+func (k *timekeeper) forget() bool {
+	if k.forgot || k.wanted == nil || !k.wanted() {
+		return false
+	}
+	k.forgot = true
+	k.estimator.Forget()
+	k.anchors.Forget()
+	k.shared.mu.Lock()
+	k.shared.told = nil
+	k.shared.mu.Unlock()
+	return true
 }
 
 // judge lets the estimator look at its evidence, at most once in its interval,
@@ -62,6 +85,7 @@ func (k *timekeeper) judge(wall record.Micros, mono int64) bool {
 	if !k.estimator.Due(mono) {
 		return false
 	}
+	forgot := k.forget()
 	if d, ok := k.clock.(clock.Disciplined); ok {
 		if bound, ok := d.Discipline(); ok {
 			now, at := k.clock.Now()
@@ -79,7 +103,7 @@ func (k *timekeeper) judge(wall record.Micros, mono int64) bool {
 	changed := k.anchors.Note(k.estimator.Update(mono, wall))
 	proved := k.anchors.Prove(k.estimator.Proven())
 	k.show()
-	return changed || proved
+	return changed || proved || forgot
 }
 
 // bound is the time beyond which no event time moves a watermark: the corrected

@@ -10,7 +10,8 @@
 //
 // Invariants
 //
-//  1. A watermark never regresses, neither a source's nor the gateway's.
+//  1. A watermark never regresses, neither a source's nor the gateway's, but when an
+//     operator has the clock forgotten.
 //  2. A time beyond the receipt clock plus the tolerance moves no watermark.
 //  3. The gateway's watermark is the minimum over sources that are not idle;
 //     one that has no event time yet holds it where it is.

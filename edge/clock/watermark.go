@@ -108,6 +108,15 @@ func (w *Watermarks) Observe(source int, event record.Micros, own bool, wall rec
 	s.at = max(s.at, event-record.Micros(w.disorder))
 }
 
+// Forget starts again without event times, as a new process does: the clock by which
+// they were bounded was wrong.
+func (w *Watermarks) Forget() {
+	for i := range w.sources {
+		w.sources[i].at, w.sources[i].hasOwn = record.NoTime, false
+	}
+	w.gateway = record.NoTime
+}
+
 // Advance judges idleness as of mono: the receipt of what is being read or,
 // when nothing waits to be read, now.
 func (w *Watermarks) Advance(mono int64) {

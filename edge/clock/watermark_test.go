@@ -217,3 +217,22 @@ func TestWatermarksExhaustively(t *testing.T) {
 		}
 	}
 }
+
+// TestWatermarksAreForgotten with the clock that bounded them: then nothing is complete
+// through anything, until the next event.
+func TestWatermarksAreForgotten(t *testing.T) {
+	w := NewWatermarks(WatermarkConfig{})
+	i := w.Add("a", 0)
+	w.Observe(i, 5_000_000_000, true, record.NoTime)
+	if w.Gateway().At == record.NoTime {
+		t.Fatal("there is no watermark")
+	}
+	w.Forget()
+	if w.Gateway().At != record.NoTime || w.Source(i).At != record.NoTime {
+		t.Errorf("%+v, %+v", w.Gateway(), w.Source(i))
+	}
+	w.Observe(i, 1_000_000_000, false, record.NoTime)
+	if want := record.Micros(970_000_000); w.Gateway().At != want {
+		t.Errorf("%v, want %v", w.Gateway().At, want)
+	}
+}

@@ -1,0 +1,108 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"landfall/edge/clock"
+	"landfall/edge/record"
+	"landfall/edge/source"
+)
+
+// note is an operator's wish to forget, and what capture made of it.
+type note struct {
+	there   bool
+	fails   bool
+	removed int
+	marks   int // blocks durable when it was removed
+}
+
+// TestTheClockIsForgotten: on an operator's wish what is believed and what is kept is
+// dropped, once; the wish is removed after the block that says so is durable, and a
+// process that ends before forgets again.
+func TestTheClockIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, in, n := &memLog{marks: map[string][]byte{}}, make(chan *source.Batch), &note{}
+		begin := func() (*Live, func() error) {
+			l, err := NewLive(LiveConfig{
+				Log: log, Clock: bubbleClock{}, Sources: []Source{feeder("a", in)},
+				ForgetClock: func() bool { return n.there },
+				ClockForgotten: func() error {
+					if n.fails {
+						return errors.New("read only")
+					}
+					n.there, n.removed, n.marks = false, n.removed+1, len(log.all())
+					return nil
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- l.Run(ctx) }()
+			return l, func() error { cancel(); return <-done }
+		}
+		l, stop := begin()
+		const year = 365 * 86_400_000_000
+		wrong := func() {
+			wall, mono := bubbleClock{}.Now()
+			l.Tell(clock.Evidence{Kind: clock.KindCloud, Observer: clock.Local, UTC: wall + year, Mono: mono, Before: mono - 100_000, Trusted: true})
+			pass(2 * time.Second)
+			in <- batch("one")
+			pass(2 * time.Second)
+		}
+		wrong()
+		kept, err := record.DecodeKept(log.marks[ClockMark])
+		if err != nil || kept.Proven == 0 || len(kept.Anchors) != 1 || kept.Anchors[0].Basis != record.BasisEngine {
+			t.Fatalf("kept %+v, %v", kept, err)
+		}
+		n.there, n.fails = true, true
+		pass(3 * time.Second)
+		if r := l.Clock(); r.Estimate.Known || r.Proven != 0 || len(l.Anchors()) != 0 {
+			t.Errorf("it still believes %+v, %v", r.Estimate, l.Anchors())
+		}
+		if n.removed != 0 {
+			t.Error("the note is removed before anything is durable")
+		}
+		wall, mono := bubbleClock{}.Now()
+		l.Tell(clock.Evidence{Kind: clock.KindCloud, Observer: clock.Local, UTC: wall, Mono: mono, Before: mono - 100_000, Trusted: true})
+		pass(2 * time.Second)
+		if e := l.Clock().Estimate; !e.Known {
+			t.Error("it forgets again and again while the note is there")
+		}
+		in <- batch("two")
+		pass(time.Second)
+		if n.removed != 0 || !n.there {
+			t.Error("a note that could not be removed is gone")
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		n.fails = false // the next process finds the note
+		l, stop = begin()
+		pass(2 * time.Second)
+		if e := l.Clock().Estimate; e.Known {
+			t.Errorf("the next process believes %+v", e)
+		}
+		blocks := len(log.all())
+		in <- batch("three")
+		pass(time.Second)
+		if n.removed != 1 || n.marks != blocks+1 {
+			t.Errorf("the note was removed %d times, after %d blocks of %d", n.removed, n.marks, blocks)
+		}
+		if kept, err = record.DecodeKept(log.marks[ClockMark]); err != nil || kept.Proven != 0 || len(kept.Anchors) != 0 {
+			t.Errorf("kept %+v, %v", kept, err)
+		}
+		wrong()
+		if e := l.Clock().Estimate; !e.Known || n.removed != 1 {
+			t.Errorf("afterwards it learns no more: %+v", e)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
