@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"landfall/decoders/nmea"
@@ -80,20 +81,21 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 		resolution int64 // of the envelope
 		dated      bool  // base stations are heard
 		bias       int64 // of the envelope against its own base stations
+		lock       int64 // after so many seconds the day is known at the latest; 0: not bounded
 	}{
-		{"aislib-stream_example.txt.gz", 1_000, true, 0},
-		{"simpleais-sample.ais.gz", 1_000, true, 0},
-		{"aisab-538004030_drift_1.ais.gz", 1_000, false, 0},
-		{"risky-exact-earth-augmented.txt.gz", 1_000, true, 80_000_000},
-		{"noaadata-test.ais.gz", 1_000_000, true, 0},
-		{"kystverket-Ais1000Lines.nm4.gz", 1_000_000, false, 0},
+		{"aislib-stream_example.txt.gz", 1_000, true, 0, 13},
+		{"simpleais-sample.ais.gz", 1_000, true, 0, 13},
+		{"aisab-538004030_drift_1.ais.gz", 1_000, false, 0, 0},
+		{"risky-exact-earth-augmented.txt.gz", 1_000, true, 80_000_000, 0},
+		{"noaadata-test.ais.gz", 1_000_000, true, 0, 0},
+		{"kystverket-Ais1000Lines.nm4.gz", 1_000_000, false, 0, 0},
 	}
 	shifts := []struct {
 		name  string
 		by    int64
 		dated bool // only a date mends it
 	}{{"+5 s", 5_000_000, false}, {"-3 days", -3 * 86_400_000_000, true}, {"+10 years", 315_576_000_000_000, true}}
-	t.Logf("%-36s %-10s %6s %6s %6s | %s", "file, gateway clock 50 ppm fast", "shifted", "sent.", "known", "conf.", "event time - envelope, ms: median, 90%, worst of the absolute")
+	t.Logf("%-36s %-10s %6s %6s %6s %6s | %s", "file, gateway clock 50 ppm fast", "shifted", "sent.", "known", "conf.", "lock s", "event time - envelope, ms: median, 90%, worst, 99% of the absolute")
 	for _, f := range files {
 		heard := envelopes(t, f.name, f.resolution > 1_000)
 		for _, shift := range shifts {
@@ -101,14 +103,16 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 			clockOf := func(at int64) int64 { return at + shift.by + (at-first)/20_000 }
 			est := clock.NewEstimator(clock.EstimatorConfig{})
 			est.AddObserver("radio", true)
-			truth, known, confirmed, wrongDay := int64(0), 0, 0, 0
+			truth, known, confirmed, wrongDay, lock := int64(0), 0, 0, 0, int64(-1)
 			var diffs []int64
 			c := New(Config{Clock: est, Emit: func(r *record.Record) {
 				if r.Kind == record.KindAIS && r.TimeSource != record.TimeReceipt {
 					known++
 					d := int64(r.EventTime) - truth - f.bias
 					if r.TimeQuality >= record.QualityAsserted {
-						confirmed++
+						if confirmed++; lock < 0 {
+							lock = (truth - first) / 1_000_000
+						}
 						if max(d, -d) > 3_600_000_000 {
 							wrongDay++
 						}
@@ -127,12 +131,15 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 			if len(diffs) == 0 {
 				diffs = []int64{0}
 			}
-			t.Logf("%-36s %-10s %6d %6d %6d | %s", f.name, shift.name, len(heard), known, confirmed, quantiles(diffs))
+			t.Logf("%-36s %-10s %6d %6d %6d %6d | %s %12.1f", f.name, shift.name, len(heard), known, confirmed, lock, quantiles(diffs), p99(diffs))
 			if wrongDay > 0 {
 				t.Errorf("%s, %s: %d confirmed times are hours off", f.name, shift.name, wrongDay)
 			}
 			if shift.dated && !f.dated {
 				continue // nothing in the file tells the day
+			}
+			if f.lock > 0 && (lock < 0 || lock > f.lock) {
+				t.Errorf("%s, %s: the day is known after %d s, want at most %d", f.name, shift.name, lock, f.lock)
 			}
 			limit := max(f.resolution, 100_000)
 			if f.bias != 0 {
@@ -143,4 +150,14 @@ func TestRecordedFilesCorrectedFromTheRadio(t *testing.T) {
 			}
 		}
 	}
+}
+
+// p99 is the quantile of absolute values that one in a hundred exceeds, in milliseconds.
+func p99(all []int64) float64 {
+	s := make([]int64, len(all))
+	for i, v := range all {
+		s[i] = max(v, -v)
+	}
+	slices.Sort(s)
+	return float64(s[len(s)*99/100]) / 1000
 }

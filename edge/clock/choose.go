@@ -16,6 +16,10 @@ const minSamples = 3
 // they were heard last.
 const backedFor = 15 * minute
 
+// unopposedFor is how long strangers must agree on a time that a machine's clock
+// contradicts that was set: so long others have to be heard.
+const unopposedFor = minute
+
 // agrees tells whether two say the same time.
 func (c *candidate) agrees(other *candidate) bool {
 	d := c.point - other.point
@@ -28,6 +32,7 @@ type decision struct {
 	at      int // of candidates; -1: of none that was heard now
 	basis   record.Basis
 	quality record.TimeQuality
+	lone    bool // one source alone says so
 }
 
 // choose decides what to believe. What is authenticated goes before all; then what
@@ -44,7 +49,9 @@ func (e *Estimator) choose(mono int64, g *guess) {
 		c.refused = e.vetoed(c, mono)
 	}
 	if d, ok := e.strangers(g); ok {
-		e.settle(mono, &d)
+		if e.settle(mono, &d); g.opposes(&d.candidate) && (mono-e.since < unopposedFor || d.lone && g.later(&d.candidate)) {
+			e.current.Quality = min(e.current.Quality, record.QualityAsserted)
+		}
 		return
 	}
 	if e.dayInDoubt() {
@@ -66,7 +73,7 @@ func (e *Estimator) authority(mono int64) (d decision, ok bool) {
 		switch {
 		case !c.basis.Authenticated():
 		case !ok:
-			d, ok = decision{*c, i, c.basis, record.QualitySynchronised}, true
+			d, ok = decision{*c, i, c.basis, record.QualitySynchronised, false}, true
 		case d.agrees(c):
 			basis := max(d.basis, c.basis)
 			if c.u < d.u {
@@ -86,7 +93,7 @@ func (e *Estimator) authority(mono int64) (d decision, ok bool) {
 		e.ref = Estimate{Known: true, Mono: mono, Offset: d.point, Uncertainty: d.u, Quality: d.quality, Basis: d.basis}
 	} else if e.ref.Known {
 		_, u := e.ref.UTC(mono)
-		d = decision{candidate{kind: KindHost, observer: Local, point: e.ref.Offset, u: u, tight: true, dated: true}, -1, e.ref.Basis, e.ref.Quality}
+		d = decision{candidate{kind: KindHost, observer: Local, point: e.ref.Offset, u: u, tight: true, dated: true}, -1, e.ref.Basis, e.ref.Quality, false}
 		ok = true
 	}
 	if !ok {
@@ -159,8 +166,7 @@ func (e *Estimator) coalesce(i int, g *guess) coalition {
 			tellers = join(tellers, t)
 		}
 	}
-	d := g.wall - c.point
-	wall := g.hasWall && max(d, -d) <= nearGuess
+	wall := g.hasWall && !g.opposes(c)
 	switch {
 	case len(tellers) >= 2 && bits.OnesCount8(uint8(kinds)) >= 2 && !c.contested():
 		k.level = record.BasisRadio
@@ -203,7 +209,7 @@ func (e *Estimator) strangers(g *guess) (d decision, ok bool) {
 		return d, false
 	}
 	b := &all[best]
-	d = decision{e.candidates[b.seed], b.seed, b.level, record.QualityAsserted}
+	d = decision{e.candidates[b.seed], b.seed, b.level, record.QualityAsserted, b.sources < 2}
 	contradicted := false
 	for i := range all {
 		c := &e.candidates[all[i].seed]
@@ -258,7 +264,7 @@ func (e *Estimator) undated() (d decision, ok bool) {
 			continue
 		}
 		if !ok || c.tight && !d.tight || c.tight == d.tight && c.u < d.u {
-			d, ok = decision{*c, i, record.BasisNone, record.QualityUnsynchronised}, true
+			d, ok = decision{*c, i, record.BasisNone, record.QualityUnsynchronised, false}, true
 		}
 	}
 	if ok && e.current.Known {
@@ -311,10 +317,17 @@ func (e *Estimator) settle(mono int64, d *decision) {
 	next := Estimate{
 		Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: d.quality, Basis: d.basis,
 	}
-	if was := e.current; was.Known {
+	was := e.current
+	if !was.Known {
+		e.backed, e.since = mono, mono
+	} else {
 		held := candidate{point: was.Offset}
 		_, held.u = was.UTC(mono)
 		agrees := held.agrees(&fine) && held.agrees(&d.candidate)
+		since := e.since
+		if !agrees {
+			since = mono
+		}
 		if next.Basis < was.Basis && d.dated && !next.Basis.Authenticated() {
 			if !agrees && mono-e.backed < backedFor && !e.jumped(was.Offset) {
 				return // a lone clock moves nothing that several agreed on
@@ -329,8 +342,7 @@ func (e *Estimator) settle(mono int64, d *decision) {
 		if d.dated && next.Basis == d.basis || d.day {
 			e.backed = mono
 		}
-	} else {
-		e.backed = mono
+		e.since = since
 	}
 	e.current, e.chosen = next, at
 }

@@ -81,6 +81,7 @@ type Estimator struct {
 	proven     record.Micros // the last time the engine proved, in this run or an earlier one
 	floor      record.Micros // strangers who say less are refused
 	backed     int64         // when what current rests on was heard last
+	since      int64         // since when the same is believed
 	split      bool          // the engine and the machine's keeper contradict each other
 	judged     int64
 	began      bool

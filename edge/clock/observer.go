@@ -146,6 +146,15 @@ func (g *guess) prefers(a, b int64) bool {
 	return a < b
 }
 
+// opposes tells whether the wall clock was set and says another time.
+func (g *guess) opposes(c *candidate) bool {
+	return g.hasWall && max(g.wall-c.point, c.point-g.wall) > nearGuess
+}
+
+// later tells whether the wall clock is ahead of c by less than a day: what c says may
+// be right and long under way.
+func (g *guess) later(c *candidate) bool { return g.wall > c.point && g.wall-c.point < day }
+
 // judge adds the offset on which the source's clocks with a date agree, and the one
 // that those without allow if the day is that of what is held, or of the wall
 // clock.
