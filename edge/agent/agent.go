@@ -158,7 +158,7 @@ func (a *Agent) assemble() error {
 	marks := a.store.Marks()
 	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
-		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), floor: a.opt.CertFloor})
+		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), weak: a.weakly(), floor: a.opt.CertFloor})
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (a *Agent) assemble() error {
 		}
 		sources = append(sources, s)
 	}
-	a.live, err = capture.NewLive(capture.LiveConfig{
+	capturing := capture.LiveConfig{
 		Log: a.store, Clock: a.opt.Clock, Sources: sources, Look: a.show, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
 		GroupInterval: a.cfg.Capture.GroupInterval, GroupBytes: int(a.cfg.Capture.GroupSize), StopTimeout: stopTimeout,
 		Assembler: nmea.AssemblerConfig{TimeoutMicros: a.cfg.Capture.FragmentLimit.Microseconds()},
@@ -185,7 +185,9 @@ func (a *Agent) assemble() error {
 		},
 		ClockFloor: clock.Floor,
 		Fatal:      func(err error) bool { return errors.Is(err, seglog.ErrClosed) },
-	})
+	}
+	a.forgetting(&capturing)
+	a.live, err = capture.NewLive(capturing)
 	return err
 }
 

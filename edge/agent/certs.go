@@ -75,6 +75,14 @@ func (a *Agent) judges() func() time.Time {
 	return a.certificateTime
 }
 
+// weakly tells whether that clock rests on strangers alone.
+func (a *Agent) weakly() func() bool {
+	if a.opt.CertTime != nil {
+		return nil
+	}
+	return a.certificateTimeWeak
+}
+
 // openCerts reads the certificates and gives the configuration of TLS; nil
 // where the link is plain HTTP.
 func (a *Agent) openCerts() (*tls.Config, error) {
@@ -82,7 +90,7 @@ func (a *Agent) openCerts() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := a.cfg.Forward.certs(a.opt.FS)
-	c.Now, c.Floor, c.Logger = a.judges(), a.opt.CertFloor, a.opt.Logger
+	c.Now, c.Weak, c.Floor, c.Logger = a.judges(), a.weakly(), a.opt.CertFloor, a.opt.Logger
 	var err error
 	if a.certs, err = certs.Open(c); err != nil {
 		return nil, err

@@ -1,25 +1,41 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"landfall/edge/capture"
 	"landfall/edge/clock"
+	"landfall/edge/durable"
 	"landfall/edge/record"
 )
 
-// certificateTime is the time by which certificates are judged: the corrected
-// clock, and never one before this program was written, or a gateway without a
+// certificateTime is the time by which certificates are judged (clock.Report
+// says which), and never one before this program was written, or a gateway without a
 // battery would never connect.
 func (a *Agent) certificateTime() time.Time {
+	at, _ := a.judgedAt()
+	return at
+}
+
+// certificateTimeWeak tells whether that rests on strangers alone.
+func (a *Agent) certificateTimeWeak() bool {
+	_, weak := a.judgedAt()
+	return weak
+}
+
+func (a *Agent) judgedAt() (at time.Time, weak bool) {
 	wall, mono := a.opt.Clock.Now()
-	if a.live == nil {
-		return time.UnixMicro(int64(max(wall, clock.Floor)))
+	var r clock.Report
+	if a.live != nil {
+		r = a.live.Clock()
 	}
-	if at, ok := a.live.CorrectedTime(mono); ok {
-		return at
-	}
-	return time.UnixMicro(int64(max(wall, clock.Floor)))
+	utc, weak := r.CertificateTime(wall, mono, clock.Floor)
+	return time.UnixMicro(int64(utc)), weak
 }
 
 // anchorsFor gives what goes along with the blocks of a log: what is known of
@@ -41,7 +57,58 @@ func (a *Agent) told(cloud record.Micros, after, before time.Time) {
 	_, mono := a.opt.Clock.Now()
 	now := time.Now()
 	a.live.Tell(clock.Evidence{
-		Kind: clock.KindCloud, Observer: clock.Local, UTC: cloud, Trusted: strings.HasPrefix(a.cfg.Forward.URL, "https:"),
+		Kind: clock.KindCloud, Observer: clock.Local, UTC: cloud, Trusted: a.proves(time.UnixMicro(int64(cloud))),
 		Mono: mono - now.Sub(before).Microseconds(), Before: mono - now.Sub(after).Microseconds(),
 	})
+}
+
+// proves tells whether a time in an answer is authenticated: it came over TLS that
+// was verified, and the gateway's own certificate, which the engine took, is valid
+// then. So an engine whose clock is years wrong raises no floor.
+func (a *Agent) proves(at time.Time) bool {
+	if !strings.HasPrefix(a.cfg.Forward.URL, "https:") {
+		return false
+	}
+	if a.certs == nil {
+		return true
+	}
+	own := a.certs.Own()
+	return own == nil || own.Leaf == nil || !at.Before(own.Leaf.NotBefore) && !at.After(own.Leaf.NotAfter)
+}
+
+// forgetFile says, by being there, that an operator wants what is known of the time
+// to be forgotten.
+func (c *Config) forgetFile() string { return filepath.Join(c.DataDir, "clock.forget") }
+
+// ForgetClock notes, durable on return, that what is known of the time is to be
+// forgotten: by the running gateway within seconds, else when it starts. It may run
+// beside the daemon, and again.
+func (c *Config) ForgetClock(fsys durable.FS) error {
+	file, err := fsys.Create(c.forgetFile())
+	if err == nil {
+		err = errors.Join(file.Sync(), file.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("note that the clock is to be forgotten: %w", err)
+	}
+	if err := fsys.SyncDir(c.DataDir); err != nil {
+		return fmt.Errorf("note that the clock is to be forgotten: %w", err)
+	}
+	return nil
+}
+
+// forgetting lets capture forget the clock when there is the note, and remove it
+// when that is durable.
+func (a *Agent) forgetting(to *capture.LiveConfig) {
+	note := a.cfg.forgetFile()
+	to.ForgetClock = func() bool {
+		_, err := a.opt.FS.Stat(note)
+		return err == nil
+	}
+	to.ClockForgotten = func() error {
+		if err := a.opt.FS.Remove(note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the note that the clock is to be forgotten: %w", err)
+		}
+		return a.opt.FS.SyncDir(a.cfg.DataDir)
+	}
 }

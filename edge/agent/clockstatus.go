@@ -22,7 +22,16 @@ type ClockStatus struct {
 	Monotonic   int64   `json:"monotonic_us"`
 	Untimed     uint64  `json:"untimed"`     // records captured while nothing confirmed the time
 	RolledOver  uint64  `json:"rolled_over"` // GNSS dates moved by 1,024 weeks
-	Refused     uint64  `json:"refused"`     // dates before this program was written
+	Refused     uint64  `json:"refused"`     // dates before this program was written, or before the engine's last proven word
+
+	RestsOn string `json:"rests_on"` // nobody, one_word, radio, host or engine
+	// Refusals counts by reason: dates before the floor, and judgements (one a second
+	// at most) in which somebody's date was not believed.
+	Refusals map[string]uint64 `json:"refusals"`
+	// Split says that the engine and the machine's keeper contradict each other.
+	Split bool `json:"authorities_disagree"`
+	// Proven is the last time the engine proved, over all boots; empty: it never did.
+	Proven string `json:"proven"`
 
 	Proposals []ClockProposal `json:"proposals"`
 	Witnesses []ClockWitness  `json:"witnesses"`
@@ -42,6 +51,8 @@ type ClockProposal struct {
 	Supporters  int     `json:"supporters"`
 	Agrees      bool    `json:"agrees"`
 	Chosen      bool    `json:"chosen"`
+	Dates       int     `json:"dates"`             // that tell this date, each counted once
+	Refused     string  `json:"refused,omitempty"` // why it is not believed
 }
 
 // ClockWitness is one clock that was heard.
@@ -75,6 +86,13 @@ func (a *Agent) clockStatus() ClockStatus {
 	out := ClockStatus{
 		Known: now.Known, Wall: text(wall), Boot: hex.EncodeToString(boot[:]), Monotonic: mono, Untimed: a.live.Untimed(), Held: r.Held,
 		RolledOver: r.RolledOver, Refused: r.Refused[clock.BeforeFloor], Proposals: []ClockProposal{}, Witnesses: []ClockWitness{}, Boots: []ClockBoot{},
+		RestsOn: now.Basis.String(), Refusals: map[string]uint64{}, Split: r.Split,
+	}
+	for _, why := range clock.Refusals() {
+		out.Refusals[why.String()] = r.Refused[why]
+	}
+	if r.Proven > 0 {
+		out.Proven = text(r.Proven)
 	}
 	if now.Known {
 		utc, u := now.UTC(mono)
@@ -85,6 +103,7 @@ func (a *Agent) clockStatus() ClockStatus {
 		out.Proposals = append(out.Proposals, ClockProposal{
 			Name: p.Name, Finest: p.Kind.String(), Difference: seconds(p.Offset - now.Offset), Uncertainty: seconds(p.Uncertainty),
 			Clocks: p.Clocks, Tight: p.Tight, Dated: p.Dated, Supporters: p.Supporters, Agrees: p.Agrees, Chosen: p.Chosen,
+			Dates: p.Dates, Refused: p.Refused.String(),
 		})
 	}
 	for i := range r.Witnesses {

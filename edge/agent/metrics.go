@@ -3,7 +3,9 @@ package agent
 import (
 	"time"
 
+	"landfall/edge/clock"
 	"landfall/edge/page"
+	"landfall/edge/record"
 	"landfall/edge/source"
 )
 
@@ -20,6 +22,7 @@ func (a *Agent) metrics(m *page.Metrics) {
 	captureMetrics(m, &s)
 	logMetrics(m, &s.Log)
 	a.forwardMetrics(m, &s)
+	clockMetrics(m, &s.Clock)
 	m.Gauge("data_dir_unknown_logs", "How often the cloud was found to have records of this gateway that its data directory does not know, over all starts.", float64(s.DataDir.UnknownLogs))
 	m.Flag("data_dir_acknowledged", "1 when an operator has acknowledged all of them, or there are none.", s.DataDir.Acknowledged)
 	s.Page.Metrics(m)
@@ -70,6 +73,15 @@ func captureMetrics(m *page.Metrics, s *Status) {
 	m.Flag("capture_blocked", "1 while the log takes nothing and the sources wait.", s.Capture.Blocked != "")
 	m.Gauge("capture_waiting_fragments", "Fragments that wait for their partners.", float64(s.Capture.Waiting))
 	m.Stamp("capture_watermark_timestamp_seconds", "Event time that the gateway is complete through.", s.Capture.Watermark)
+}
+
+func clockMetrics(m *page.Metrics, c *ClockStatus) {
+	for _, why := range clock.Refusals() {
+		m.Count("clock_refused_total", "Dates that were not believed, by reason: each one before the floor, of the others the judgements (one a second at most).", c.Refusals[why.String()], "reason", why.String())
+	}
+	m.Flag("clock_authenticated", "1 while the time rests on the engine's proven word or on a machine's clock that NTP or PTP keeps.", c.RestsOn == record.BasisEngine.String() || c.RestsOn == record.BasisHost.String())
+	m.Flag("clock_authorities_disagree", "1 while these two contradict each other.", c.Split)
+	m.Gauge("clock_uncertainty_seconds", "How uncertain the time is; 0: it is not known.", c.Uncertainty)
 }
 
 func logMetrics(m *page.Metrics, l *LogStatus) {

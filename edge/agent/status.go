@@ -155,6 +155,9 @@ func (a *Agent) Status() Status {
 	a.forwarded(&s, wall)
 	a.room(&s)
 	s.Clock, s.Page = a.clockStatus(), a.access.Counts()
+	if s.Clock.Split {
+		s.red("the engine's clock and the machine's, which NTP or PTP keeps, contradict each other: until they agree the earlier is believed and times are asserted only; landfall-edge clock shows both")
+	}
 	a.certified(&s)
 	a.dataDir(&s)
 	for _, why := range a.tips.forked() {

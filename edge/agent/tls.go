@@ -19,6 +19,7 @@ type making struct {
 	// now and floor judge certificates, as in Options; nil and zero: the
 	// machine's clock alone.
 	now   func() time.Time
+	weak  func() bool // now rests on strangers alone; nil: never
 	floor time.Time
 }
 
@@ -45,7 +46,7 @@ func (b *BrokerConfig) openCerts(with making, key string) (*certs.Keeper, error)
 		return nil, nil
 	}
 	c := b.certs(with.fs, key)
-	c.Now, c.Floor, c.Logger = with.now, with.floor, with.logger
+	c.Now, c.Weak, c.Floor, c.Logger = with.now, with.weak, with.floor, with.logger
 	return certs.Open(c)
 }
 

@@ -3,6 +3,7 @@ package edgecli
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -58,7 +59,44 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 	if !synchronized {
 		kept.Verdict, kept.Fix = cli.Look, "event times come from receivers with a clock; for the others: apt install systemd-timesyncd, or chrony"
 	}
-	return append(append(all, kept), link(ctx, c)...)
+	all = append(all, kept)
+	if s != nil {
+		all = append(all, believed(&s.Clock))
+	}
+	return append(all, link(ctx, c, s)...)
+}
+
+// farAhead is by how much what the engine proved may lie after the machine's clock
+// before a person should look, in seconds.
+const farAhead = 3600
+
+// believed says what the running gateway believes of the time, who says otherwise,
+// and what helps.
+func believed(c *agent.ClockStatus) cli.Finding {
+	f := cli.Finding{What: "time", Verdict: cli.Good, Detail: "not known; event times are receipts"}
+	if c.Known {
+		f.Detail = fmt.Sprintf("%s, %s, rests on: %s", c.UTC, c.Quality, strings.ReplaceAll(c.RestsOn, "_", " "))
+	}
+	var others []string
+	for _, p := range c.Proposals {
+		if p.Refused != "" && p.Refused != clock.Delays.String() {
+			others = append(others, fmt.Sprintf("%s says %s (%s)", p.Name, later(p.Difference), refusal(p.Refused)))
+		}
+	}
+	proven, errProven := time.Parse(time.RFC3339Nano, c.Proven)
+	wall, errWall := time.Parse(time.RFC3339Nano, c.Wall)
+	switch {
+	case c.Split:
+		f.Verdict, f.Detail = cli.Bad, f.Detail+"; the engine and the machine's keeper of the time contradict each other"
+		f.Fix = "correct the one that is wrong: the engine's machine, or this one's NTP; landfall-edge clock shows both"
+	case errProven == nil && errWall == nil && proven.Sub(wall).Seconds() > farAhead:
+		f.Verdict, f.Detail = cli.Look, fmt.Sprintf("%s; the engine proved %s, and the machine's clock is behind that", f.Detail, c.Proven)
+		f.Fix = "set the machine's clock; if it is right and the engine's was wrong: landfall-edge clock forget"
+	case len(others) > 0:
+		f.Verdict, f.Detail = cli.Look, f.Detail+"; not believed: "+strings.Join(others, ", ")
+		f.Fix = "landfall-edge clock names each clock that was heard: a test transmitter, a receiver with a wrong year? If what is believed is wrong: NTP, and landfall-edge clock forget"
+	}
+	return f
 }
 
 func disk(c *agent.Config) cli.Finding {
@@ -184,8 +222,22 @@ func fixOf(src *agent.SourceConfig) string {
 	return "another program may have the port: ss -lnp"
 }
 
+// judging gives the clock by which the running gateway judges certificates; nil: none
+// runs, and the machine's serves.
+func judging(s *standing) func() time.Time {
+	if s == nil || s.Certs == nil {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, s.Certs.JudgedAt)
+	if err != nil {
+		return nil
+	}
+	asked := time.Now()
+	return func() time.Time { return at.Add(time.Since(asked)) }
+}
+
 // link looks at the way to the engine.
-func link(ctx context.Context, c *agent.Config) []cli.Finding {
+func link(ctx context.Context, c *agent.Config, s *standing) []cli.Finding {
 	u, err := url.Parse(c.Forward.URL)
 	if err != nil {
 		return []cli.Finding{{What: "engine", Verdict: cli.Bad, Detail: err.Error()}}
@@ -196,7 +248,7 @@ func link(ctx context.Context, c *agent.Config) []cli.Finding {
 	var secure *tls.Config
 	var all []cli.Finding
 	if u.Scheme == "https" {
-		k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: c.Forward.CAFile, CertFile: c.Forward.CertFile, KeyFile: c.Forward.KeyFile, Prefix: "forward.", Floor: cli.Built()})
+		k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: c.Forward.CAFile, CertFile: c.Forward.CertFile, KeyFile: c.Forward.KeyFile, Prefix: "forward.", Floor: cli.Built(), Now: judging(s)})
 		if err != nil {
 			return []cli.Finding{{What: "certificates", Verdict: cli.Bad, Detail: err.Error(), Fix: "landfall cert gateway " + c.Gateway + " makes them; the user landfall must be able to read them"}}
 		}
@@ -236,6 +288,10 @@ func reach(ctx context.Context, c *agent.Config, secure *tls.Config) cli.Finding
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}
 	}
 	resp, err := client.Do(req)
+	if refused := new(certs.Refusal); errors.As(err, &refused) && (refused.Reason == certs.Expired || refused.Reason == certs.NotYetValid) {
+		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error(),
+			Fix: "renew the engine's certificate if it is out of date; else the time is wrong by which it is judged: landfall-edge clock says whose it is, then set the machine's clock (NTP), or landfall-edge clock forget"}
+	}
 	if err != nil {
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error(), Fix: "what is captured meanwhile waits on the disk; is the URL right, and a firewall or proxy in between?"}
 	}

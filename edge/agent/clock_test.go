@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"landfall/edge/certs"
+	"landfall/edge/clock"
+	"landfall/edge/durable"
+	"landfall/edge/record"
+)
+
+// ownCertificate makes a keeper with a certificate that is valid between two times.
+func ownCertificate(t *testing.T, from, until time.Time) *certs.Keeper {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "g"}, NotBefore: from, NotAfter: until}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, keyFile := filepath.Join(dir, "g.pem"), filepath.Join(dir, "g.key")
+	if err := errors.Join(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	k, err := certs.Open(certs.Config{FS: durable.OS{}, CertFile: cert, KeyFile: keyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestWhatTheEngineProves: a time over TLS, while the gateway's own certificate is
+// valid: an engine whose clock is years wrong would not have taken it.
+func TestWhatTheEngineProves(t *testing.T) {
+	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	until := from.Add(2 * 365 * 24 * time.Hour)
+	k := ownCertificate(t, from, until)
+	for _, c := range []struct {
+		name  string
+		url   string
+		certs *certs.Keeper
+		at    time.Time
+		want  bool
+	}{
+		{"plain HTTP", "http://engine", nil, from, false},
+		{"over TLS", "https://engine", k, from.Add(time.Hour), true},
+		{"over TLS, without an own certificate", "https://engine", nil, until.Add(time.Hour), true},
+		{"after the own certificate", "https://engine", k, until.Add(time.Hour), false},
+		{"before the own certificate", "https://engine", k, from.Add(-time.Hour), false},
+	} {
+		a := &Agent{cfg: Config{Forward: ForwardConfig{URL: c.url}}, certs: c.certs}
+		if got := a.proves(c.at); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// wallClock is a machine's clock that stands still.
+type wallClock struct{ at record.Micros }
+
+func (c wallClock) Now() (record.Micros, int64) { return c.at, 1_000_000 }
+func (c wallClock) Boot() clock.BootID          { return clock.BootID{1} }
+
+// TestCertificatesBeforeAnythingIsHeard are judged by the machine's clock, and never by
+// one before this program was made.
+func TestCertificatesBeforeAnythingIsHeard(t *testing.T) {
+	for wall, want := range map[record.Micros]record.Micros{0: clock.Floor, clock.Floor + 5: clock.Floor + 5} {
+		a := &Agent{opt: Options{Clock: wallClock{wall}}}
+		if got := a.certificateTime(); got.UnixMicro() != int64(want) || a.certificateTimeWeak() {
+			t.Errorf("wall %d: %v, weak %v", wall, got, a.certificateTimeWeak())
+		}
+	}
+}
