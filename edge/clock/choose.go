@@ -26,6 +26,16 @@ func (c *candidate) agrees(other *candidate) bool {
 	return max(d, -d) <= c.u+other.u+agreeSlack
 }
 
+// worthTelling is by how much a time must differ from what is believed to be called
+// refused: within seconds sources differ by their delays.
+const worthTelling = 10 * sec
+
+// contradicts tells whether two say times that no delay of seconds explains.
+func (c *candidate) contradicts(other *candidate) bool {
+	d := c.point - other.point
+	return max(d, -d) > c.u+other.u+worthTelling
+}
+
 // decision is a time that is to be believed, and by what right.
 type decision struct {
 	candidate
@@ -105,7 +115,7 @@ func (e *Estimator) authority(mono int64) (d decision, ok bool) {
 		case c.basis.Authenticated():
 		case e.delays(c.observer, mono):
 			c.refused = Delays
-		case c.dated && !c.agrees(&d.candidate):
+		case c.dated && c.contradicts(&d.candidate):
 			c.refused = AgainstAuthority
 		}
 	}
@@ -216,8 +226,11 @@ func (e *Estimator) strangers(g *guess) (d decision, ok bool) {
 		if c.agrees(&d.candidate) {
 			continue
 		}
-		c.refused = Outvoted
-		contradicted = contradicted || c.kind == KindCloud || all[i].level == b.level && all[i].sources >= b.sources
+		plain := c.kind == KindCloud && c.contradicts(&d.candidate)
+		if c.contradicts(&d.candidate) {
+			c.refused = Outvoted
+		}
+		contradicted = contradicted || plain || all[i].level == b.level && all[i].sources >= b.sources
 	}
 	if b.level == record.BasisRadio && !contradicted {
 		d.quality = record.QualitySynchronised

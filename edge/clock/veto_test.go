@@ -240,3 +240,16 @@ func TestWhatIsKept(t *testing.T) {
 		t.Error("the engine cannot correct itself")
 	}
 }
+
+// TestSecondsAreNoContradiction: an engine over plain HTTP whose clock is some seconds
+// off leaves the radio's time as sure as it was; one an hour off does not.
+func TestSecondsAreNoContradiction(t *testing.T) {
+	for off, want := range map[int64]record.TimeQuality{3 * sec: record.QualitySynchronised, 60 * minute: record.QualityAsserted} {
+		g := newModel(nil)
+		g.hear(&facts{plain: word{true, off}, mast: radioWords{stations: []int64{0, 0}, traffic: true}}, 8)
+		is, e := g.believed()
+		if r := g.est.Report(); max(is, -is) > sec || e.Quality != want || (r.Refused[Outvoted] > 0) != (want == record.QualityAsserted) {
+			t.Errorf("%v off: %+v, off by %v, %v", span1(off), e, span1(is), r.Refused)
+		}
+	}
+}
