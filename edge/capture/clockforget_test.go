@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +15,36 @@ import (
 
 // note is an operator's wish to forget, and what capture made of it.
 type note struct {
+	mu      sync.Mutex
 	there   bool
 	fails   bool
 	removed int
 	marks   int // blocks durable when it was removed
+}
+
+// set changes the note, as an operator does.
+func (n *note) set(there, fails bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.there, n.fails = there, fails
+}
+
+// is tells whether the note is there, how often it was removed and after how many blocks.
+func (n *note) is() (there bool, removed, marks int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.there, n.removed, n.marks
+}
+
+// remove takes the note away, as capture has it.
+func (n *note) remove(blocks int) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails {
+		return errors.New("read only")
+	}
+	n.there, n.removed, n.marks = false, n.removed+1, blocks
+	return nil
 }
 
 // TestTheClockIsForgotten: on an operator's wish what is believed and what is kept is
@@ -29,14 +56,11 @@ func TestTheClockIsForgotten(t *testing.T) {
 		begin := func() (*Live, func() error) {
 			l, err := NewLive(LiveConfig{
 				Log: log, Clock: bubbleClock{}, Sources: []Source{feeder("a", in)},
-				ForgetClock: func() bool { return n.there },
-				ClockForgotten: func() error {
-					if n.fails {
-						return errors.New("read only")
-					}
-					n.there, n.removed, n.marks = false, n.removed+1, len(log.all())
-					return nil
+				ForgetClock: func() bool {
+					there, _, _ := n.is()
+					return there
 				},
+				ClockForgotten: func() error { return n.remove(len(log.all())) },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -60,12 +84,12 @@ func TestTheClockIsForgotten(t *testing.T) {
 		if err != nil || kept.Proven == 0 || len(kept.Anchors) != 1 || kept.Anchors[0].Basis != record.BasisEngine {
 			t.Fatalf("kept %+v, %v", kept, err)
 		}
-		n.there, n.fails = true, true
+		n.set(true, true)
 		pass(3 * time.Second)
 		if r := l.Clock(); r.Estimate.Known || r.Proven != 0 || len(l.Anchors()) != 0 {
 			t.Errorf("it still believes %+v, %v", r.Estimate, l.Anchors())
 		}
-		if n.removed != 0 {
+		if _, removed, _ := n.is(); removed != 0 {
 			t.Error("the note is removed before anything is durable")
 		}
 		wall, mono := bubbleClock{}.Now()
@@ -76,13 +100,13 @@ func TestTheClockIsForgotten(t *testing.T) {
 		}
 		in <- batch("two")
 		pass(time.Second)
-		if n.removed != 0 || !n.there {
+		if there, removed, _ := n.is(); removed != 0 || !there {
 			t.Error("a note that could not be removed is gone")
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		n.fails = false // the next process finds the note
+		n.set(true, false) // the next process finds the note
 		l, stop = begin()
 		pass(2 * time.Second)
 		if e := l.Clock().Estimate; e.Known {
@@ -91,14 +115,14 @@ func TestTheClockIsForgotten(t *testing.T) {
 		blocks := len(log.all())
 		in <- batch("three")
 		pass(time.Second)
-		if n.removed != 1 || n.marks != blocks+1 {
-			t.Errorf("the note was removed %d times, after %d blocks of %d", n.removed, n.marks, blocks)
+		if _, removed, marks := n.is(); removed != 1 || marks != blocks+1 {
+			t.Errorf("the note was removed %d times, after %d blocks of %d", removed, marks, blocks)
 		}
 		if kept, err = record.DecodeKept(log.marks[ClockMark]); err != nil || kept.Proven != 0 || len(kept.Anchors) != 0 {
 			t.Errorf("kept %+v, %v", kept, err)
 		}
 		wrong()
-		if e := l.Clock().Estimate; !e.Known || n.removed != 1 {
+		if e := l.Clock().Estimate; !e.Known {
 			t.Errorf("afterwards it learns no more: %+v", e)
 		}
 		if err := stop(); err != nil {

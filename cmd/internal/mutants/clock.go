@@ -10,7 +10,7 @@ func clockMutants() []mutant {
 	const choose, observer, echoes, report = "edge/clock/choose.go", "edge/clock/observer.go", "edge/clock/echoes.go", "edge/clock/report.go"
 	return []mutant{
 		{"what is authenticated goes before all strangers", choose, "if ref, ok := e.authority(mono); ok {", "if ref, ok := e.authority(mono); ok && mono < 0 {", model},
-		{"strangers refine what is authenticated within its uncertainty", choose, "if c.u < fine.u && c.agrees(&d.candidate) {", "if c.u < fine.u {", model},
+		{"strangers refine what is authenticated within its uncertainty", choose, "if c.u < fine.u && c.agrees(&d.candidate) {", "if c.u < fine.u {", veto},
 		{"strangers walk no authenticated clock", choose, "candidate{kind: KindHost, observer: Local, point: e.ref.Offset,", "candidate{kind: KindHost, observer: Local, point: e.current.Offset,", veto},
 		{"what is authenticated is held for the boot", choose, "} else if e.ref.Known {", "} else if e.ref.Known && mono < 0 {", veto},
 		{"of two authenticated times the earlier is believed", choose, "if c.point < d.point {", "if c.point > d.point {", model},
