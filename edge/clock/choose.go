@@ -64,7 +64,7 @@ func (e *Estimator) choose(mono int64, g *guess) {
 		}
 		return
 	}
-	if e.dayInDoubt() {
+	if e.disown(mono) || e.dayInDoubt() {
 		return
 	}
 	if d, ok := e.undated(); ok {
@@ -250,6 +250,20 @@ func (e *Estimator) before(a, b *coalition, g *guess) bool {
 		return ca.u < cb.u
 	}
 	return g.prefers(ca.point, cb.point)
+}
+
+// disown forgets what is held when it is what a source says of which only now it is
+// known that it delays, and tells whether it did: what was gathered goes on from it.
+func (e *Estimator) disown(mono int64) bool {
+	held := candidate{point: e.current.Offset}
+	_, held.u = e.current.UTC(mono)
+	for i := range e.candidates {
+		if c := &e.candidates[i]; c.refused == Delays && c.dated && c.agrees(&held) {
+			e.current = Estimate{}
+			return true
+		}
+	}
+	return false
 }
 
 // dayInDoubt tells whether a single base station contradicts the day that the wall

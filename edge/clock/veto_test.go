@@ -256,3 +256,44 @@ func TestSecondsAreNoContradiction(t *testing.T) {
 		}
 	}
 }
+
+// TestScatteredSecondsShowADelay: where the seconds of positions lie anywhere, what
+// base stations say that come the same way sets no clock.
+func TestScatteredSecondsShowADelay(t *testing.T) {
+	for name, c := range map[string]struct {
+		step int64 // by which the delay of positions grows
+		want record.TimeQuality
+	}{"as heard": {0, record.QualitySynchronised}, "late by any time": {17 * sec, record.QualityUnsynchronised}} {
+		g, late := newModel(nil), int64(0)
+		_, got := heardFor(g, 40, func(at record.Micros, now int64) {
+			late += c.step
+			for i := range uint32(2) {
+				g.est.Observe(Evidence{Kind: KindBase, Clock: 7 + i, Mono: now, UTC: at - 1_000_000})
+				g.est.Observe(Evidence{Kind: KindSecond, Sender: 200 + i, Mono: now, UTC: (at - 1_200_000 - record.Micros(late)) / 1_000_000 % 60 * 1_000_000})
+			}
+		})
+		if r := g.est.Report(); got != c.want || (r.Refused[Delays] > 0) != (c.step > 0) {
+			t.Errorf("%s: %v, want %v; refused %v", name, got, c.want, r.Refused)
+		}
+	}
+}
+
+// TestWhatWasLateIsNotHeld: a source is believed until another one shows that it is 30 s
+// late; then the other's seconds and the machine's day are all there is.
+func TestWhatWasLateIsNotHeld(t *testing.T) {
+	g, wall := newModel(nil), word{true, 0}
+	late := radioWords{stations: []int64{0, 0}, traffic: true, late: 30 * sec}
+	g.hear(&facts{wall: wall, feed: late}, 8)
+	if off, e := g.believed(); !near(off, -30*sec) || e.Basis != record.BasisRadio {
+		t.Fatalf("off by %v, %+v", span1(off), e)
+	}
+	for i := range uint64(10) {
+		now := g.mono - g.begun
+		g.est.Transmission(0, i, now)
+		g.est.Transmission(1, i, now+30*sec)
+		g.hear(&facts{wall: wall, mast: radioWords{traffic: true}, feed: late}, 1)
+	}
+	if off, e := g.believed(); max(off, -off) > 2*sec || e.Quality != record.QualityUnsynchronised {
+		t.Errorf("off by %v, %+v", span1(off), e)
+	}
+}

@@ -18,16 +18,16 @@ import (
 
 func clockCommand() *cobra.Command {
 	c := clockReport().Command()
-	c.AddCommand(forgetCommand())
+	c.AddCommand(forgetClockCommand())
 	return c
 }
 
-// forgotten is what the verb did, for programs.
-type forgotten struct {
+// clockForgotten is what the verb did, for programs.
+type clockForgotten struct {
 	Running bool `json:"running"` // a gateway runs, and forgets at once
 }
 
-func forgetCommand() *cobra.Command {
+func forgetClockCommand() *cobra.Command {
 	c := &cobra.Command{Use: "forget", Short: "Has the gateway forget what it believes of the time and what it kept, when that is wrong", Args: cli.NoArgs,
 		Long: "Drops everything that was learned about the time: what is believed, the time of earlier boots, and the last time that the engine proved,\n" +
 			"before which no receiver is believed. The gateway begins again with what it hears now: the running one within seconds, else at its next start.\n\n" +
@@ -45,7 +45,7 @@ func forgetCommand() *cobra.Command {
 			return err
 		}
 		_, err = ask(c.Context(), cfg)
-		f := forgotten{Running: err == nil}
+		f := clockForgotten{Running: err == nil}
 		if *asJSON {
 			return cli.JSON(c.OutOrStdout(), f)
 		}

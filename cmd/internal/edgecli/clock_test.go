@@ -78,8 +78,8 @@ func TestDoctorSaysWhatIsBelieved(t *testing.T) {
 	}
 }
 
-// TestForget: the verb leaves its note, whether a gateway runs or not, and again.
-func TestForget(t *testing.T) {
+// TestForgetTheClock: the verb leaves its note, whether a gateway runs or not, and again.
+func TestForgetTheClock(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "edge.yaml")
 	data := filepath.Join(dir, "data")
