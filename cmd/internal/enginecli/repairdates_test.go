@@ -18,17 +18,21 @@ import (
 	"landfall/engine/task"
 )
 
-// datedLake is a lake of one epoch, with records of so many dates.
+// datedLake is a lake of one epoch, with records of so many dates, and of the date on
+// which they landed.
 func datedLake(t *testing.T, dates int, everyDate bool) (lake string) {
 	t.Helper()
 	lake = filepath.Join(t.TempDir(), "lake")
 	log := landingtest.NewMemory("m", 1)
 	var prev record.Hash
-	const perBlock = 10
-	for first := 0; first < dates; first += perBlock {
+	const perBlock, landed = 10, record.Micros(1_790_000_000_000_000)
+	for first := 0; first <= dates; first += perBlock {
 		var b record.Builder
 		for i := range perBlock {
 			at := record.Micros(1_700_000_000_000_000) + record.Micros(first+i)*24*3_600_000_000
+			if first == dates {
+				at = landed + record.Micros(i)*60_000_000
+			}
 			r := record.Record{
 				Kind: record.KindAIS, TimeSource: record.TimeClock, TimeQuality: record.QualitySynchronised,
 				EventTime: at, ReceivedAt: at, Raw: []byte("!AIVDM,1,1,,A,12vg24002gPm3WtPqina@WJ>2L0i,0*49"),
@@ -39,7 +43,7 @@ func datedLake(t *testing.T, dates int, everyDate bool) (lake string) {
 		}
 		block := slices.Clone(b.Seal(record.LogID{1}, record.Offset(first), prev))
 		prev = record.HashBlock(block)
-		if err := log.Append(t.Context(), landing.Landed{Gateway: "g", LandedAt: 1_790_000_000_000_000, Block: block}); err != nil {
+		if err := log.Append(t.Context(), landing.Landed{Gateway: "g", LandedAt: landed, Block: block}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -55,7 +59,7 @@ func datedLake(t *testing.T, dates int, everyDate bool) (lake string) {
 	defer cancel()
 	blocks := 0
 	err = task.Run(ctx, task.Config{Log: log, Store: store, Sinks: made, Look: func(*landing.Landed, *table.Batch) {
-		if blocks++; blocks == dates/perBlock {
+		if blocks++; blocks == dates/perBlock+1 {
 			cancel()
 		}
 	}})
@@ -75,7 +79,7 @@ func TestRepairOfManyDates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			lake := datedLake(t, 100, everyDate)
 			files, err := filepath.Glob(filepath.Join(lake, string(table.AISPosition), "dt=*", "*.parquet"))
-			want := 100
+			want := 101
 			if !everyDate {
 				want = stream.MaxFarDates + 1
 			}
@@ -83,7 +87,7 @@ func TestRepairOfManyDates(t *testing.T) {
 				t.Fatalf("%d files, want %d: %v", len(files), want, err)
 			}
 			lost := map[string][]byte{}
-			for _, name := range []string{files[3], files[len(files)-1]} { // the last is where the rest lies
+			for _, name := range []string{files[3], files[len(files)-1]} { // the last is of the landing, where the rest lies
 				if lost[name], err = os.ReadFile(name); err == nil {
 					err = os.Remove(name)
 				}

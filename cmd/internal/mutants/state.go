@@ -78,6 +78,8 @@ func stateMutants() []mutant {
 			"text(min(through, now))", "text(through)", complete},
 		{"new logs are paced", "engine/ingest/session.go",
 			"	if !s.known {\n		if err := s.gw.mayOpen()", "	if s.known {\n		if err := s.gw.mayOpen()", []string{"-run", "NewLogsArePaced", "./engine/ingest"}},
+		{"what a gateway loses is said", "engine/server/over.go",
+			"o.Gateway, o.Count, lost[o.What],", "o.Gateway, o.Count, lost[\"\"],", []string{"-run", "OverItsShare", "./engine/server"}},
 		{"of two names with one number neither is believed", "engine/operator/names.go",
 			"			name = \"\"\n", "", []string{"-run", "OneNumber", "./engine/operator"}},
 	}
