@@ -1,7 +1,6 @@
 package sensor
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -68,6 +67,9 @@ const (
 	RejectEmpty     = "empty"      // a message without payload
 	RejectNoMapping = "no_mapping" // no filter takes the topic
 	RejectTooLarge  = "too_large"  // the payload is larger than its source takes; its beginning is kept
+
+	RejectPanic         = "panic"           // the payload made its decoder panic
+	RejectTooManyFields = "too_many_fields" // a JSON payload with more than MaxFields
 )
 
 // Read fills r with what the mapping finds in r.Payload of the topic r.Address.
@@ -113,16 +115,14 @@ func (m *Mapping) readValue(r *Report, levels []string) {
 
 // readJSON takes the fields of a JSON object.
 func (m *Mapping) readJSON(r *Report, levels []string) (identity bool) {
-	dec := json.NewDecoder(bytes.NewReader(r.Payload))
-	dec.UseNumber()
-	var object map[string]any
-	if err := dec.Decode(&object); err != nil || object == nil || len(bytes.TrimSpace(r.Payload[dec.InputOffset():])) > 0 {
-		r.Reason = RejectNoJSON
+	object, reason := object(r.Payload)
+	if reason != "" {
+		r.Reason = reason
 		return false
 	}
 	base := Reading{Sensor: expand(m.Sensor, r.Address, levels)}
 	if v, ok := field(object, m.SensorField); ok && m.SensorField != "" {
-		base.Sensor = fmt.Sprint(v)
+		base.Sensor = nameOf(v)
 	}
 	if v, ok := field(object, m.TimeField); ok && m.TimeField != "" {
 		base.Time, base.HasTime = m.TimeUnit.micros(v)
@@ -152,24 +152,46 @@ func (m *Metric) name() string {
 	return m.Name
 }
 
-// everyField adds all scalars of an object, in the order of their names.
-func (m *Mapping) everyField(r *Report, base Reading, path string, object map[string]any) {
+// nameOf makes a name of a field's value; what is too long for one is one byte longer
+// than a name may be.
+func nameOf(v any) string {
+	v, ok := whole(v)
+	if !ok {
+		return strings.Repeat("…", MaxNameBytes)
+	}
+	return bounded(fmt.Sprint(v))
+}
+
+// bounded cuts a name that is too long to one byte more than a name may have, by which
+// it is known.
+func bounded(name string) string { return name[:min(len(name), MaxNameBytes+1)] }
+
+// everyField adds all scalars of an object, in the order of their names. A name is not
+// built beyond what it may have: the first that is too long ends it, and Append says so.
+func (m *Mapping) everyField(r *Report, base Reading, path string, object map[string]any) (ok bool) {
 	for _, k := range sortedNames(object) {
 		if len(r.Readings) > MaxReadings {
-			return // too many already: Append says so
+			return false // too many already: Append says so
 		}
-		name := path + k
+		name := path[:min(len(path), MaxNameBytes+1)]
+		name += k[:min(len(k), MaxNameBytes+1-len(name))]
 		if name == m.SensorField || name == m.TimeField || name == m.SequenceField {
 			continue
 		}
-		if inner, ok := object[k].(map[string]any); ok {
-			m.everyField(r, base, name+".", inner)
-			continue
-		}
-		if _, isList := object[k].([]any); !isList {
-			r.add(base, &Metric{}, name, object[k])
+		switch v := object[k].(type) {
+		case map[string]any:
+			if !m.everyField(r, base, name+".", v) {
+				return false
+			}
+		case list:
+		default:
+			r.add(base, &Metric{}, name, v)
+			if len(name) > MaxNameBytes {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 // add adds the reading of one field: null is a value that was not measured,
@@ -191,9 +213,10 @@ func (r *Report) add(base Reading, m *Metric, name string, v any) {
 	case string:
 		g.Kind, g.Text = Text, v
 	default:
-		text, err := json.Marshal(v)
-		if err == nil && len(text) <= MaxTextBytes {
-			g.Kind, g.Text = Text, string(text)
+		if v, ok := whole(v); ok {
+			if text, err := json.Marshal(v); err == nil && len(text) <= MaxTextBytes {
+				g.Kind, g.Text = Text, string(text)
+			}
 		}
 		g.Quality = QualityBadValue
 	}
@@ -293,7 +316,7 @@ func expand(name, topic string, levels []string) string {
 		return name
 	}
 	var b strings.Builder
-	for name != "" {
+	for name != "" && b.Len() <= MaxNameBytes {
 		open := strings.IndexByte(name, '{')
 		end := strings.IndexByte(name[max(open, 0):], '}')
 		if open < 0 || end < 0 {
@@ -303,15 +326,15 @@ func expand(name, topic string, levels []string) string {
 		inside := name[open+1 : open+end]
 		switch n, err := strconv.Atoi(inside); {
 		case inside == "topic":
-			b.WriteString(topic)
+			b.WriteString(bounded(topic))
 		case err == nil && n >= 1 && n <= len(levels):
-			b.WriteString(levels[n-1])
+			b.WriteString(bounded(levels[n-1]))
 		case err != nil:
 			b.WriteString(name[open : open+end+1])
 		}
 		name = name[open+end+1:]
 	}
-	return b.String() + name
+	return bounded(b.String() + name)
 }
 
 // ReadingTime gives the time of the first reading that has one, for the record;

@@ -1,7 +1,10 @@
 package sensor
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -36,7 +39,7 @@ func shown(r *Report) string {
 // than show that.
 func TestManyFieldsAreNotGathered(t *testing.T) {
 	m := Mapping{Format: FormatJSON}
-	r := Report{Address: "a", Payload: []byte(`{"a":0` + manyFields(100_000) + `}`)}
+	r := Report{Address: "a", Payload: []byte(`{"a":0` + manyFields(MaxFields-1) + `}`)}
 	if m.Read(&r); len(r.Readings) != MaxReadings+1 {
 		t.Errorf("%d readings", len(r.Readings))
 	}
@@ -44,6 +47,116 @@ func TestManyFieldsAreNotGathered(t *testing.T) {
 	if err := got.Decode(r.Append(nil), nil); err != nil || got.Reason != RejectTooManyReadings {
 		t.Errorf("%q, %v", got.Reason, err)
 	}
+}
+
+// TestFieldsAreBounded: more fields than are read are a reason, whatever is mapped, and so
+// are those of inner objects; those in lists do not count.
+func TestFieldsAreBounded(t *testing.T) {
+	one := Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "a"}}}
+	for payload, want := range map[string]string{
+		`{"a":0` + manyFields(MaxFields-1) + `}`:                          "/a=0",
+		`{"a":0` + manyFields(MaxFields) + `}`:                            "! too_many_fields",
+		`{"a":0,"o":{"b":0` + manyFields(MaxFields-2) + `}}`:              "! too_many_fields",
+		`{"a":0,"o":[{"b":0` + manyFields(MaxFields) + `}]}`:              "/a=0",
+		`{"a":0` + strings.Repeat(`,"b":0`, MaxFields) + `}`:              "! too_many_fields",
+		strings.Repeat(`{"a":`, 9999) + "1" + strings.Repeat("}", 9999):   "/a=" + fmt.Sprintf("%q", "") + " bad_value",
+		strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001): "! no_json",
+	} {
+		r := Report{Address: "a", Payload: []byte(payload)}
+		if one.Read(&r); shown(&r) != want && !strings.HasPrefix(payload, `{"a":{`) || strings.HasPrefix(want, "!") != (r.Reason != "") {
+			t.Errorf("%.40s: %.40s, want %s", payload, shown(&r), want)
+		}
+	}
+}
+
+// TestReadsWhatEncodingJSONDoes compares the fields with those that encoding/json reads.
+func TestReadsWhatEncodingJSONDoes(t *testing.T) {
+	for _, payload := range []string{
+		`{}`, ` { } `, `{"a":1,"a":{"b":[]},"a":2}`, `{"a":{"b":1},"a":{"c":2}}`, "{\"\\u0061\\n\":\"\\ud800x\",\"\xff\":\"\xfe\"}",
+		`{"a":[{"]":"\\\"]"},[[]]],"b":-1.5e-7 ,"c":null,"d":true,"e":false,"":""}`, `{"a":[1,{"b":[2]}],"o":{"l":[3]}}`,
+		`{"a":1}x`, `{"a":01}`, `{"a":tru}`, `[{}]`, `"a"`, `1`, ``, `{"a" : "\u2028<>&" , "b" : [ ] }`,
+	} {
+		compareWithJSON(t, []byte(payload))
+	}
+}
+
+func compareWithJSON(t *testing.T, payload []byte) {
+	t.Helper()
+	var want map[string]any
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.UseNumber()
+	err := dec.Decode(&want)
+	valid := err == nil && want != nil && len(bytes.TrimSpace(payload[dec.InputOffset():])) == 0
+	got, reason := object(payload)
+	if valid != (reason == "") && reason != RejectTooManyFields {
+		t.Fatalf("%q: reason %q, want valid %v", payload, reason, valid)
+	}
+	if reason != "" {
+		return
+	}
+	read, ok := whole(got)
+	if a, b := fmt.Sprintf("%#v", read), fmt.Sprintf("%#v", want); ok && a != b {
+		t.Fatalf("%q:\n got %s\nwant %s", payload, a, b)
+	}
+}
+
+// TestNamesAreNotBuiltBeyondTheirBound: a long key over many fields, at one level or
+// nested, long topics in names, and sensors named by what is no name take no more memory
+// than a few times the payload, and each is rejected with its reason.
+func TestNamesAreNotBuiltBeyondTheirBound(t *testing.T) {
+	every := Mapping{Format: FormatJSON}
+	long := strings.Repeat("k", 100<<10)
+	var topics []Metric
+	for i := range 2000 {
+		topics = append(topics, Metric{Field: "a", Name: fmt.Sprintf("%s{1}%d", strings.Repeat("{topic}", 100), i)})
+	}
+	nested := `{"` + strings.Repeat("n", 90) + `":`
+	for name, tt := range map[string]struct {
+		mapping        Mapping
+		topic, payload string
+		want           string
+	}{
+		"a long key over 4,000 fields":       {every, "t", `{"` + long + `":{"a":0` + manyFields(4000) + `}}`, RejectNameTooLong},
+		"a long key over 13,000 fields":      {every, "t", `{"` + long + `":{"a":0` + manyFields(13_000) + `}}`, RejectNameTooLong},
+		"a long key over 13,000 objects":     {every, "t", `{"` + long + `":{"a":{}` + strings.ReplaceAll(manyFields(13_000), ":0", ":{}") + `}}`, RejectNoField},
+		"a long key over 13,000 lists":       {every, "t", `{"` + long + `":{"a":[]` + strings.ReplaceAll(manyFields(13_000), ":0", ":[]") + `}}`, RejectNoField},
+		"nested as deep as it goes":          {every, "t", strings.Repeat(nested, 9999) + "1" + strings.Repeat("}", 9999), RejectNameTooLong},
+		"a digit a byte":                     {every, "t", `{"a":` + strings.Repeat("9", 1<<20) + `}`, RejectNameTooLong},
+		"a list of objects":                  {every, "t", `{"a":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, RejectNoField},
+		"many fields of which one is taken":  {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "a"}}}, "t", `{"a":0` + manyFields(120_000) + `}`, RejectTooManyFields},
+		"a long topic in each name":          {Mapping{Format: FormatJSON, Metrics: topics}, long[:60<<10], `{"a":0}`, RejectNameTooLong},
+		"a sensor named by a list":           {Mapping{Format: FormatJSON, SensorField: "s"}, "t", `{"a":0,"s":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, RejectNameTooLong},
+		"a sensor named by a text":           {Mapping{Format: FormatJSON, SensorField: "s"}, "t", `{"s":"` + strings.Repeat("s", 1<<20) + `"` + manyFields(4000) + `}`, RejectNameTooLong},
+		"many lists where a value is mapped": {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "o"}}}, "t", `{"o":{"l":[0]` + manyLists(8) + `}}`, ""},
+		"a list where a value is mapped":     {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "l"}}}, "t", `{"l":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := Report{Address: tt.topic, Payload: []byte(tt.payload)}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			tt.mapping.Read(&r)
+			written := r.Append(nil)
+			runtime.ReadMemStats(&after)
+			took := int(after.TotalAlloc - before.TotalAlloc)
+			t.Logf("%d KiB for a payload of %d KiB", took>>10, len(tt.payload)>>10)
+			// All that was ever allocated, whether it was given back or not.
+			if most := 8*len(tt.payload) + 16<<20; took > most {
+				t.Errorf("it took %d KiB", took>>10)
+			}
+			var got Report
+			if err := got.Decode(written, nil); err != nil || got.Reason != tt.want {
+				t.Errorf("reason %q, %v; want %q", got.Reason, err, tt.want)
+			}
+		})
+	}
+}
+
+func manyLists(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"l%d":[%s0]`, i, strings.Repeat(`{"":0},`, 17_000))
+	}
+	return b.String()
 }
 
 func manyFields(n int) string {
@@ -129,6 +242,7 @@ func FuzzMapping(f *testing.F) {
 		}
 		r := Report{Address: topic, Payload: payload}
 		m.Read(&r)
+		compareWithJSON(t, payload)
 		if (r.Reason == "") != (len(r.Readings) > 0) {
 			t.Errorf("%q: reason %q, %d readings", payload, r.Reason, len(r.Readings))
 		}

@@ -39,23 +39,23 @@ const (
 	bitUnit
 )
 
-// Append appends the report to dst. What exceeds a bound is cut or given a
-// reason: see Report.
+// Append appends the report to dst. What exceeds a bound is cut, or is the reason why
+// there are no readings, which r.Reason then says, too: see Report.
 func (r *Report) Append(dst []byte) []byte {
-	reason := r.Reason
-	if reason == "" {
-		reason = r.misfit()
+	if r.Reason == "" {
+		r.Reason = r.misfit()
 	}
 	start := len(dst)
-	out := r.appendHead(dst, reason)
-	if reason != "" {
+	out := r.appendHead(dst, r.Reason)
+	if r.Reason != "" {
 		return append(out, 0)
 	}
 	out = binary.AppendUvarint(out, uint64(len(r.Readings)))
 	for i := range r.Readings {
 		out = appendReading(out, &r.Readings[i], i > 0 && r.Readings[i].Sensor == r.Readings[i-1].Sensor)
 		if len(out)-start > MaxReportBytes {
-			return append(r.appendHead(out[:start], RejectTooManyReadings), 0)
+			r.Reason = RejectTooManyReadings
+			return append(r.appendHead(out[:start], r.Reason), 0)
 		}
 	}
 	return out

@@ -32,6 +32,9 @@ type Config struct {
 	// Emit takes each record, in the log's order; required. The record and its
 	// Raw are valid during the call.
 	Emit func(*record.Record)
+	// OnPanic is told of a line that made a decoder panic: it became a record all the
+	// same. nil disables it.
+	OnPanic func(source uint32, line []byte, what any)
 }
 
 // Counts tells what became of the lines.
@@ -72,15 +75,16 @@ type Stream struct {
 
 // Capturer makes records of lines.
 type Capturer struct {
-	cfg     Config
-	live    *nmea.Assembler // of streams heard once; its clock is monotonic time
-	resent  *nmea.Assembler // of streams that resend; its clock is steady
-	steady  steadyClock
-	streams map[streamKey]*Stream
-	byID    map[uint32]*Stream
-	nextID  uint32
-	replay  replayClock
-	counts  Counts
+	cfg      Config
+	decoders decoders
+	live     *nmea.Assembler // of streams heard once; its clock is monotonic time
+	resent   *nmea.Assembler // of streams that resend; its clock is steady
+	steady   steadyClock
+	streams  map[streamKey]*Stream
+	byID     map[uint32]*Stream
+	nextID   uint32
+	replay   replayClock
+	counts   Counts
 
 	pieces  []nmea.Sentence // reused
 	raw     []byte          // reused: a message's lines joined
@@ -114,7 +118,7 @@ func New(cfg Config) *Capturer {
 	}
 	return &Capturer{
 		takers: map[owner]int{},
-		cfg:    cfg, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
+		cfg:    cfg, decoders: decoders{nmea.Split, nmea.ParseVDM, aistime.Read}, live: nmea.NewAssembler(cfg.Assembler), resent: nmea.NewAssembler(cfg.Assembler),
 		steady:  steadyClock{step: cfg.StallMicros},
 		streams: map[streamKey]*Stream{}, byID: map[uint32]*Stream{}, announced: map[*Stream]struct{}{},
 		replay: replayClock{base: cfg.BaseTime, newest: record.NoTime},
@@ -181,7 +185,7 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 	}
 	c.counts.Lines++
 	c.tick(at.Monotonic)
-	c.pieces = nmea.Split(line, c.pieces[:0])
+	c.split(s, line)
 	for i := range c.pieces {
 		c.piece(s, &c.pieces[i], truncated, at)
 	}
@@ -238,10 +242,7 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 	if truncated {
 		m.flags |= record.FlagTruncated
 	}
-	m.own = c.ownTime(s, p)
-	if c.cfg.Clock != nil {
-		c.witness(s, p, &m)
-	}
+	v, err := c.read(s, p, &m)
 	now, assembler := at.Monotonic, c.live
 	if s.resends {
 		now, assembler = c.steady.now, c.resent
@@ -258,7 +259,6 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		c.emit(kind, &m, p.Raw)
 		return
 	}
-	v, err := nmea.ParseVDM(p.Body)
 	if err != nil {
 		m.flags |= record.FlagMalformed
 		c.emit(record.KindAIS, &m, p.Raw)
@@ -276,8 +276,7 @@ func (c *Capturer) piece(s *Stream, p *nmea.Sentence, truncated bool, at Receipt
 		c.share()
 		return
 	}
-	m.timing = c.hear(s, p, &v, &m)
-	c.unbias(s, &m)
+	c.time(s, p, &v, &m)
 	// A single sentence comes back at once, last; before it what it made the
 	// assembler give up.
 	if groups := assembler.Add(s.id, p, v, now); len(groups) > 1 {

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"landfall/edge/clock"
@@ -51,6 +52,10 @@ func newGroup(l *Live) (*group, error) {
 	g.capturer = New(Config{
 		Assembler: l.cfg.Assembler, Emit: g.add, StallMicros: max(2*l.cfg.GroupInterval, 100*time.Millisecond).Microseconds(),
 		Resends: func(i uint32) bool { return int(i) < len(resends) && resends[i] }, Clock: keeper.estimator,
+		OnPanic: func(i uint32, line []byte, what any) {
+			l.cfg.Logger.Error("a line made a decoder panic; it is captured as it came", "source", g.names[i], "line", string(line[:min(len(line), 200)]),
+				"panic", fmt.Sprint(what), "stack", string(debug.Stack()))
+		},
 	})
 	_, now := g.clock.Now()
 	for _, s := range l.cfg.Sources {

@@ -39,7 +39,7 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 	if c.cfg.Clock == nil && !m.own.is() || p.Flags&(nmea.FlagBadChecksum|nmea.FlagNoChecksum) != 0 {
 		return timing{slot: aistime.Absent, slots: uint8(aistime.Slots(6*len(v.Payload) - v.Fill))}
 	}
-	h := aistime.Read(v.Payload, v.Fill)
+	h := c.decoders.heard(v.Payload, v.Fill)
 	t := timing{slot: int16(h.Slot), slots: uint8(max(h.Slots, 1))}
 	if v.Own {
 		t.slot = aistime.Absent

@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -271,7 +273,7 @@ func (m *MQTT) report(msg *message) (Line, reading) {
 	case mapping == nil:
 		r.Reason = sensor.RejectNoMapping
 	default:
-		identity = mapping.Read(&r)
+		m.decode(&r, func() { identity = mapping.Read(&r) })
 	}
 	if msg.retained {
 		// It was said before this connection: it does not tell of now.
@@ -279,7 +281,8 @@ func (m *MQTT) report(msg *message) (Line, reading) {
 			r.Readings[i].Historical = true
 		}
 	}
-	return reportLine(&r), reading{identity, r.Reason != ""}
+	line := reportLine(&r)
+	return line, reading{identity, r.Reason != ""}
 }
 
 // isCut tells whether the payload is not whole, which makes r the report of that:
@@ -293,14 +296,30 @@ func (c *BrokerConfig) isCut(r *sensor.Report) bool {
 	return true
 }
 
-// reportLine makes a line of a report.
+// reportLine makes a line of a report. What does not fit is the report's Reason then.
 func reportLine(r *sensor.Report) Line {
 	kept := min(len(r.Payload), sensor.MaxPayloadBytes)
-	return Line{
-		Data: r.Append(make([]byte, 0, 2*kept+64)), Reading: true,
-		Truncated: r.Cut || kept < len(r.Payload), Time: record.Micros(r.ReadingTime()),
+	l := Line{
+		Reading: true, Truncated: r.Cut || kept < len(r.Payload), Time: record.Micros(r.ReadingTime()),
 		Kept: slices.ContainsFunc(r.Readings, func(g sensor.Reading) bool { return g.Historical }),
 	}
+	l.Data = r.Append(make([]byte, 0, 2*kept+64))
+	return l
+}
+
+// decode has read fill in the readings of r. A panic in it costs that message its
+// readings and nothing else: it is captured with the reason, acknowledged like any
+// other, and so not sent again; the log has the panic as an error.
+func (m *meter) decode(r *sensor.Report, read func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.Readings, r.Reason = nil, sensor.RejectPanic
+			m.errors.Add(1)
+			m.log(slog.LevelError, "a message made its decoder panic; it is captured without readings", "address", r.Address[:min(len(r.Address), sensor.MaxNameBytes)],
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	read()
 }
 
 // mapping gives the mapping of a topic; nil: no filter takes it.

@@ -96,16 +96,19 @@ func (s *Sparkplug) take(messages []message, sink Sink) error {
 		r := sensor.Report{Origin: sensor.OriginSparkplug, Address: msg.topic, Payload: msg.payload}
 		var v sparkplug.Verdict
 		if !s.cfg.Broker.isCut(&r) { // else its number is missing at the next
-			v = s.host.Read(&r)
+			s.decode(&r, func() { v = s.host.Read(&r) })
+			if r.Reason == sensor.RejectPanic {
+				s.host = sparkplug.NewHost() // what it knew may be half changed; nodes are asked for their births
+			}
 		}
 		s.lost.Add(v.Lost)
 		if v.Rebirth != "" {
 			s.ask(v.Rebirth)
 		}
+		line := reportLine(&r)
 		if r.Reason != "" {
 			s.rejected.Add(1)
 		}
-		line := reportLine(&r)
 		if bytes += len(line.Data); bytes > maxBatchBytes && len(b.Lines) > 0 {
 			if err := s.deliver(b, sink); err != nil {
 				return err

@@ -15,6 +15,7 @@ func table() []mutant {
 		poisonMutants(),
 		ingestMutants(),
 		ackedMutants(),
+		messageMutants(),
 	)
 }
 

@@ -28,7 +28,8 @@ type Verdict struct {
 // Host keeps what births said.
 type Host struct {
 	nodes map[string]*node
-	bytes int // of them in memory, about
+	turn  uint64 // counts messages
+	bytes int    // of them in memory, about
 }
 
 // node is an edge node with its devices.
@@ -39,6 +40,7 @@ type node struct {
 	aliases map[uint64]*known
 	devices map[string]*device // "" is the node itself
 	bytes   int                // of it in memory, about
+	heard   uint64             // the host's turn when it spoke last
 }
 
 // device is what a birth named.
@@ -83,6 +85,18 @@ func (h *Host) bound() {
 	}
 }
 
+// forgetOldest forgets the node that spoke the longest ago.
+func (h *Host) forgetOldest() {
+	oldest := ""
+	for id, n := range h.nodes {
+		if oldest == "" || n.heard < h.nodes[oldest].heard {
+			oldest = id
+		}
+	}
+	h.bytes -= h.nodes[oldest].bytes
+	delete(h.nodes, oldest)
+}
+
 // Nodes lists the nodes known, as "group/node", in order: after a new
 // connection they are asked for their births, because what was said meanwhile
 // is lost.
@@ -124,14 +138,15 @@ func (h *Host) Read(r *sensor.Report) Verdict {
 	n := h.nodes[id]
 	if n == nil {
 		if len(h.nodes) >= maxNodes {
-			clear(h.nodes)
-			h.bytes = 0
+			h.forgetOldest()
 		}
 		n = &node{aliases: map[uint64]*known{}, devices: map[string]*device{}}
 		h.nodes[id] = n
 		n.bytes = ofKnown + len(id)
 		h.bytes += n.bytes
 	}
+	h.turn++
+	n.heard = h.turn
 	defer func(before int) {
 		h.bytes += n.bytes - before
 		h.bound()
@@ -286,6 +301,9 @@ func (n *node) read(r *sensor.Report, d *device, p *payload) bool {
 		case k == nil:
 			k = &known{device: d, name: m.name, datatype: m.datatype, unit: m.unit}
 			all = false
+		}
+		if len(r.Readings) > sensor.MaxReadings {
+			continue // too many already: Append says so
 		}
 		r.Readings = append(r.Readings, m.reading(k, p.timestamp))
 	}

@@ -248,3 +248,51 @@ func TestBirthsAreBoundedInBytes(t *testing.T) {
 		t.Errorf("the honest node was forgotten: %+v, %+v", r, v)
 	}
 }
+
+// TestANodeThatSpeaksIsKnownBesideAFlood: nodes beyond the bound take the place of the one
+// that spoke the longest ago, and of no other.
+func TestANodeThatSpeaksIsKnownBesideAFlood(t *testing.T) {
+	h := NewHost()
+	birth := sensor.Report{Address: "spBv1.0/g/NBIRTH/honest", Payload: encode(0, named("load", 1, 0.5))}
+	h.Read(&birth)
+	other := encode(0, named("x", 1, 1))
+	for i := range 3 * maxNodes {
+		r := sensor.Report{Address: fmt.Sprintf("spBv1.0/g/NBIRTH/flood%d", i), Payload: other}
+		h.Read(&r)
+		if i%1000 != 0 {
+			continue
+		}
+		said := sensor.Report{Address: "spBv1.0/g/NDATA/honest", Payload: encode(uint64(i/1000+1), named("", 1, 0.5))}
+		if v := h.Read(&said); said.Reason != "" || v != (Verdict{}) || said.Readings[0].Metric != "load" {
+			t.Fatalf("after %d others: %q, %+v", i, said.Reason, v)
+		}
+	}
+	if len(h.nodes) != maxNodes {
+		t.Errorf("%d nodes", len(h.nodes))
+	}
+	sum := 0
+	for _, n := range h.nodes {
+		sum += n.bytes
+	}
+	if sum != h.bytes {
+		t.Errorf("%d bytes, counted %d", sum, h.bytes)
+	}
+}
+
+// TestReadingsOfOneMessageAreBounded: no more are gathered than show that there are too
+// many.
+func TestReadingsOfOneMessageAreBounded(t *testing.T) {
+	h := NewHost()
+	metrics := make([][]byte, 10_000)
+	for i := range metrics {
+		metrics[i] = named("m", uint64(i), 1)
+	}
+	r := sensor.Report{Address: "spBv1.0/g/NBIRTH/n", Payload: encode(0, metrics...)}
+	if h.Read(&r); len(r.Readings) != sensor.MaxReadings+1 {
+		t.Errorf("%d readings", len(r.Readings))
+	}
+	var got sensor.Report
+	if err := got.Decode(r.Append(nil), nil); err != nil || got.Reason != sensor.RejectTooManyReadings {
+		t.Errorf("%q, %v", got.Reason, err)
+	}
+}
