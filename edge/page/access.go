@@ -23,12 +23,16 @@ type Access struct {
 
 	taps                      atomic.Int64 // being served
 	refusedHosts, refusedTaps atomic.Uint64
+	refusedConnections        atomic.Uint64
 }
 
 // Counts are the requests that were not answered.
 type Counts struct {
 	RefusedHosts uint64 `json:"refused_hosts"` // they named a host that is not the page's
 	RefusedTaps  uint64 `json:"refused_taps"`  // taps beyond MaxTaps
+	// RefusedConnections are those beyond MaxConnections, on each of which something
+	// was being asked.
+	RefusedConnections uint64 `json:"refused_connections"`
 }
 
 // NewAccess returns the Access of a page on address (host:port), which answers
@@ -50,13 +54,14 @@ func ValidHost(name string) bool {
 
 // Counts returns the counters.
 func (a *Access) Counts() Counts {
-	return Counts{RefusedHosts: a.refusedHosts.Load(), RefusedTaps: a.refusedTaps.Load()}
+	return Counts{RefusedHosts: a.refusedHosts.Load(), RefusedTaps: a.refusedTaps.Load(), RefusedConnections: a.refusedConnections.Load()}
 }
 
 // Metrics gives the counters as metrics of a daemon.
 func (c Counts) Metrics(m *Metrics) {
 	m.Count("page_refused_hosts_total", "Requests to the status page that were not answered because they named another host, as with DNS rebinding.", c.RefusedHosts)
 	m.Count("page_refused_taps_total", "Taps that were not served because so many were open.", c.RefusedTaps)
+	m.Count("page_refused_connections_total", "Connections to the status page that found no place because so many were asking.", c.RefusedConnections)
 }
 
 // hostOf returns the host of a Host header, without port, brackets and the dot

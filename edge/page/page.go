@@ -11,12 +11,14 @@
 //     with the reasons.
 //  3. A request is answered only where it names a host that is the page's own, and
 //     no more than MaxTaps taps are served at a time; see Access.
+//  4. No more than MaxConnections are open at a time.
 //
 // Serve starts one goroutine, which Close joins. The functions are called from
 // many goroutines.
 package page
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -58,6 +60,8 @@ type Config struct {
 	Prefix  string          // of metric names, with its '_'
 	Tap     http.Handler    // a stream of what passes; nil: none
 	Access  *Access         // nil: under loopback names and the host of Address
+
+	connections int // at a time; 0: MaxConnections
 }
 
 // Page is a page being served. The zero value is no page.
@@ -108,7 +112,9 @@ func Serve(c Config) (*Page, error) {
 		Handler: c.Access.hosts(mux), ReadHeaderTimeout: timeout, WriteTimeout: timeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return serving },
 	}}
-	p.done.Go(func() { _ = p.server.Serve(ln) }) // ends with Close
+	places := newPlaces(ln, cmp.Or(c.connections, MaxConnections), &c.Access.refusedConnections)
+	p.server.ConnState = places.state
+	p.done.Go(func() { _ = p.server.Serve(places) }) // ends with Close
 	return p, nil
 }
 

@@ -4,13 +4,18 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// room is how many objects wait for a listener before it misses some.
-const room = 4096
+// What waits for a listener before it misses some: so many objects, and no more once
+// they take so many bytes, about.
+const (
+	room      = 4096
+	roomBytes = 1 << 20
+)
 
 // patience bounds how long one write to a listener may take.
 const patience = 5 * time.Second
@@ -32,8 +37,15 @@ type Feed struct {
 // listener is one client. missed is guarded by the Feed's mu.
 type listener struct {
 	query  url.Values
-	queue  chan any
+	queue  chan waiting
+	bytes  atomic.Int64 // of what is in queue
 	missed uint64
+}
+
+// waiting is an object in a queue, and what it takes.
+type waiting struct {
+	object any
+	bytes  int64
 }
 
 // Wanted tells whether anybody listens.
@@ -56,11 +68,49 @@ func (f *Feed) Offer(show func(query url.Values, emit func(build func() any))) {
 // emit keeps an object, or counts it as missed. Once one is missed all are, until
 // the client has what was kept and was told: so the count stands in its place.
 func (l *listener) emit(build func() any) {
-	if l.missed > 0 || len(l.queue) == cap(l.queue) {
+	if l.missed > 0 || len(l.queue) == cap(l.queue) || l.bytes.Load() >= roomBytes {
 		l.missed++
 		return
 	}
-	l.queue <- build() // only emit sends, under mu: there is room
+	v := build()
+	w := waiting{v, int64(sizeOf(reflect.ValueOf(v)))}
+	l.bytes.Add(w.bytes)
+	l.queue <- w // only emit sends, under mu: there is room
+}
+
+// sizeOf is about what a value takes in memory.
+func sizeOf(v reflect.Value) int {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return 16
+		}
+		return 16 + sizeOf(v.Elem())
+	case reflect.String:
+		return 16 + v.Len()
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Size() == 1 {
+			return 24 + v.Len()
+		}
+		n := 24
+		for i := range v.Len() {
+			n += sizeOf(v.Index(i))
+		}
+		return n
+	case reflect.Map:
+		n := 48
+		for i := v.MapRange(); i.Next(); {
+			n += 32 + sizeOf(i.Key()) + sizeOf(i.Value())
+		}
+		return n
+	case reflect.Struct:
+		n := 0
+		for i := range v.NumField() {
+			n += sizeOf(v.Field(i))
+		}
+		return n
+	}
+	return 8
 }
 
 // settle gives how many objects were missed after those in the queue.
@@ -94,15 +144,16 @@ func (f *Feed) listen(l *listener) (leave func()) {
 // ServeHTTP implements http.Handler: it writes what passes from now on, until
 // the client goes.
 func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l := &listener{query: r.URL.Query(), queue: make(chan any, room)}
+	l := &listener{query: r.URL.Query(), queue: make(chan waiting, room)}
 	defer f.listen(l)()
 	out := NewStream(w)
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case v := <-l.queue:
-			if err := out.Show(v); err != nil {
+		case w := <-l.queue:
+			l.bytes.Add(-w.bytes)
+			if err := out.Show(w.object); err != nil {
 				return
 			}
 			if m := f.settle(l); m != nil && out.Show(m) != nil {

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,13 @@ func numbers(f *Feed, from, to int) {
 func TestASlowListenerHoldsNobodyUpAndIsTold(t *testing.T) {
 	var f Feed
 	numbers(&f, 0, 10) // nobody listens
-	l := &listener{queue: make(chan any, 3)}
+	l := &listener{queue: make(chan waiting, 3)}
 	leave := f.listen(l)
 	numbers(&f, 0, 5)
 	if got := f.settle(l); got != nil {
 		t.Errorf("settled before what was kept is given: %v", got)
 	}
-	if a, b, c := <-l.queue, <-l.queue, <-l.queue; a != 0 || b != 1 || c != 2 {
+	if a, b, c := (<-l.queue).object, (<-l.queue).object, (<-l.queue).object; a != 0 || b != 1 || c != 2 {
 		t.Errorf("got %v %v %v", a, b, c)
 	}
 	numbers(&f, 5, 6) // there is room, and the count was not told yet
@@ -44,13 +45,59 @@ func TestASlowListenerHoldsNobodyUpAndIsTold(t *testing.T) {
 		t.Errorf("told twice: %v", got)
 	}
 	numbers(&f, 6, 7)
-	if got := <-l.queue; got != 6 {
+	if got := (<-l.queue).object; got != 6 {
 		t.Errorf("got %v", got)
 	}
 	leave()
 	numbers(&f, 7, 8)
 	if f.Wanted() || len(l.queue) != 0 {
 		t.Error("somebody who left is given more")
+	}
+}
+
+// TestASlowListenerIsBoundedInBytes: of large objects few wait for a listener that does
+// not read, whatever they are made of, and it is told what it missed.
+func TestASlowListenerIsBoundedInBytes(t *testing.T) {
+	large := bytes.Repeat([]byte{'x'}, 100<<10)
+	for name, build := range map[string]func() any{
+		"a record":         func() any { r := &Record{}; r.SetRaw(large); return r },
+		"bytes, no text":   func() any { r := &Record{}; r.SetRaw(bytes.Repeat([]byte{0xff}, 50<<10)); return r },
+		"a field of a map": func() any { return map[string]any{"a": []any{string(large)}} },
+	} {
+		var f Feed
+		l := &listener{queue: make(chan waiting, room)}
+		leave := f.listen(l)
+		const offered = 1000
+		f.Offer(func(_ url.Values, emit func(func() any)) {
+			for range offered {
+				emit(build)
+			}
+		})
+		kept := len(l.queue)
+		if kept < 2 || kept > roomBytes/(100<<10)+1 || l.missed != uint64(offered-kept) {
+			t.Errorf("%s: %d wait, %d are missed", name, kept, l.missed)
+		}
+		leave()
+	}
+	// What was read makes room again.
+	var f Feed
+	server := httptest.NewServer(&f)
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewReader(resp.Body)
+	for i := range 3 * roomBytes / len(large) {
+		f.Offer(func(_ url.Values, emit func(func() any)) {
+			emit(func() any { return Record{Offset: uint64(i), Raw: string(large)} })
+		})
+		var r Record
+		line, err := lines.ReadBytes('\n')
+		if err != nil || json.Unmarshal(line, &r) != nil || r.Offset != uint64(i) || r.Raw == "" {
+			t.Fatalf("object %d: %.80q, %v", i, line, err)
+		}
 	}
 }
 

@@ -4,7 +4,18 @@ package main
 func messageMutants() []mutant {
 	sensor, host := []string{"-run", "Bound|Fields|JSON", "./decoders/sensor"}, []string{"-run", "Speaks|OneMessage", "./decoders/sensor/sparkplug"}
 	source := []string{"-run", "APanic|Rejected", "./edge/source"}
+	page := []string{"-run", "Connections|Places", "./edge/page"}
 	return []mutant{
+		{"what waits for a tap is bounded in bytes", "edge/tap/feed.go",
+			"l.bytes.Load() >= roomBytes", "l.bytes.Load() < 0", []string{"-run", "Slow", "./edge/tap"}},
+		{"what a tap has read makes room", "edge/tap/feed.go",
+			"			l.bytes.Add(-w.bytes)\n", "", []string{"-run", "Slow", "./edge/tap"}},
+		{"connections to the page are bounded", "edge/page/places.go",
+			"	if len(p.all) >= p.max {", "	if false {", page},
+		{"a connection on which something is asked keeps its place", "edge/page/places.go",
+			"		delete(p.quiet, conn)\n	case state == http.StateIdle:", "	case state == http.StateIdle:", page},
+		{"places on the page are given back", "edge/page/places.go",
+			"state == http.StateClosed ||", "", page},
 		{"a name is not built beyond its bound", "decoders/sensor/mapping.go",
 			"		name += k[:min(len(k), MaxNameBytes+1-len(name))]", "		name = path + k", sensor},
 		{"a name that is too long ends the report", "decoders/sensor/mapping.go",
@@ -14,7 +25,7 @@ func messageMutants() []mutant {
 		{"levels of a topic are cut in names", "decoders/sensor/mapping.go",
 			"b.WriteString(bounded(topic))", "b.WriteString(topic)", sensor},
 		{"fields of a payload are bounded", "decoders/sensor/object.go",
-			"		if p.fields++; p.fields > MaxFields {", "		if p.fields++; p.fields < 0 {", sensor},
+			"const MaxFields = 4 * MaxReadings", "const MaxFields = 400 * MaxReadings", sensor},
 		{"lists are not read for a text that they do not fit into", "decoders/sensor/object.go",
 			"*room < 0", "*room < -1<<30", sensor},
 		{"of two fields of one name the last counts", "decoders/sensor/object.go",
