@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -66,37 +68,70 @@ func offsets(from, to uint64) string {
 	return fmt.Sprintf("%d-%d", from, to-1)
 }
 
-// maxFindings bounds the findings of one kind that are kept one by one.
-const maxFindings = 100
+// maxFindings bounds the findings of one kind that are kept one by one; of each gateway
+// firstFindings are kept however many others have.
+const (
+	maxFindings   = 100
+	firstFindings = 3
+)
 
 // findings collects what was found.
 type findings struct {
 	all    []Finding
-	counts map[Kind]int
+	kept   map[Kind]int
+	owners map[owner]*tally
 }
+
+// owner is of whom findings of a kind are.
+type owner struct {
+	kind    Kind
+	gateway string
+}
+
+// tally counts the findings of an owner: those kept one by one, and the others.
+type tally struct{ kept, more int }
 
 // add takes a finding, and tells whether it is kept one by one.
 func (f *findings) add(one Finding) bool {
 	one.Detail = oneLine(one.Detail)
-	if f.counts == nil {
-		f.counts = make(map[Kind]int)
+	if f.kept == nil {
+		f.kept, f.owners = map[Kind]int{}, map[owner]*tally{}
 	}
-	f.counts[one.Kind]++
-	if f.counts[one.Kind] > maxFindings {
+	of := owner{one.Kind, one.Gateway}
+	t := f.owners[of]
+	if t == nil {
+		t = new(tally)
+		f.owners[of] = t
+	}
+	if f.kept[one.Kind] >= maxFindings && t.kept >= firstFindings {
+		t.more++
 		return false
 	}
+	f.kept[one.Kind]++
+	t.kept++
 	f.all = append(f.all, one)
 	return true
 }
 
-// close adds a finding for those that were only counted.
+// close adds findings for those that were only counted, one for each owner.
 func (f *findings) close() {
-	for _, one := range append([]Finding(nil), f.all...) {
-		if n := f.counts[one.Kind] - maxFindings; n > 0 {
-			f.all = append(f.all, Finding{Kind: one.Kind, Detail: fmt.Sprintf("%d more findings of the kind %s are not listed", n, one.Kind)})
-			f.counts[one.Kind] = 0
+	var more []Finding
+	for of, t := range f.owners {
+		if t.more == 0 {
+			continue
 		}
+		whose := ""
+		if of.gateway != "" {
+			whose = " of " + of.gateway
+		}
+		more = append(more, Finding{Kind: of.kind, Gateway: of.gateway,
+			Detail: oneLine(fmt.Sprintf("%d more findings of the kind %s%s are not listed", t.more, of.kind, whose))})
+		t.more = 0
 	}
+	slices.SortFunc(more, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Gateway, b.Gateway))
+	})
+	f.all = append(f.all, more...)
 }
 
 // of returns a finding about a log.

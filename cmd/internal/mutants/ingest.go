@@ -109,6 +109,10 @@ func ingestMutants() []mutant {
 			"		of = t.NetConn()\n", "		_ = t.NetConn()\n", ends},
 		{"the server says when a request runs", "engine/server/server.go",
 			" ConnState: s.conns.state,", "", []string{"-run", "ARunningRequest", "./engine/server"}},
+		{"nobody hides another's findings", "engine/audit/finding.go",
+			"f.kept[one.Kind] >= maxFindings && t.kept >= firstFindings", "f.kept[one.Kind] >= maxFindings", []string{"-run", "HidesNoOthers", "./engine/audit"}},
+		{"findings that are listed are bounded", "engine/audit/finding.go",
+			"f.kept[one.Kind] >= maxFindings && t.kept >= firstFindings", "t.kept < 0", []string{"-run", "HidesNoOthers", "./engine/audit"}},
 		{"a bound of the page is that of the code", "edge/wire/header.go",
 			"const MaxHeaderBytes = 32 << 10", "const MaxHeaderBytes = 33 << 10", doc},
 	}
