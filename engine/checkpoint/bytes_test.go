@@ -91,6 +91,43 @@ func TestBytesAreFoundElsewhere(t *testing.T) {
 	}
 }
 
+// TestRepairOverAnEarlierHead: a manifest of a later epoch takes the place of the very
+// one that HEAD names, which is whole; not that of another, nor does an earlier one.
+func TestRepairOverAnEarlierHead(t *testing.T) {
+	store, s := newMemory(), &sink{}
+	c := claim(t, config(store, s))
+	history := []Manifest{c.Manifest()}
+	epochs(t, c, 2, &history)
+	closed(t, c)
+	h, err := ReadHead(t.Context(), store, c.cfg.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := c.Manifest()
+	later.Epoch, later.Previous = 7, h.SHA256
+	object := []byte("all of it")
+	state := func(context.Context, stream.ClaimID, *Manifest) (Repairing, error) {
+		return Repairing{Note: "rebuilt", State: object}, nil
+	}
+	other, same := later, later
+	other.Previous, same.Epoch = hash(nil), h.Epoch
+	for name, m := range map[string]*Manifest{"in place of another": &other, "of the same epoch": &same} {
+		if err := Repair(t.Context(), config(store, s), m, state); !errors.Is(err, stream.ErrFenced) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Repair(t.Context(), config(store, s), &later, state); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(t.Context(), store, c.cfg.Task)
+	if err != nil || m.Epoch != 7 || m.Previous != h.SHA256 || len(m.State) != 1 || !bytes.Equal(store.content(m.State[0].Name), object) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if err := Repair(t.Context(), config(store, s), &later, state); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("once more: %v", err)
+	}
+}
+
 // TestRepairOfALostManifest: the manifest that is given is committed in place of
 // the one that HEAD names, with an entry of its own; an engine that held the task is
 // fenced and may claim again.

@@ -151,8 +151,8 @@ func (c *Committer) checkAhead(ctx context.Context, from *cursor) error {
 			return fmt.Errorf("%w: HEAD moved while it was looked at", stream.ErrFenced)
 		}
 		return fmt.Errorf("%w: the lake holds epoch %s of %s (%s), and the checkpoint ends at epoch %s: was an older "+
-			"checkpoint put back? "+
-			"put the newest checkpoints back; `landfall-engine repair` says what is missing then", errSetBack, epoch, c.cfg.Task, name, at)
+			"checkpoint put back? `landfall-engine repair` takes on what the lake holds, or says why it cannot; or put the "+
+			"newest checkpoints back", errSetBack, epoch, c.cfg.Task, name, at)
 	}
 	return nil
 }

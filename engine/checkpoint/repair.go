@@ -38,7 +38,10 @@ type Repairing struct {
 // claim's.
 //
 // lost is a manifest in place of the one that HEAD names, which is not whole, or of
-// HEAD and all manifests; its claim, its writer and what it follows do not matter.
+// HEAD and all manifests; its claim and its writer do not matter, nor does what it
+// follows. Where HEAD and its manifest are whole, and older than what the lake holds,
+// it is of a later epoch and its Previous is the hash of that manifest; prepare then
+// writes the entries of the ledger that it names.
 // nil: HEAD and its manifest are whole. A lost manifest is committed whatever
 // prepare returns.
 //
@@ -123,6 +126,10 @@ func (c *Committer) repair(ctx context.Context, lost *Manifest,
 // inPlaceOf returns lost as what HEAD named, where load ended with err. HEAD as it
 // is now is what a swap starts from.
 func (c *Committer) inPlaceOf(ctx context.Context, lost *Manifest, from cursor, err error) (cursor, error) {
+	if err == nil && from.data != nil && lost.Previous == from.hash && lost.Epoch > from.manifest.Epoch {
+		from.manifest = *lost
+		return from, nil
+	}
 	if err == nil && from.data != nil {
 		return cursor{}, fmt.Errorf("%w: HEAD and its manifest are whole again", stream.ErrFenced)
 	}
