@@ -84,6 +84,7 @@ type taskState struct {
 	ledgered bool
 	entries  []entry // oldest first, up to upTo
 	tip      *ledger.Tip
+	rebuilt  int          // entries that a repair rebuilt
 	below    stream.Epoch // epochs up to this one are not in entries; 0: all are
 	since    bool         // they are not, because an earlier audit read them
 	// changed are files that entries beyond the newest anchor of the task change.

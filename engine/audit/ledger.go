@@ -134,6 +134,9 @@ func (w *walk) take(one *ledger.Walked) {
 		return
 	}
 	beyond := one.Kind == ledger.KindRepair && one.Epoch > t.upTo // its files count, and an audit that goes on takes it again
+	if one.IsRebuilt() {
+		t.rebuilt++
+	}
 	e := entry{number: one.Number, kind: one.Kind, epoch: one.Epoch, schema: one.Schema, decoder: w.shared(one.Decoder)}
 	_, _ = hex.Decode(e.sha256[:], []byte(one.SHA256))
 	if t.tip == nil && !beyond {

@@ -249,6 +249,12 @@ func (a *audit) notChecked() {
 			r.NotChecked = append(r.NotChecked, fmt.Sprintf("%d epochs of task %s that are not wholly published yet", t.Pending, t.Task))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(a.tasks)) {
+		if n := a.tasks[name].rebuilt; n > 0 {
+			r.NotChecked = append(r.NotChecked, fmt.Sprintf("that %d epochs of task %s have the files that they had: a repair rebuilt their "+
+				"ledger from the lake, over an older checkpoint; that rows of window, late and conflict of these epochs are all there", n, name))
+		}
+	}
 	unsummed, logs := uint64(0), 0
 	for _, l := range a.logs {
 		if l.unsummed > 0 {

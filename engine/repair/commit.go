@@ -81,6 +81,9 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 
 // manifestNote says what a manifest is that was made again.
 func (t *taskState) manifestNote() string {
+	if t.rebuilt != nil {
+		return t.rebuilt.note()
+	}
 	note := fmt.Sprintf("a new manifest, made of entry %d of the ledger, is named in place of one that is lost (%v)", t.manifest.Ledger.Number, t.lost)
 	if t.memory != nil {
 		note += assumedHold
@@ -153,6 +156,9 @@ func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) e
 			return out, err
 		}
 		failpoint.Hit("repair.after-aside")
+		if err := r.keep(ctx, t.rebuilt); err != nil {
+			return out, err
+		}
 		slices.Sort(decoders)
 		out.Note, out.Decoder = strings.Join(notes, "; "), strings.Join(decoders, "+")
 		return out, nil

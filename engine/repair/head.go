@@ -15,13 +15,17 @@ import (
 func (r *run) head(ctx context.Context, t *taskState) (found bool, why error, err error) {
 	loaded, err := checkpoint.Load(ctx, r.Store, t.id)
 	if err == nil {
-		back, err := checkpoint.SetBack(ctx, r.Store, t.id, r.visible)
+		ahead, err := r.rebuild(ctx, t.id, &loaded)
+		if err != nil {
+			return false, nil, err
+		}
+		back, err := checkpoint.SetBack(ctx, withoutAttempt{r.Store, t.id, ahead}, t.id, r.visible)
 		if err != nil {
 			return false, nil, err
 		}
 		if !back {
 			t.manifest = loaded
-			return true, nil, nil
+			return true, nil, r.takeUp(ctx, t, ahead)
 		}
 		was := fmt.Errorf("%w: HEAD names epoch %s, and later checkpoints are there", checkpoint.ErrCorrupt, loaded.Epoch)
 		if err := r.mendNewest(ctx, t.id); err != nil {

@@ -44,6 +44,7 @@ type taskState struct {
 	unable    bool              // what was lost stays so
 	came      bool              // it goes on from tasks of another landing log
 	staged    map[string]string // where what waits lies staged, by name
+	rebuilt   *rebuilt          // epochs in the lake after that of the checkpoint; nil: there are none
 }
 
 // wrongFile is a file that is not as the ledger says.

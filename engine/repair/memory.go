@@ -44,11 +44,15 @@ func (r *run) planState(ctx context.Context, t *taskState) error {
 			r.left(t.id.String(), "", t.id.String()+"/HEAD", "%v; no new manifest is made: %s", was, why)
 			return nil
 		}
-		chain, err := r.findChain(ctx, t)
-		if err != nil {
-			return err
+		var chain []checkpoint.StateObject
+		if t.rebuilt == nil { // what is there is of the older checkpoint
+			var err error
+			if chain, err = r.findChain(ctx, t); err != nil {
+				return err
+			}
 		}
 		if t.manifest.State = chain; chain != nil {
+			var err error
 			if t.manifest.Hold, err = task.HoldOf(checkpoint.StateOf(ctx, r.Store, &t.manifest)); err != nil {
 				return err
 			}

@@ -46,6 +46,10 @@ func (r *run) strays(ctx context.Context, listed []string) (all []string, err er
 				"move it, or have them look in dt=* only")
 			continue
 		}
+		if r.isCut(task, name) {
+			all = append(all, name)
+			continue
+		}
 		if len(r.tasks) == 0 || task != "" && (r.task(task) == nil || behind[task] > 0) {
 			spared[task] = append(spared[task], name)
 			continue
@@ -78,12 +82,21 @@ func (r *run) behind(listed []string) map[string]stream.Epoch {
 	return newest
 }
 
+// isCut tells a file of an epoch that is not whole, the newest of its task in the lake.
+func (r *run) isCut(task, name string) bool {
+	t := r.task(task)
+	return t != nil && t.rebuilt != nil && t.rebuilt.why == "" && slices.Contains(t.rebuilt.cut, name)
+}
+
 // tellSpared says why files of a task, of which nothing says who published them,
 // stay where they are.
 func (r *run) tellSpared(task string, newest stream.Epoch, names []string) {
 	why := "it belongs to no task with a checkpoint"
 	if newest > 0 {
 		why = fmt.Sprintf("the checkpoint of %s ends at epoch %s, and epoch %s of it lies in the lake", task, r.task(task).manifest.Epoch, newest)
+	}
+	if t := r.task(task); t != nil && t.rebuilt != nil && t.rebuilt.why != "" {
+		why += ", an older checkpoint was put back; " + t.rebuilt.why
 	}
 	if n := len(names) - 1; n > 0 {
 		why += fmt.Sprintf(" (and %d files like it)", n)
@@ -166,8 +179,14 @@ func (r *run) setStraysAside(ctx context.Context, strays []string) error {
 		case t != nil && t.gone:
 			r.left(taskName(name), tableOf(name), name, "the checkpoint of its task is not what it was when this began, and it is not moved; repair again")
 			continue
+		case t != nil && t.unable && r.isCut(taskName(name), name):
+			r.left(taskName(name), tableOf(name), name, "epoch %s is not whole, and it is moved when the task goes on", epochOf(name))
+			continue
 		}
 		why := "nothing published it"
+		if r.isCut(taskName(name), name) {
+			why = fmt.Sprintf("its epoch %s was being published and is not whole (%s): its records come again from the landing log or their gateways", epochOf(name), t.rebuilt.cutWhy)
+		}
 		if r.odd[name] != "" {
 			why += ", and it is no file but " + r.odd[name]
 		}

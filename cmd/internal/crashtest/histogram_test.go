@@ -71,7 +71,7 @@ func (h histogram) require(t *testing.T, want int) {
 	t.Helper()
 	for _, name := range failpoint.Names() {
 		if hasATestOfItsOwn(name) {
-			continue // TestRepairSurvivesKills and TestAMoveSurvivesKills reach those
+			continue // TestRepairSurvivesKills, TestRebuildSurvivesKills and TestAMoveSurvivesKills reach those
 		}
 		if c := h[name]; c == nil || c.inFlight < want {
 			t.Errorf("failpoint %s was reached too seldom with records in flight: %+v, want %d", name, c, want)

@@ -35,7 +35,7 @@ const (
 // own, or only one whose processes die of a block (TestABlockThatKillsTheEngine).
 func hasATestOfItsOwn(name string) bool {
 	family, _, _ := strings.Cut(name, ".")
-	return family == "repair" || family == "move" || family == "arrive" || family == "attempt" || family == "poison"
+	return family == "repair" || family == "rebuild" || family == "move" || family == "arrive" || family == "attempt" || family == "poison"
 }
 
 // points lists the failpoints that a role's commit path has. The embedded

@@ -6,11 +6,34 @@ func repairMutants() []mutant {
 	checkpoint, server := []string{"-run", "Repair|Head", "./engine/checkpoint"}, []string{"-timeout", "20s", "-run", "Repair", "./engine/server"}
 	strays := []string{"-timeout", "120s", "-run", "TestRepairMoves|TestRepairFollows", "./cmd/internal/tampertest"}
 	goOn := []string{"-run", "TestRepairedTasksGoOn/all_state_gone", "./cmd/internal/tampertest"}
-	objects := []string{"-run", "Flipped|BytesAre|LostManifest", "./engine/checkpoint"}
+	objects := []string{"-run", "Flipped|BytesAre|LostManifest|EarlierHead", "./engine/checkpoint"}
 	lost := func(which string) []string {
 		return []string{"-run", "TestRepair$/" + which, "./cmd/internal/tampertest"}
 	}
+	older := func(which string) []string {
+		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointOverADamagedLake/" + which, "./cmd/internal/tampertest"}
+	}
 	return []mutant{
+		{"records that are taken on have the digest of their log", "engine/repair/rebuildepoch.go",
+			"	if sum != want {", "	if sum != want && l.From == 0 {", older("bytes_of_a_record")},
+		{"no record is taken on twice", "engine/repair/rebuildepoch.go",
+			"		case from < at:", "		case from+1 < at:", older("a_file_lies_under")},
+		{"what is taken on has its typed rows", "engine/repair/rebuildepoch.go",
+			"		if n != rec.rows {", "		if n > rec.rows {", older("a_file_of_a_typed_table_is_gone")},
+		{"pages of what is taken on are compared with their CRC", "engine/repair/rebuildepoch.go",
+			"				err = c.Check()\n", "				_ = c\n", older("a_bit_of_a_page")},
+		{"only the newest epoch may have been under way", "engine/repair/rebuild.go",
+			"if lacks && epoch == newest && gap == 0 {", "if lacks && gap == 0 {", older("a_file_of_record_is_gone")},
+		{"an epoch behind a gap was not under way", "engine/repair/rebuild.go",
+			"if lacks && epoch == newest && gap == 0 {", "if lacks && epoch == newest && gap >= 0 {", older("all_of_an_epoch")},
+		{"a file that is taken on is of its epoch", "engine/repair/rebuildepoch.go",
+			"		if have, _ := p.Meta(key); have != want {", "		if have, _ := p.Meta(key); have == \"-\" {", older("a_file_of_another_epoch")},
+		{"the audit says what only the lake vouches for", "engine/audit/result.go",
+			"rebuilt; n > 0 {", "rebuilt; n < 0 {", []string{"-run", "TestAWholeOlderCheckpointIsCured", "./cmd/internal/enginecli"}},
+		{"a manifest takes the place of the one that it was made for", "engine/checkpoint/repair.go",
+			"lost.Previous == from.hash && lost.Epoch", "lost.Previous != \"\" && lost.Epoch", objects},
+		{"an older checkpoint does not follow a newer one", "engine/checkpoint/repair.go",
+			"lost.Epoch > from.manifest.Epoch {", "lost.Epoch >= from.manifest.Epoch {", objects},
 		{"bytes come back with the hash that they had", "engine/checkpoint/bytes.go",
 			"if [sha256.Size]byte(h.Sum(nil)) == [sha256.Size]byte(want) {", "if bit == len(want)%8 {", objects},
 		{"what a manifest names is put back before one is chosen", "engine/repair/head.go",

@@ -26,5 +26,6 @@ func Names() []string {
 		"arrive.after-state", "arrive.after-entry", "arrive.before-head", "arrive.after-head",
 		"move.before-bind", "move.after-bind",
 		"repair.before-put-back", "repair.after-aside", "repair.after-stage", "repair.after-state", "repair.after-entry", "repair.before-swap", "repair.after-swap", "repair.after-publish",
+		"rebuild.after-first-entry", "rebuild.after-entries",
 	}
 }
