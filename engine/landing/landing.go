@@ -280,11 +280,25 @@ type Stats struct {
 	BadMarks       uint64 // tails that could not be read at Open
 }
 
+// Bounded is a Log that ends: nothing is ever landed in it.
+type Bounded interface {
+	Log
+	// End says that it is one; it does nothing.
+	End()
+}
+
+// IsBounded tells whether a log ends. To a log that does not, an io.EOF is whatever an
+// implementation makes of a connection or a file that was cut off.
+func IsBounded(l Log) bool {
+	_, bounded := l.(Bounded)
+	return bounded
+}
+
 // Reader reads one partition in order. It belongs to one goroutine.
 type Reader interface {
 	// Next waits for the next landed block and gives the position after it. What
-	// it gives belongs to the caller for good. io.EOF at the end of a bounded
-	// log, ctx's error when it ends first.
+	// it gives belongs to the caller for good. io.EOF at the end of a Bounded log and
+	// nowhere else, ctx's error when it ends first.
 	Next(ctx context.Context) (Landed, stream.Position, error)
 	// Close ends the reader.
 	Close() error

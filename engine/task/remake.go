@@ -84,7 +84,7 @@ func remakeBlocks(ctx context.Context, cfg *Config, r *checkpoint.Remaking, p *p
 	var batch table.Batch
 	for at := r.From; !at.Same(r.To); {
 		landed, after, err := nextWithin(ctx, reader, remakeTimeout)
-		if err != nil {
+		if err = noEnd(cfg.Log, err); err != nil {
 			return fmt.Errorf("read partition %d after %s+%d, up to %s+%d: %w", cfg.Partition, at.Log, at.Offset, r.To.Log, r.To.Offset, err)
 		}
 		if after.Log == r.To.Log && after.Offset > r.To.Offset {

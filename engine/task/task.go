@@ -236,7 +236,7 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 	l.records = l.cfg.Counters.Records.Load()
 	for {
 		landed, after, err := l.next(reading)
-		if errors.Is(err, landing.ErrCut) {
+		if err = noEnd(l.cfg.Log, err); errors.Is(err, landing.ErrCut) {
 			l.cut.Store(true)
 		}
 		switch {
@@ -305,6 +305,16 @@ func (l *loop) next(ctx context.Context) (landing.Landed, stream.Position, error
 			l.cfg.Logger.Warn("HEAD could not be read; it is looked at again", "task", l.cfg.id().String(), "error", err)
 		}
 	}
+}
+
+// noEnd hides an io.EOF of a log that does not end, so that it is an error that may
+// pass: a task that takes it for the end commits an epoch that says so, and takes
+// nothing of that log ever again.
+func noEnd(log landing.Log, err error) error {
+	if !errors.Is(err, io.EOF) || landing.IsBounded(log) {
+		return err
+	}
+	return fmt.Errorf("the landing log says that it has ended, and it never ends: %v", err)
 }
 
 // begin opens an epoch.

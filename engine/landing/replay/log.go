@@ -117,6 +117,9 @@ func (l *Log) LogID() record.LogID { return l.id }
 // Partitions is 1.
 func (l *Log) Partitions() int { return 1 }
 
+// End implements landing.Bounded.
+func (l *Log) End() {}
+
 // Shared implements landing.Log.
 func (l *Log) Shared() bool { return false }
 
