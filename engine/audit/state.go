@@ -57,11 +57,11 @@ type stateLog struct {
 
 // logsTable is the table of the state in which a task keeps its logs: under the
 // 16 bytes of the LogID uvarint length and name of the gateway, uvarint next
-// offset, 16 bytes hash, uvarint gaps. Versions 1 to 3 begin so; since version 2 a
+// offset, 16 bytes hash, uvarint gaps. Versions 1 to 4 begin so; since version 2 a
 // byte follows whose bit 0 says that the digest is known, and 8 bytes with it.
 const (
 	logsTable        = "logs"
-	logsTableVersion = 3
+	logsTableVersion = 4
 )
 
 // decodeStateLog reads the value of one log. Error: state.ErrCorrupt.

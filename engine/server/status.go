@@ -198,11 +198,12 @@ type ShortStatus struct {
 	Log     string `json:"log"`
 	From    uint64 `json:"from"`  // the first offset that never came
 	End     uint64 `json:"end"`   // where its gateway says that it ended
-	Since   string `json:"since"` // when that was found; empty: before this start
+	Since   string `json:"since"` // when that was found; empty: before this start, by a version that did not keep it
 }
 
-// shortMemory is how long a lost end of a log keeps health red after it was found,
-// and after each start: nobody can bring it, so that it does not stay so for ever.
+// shortMemory is how long a lost end of a log keeps health red after it was found: nobody
+// can bring it, so that it does not stay so for ever. Where a version before took what
+// shows it, nothing says when that was, and it is told for as long after each start.
 const shortMemory = 24 * time.Hour
 
 // shortReasons says which logs lost their ends not long ago.

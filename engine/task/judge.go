@@ -55,10 +55,13 @@ type logState struct {
 	Previous    record.LogID
 	PreviousEnd record.Offset
 	OpenedAt    record.Micros
-	Closed      bool          // the gateway has opened a newer log, which names this one
-	End         record.Offset // where that says this one ended, or at least; 0: not known
-	Hole        hole          // what is missing at Next
-	Recent      []boundary    // newest last, at most keptBoundaries
+	// ShownAt is when the opening of the log landed: what it shows of the log before is
+	// known since then. 0: not known.
+	ShownAt record.Micros
+	Closed  bool          // the gateway has opened a newer log, which names this one
+	End     record.Offset // where that says this one ended, or at least; 0: not known
+	Hole    hole          // what is missing at Next
+	Recent  []boundary    // newest last, at most keptBoundaries
 }
 
 // begun tells whether anything of the log was taken.

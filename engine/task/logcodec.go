@@ -8,7 +8,7 @@ import (
 	"landfall/edge/record"
 )
 
-// logCodec writes a log's state, version 3, under its 16 bytes:
+// logCodec writes a log's state, version 4, under its 16 bytes:
 //
 //	uvarint length, gateway
 //	uvarint Next
@@ -20,11 +20,12 @@ import (
 //	uvarint PreviousEnd
 //	varint OpenedAt
 //	uvarint End
+//	uvarint ShownAt, 0 where it is not known
 //	the Hole, if there is one: uvarint length and name of the link of At, uvarint
 //	offset of At, varint Since, uvarints Order, From, End, Blocks and GivenUp, 0 or 1
 //	the boundaries, oldest first: uvarint First, uvarint Count, 16 bytes Hash each
 //
-// Version 2 had neither End nor Hole. Version 1 had the boundaries right after Gaps:
+// Version 3 had no ShownAt. Version 2 had neither End nor Hole. Version 1 had the boundaries right after Gaps:
 // the digest is not known then, nor what opened the log.
 type logCodec struct{}
 
@@ -36,7 +37,7 @@ const (
 )
 
 // Version implements state.Codec.
-func (logCodec) Version() uint16 { return 3 }
+func (logCodec) Version() uint16 { return 4 }
 
 // AppendKey implements state.Codec.
 func (logCodec) AppendKey(dst []byte, k record.LogID) []byte { return append(dst, k[:]...) }
@@ -62,6 +63,7 @@ func (logCodec) AppendValue(dst []byte, v logState) []byte {
 	dst = binary.AppendUvarint(append(dst, v.Previous[:]...), uint64(v.PreviousEnd))
 	dst = binary.AppendVarint(dst, int64(v.OpenedAt))
 	dst = binary.AppendUvarint(dst, uint64(v.End))
+	dst = binary.AppendUvarint(dst, uint64(max(v.ShownAt, 0)))
 	if v.Hole.isOpen() {
 		dst = v.Hole.append(dst)
 	}
@@ -102,6 +104,9 @@ func (logCodec) DecodeValue(version uint16, p []byte) (logState, error) {
 	}
 	if version >= 3 {
 		st.End = record.Offset(r.Uvarint())
+		if version >= 4 {
+			st.ShownAt = record.Micros(r.Uvarint())
+		}
 		if bits&bitHole != 0 {
 			st.Hole.decode(&r)
 		}

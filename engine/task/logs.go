@@ -45,6 +45,7 @@ func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 		return
 	}
 	st.open(&o)
+	st.ShownAt = max(l.LandedAt, 0)
 	old, known := p.logs.Get(o.Prev)
 	if heard && !o.Prev.IsZero() && !old.begun() && !l.Keeps {
 		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)

@@ -14,7 +14,8 @@ type ShortLog struct {
 	Gateway   string
 	Log       record.LogID
 	From, End record.Offset
-	// Since is when the opening landed that showed it; record.NoTime: before this claim.
+	// Since is when the opening landed that showed it; record.NoTime: before this claim,
+	// and taken by a version that did not keep it.
 	Since record.Micros
 }
 
@@ -42,19 +43,28 @@ func (p *processor) goesOn(id record.LogID, next record.Offset) {
 // findShort finds the short logs in the state of a checkpoint. What lies before the
 // first log of a gateway may have gone elsewhere.
 func (p *processor) findShort() {
-	first := map[string]record.Micros{}
+	first, shown := map[string]record.Micros{}, map[record.LogID]record.Micros{}
 	for _, st := range p.logs.All() {
 		if at, ok := first[st.Gateway]; st.OpenedAt != record.NoTime && (!ok || st.OpenedAt < at) {
 			first[st.Gateway] = st.OpenedAt
 		}
+		if !st.Previous.IsZero() {
+			shown[st.Previous] = max(shown[st.Previous], st.ShownAt)
+		}
+	}
+	since := func(id record.LogID) record.Micros {
+		if at := shown[id]; at > 0 {
+			return at
+		}
+		return record.NoTime
 	}
 	for id, st := range p.logs.All() {
 		if st.Closed && !st.Hole.isOpen() {
-			p.endsAt(st.Gateway, id, &st, st.End, record.NoTime)
+			p.endsAt(st.Gateway, id, &st, st.End, since(id))
 		}
 		old, _ := p.logs.Get(st.Previous)
 		if !st.Previous.IsZero() && !old.begun() && !old.Hole.isOpen() && st.OpenedAt > first[st.Gateway] {
-			p.endsAt(st.Gateway, st.Previous, &old, st.PreviousEnd, record.NoTime)
+			p.endsAt(st.Gateway, st.Previous, &old, st.PreviousEnd, since(st.Previous))
 		}
 	}
 }
