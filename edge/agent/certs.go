@@ -98,9 +98,13 @@ func (a *Agent) openCerts() (*tls.Config, error) {
 	return a.certs.Client(a.cfg.Forward.ServerName, a.cfg.Forward.host()), nil
 }
 
-// Refresh reads the certificates anew. After an error the old ones stay, and
+// Refresh reads the certificates anew, and has the link tried and logs that are red
+// asked about at once. After an error the old certificates stay, and
 // Status says so. What it gives is used from the next connection on.
 func (a *Agent) Refresh() error {
+	if a.session != nil {
+		defer a.session.LookAgain()
+	}
 	var all []error
 	if a.certs != nil {
 		all = append(all, a.certs.Refresh())

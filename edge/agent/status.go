@@ -125,7 +125,9 @@ type ForwardStatus struct {
 	OldestPending  string   `json:"oldest_pending_at"`
 	OldestAge      string   `json:"oldest_pending_age,omitempty"`
 	LastTransfer   string   `json:"last_transfer_at"`
-	LastError      string   `json:"last_error,omitempty"`
+	LastError      string   `json:"last_error,omitempty"` // of the last request; the engine may be back since
+	LastErrorAt    string   `json:"last_error_at,omitempty"`
+	NextTry        string   `json:"next_try_at,omitempty"` // while the link rests after an error
 	BytesPerSecond float64  `json:"bytes_per_second"`
 	RoundTripMS    float64  `json:"round_trip_ms"`
 	Reds           []string `json:"reds"`
@@ -313,15 +315,21 @@ func (a *Agent) forwarded(s *Status, wall record.Micros) {
 			s.Forward.AckedOffset = min(uint64(l.Acked), s.Log.DurableOffset)
 		}
 	}
+	if f.LastError != "" {
+		s.Forward.LastErrorAt = f.LastErrorAt.UTC().Format(time.RFC3339Nano)
+		if !f.NextTryAt.IsZero() {
+			s.Forward.NextTry = f.NextTryAt.UTC().Format(time.RFC3339Nano)
+		}
+	}
 	if !f.LastTransferAt.IsZero() {
 		s.Forward.LastTransfer = f.LastTransferAt.UTC().Format(time.RFC3339Nano)
 	}
-	linkReasons(s, &f)
+	linkReasons(s, &f, time.Now())
 	published(s, &f, time.Now())
 }
 
 // linkReasons says what is wrong between here and the cloud.
-func linkReasons(s *Status, f *forward.Status) {
+func linkReasons(s *Status, f *forward.Status, now time.Time) {
 	for _, r := range f.Reds {
 		why := fmt.Sprintf("log %s: %s", r.Log, r.Reason)
 		s.Forward.Reds = append(s.Forward.Reds, why)
@@ -331,7 +339,24 @@ func linkReasons(s *Status, f *forward.Status) {
 		s.red("forwarding: %s", f.TwoEngines)
 	}
 	if f.LastError != "" {
-		s.red("forwarding: %s", f.LastError)
+		s.red("forwarding: %s", LastError(f.LastError, f.LastErrorAt, f.NextTryAt, now))
+	}
+}
+
+// LastError says when the last request failed, how, and when the next one is sent: what
+// it says may be over since, and nobody has looked. Zero times are left out.
+func LastError(what string, at, next, now time.Time) string {
+	if at.IsZero() {
+		return what
+	}
+	told := "last error, at " + at.UTC().Format(time.RFC3339) + ": " + what
+	switch rest := next.Sub(now); {
+	case next.IsZero():
+		return told
+	case rest <= 0:
+		return told + "; tried again now"
+	default:
+		return fmt.Sprintf("%s; next try in %s", told, max(rest.Round(time.Second), time.Second))
 	}
 }
 

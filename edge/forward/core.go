@@ -78,6 +78,8 @@ type Red struct {
 	Log    record.LogID
 	Reason string
 	Until  time.Time // it is asked about again then
+
+	looks int // how often it was, and stayed red
 }
 
 // Core is the state of forwarding. It belongs to one goroutine.
@@ -398,7 +400,11 @@ func (c *Core) retry(now time.Time, rnd float64) {
 }
 
 func (c *Core) redden(now time.Time, log record.LogID, reason string) {
-	c.red[log] = Red{Log: log, Reason: reason, Until: now.Add(c.t.RedRetry)}
+	looks, rest := c.red[log].looks+1, c.t.RedRetry
+	if looks < maxAttempt && c.t.RedMin<<(looks-1) < rest {
+		rest = c.t.RedMin << (looks - 1)
+	}
+	c.red[log] = Red{Log: log, Reason: reason, Until: now.Add(rest), looks: looks}
 	c.attempt, c.until = 0, time.Time{}
 }
 
@@ -428,6 +434,16 @@ func (c *Core) Stick(now time.Time, log record.LogID, reason string) { c.redden(
 // Hurry ends the linger and the backoff that run, and every later linger: what
 // is captured now is all that is to come.
 func (c *Core) Hurry() { c.t.Linger, c.until = 0, time.Time{} }
+
+// LookAgain ends the backoff that runs and has each red log asked about at once: an
+// operator has mended something.
+func (c *Core) LookAgain() {
+	c.attempt, c.until = 0, time.Time{}
+	for id, r := range c.red {
+		r.Until, r.looks = time.Time{}, 0
+		c.red[id] = r
+	}
+}
 
 // Rest returns until when nothing will be sent, whatever is captured meanwhile. It
 // may lie in the past.

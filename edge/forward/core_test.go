@@ -78,6 +78,8 @@ func (s *script) do(words []string) string {
 		s.c.Failed(s.now, s.last, 0)
 	case cmd == "answer", cmd == "contradict", cmd == "forged":
 		return s.answer(words)
+	case cmd == "look":
+		s.c.LookAgain()
 	case cmd == "settled":
 		return s.c.Settled(logID(words[1])).String()
 	}
@@ -217,7 +219,7 @@ func TestCore(t *testing.T) {
 			answer B - -> red
 			next -> send B 0
 			answer B 9 -> acked B 9
-			next -> wait 5m0s
+			next -> wait 10s
 			+5m
 			next -> ask A 50
 			answer A 50 -> nothing
@@ -230,12 +232,64 @@ func TestCore(t *testing.T) {
 			contradict A 50 -> red
 			next -> ask B 0
 			answer B - conflict -> red
-			next -> wait 5m0s`},
+			next -> wait 10s`},
+		"a red log is asked about at longer and longer intervals, and when somebody says so": {nil, `
+			logs A=0:100! B=0:9!
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> ask B 0
+			contradict B 5 -> red
+			next -> wait 10s
+			+10s
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> ask B 0
+			contradict B 5 -> red
+			next -> wait 20s
+			+5m
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> ask B 0
+			contradict B 5 -> red
+			next -> wait 40s
+			+5m
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> ask B 0
+			answer B - -> red
+			next -> send B 0
+			answer B 9 -> acked B 9
+			next -> wait 1m20s
+			+5m
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> wait 2m40s
+			+5m
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> wait 5m0s
+			look
+			next -> ask A 0
+			contradict A 50 -> red
+			next -> wait 10s
+			+10s
+			next -> ask A 0
+			answer A - -> nothing
+			next -> send A 0
+			contradict A 50 -> red
+			next -> wait 10s`},
+		"after a failure somebody may have the link tried at once": {nil, `
+			logs A=0:100!
+			next -> ask A 0
+			fail
+			next -> wait 250ms
+			look
+			next -> ask A 0`},
 		"more than the active log has is no acknowledgement": {nil, `
 			logs A=0:100
 			next -> ask A 0
 			answer A 101 -> red
-			next -> wait 5m0s`},
+			next -> wait 10s`},
 		"more than a closed log has finishes it": {nil, `
 			logs A=0:100! B=0:9!
 			next -> ask A 0

@@ -77,7 +77,7 @@ func TestRelease(t *testing.T) {
 			next -> ask A 80
 			answer A 49 pub=- -> red
 			settled A -> 50
-			next -> wait 5m0s
+			next -> wait 10s
 			+5m
 			next -> ask A 80
 			answer A 50 pub=50 -> back A 50`},

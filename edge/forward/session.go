@@ -47,6 +47,8 @@ type Session struct {
 
 	anchored wire.LedgerTip // the last one told
 
+	look chan struct{} // holds one where LookAgain was called
+
 	mu      sync.Mutex // guards what Status reads
 	acked   map[record.LogID]Mark
 	settled map[record.LogID]record.Offset
@@ -79,7 +81,8 @@ func New(cfg Config) (*Session, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Session{cfg: cfg, bytes: map[record.LogID]sentBytes{}, stands: map[record.LogID]time.Time{}}
+	s := &Session{cfg: cfg, bytes: map[record.LogID]sentBytes{}, stands: map[record.LogID]time.Time{},
+		look: make(chan struct{}, 1)}
 	was, err := loadState(cfg.FS, cfg.StatePath)
 	if errors.Is(err, ErrState) || errors.Is(err, durable.ErrMedia) {
 		cfg.Logger.Error("forwarding state is damaged; the cloud will be asked", "path", cfg.StatePath, "error", err)
@@ -154,6 +157,11 @@ func (s *Session) Run(ctx context.Context) error {
 			s.hurried = true
 			s.core.Hurry()
 		}
+		select {
+		case <-s.look:
+			s.core.LookAgain()
+		default:
+		}
 		logs := s.logs()
 		action := s.core.Next(s.cfg.Now(), logs)
 		s.note(action)
@@ -174,6 +182,16 @@ func (s *Session) Run(ctx context.Context) error {
 // goroutine, and again.
 func (s *Session) Hurry() { s.hurryUp() }
 
+// LookAgain has a link that rests after a failure tried, and every log that is red
+// asked about, at once: an operator has mended something. It may be called from any
+// goroutine.
+func (s *Session) LookAgain() {
+	select {
+	case s.look <- struct{}{}:
+	default: // it was asked for already
+	}
+}
+
 func (s *Session) logs() []Log {
 	var out []Log
 	for _, l := range s.cfg.Store.Logs() {
@@ -183,8 +201,8 @@ func (s *Session) logs() []Log {
 }
 
 // wait returns when the store holds more than logs, at until if that is set,
-// when ctx ends, or when there is a hurry. During a rest (linger, backoff) it waits
-// for the end of that, or a hurry, alone.
+// when ctx ends, or when there is a hurry or LookAgain was called. During a rest
+// (linger, backoff) it waits for the end of that, or these, alone.
 func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 	s.cfg.Pulse.End()
 	defer s.cfg.Pulse.Begin()
@@ -193,6 +211,7 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 	if !s.hurried {
 		defer context.AfterFunc(s.hurry, wake)()
 	}
+	defer s.wakeToLook(ctx, wake)()
 	if !until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, until.Sub(s.cfg.Now()))
@@ -214,6 +233,25 @@ func (s *Session) wait(ctx context.Context, until time.Time, logs []Log) {
 	select {
 	case <-poll.C:
 	case <-ctx.Done():
+	}
+}
+
+// wakeToLook calls wake when LookAgain is called, or was; until the function that it
+// returns was, which waits for it.
+func (s *Session) wakeToLook(ctx context.Context, wake func()) (end func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-s.look:
+			s.LookAgain() // it is taken by Run
+			wake()
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		wake()
+		<-done
 	}
 }
 
@@ -472,13 +510,14 @@ func (s *Session) note(a Action) {
 	defer s.mu.Unlock()
 	s.status.Reds = s.core.Reds()
 	s.status.BytesPerSecond, s.status.RoundTrip = s.core.Pace()
+	s.status.NextTryAt = time.Time{}
 	switch {
 	case a.Kind == ActAsk:
 		s.status.State = stateAsking
 	case a.Kind == ActSend:
 		s.status.State = stateSending
 	case s.cfg.Now().Before(s.core.until):
-		s.status.State = stateWaiting
+		s.status.State, s.status.NextTryAt = stateWaiting, s.core.until
 	default:
 		s.status.State = stateIdle
 	}

@@ -399,6 +399,34 @@ func TestAHurryEndsEveryWait(t *testing.T) {
 	}
 }
 
+// TestLookingAgainEndsARest: a link that failed is tried, and a log that is red asked
+// about, when somebody says so; until then Status says when it will be.
+func TestLookingAgainEndsARest(t *testing.T) {
+	for _, first := range []wire.Code{wire.CodeConflict, wire.CodeBusy} {
+		t.Run(string(first), func(t *testing.T) {
+			s := newStore(t, seglog.Config{})
+			capture(t, s, 1, 10)
+			c, url := newCloud(t)
+			c.answer = func(a *wire.Answer) { a.Code, a.Conflict = first, first == wire.CodeConflict }
+			f, _ := start(t, Config{URL: url, Store: s, Tuning: Tuning{Linger: -1, BackoffMin: time.Hour, BackoffMax: time.Hour, RedMin: time.Hour, RedRetry: time.Hour}})
+			until(t, "it rests", func() bool {
+				st := f.Status()
+				return len(st.Reds) > 0 && st.State != stateAsking || !st.NextTryAt.IsZero()
+			})
+			if st := f.Status(); first == wire.CodeBusy && (st.LastErrorAt.IsZero() || st.NextTryAt.Sub(st.LastErrorAt) < 20*time.Minute) {
+				t.Errorf("%+v", st)
+			}
+			f.LookAgain() // it is refused again
+			until(t, "it was asked again", func() bool { return f.Status().Counters.Questions > 1 })
+			c.tell(func() { c.answer = nil })
+			until(t, "it is acknowledged", func() bool { f.LookAgain(); return f.Status().Pending == 0 })
+			if st := f.Status(); st.LastError != "" {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
 // TestStalledLinkIsGivenUp: a cloud that takes everything and answers nothing.
 func TestStalledLinkIsGivenUp(t *testing.T) {
 	hang := make(chan struct{})

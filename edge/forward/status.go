@@ -24,6 +24,7 @@ type Status struct {
 	OldestUnacked  record.Micros
 	LastError      string // "" after a request that ended well
 	LastErrorAt    time.Time
+	NextTryAt      time.Time // during a backoff: when it ends
 	LastTransferAt time.Time // when the cloud last answered
 	BytesPerSecond float64   // of blocks, smoothed; 0: not known
 	RoundTrip      time.Duration

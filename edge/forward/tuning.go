@@ -28,9 +28,10 @@ type Tuning struct {
 	// BackoffMin and BackoffMax bound the wait after a failure, doubled from one
 	// to the other. Default 500 ms and 60 s.
 	BackoffMin, BackoffMax time.Duration
-	// RedRetry is how long a red log rests before it is asked about again.
-	// Default 5 min.
-	RedRetry time.Duration
+	// RedMin and RedRetry bound how long a red log rests before it is asked about
+	// again; it doubles from one to the other while the log stays red. Default 10 s
+	// and 5 min.
+	RedMin, RedRetry time.Duration
 	// HearMin and HearMax bound the time between two questions whether what has
 	// landed of a log is published, where the cloud does not say when there may be
 	// news. It doubles from one to the other while the answers stay the same.
@@ -59,7 +60,9 @@ func (t Tuning) withDefaults() Tuning {
 	set(&t.Linger, time.Second)
 	set(&t.BackoffMin, 500*time.Millisecond)
 	set(&t.BackoffMax, time.Minute)
+	set(&t.RedMin, 10*time.Second)
 	set(&t.RedRetry, 5*time.Minute)
+	t.RedMin = min(t.RedMin, t.RedRetry)
 	set(&t.HearMin, time.Duration(failpoint.Often(60, 2))*time.Second)
 	set(&t.HearMax, 10*time.Minute)
 	t.BackoffMax, t.HearMax = max(t.BackoffMax, t.BackoffMin), max(t.HearMax, t.HearMin)

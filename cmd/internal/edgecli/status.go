@@ -60,9 +60,16 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 	link := explain.Progress{
 		From: "edge log", To: "landing log", Commit: "C2", Guarantee: promised[len(c.Sources)].Guarantee,
 		Offset: ackedOffset(s), Watermark: s.Capture.Watermark, LagRecords: explain.Number(s.Forward.Pending),
-		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now), LastError: s.Forward.LastError,
+		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now), LastError: lastError(&s.Forward, now),
 	}
 	return append(all, link)
+}
+
+// lastError is what the link's last request ended with, and when the next one is sent.
+func lastError(f *agent.ForwardStatus, now time.Time) string {
+	at, _ := time.Parse(time.RFC3339Nano, f.LastErrorAt) // zero: an earlier version does not say
+	next, _ := time.Parse(time.RFC3339Nano, f.NextTry)
+	return agent.LastError(f.LastError, at, next, now)
 }
 
 // ackedOffset is behind what the cloud has acknowledged, of the log to which C1's
