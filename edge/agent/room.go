@@ -44,7 +44,7 @@ func (l *LogStatus) Rated() bool { return l.RateSeconds >= rateAfter.Seconds() }
 
 // published says how records are released, and what waits to be published.
 func published(s *Status, f *forward.Status, now time.Time) {
-	s.Forward.Lake = f.Lake
+	s.Forward.Lake, s.Forward.OtherLake = f.Lake, f.OtherLake
 	s.Forward.Release, s.Forward.TellsPublished = f.Release.String(), f.Telling.Told && f.Telling.QuietSince == 0
 	s.Forward.Unpublished, s.Forward.KeptBytes = f.Unpublished, f.KeptBytes
 	if !f.UnpublishedSince.IsZero() {

@@ -132,9 +132,10 @@ type ForwardStatus struct {
 	RoundTripMS    float64  `json:"round_trip_ms"`
 	Reds           []string `json:"reds"`
 
-	Release        string `json:"release"`         // published or landed, as configured
-	Lake           string `json:"lake,omitempty"`  // to which records go, the beginning of its identity; empty: not known yet
-	TellsPublished bool   `json:"tells_published"` // the engine does
+	Release        string `json:"release"`              // published or landed, as configured
+	Lake           string `json:"lake,omitempty"`       // to which records go, the beginning of its identity; empty: not known yet
+	OtherLake      string `json:"other_lake,omitempty"` // that of the engine that answered last, where it is another one: nothing is sent to that
+	TellsPublished bool   `json:"tells_published"`      // the engine does
 	// ReleaseNote says why records are not released as configured, or which ingest
 	// that depends on.
 	ReleaseNote      string  `json:"release_note,omitempty"`

@@ -72,8 +72,8 @@ func TestAnotherLakeIsNotBelieved(t *testing.T) {
 		if l := s.Logs()[0]; l.First != 0 {
 			t.Errorf("again %v: let go of what lies below %d", again, l.First)
 		}
-		if lake := f.Status().Lake; lake != "aaaaaaaaaaaaaaaa" {
-			t.Errorf("again %v: the records go to lake %s", again, lake)
+		if st := f.Status(); st.Lake != "aaaaaaaaaaaaaaaa" || st.OtherLake != "bbbbbbbbbbbbbbbb" {
+			t.Errorf("again %v: the records go to lake %s, and lake %q answers", again, st.Lake, st.OtherLake)
 		}
 	}
 
@@ -81,7 +81,7 @@ func TestAnotherLakeIsNotBelieved(t *testing.T) {
 	until(t, "all is published", func() bool {
 		right.publish()
 		st := f.Status()
-		return st.Pending == 0 && st.Unpublished == 0 && len(st.Reds) == 0
+		return st.Pending == 0 && st.Unpublished == 0 && len(st.Reds) == 0 && st.OtherLake == ""
 	})
 	capture(t, s, 2, 10)
 	until(t, "more has landed, and is not published", func() bool { st := f.Status(); return st.Pending == 0 && st.Unpublished == 2 })

@@ -306,6 +306,7 @@ func (s *Session) act(ctx context.Context, action Action) {
 		return
 	}
 	lake := s.core.lake
+	s.noteLake(e.Answer)
 	progress, moved := s.core.Answered(now, e, s.logs(), s.cfg.Rand())
 	s.lookAhead(action.Log, e.Answer) // before the log is let go of
 	s.advance(now, progress, moved)
@@ -520,6 +521,15 @@ func (s *Session) note(a Action) {
 		s.status.State, s.status.NextTryAt = stateWaiting, s.core.until
 	default:
 		s.status.State = stateIdle
+	}
+}
+
+// noteLake shows in Status whether an engine of another lake answered.
+func (s *Session) noteLake(a wire.Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.OtherLake = a.Lake; s.core.otherLake(a) == "" {
+		s.status.OtherLake = ""
 	}
 }
 

@@ -39,8 +39,11 @@ type Status struct {
 	Release Release
 	// Lake is the beginning of the identity of the lake to which records go; "": not
 	// known yet.
-	Lake    string
-	Telling Telling
+	Lake string
+	// OtherLake is the beginning of the identity of another lake, which the engine feeds
+	// that answered last: nothing is sent to it; "": it is none such.
+	OtherLake string
+	Telling   Telling
 	// Unpublished is how many records have landed and are not known to be
 	// published, of all logs; 0 while the cloud has never told.
 	Unpublished uint64

@@ -42,6 +42,13 @@ func TestWhatTurnsAPartitionRed(t *testing.T) {
 	}
 }
 
+// TestALogThatNobodyNamedHasNoName: in a status there are no zeros for a log.
+func TestALogThatNobodyNamedHasNoName(t *testing.T) {
+	if a, b := logText(record.LogID{}), logText(record.LogID{1}); a != "" || !strings.HasPrefix(b, "01") || len(b) != 32 {
+		t.Errorf("%q, %q", a, b)
+	}
+}
+
 // TestManyHolesAreCounted: the first three are named.
 func TestManyHolesAreCounted(t *testing.T) {
 	got := (&TaskStatus{State: TaskRunning, Holes: make([]HoleStatus, 9)}).reasons(time.Now(), time.Hour)

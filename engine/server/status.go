@@ -67,7 +67,7 @@ type GroupStatus struct {
 // GatewayStatus is what ingest last saw of a gateway.
 type GatewayStatus struct {
 	Gateway string `json:"gateway"`
-	Log     string `json:"log"`
+	Log     string `json:"log"` // empty: it was refused before anything of a log came
 	Acked   uint64 `json:"acked"`
 	// Published is how far the log is in the lake, verified; absent: not known.
 	Published *uint64 `json:"published,omitempty"`
@@ -366,7 +366,7 @@ func (s *Server) Status() Status {
 	out.Published, out.Lake = s.telling(), s.published.Lake()
 	out.Group = s.groupStatus()
 	for name, g := range s.gateways() {
-		one := GatewayStatus{Gateway: name, Log: g.Log.String(), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),
+		one := GatewayStatus{Gateway: name, Log: logText(g.Log), Acked: uint64(g.Next), SeenAt: text(g.SeenAt),
 			BehindRecords: g.Behind.Records, BehindSeconds: g.Behind.Age.Seconds(), LastError: g.LastError}
 		if p := s.tells(); p != nil {
 			if at, ok := p.Of(name, g.Log); ok {
@@ -527,6 +527,14 @@ func (s *supervisor) publishing(out *TaskStatus) {
 	if !st.OldestPending.IsZero() {
 		out.OldestUnpublishedAt = st.OldestPending.UTC().Format(time.RFC3339Nano)
 	}
+}
+
+// logText is a log's name; empty: nothing of a gateway has come that names one.
+func logText(id record.LogID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
 }
 
 // text gives a time in UTC, empty for none.

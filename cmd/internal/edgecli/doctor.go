@@ -52,6 +52,9 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 	all = append(all, disk(c))
 	if s != nil {
 		all = append(all, release(s.Status))
+		if s.Forward.Lake != "" {
+			all = append(all, lakeOf(&s.Forward, c.Forward.URL))
+		}
 	}
 	all = append(all, sources(ctx, c, s)...)
 	words, synchronized := cli.ClockSource(durable.OS{})
@@ -132,6 +135,20 @@ func release(s *agent.Status) cli.Finding {
 		f.Verdict, f.Fix = cli.Look, "a larger disk, and log.quota; or forward.release: landed, if the engine's landing log is safe by itself"
 	}
 	return f
+}
+
+// lakeOf says to which lake records go, and whether that is the one which the engine
+// feeds that answers.
+func lakeOf(f *agent.ForwardStatus, address string) cli.Finding {
+	if f.OtherLake == "" {
+		return cli.Finding{What: "lake", Verdict: cli.Good, Detail: "records go to lake " + f.Lake + "…"}
+	}
+	return cli.Finding{
+		What: "lake", Verdict: cli.Bad,
+		Detail: fmt.Sprintf("the engine that answers at %s feeds lake %s…, and the records of this gateway go to lake %s…: nothing is sent to it, and nothing let go", address, f.OtherLake, f.Lake),
+		Fix: fmt.Sprintf("forward.url of the engine that feeds lake %s…, or that engine back under this address; where lake %s… is meant from now on: forward.lake: %s",
+			f.Lake, f.OtherLake, f.OtherLake),
+	}
 }
 
 // silentFor is how long an open source may be silent before a person should look

@@ -87,6 +87,15 @@ func statusReport() cli.Report[server.Config, *standing] {
 	}
 }
 
+// shortLog is the beginning of a log's name; a dash: nothing has come of a log, for the
+// gateway was refused. An engine of an earlier version says zeros then.
+func shortLog(log string) string {
+	if strings.Trim(log, "0") == "" {
+		return cli.Dash("")
+	}
+	return log[:min(8, len(log))]
+}
+
 func printStatus(w io.Writer, s *standing) error {
 	health := "healthy"
 	if !s.Healthy {
@@ -105,7 +114,7 @@ func printStatus(w io.Writer, s *standing) error {
 		if g.Published != nil {
 			published = fmt.Sprint(*g.Published)
 		}
-		rows = append(rows, []string{g.Gateway, g.Log[:8], fmt.Sprint(g.Acked), cli.Dash(published), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
+		rows = append(rows, []string{g.Gateway, shortLog(g.Log), fmt.Sprint(g.Acked), cli.Dash(published), cli.Dash(g.SeenAt), cli.Dash(g.Watermark)})
 	}
 	if err := cli.Table(w, rows); err != nil {
 		return err
