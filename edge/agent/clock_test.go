@@ -91,3 +91,14 @@ func TestCertificatesBeforeAnythingIsHeard(t *testing.T) {
 		}
 	}
 }
+
+// TestProposalsAreComparedWithSomething: where nothing is believed, with the machine's
+// clock, and not with 1970.
+func TestProposalsAreComparedWithSomething(t *testing.T) {
+	if got := comparedWith(&clock.Estimate{}, 7); got != 7 {
+		t.Errorf("nothing is believed: %d", got)
+	}
+	if got := comparedWith(&clock.Estimate{Known: true, Offset: 9}, 7); got != 9 {
+		t.Errorf("something is believed: %d", got)
+	}
+}

@@ -43,7 +43,7 @@ type ClockStatus struct {
 type ClockProposal struct {
 	Name        string  `json:"name"`
 	Finest      string  `json:"finest"`       // kind of evidence that it rests on
-	Difference  float64 `json:"difference_s"` // to the estimate; more: it says a later time
+	Difference  float64 `json:"difference_s"` // to the estimate, without one to the machine's clock; more: it says a later time
 	Uncertainty float64 `json:"uncertainty_s"`
 	Clocks      int     `json:"clocks"` // that agree in it on day or hour
 	Tight       bool    `json:"tight"`  // it hides no delay
@@ -99,9 +99,10 @@ func (a *Agent) clockStatus() ClockStatus {
 		out.UTC, out.Uncertainty, out.WallAhead = text(utc), seconds(u), seconds(int64(wall-utc))
 		out.Quality, out.Radio = now.Quality.String(), now.Radio
 	}
+	compared := comparedWith(&now, int64(wall)-mono)
 	for _, p := range r.Proposals {
 		out.Proposals = append(out.Proposals, ClockProposal{
-			Name: p.Name, Finest: p.Kind.String(), Difference: seconds(p.Offset - now.Offset), Uncertainty: seconds(p.Uncertainty),
+			Name: p.Name, Finest: p.Kind.String(), Difference: seconds(p.Offset - compared), Uncertainty: seconds(p.Uncertainty),
 			Clocks: p.Clocks, Tight: p.Tight, Dated: p.Dated, Supporters: p.Supporters, Agrees: p.Agrees, Chosen: p.Chosen,
 			Dates: p.Dates, Refused: p.Refused.String(),
 		})
@@ -114,6 +115,15 @@ func (a *Agent) clockStatus() ClockStatus {
 		out.Boots = append(out.Boots, ClockBoot{hex.EncodeToString(b.Boot[:]), text(began), seconds(b.Uncertainty), b.Quality.String()})
 	}
 	return out
+}
+
+// comparedWith is the offset that proposals are compared with: of what is believed or,
+// where nothing is, of the machine's clock.
+func comparedWith(now *clock.Estimate, wall int64) int64 {
+	if now.Known {
+		return now.Offset
+	}
+	return wall
 }
 
 func clockWitness(w *clock.Witness, now *clock.Estimate, mono int64) ClockWitness {

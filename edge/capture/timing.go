@@ -48,7 +48,7 @@ func (c *Capturer) hear(s *Stream, p *nmea.Sentence, v *nmea.VDM, m *meta) timin
 		return t
 	}
 	e := clock.Evidence{Observer: int(s.source), Mono: m.at.Monotonic, Sender: h.MMSI}
-	if !v.Own && (h.Second != aistime.Absent || h.UTC != 0) {
+	if c.cfg.Clock.Compares() && !v.Own && (h.Second != aistime.Absent || h.UTC != 0) {
 		c.cfg.Clock.Transmission(int(s.source), hash(v.Payload), m.at.Monotonic)
 	}
 	if h.Second != aistime.Absent {

@@ -65,11 +65,14 @@ func (e *echoes) lag(mono int64, scratch *[]int64) (int64, bool) {
 	return xs[len(xs)/2], true
 }
 
+// Compares tells whether there are sources to compare.
+func (e *Estimator) Compares() bool { return len(e.observers) > 1 }
+
 // Transmission takes that a source brought a transmission. id is a hash of its
 // bytes, mono when it was heard. Only those that name their second or slot, and so
 // hardly come twice, should be given.
 func (e *Estimator) Transmission(observer int, id uint64, mono int64) {
-	if observer < 0 || observer >= len(e.observers) || len(e.observers) < 2 || !e.observers[observer].live {
+	if observer < 0 || observer >= len(e.observers) || !e.Compares() || !e.observers[observer].live {
 		return
 	}
 	own := &e.observers[observer].echoes
