@@ -490,3 +490,54 @@ func TestBlocksSetAsideAreRead(t *testing.T) {
 		}
 	}
 }
+
+// stoppingStore ends a context when the note of the last attempt is read or written.
+type stoppingStore struct {
+	checkpoint.Store
+	cancel context.CancelFunc
+	writes bool
+}
+
+func (s *stoppingStore) Read(ctx context.Context, name string) ([]byte, checkpoint.Version, error) {
+	if !s.writes && strings.HasSuffix(name, "/attempt") {
+		s.cancel()
+		return nil, "", ctx.Err()
+	}
+	return s.Store.Read(ctx, name)
+}
+
+func (s *stoppingStore) Swap(
+	ctx context.Context, name string, old checkpoint.Version, data []byte,
+) (checkpoint.Version, error) {
+	if s.writes && strings.Contains(string(data), `"open":true`) && strings.HasSuffix(name, "/attempt") {
+		s.cancel()
+		return "", ctx.Err()
+	}
+	return s.Store.Swap(ctx, name, old, data)
+}
+
+// TestAStopWhileANoteIsMadeIsAStop: what a stop interrupts there has read nothing yet,
+// so it is no error.
+func TestAStopWhileANoteIsMadeIsAStop(t *testing.T) {
+	for _, writes := range []bool{false, true} {
+		t.Run(fmt.Sprint("writes ", writes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				g, _ := landPair(t, r, 3)
+				if writes {
+					p := &life{rig: r, kills: is(g.blocks[0]), until: 6}
+					if died, err := p.live(t); !died {
+						t.Fatal(err)
+					}
+				}
+				var c Counters
+				cfg := r.config(&c)
+				ctx, cancel := context.WithCancel(t.Context())
+				cfg.Store = &stoppingStore{Store: r.store, cancel: cancel, writes: writes}
+				if err := Run(ctx, cfg); err != nil || ctx.Err() == nil {
+					t.Errorf("%v, stopped: %v", err, ctx.Err())
+				}
+			})
+		})
+	}
+}

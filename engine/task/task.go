@@ -183,7 +183,7 @@ func (l *loop) run(ctx context.Context) error {
 	l.cfg.Counters.Oldest.Store(0) // whatever an earlier claim read is read again
 	l.cfg.Claimed(l.status(l.processor.watermarks()), l.committer.Stats)
 	if err := l.beginCare(ctx); err != nil {
-		return err
+		return stopped(ctx, err)
 	}
 	for {
 		ended, err := l.epoch(ctx)
@@ -251,7 +251,7 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 		}
 		if l.writer == nil {
 			if err := l.beginAttempt(ctx, &landed); err != nil {
-				return false, err
+				return false, stopped(ctx, err)
 			}
 			if err := l.begin(); err != nil {
 				return false, err
@@ -268,6 +268,14 @@ func (l *loop) fill(ctx context.Context) (final bool, err error) {
 			return false, nil
 		}
 	}
+}
+
+// stopped returns nil for an error that is the end of ctx, before anything was read.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // working returns a context that ends with ctx, and with the committer: what
