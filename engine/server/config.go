@@ -47,6 +47,10 @@ type Config struct {
 	// DrainTimeout is how long a stop may take to commit and publish what was
 	// read; what remains is done after the next start.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
+	// Memory is from where on the program clears up more often; 0B: four fifths of what
+	// its control group may have, and without a bound there none. GOMEMLIMIT of the
+	// environment goes before it.
+	Memory config.Bytes `yaml:"memory"`
 }
 
 // TLSConfig names the files of the ingest's TLS, PEM; none: plain HTTP.
@@ -162,6 +166,10 @@ const (
 	defaultGatewaySessions = 4
 )
 
+// minMemory is the least that Config.Memory says; below it the program would do
+// nothing but clear up.
+const minMemory = 64 << 20
+
 // LimitsConfig bounds what one gateway may ask for.
 type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
@@ -237,6 +245,7 @@ func (c *Config) Validate() error {
 		strconv.Itoa(e.PublishBacklog), fmt.Sprintf("a number from 1 to %d", stream.MaxBacklog))
 	c.Window.validate(&p)
 	c.Limits.validate(&p)
+	p.Add(c.Memory == 0 || c.Memory >= minMemory, "memory", c.Memory.String(), "a size of 64MiB or more, or 0B")
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
 	return p.Err()
 }

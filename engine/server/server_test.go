@@ -75,6 +75,7 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"lake}", "lake}\nlimits: {request_size: 1MiB, sessions: 0}", `limits.sessions`},
 		{"lake}", "lake}\ncheckpoint: {dir: x}", `checkpoint.dir`},
 		{"lake}", "lake}\ndrain_timeout: 0s", `drain_timeout`},
+		{"lake}", "lake}\nmemory: 1MiB", `memory`},
 		{"/var/lib/landfall/lake", "s3://lake/a/b", ""},
 		{"/var/lib/landfall/lake", "s3://Lake/a", `lake.dir: got "s3://Lake/a", expected the absolute path`},
 		{"/var/lib/landfall/lake", "s3://lake/../a", `or s3://bucket/prefix`},

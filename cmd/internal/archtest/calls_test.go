@@ -23,6 +23,7 @@ func fileExceptions() map[string]string {
 		"edge/durable/failpoint/failpoint_on.go":  "only in builds for crash tests: notes which step it died at",
 		"edge/source/serialclaim_linux.go":        "opens a pseudo-terminal to lock it, which is a device and no file",
 		"edge/source/serialcount_linux.go":        "opens a serial port for its counters, which is a device and no file",
+		"cmd/internal/cli/memory.go":              "asks the kernel what memory its control group may have",
 		"cmd/internal/enginecli/repairscratch.go": "a folder to work in, below the system's temporary one",
 		"cmd/internal/testport/testport.go":       "asks the kernel which ports it chooses",
 		"cmd/internal/traffic/pty_linux.go":       "opens a pseudo terminal, which is a device and no file of ours",

@@ -58,6 +58,9 @@ type served struct {
 }
 
 func newServed(cfg *agent.Config, log *slog.Logger, version string) (service.Daemon, error) {
+	if limit := cli.LimitMemory(0); limit > 0 {
+		log.Info("memory is cleared up more often from a bound on", "bytes", limit)
+	}
 	d := &served{}
 	var err error
 	d.Agent, err = agent.New(*cfg, agent.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built()})
