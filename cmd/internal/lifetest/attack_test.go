@@ -1,0 +1,228 @@
+//go:build linux
+
+package lifetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// attackMemory is what the engine may take under attack, bytes: its MemoryMax=.
+const attackMemory = 512 << 20
+
+// confine has the kernel end the process beyond that much memory, as its unit does, or,
+// where no control group can be made, refuse it more data, of which it dies too.
+func (d *daemon) confine(bytes int64) (how string) {
+	d.t.Helper()
+	group := filepath.Join("/sys/fs/cgroup", fmt.Sprintf("landfall-%d", d.cmd.Process.Pid))
+	err := os.Mkdir(group, 0o755)
+	for _, f := range []struct{ name, text string }{
+		{"memory.max", strconv.FormatInt(bytes, 10)}, {"cgroup.procs", strconv.Itoa(d.cmd.Process.Pid)},
+	} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(group, f.name), []byte(f.text), 0)
+		}
+	}
+	if err == nil {
+		d.t.Cleanup(func() { _ = os.Remove(group) })
+		return "a control group"
+	}
+	_ = os.Remove(group)
+	limit := unix.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}
+	if err := unix.Prlimit(d.cmd.Process.Pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
+		d.t.Fatal(err)
+	}
+	return "a bound of its data"
+}
+
+// honest is a gateway that nobody attacks, and a sender to it.
+type honest struct {
+	t      *testing.T
+	engine *daemon
+	line   net.Conn
+	n      int
+}
+
+// published is how far the engine says the honest gateway's log is in the lake.
+func (h *honest) published() uint64 {
+	var s struct {
+		Gateways []struct {
+			Gateway   string `json:"gateway"`
+			Published uint64 `json:"published"`
+		} `json:"gateways"`
+	}
+	_ = json.Unmarshal([]byte(h.engine.ask("/status")), &s) // nothing while nobody answers
+	for _, g := range s.Gateways {
+		if g.Gateway == "honest" {
+			return g.Published
+		}
+	}
+	return 0
+}
+
+// delay sends lines one after the other, seven at least and as long as something goes on,
+// and returns the median of the times from the sending to the lake.
+func (h *honest) delay(what string, goesOn func() bool) time.Duration {
+	h.t.Helper()
+	var all []time.Duration
+	for len(all) < 7 || goesOn() {
+		before := h.published()
+		began := time.Now()
+		h.n++
+		if _, err := fmt.Fprintf(h.line, "$GPXXX,honest,%d\n", h.n); err != nil {
+			h.t.Fatal(err)
+		}
+		until(h.t, "the honest gateway's line is in the lake "+what, func() bool { return h.published() > before })
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// attacks are what a stranger, or a device behind another gateway, may do.
+var attacks = []struct {
+	name string
+	do   func(t *testing.T, ingest string, hostile net.Conn)
+}{
+	{"headers of 900 kB each", func(t *testing.T, ingest string, _ net.Conn) {
+		big := strings.Repeat("x", 900_000)
+		for i := range 1100 {
+			req, err := http.NewRequest(http.MethodPost, "http://"+ingest+"/v1/blocks", http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Landfall-Gateway", strconv.Itoa(i)+big)
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		}
+	}},
+	{"ever new names of readings", func(t *testing.T, _ string, hostile net.Conn) {
+		for i := range 60_000 {
+			var b strings.Builder
+			b.WriteString("YXXDR")
+			for k := range 4 {
+				fmt.Fprintf(&b, ",C,%d.5,C,N%dX%d", i%90, i, k)
+			}
+			tag := checked(fmt.Sprintf("c:%d", time.Now().Unix()))
+			if _, err := fmt.Fprintf(hostile, "\\%s\\$%s\n", tag, checked(b.String())); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}},
+	{"an event time of another day each", func(t *testing.T, _ string, hostile net.Conn) {
+		for i := range 60_000 {
+			tag := checked(fmt.Sprintf("c:%d", 86_400*(1+i%20_000)))
+			if _, err := fmt.Fprintf(hostile, "\\%s\\$%s\n", tag, checked("SDDPT,1.0,")); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}},
+}
+
+// checked puts its checksum behind a sentence, or a tag.
+func checked(text string) string {
+	sum := byte(0)
+	for _, c := range []byte(text) {
+		sum ^= c
+	}
+	return fmt.Sprintf("%s*%02X", text, sum)
+}
+
+// TestAttacksStopNobody: while an engine that has so much memory is attacked, an honest
+// gateway in the same partition has its lines in the lake: how long that takes is printed,
+// and only that it comes, and that no process dies, is asked.
+func TestAttacksStopNobody(t *testing.T) {
+	for _, attack := range attacks {
+		t.Run(attack.name, func(t *testing.T) {
+			work, ingest := t.TempDir(), freePort(t)
+			engine := run(t, "landfall-engine", fmt.Sprintf(`listen: %s
+status: STATUS
+identity: {unauthenticated: true}
+landing: {dir: %s/landing, reserve: 0B}
+lake: {dir: %[2]s/lake}
+epoch: {interval: 300ms}
+memory: 400MiB
+`, ingest, work))
+			how := engine.confine(attackMemory)
+			dial := func(name string) (*daemon, net.Conn) {
+				lines := freePort(t)
+				edge := run(t, "landfall-edge", fmt.Sprintf(`gateway: %s
+data_dir: %s/%[1]s
+status: STATUS
+log: {reserve: 0B}
+sources: [{name: radio, tcp_server: {listen: %[3]q}}]
+forward: {url: "http://%[4]s/", linger: 50ms}
+`, name, work, lines, ingest))
+				var c net.Conn
+				until(t, name+" takes lines", func() (ok bool) {
+					var err error
+					c, err = net.Dial("tcp", lines)
+					return err == nil
+				})
+				t.Cleanup(func() { _ = c.Close() })
+				return edge, c
+			}
+			edge, line := dial("honest")
+			hostileEdge, hostile := dial("hostile")
+			h := &honest{t: t, engine: engine, line: line}
+			never := func() bool { return false }
+			before := h.delay("before", never)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				attack.do(t, ingest, hostile)
+			}()
+			during := h.delay("during", func() bool {
+				select {
+				case <-done:
+					return hostileEdge.edge().Forward.Pending > 0
+				default:
+					return true
+				}
+			})
+			<-done
+			after := h.delay("after", never)
+			days, err := filepath.Glob(work + "/lake/*/dt=*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s struct {
+				Tasks []struct {
+					Full uint64 `json:"windows_full"`
+				} `json:"tasks"`
+			}
+			if err := json.Unmarshal([]byte(engine.ask("/status")), &s); err != nil || len(s.Tasks) != 1 {
+				t.Fatalf("%d tasks, %v", len(s.Tasks), err)
+			}
+			if names := strings.HasSuffix(attack.name, "readings"); names && s.Tasks[0].Full == 0 ||
+				strings.HasPrefix(attack.name, "an event time") && len(days) < 100 {
+				t.Error("the attack is none: nothing comes to its bound")
+			}
+			t.Logf("%d folders of dates in the lake, %d readings found no window", len(days), s.Tasks[0].Full)
+			t.Logf("%s, in %s of %d MiB: %d MiB at most; an honest line took %d ms before, %d during, %d after", attack.name, how,
+				attackMemory>>20, engine.peak()>>20, before.Milliseconds(), during.Milliseconds(), after.Milliseconds())
+			for _, d := range []*daemon{engine, edge, hostileEdge} {
+				select {
+				case <-d.ended:
+					t.Errorf("%s died", d.name)
+				default:
+				}
+			}
+		})
+	}
+}
