@@ -215,7 +215,9 @@ func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.Clie
 		if err != nil {
 			return nil, err
 		}
-		return newPacketConn(conn, l.cfg.maxPayload(), l.oversized()), nil
+		packets := newPacketConn(conn, l.cfg.maxPayload(), l.oversized())
+		packets.filters = len(l.filters)
+		return packets, nil
 	})
 	// Before Connect: the broker sends at once what it kept, and a message that no
 	// handler takes is never acknowledged.
@@ -263,7 +265,11 @@ func (l *brokerLink) subscribe(ctx context.Context, client mqtt.Client) error {
 	if err := await(ctx, token); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
-	for filter, granted := range token.(*mqtt.SubscribeToken).Result() {
+	result := token.(*mqtt.SubscribeToken).Result()
+	if len(result) != len(l.filters) {
+		return fmt.Errorf("subscribe to %d filters: %d answered: %w", len(l.filters), len(result), errRefused)
+	}
+	for filter, granted := range result {
 		if granted > 2 {
 			return fmt.Errorf("subscribe to %s: %w", filter, errRefused)
 		}

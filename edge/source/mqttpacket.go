@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ type packetConn struct {
 	r       *bufio.Reader
 	limit   int                            // of a payload, bytes
 	onLarge func(topic string, size int64) // a payload of that size was cut; nil disables it
+	filters int                            // that are subscribed to in one packet; 0: as many as the broker says
 
 	out   []byte        // to be handed out first
 	pass  int           // bytes of a packet to be handed out as they come
@@ -40,9 +42,15 @@ type largeMessage struct {
 	size  int64  // of the payload
 }
 
-// The packets that matter here (MQTT 3.1.1, 2.2.1), and the answer to a ping.
+// The packets that a broker sends (MQTT 3.1.1, 2.2.1), and the answer to a ping.
 const (
+	packetConnAck   = 2
 	packetPublish   = 3
+	packetPubAck    = 4 // and PUBREC, PUBREL, PUBCOMP
+	packetPubComp   = 7
+	packetSubAck    = 9
+	packetUnsubAck  = 11
+	packetPingRespN = 13
 	packetPingResp  = "\xd0\x00"
 	maxPacketLength = 4 // bytes of a remaining length
 )
@@ -100,14 +108,53 @@ func (c *packetConn) packet() error {
 			break
 		}
 	}
+	if length > connBuffer && first>>4 != packetPublish {
+		return fmt.Errorf("packet of type %d and %d bytes: only a message may be longer than %d", first>>4, length, connBuffer)
+	}
+	if err := c.check(first, length); err != nil {
+		return err
+	}
 	if length <= connBuffer {
 		c.out, c.pass = head, length
 		return nil
 	}
-	if first>>4 != packetPublish {
-		return fmt.Errorf("packet of type %d and %d bytes: only a message may be longer than %d", first>>4, length, connBuffer)
-	}
 	return c.begin(first, length)
+}
+
+// check refuses what no broker sends, of which paho makes a panic (a SUBACK for more
+// filters than were asked for), or nothing, as if all were well.
+func (c *packetConn) check(first byte, length int) error {
+	want := 2
+	switch kind := first >> 4; {
+	case kind == packetPublish:
+		if first>>1&3 == 3 {
+			return errors.New("message of QoS 3")
+		}
+		if length < 2 {
+			return fmt.Errorf("message of %d bytes", length)
+		}
+		topic, err := c.r.Peek(2)
+		if err != nil {
+			return unexpected(err)
+		}
+		if topic[0] == 0 && topic[1] == 0 {
+			return errors.New("message without a topic")
+		}
+		return nil
+	case kind == packetSubAck && c.filters > 0:
+		want += c.filters
+	case kind == packetSubAck:
+		want = length
+	case kind == packetPingRespN:
+		want = 0
+	case kind == packetConnAck, kind >= packetPubAck && kind <= packetPubComp, kind == packetUnsubAck:
+	default:
+		return fmt.Errorf("packet of type %d, which no broker sends", kind)
+	}
+	if length != want {
+		return fmt.Errorf("packet of type %d and %d bytes, want %d", first>>4, length, want)
+	}
+	return nil
 }
 
 // begin reads the topic's length, and so knows how long the payload is (MQTT 3.1.1,

@@ -103,6 +103,15 @@ func TestPacketsThatNoBrokerSends(t *testing.T) {
 	for name, tt := range map[string]struct{ packet, want string }{
 		"a long length":           {"\x30\xff\xff\xff\xff\x7f", "takes more than 4 bytes"},
 		"a large acknowledgement": {"\x90\xff\xff\xff\x7f", "only a message may be longer"},
+		"more filters than asked": {"\x90\x04\x00\x01\x00\x00", "packet of type 9 and 4 bytes, want 3"},
+		"fewer filters":           {"\x90\x02\x00\x01", "packet of type 9 and 2 bytes, want 3"},
+		"a short acknowledgement": {"\x40\x01\x00", "packet of type 4 and 1 bytes, want 2"},
+		"a ping with a body":      {"\xd0\x01\x00", "packet of type 13 and 1 bytes, want 0"},
+		"a subscription":          {"\x82\x05\x00\x01\x00\x00\x00", "packet of type 8, which no broker sends"},
+		"QoS 3":                   {"\x36\x07\x00\x01a\x00\x01xx", "message of QoS 3"},
+		"no topic":                {"\x30\x04\x00\x00xx", "message without a topic"},
+		"a large one without":     {"\x30\xff\xff\x7f\x00\x00", "message without a topic"},
+		"a message of a byte":     {"\x30\x01\x00", "message of 1 bytes"},
 		"a topic beyond the end":  {"\x32\x81\x80\x04\xff\xff", "with a topic of 65539"},
 		"cut in its length":       {"\x30\xff", "unexpected EOF"},
 		"cut in its topic":        {"\x30\xff\xff\x7f\x00", "unexpected EOF"},
@@ -110,6 +119,7 @@ func TestPacketsThatNoBrokerSends(t *testing.T) {
 	} {
 		var err error
 		c := newPacketConn(streamConn{Reader: strings.NewReader(tt.packet)}, 1000, nil)
+		c.filters = 1
 		for err == nil {
 			_, err = c.Read(make([]byte, 64))
 		}

@@ -5,7 +5,18 @@ func messageMutants() []mutant {
 	sensor, host := []string{"-run", "Bound|Fields|JSON", "./decoders/sensor"}, []string{"-run", "Speaks|OneMessage", "./decoders/sensor/sparkplug"}
 	source := []string{"-run", "APanic|Rejected", "./edge/source"}
 	page := []string{"-run", "Connections|Places", "./edge/page"}
+	packets := []string{"-run", "PacketsThatNoBroker|SubscriptionIsAnswered", "./edge/source"}
 	return []mutant{
+		{"a broker answers for as many filters as were asked for", "edge/source/mqttpacket.go",
+			"		want += c.filters", "		want = length", packets},
+		{"a subscription is answered", "edge/source/mqttlink.go",
+			"len(result) != len(l.filters)", "false", packets},
+		{"there is no QoS 3", "edge/source/mqttpacket.go",
+			"		if first>>1&3 == 3 {", "		if false {", packets},
+		{"a message has a topic", "edge/source/mqttpacket.go",
+			"topic[0] == 0 && topic[1] == 0", "false", packets},
+		{"packets of a broker have their length", "edge/source/mqttpacket.go",
+			"	if length != want {", "	if false {", packets},
 		{"what waits for a tap is bounded in bytes", "edge/tap/feed.go",
 			"l.bytes.Load() >= roomBytes", "l.bytes.Load() < 0", []string{"-run", "Slow", "./edge/tap"}},
 		{"what a tap has read makes room", "edge/tap/feed.go",
