@@ -4,7 +4,7 @@ package main
 func messageMutants() []mutant {
 	sensor, host := []string{"-run", "Bound|Fields|JSON", "./decoders/sensor"}, []string{"-run", "Speaks|OneMessage", "./decoders/sensor/sparkplug"}
 	source := []string{"-run", "APanic|Rejected", "./edge/source"}
-	page := []string{"-run", "Connections|Places", "./edge/page"}
+	page := []string{"-timeout", "60s", "-run", "Connections|Places", "./edge/page"}
 	packets := []string{"-run", "PacketsThatNoBroker|SubscriptionIsAnswered", "./edge/source"}
 	return []mutant{
 		{"a broker answers for as many filters as were asked for", "edge/source/mqttpacket.go",
@@ -14,13 +14,13 @@ func messageMutants() []mutant {
 		{"there is no QoS 3", "edge/source/mqttpacket.go",
 			"		if first>>1&3 == 3 {", "		if false {", packets},
 		{"a message has a topic", "edge/source/mqttpacket.go",
-			"topic[0] == 0 && topic[1] == 0", "false", packets},
+			"topic[0] == 0 && topic[1] == 0", "topic == nil", packets},
 		{"packets of a broker have their length", "edge/source/mqttpacket.go",
 			"	if length != want {", "	if false {", packets},
 		{"what waits for a tap is bounded in bytes", "edge/tap/feed.go",
-			"l.bytes.Load() >= roomBytes", "l.bytes.Load() < 0", []string{"-run", "Slow", "./edge/tap"}},
+			"l.bytes.Load() >= roomBytes", "l.bytes.Load() < 0", []string{"-timeout", "60s", "-run", "Slow", "./edge/tap"}},
 		{"what a tap has read makes room", "edge/tap/feed.go",
-			"			l.bytes.Add(-w.bytes)\n", "", []string{"-run", "Slow", "./edge/tap"}},
+			"			l.bytes.Add(-w.bytes)\n", "", []string{"-timeout", "60s", "-run", "Slow", "./edge/tap"}},
 		{"connections to the page are bounded", "edge/page/places.go",
 			"	if len(p.all) >= p.max {", "	if false {", page},
 		{"a connection on which something is asked keeps its place", "edge/page/places.go",
