@@ -1,8 +1,11 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,4 +85,38 @@ func TestAPanicEndsItsTaskAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAPanicOfADecoderIsSaid: once, as an error, with the gateway and what happened.
+func TestAPanicOfADecoderIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		l := capturedLog(t, 1, 4, 2)
+		r.land(t, "shore-7", l.blocks...)
+		var c Counters
+		cfg := r.config(&c)
+		var said bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&said, nil))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		what, n := "index out of range", 0
+		cfg.Look = func(*landing.Landed, *table.Batch) {
+			if n++; n == 1 { // as the decoder does, in the block after this one
+				c.LastPanic.Store(&what)
+			}
+		}
+		if err := Run(ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(said.String()) {
+			if strings.Contains(line, what) {
+				lines = append(lines, line)
+			}
+		}
+		if len(lines) != 1 || !strings.Contains(lines[0], "level=ERROR") || !strings.Contains(lines[0], "shore-7") ||
+			!strings.Contains(lines[0], "reject_reason panic") {
+			t.Errorf("said: %q", lines)
+		}
+	})
 }

@@ -16,6 +16,8 @@ func poisonMutants() []mutant {
 			"		return stopped(ctx, err)\n", "		return err\n", task("TestAStopWhileANote")},
 		{"a stop at the beginning of an epoch is no error", "engine/task/task.go",
 			"return false, stopped(ctx, err)", "return false, err", task("TestAStopWhileANote")},
+		{"a panic of a decoder is said", "engine/task/task.go",
+			"what := l.cfg.Counters.LastPanic.Swap(nil); what != nil {", "what := l.cfg.Counters.LastPanic.Swap(nil); what != nil && false {", task("TestAPanicOfADecoder")},
 		{"an epoch that was committed is no death", "engine/task/attempt.go",
 			"if !a.Open || a.Ended || a.Epoch != found {", "if !a.Open || a.Ended {", task("TestAttempts")},
 		{"a process is not dead that asks", "engine/task/attempt.go",
