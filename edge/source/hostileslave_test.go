@@ -63,7 +63,7 @@ func hostileAnswer(rng *rand.Rand, request []byte) []byte {
 
 // hostileSlave is a bus with a device that answers so.
 func hostileSlave(t testing.TB, seed uint64, turns int) {
-	rng, before := rand.New(rand.NewPCG(seed, 10)), heap()
+	rng, says, before := rand.New(rand.NewPCG(seed, 10)), rand.New(rand.NewPCG(seed, 12)), heap()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -81,11 +81,11 @@ func hostileSlave(t testing.TB, seed uint64, turns int) {
 				if _, err := io.ReadFull(conn, p); err != nil {
 					break
 				}
-				answer := hostileAnswer(rng, p)
+				answer := hostileAnswer(says, p)
 				_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-				if n := rng.IntN(len(answer) + 1); rng.IntN(4) == 0 { // it drips, or stops
+				if n := says.IntN(len(answer) + 1); says.IntN(4) == 0 { // it drips, or stops
 					_, _ = conn.Write(answer[:n])
-					if answer = answer[n:]; rng.IntN(2) == 0 {
+					if answer = answer[n:]; says.IntN(2) == 0 {
 						break
 					}
 				}
