@@ -8,6 +8,7 @@ acknowledged. What it has not sent when it is killed is gone with it: a sender t
 numbers and epoch on its disk.
 """
 import collections
+import contextlib
 import secrets
 import socket
 import sys
@@ -21,9 +22,14 @@ changed = threading.Condition()
 ended = False
 
 
+def all_done():
+    return ended and not unacknowledged
+
+
 def read_input():
     global ended
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    # Not sys.stdin, whose lock this thread would hold when the process ends while it reads.
+    for number, line in enumerate(open(0, "rb", closefd=False), 1):
         with changed:
             changed.wait_for(lambda: len(unacknowledged) < 10_000)
             unacknowledged.append((number, line.rstrip(b"\r\n")))
@@ -39,11 +45,17 @@ def send(connection, window, broken):
     try:
         while not broken.is_set():
             with changed:
-                changed.wait_for(lambda: broken.is_set() or any(n > sent for n, _ in list(unacknowledged)[:window]))
+                changed.wait_for(
+                    lambda: broken.is_set() or all_done() or any(n > sent for n, _ in list(unacknowledged)[:window])
+                )
+                if all_done():
+                    break
                 lines = [(n, line) for n, line in list(unacknowledged)[:window] if n > sent]
             for number, line in lines:
                 connection.sendall(b"%d %s\n" % (number, line))
                 sent = number
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # no answer comes any more: the reader need not wait for one
     except OSError:
         pass  # the reader sees it too
 
@@ -61,7 +73,7 @@ def connection_of_its_life():
         sender = threading.Thread(target=send, args=(connection, int(rest.split()[1]), broken), daemon=True)
         sender.start()
         try:
-            while unacknowledged or not ended:
+            while not all_done():
                 verb, _, rest = answers.readline().decode().rstrip("\n").partition(" ")
                 if verb == "ERR":
                     sys.exit("the gateway says: " + rest)
@@ -75,7 +87,8 @@ def connection_of_its_life():
             broken.set()
             with changed:
                 changed.notify_all()
-            connection.shutdown(socket.SHUT_RDWR) if connection.fileno() >= 0 else None
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             sender.join()
 
 
@@ -83,7 +96,7 @@ threading.Thread(target=read_input, daemon=True).start()
 while True:
     with changed:
         changed.wait_for(lambda: unacknowledged or ended)
-        if ended and not unacknowledged:
+        if all_done():
             break
     try:
         connection_of_its_life()

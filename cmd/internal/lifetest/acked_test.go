@@ -3,8 +3,10 @@
 package lifetest
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,4 +91,75 @@ forward: {url: "http://%[3]s/"}
 	if len(seen) != lines {
 		t.Errorf("%d lines were captured", len(seen))
 	}
+}
+
+// TestTheSenderOfTheDocsEnds: with 0, too, when its input ends after the last line was
+// acknowledged, where no further answer comes that would wake it; and with 1 and the
+// reason when it is refused while its input goes on.
+func TestTheSenderOfTheDocsEnds(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Skipf("python: %v", err)
+	}
+	play := func(t *testing.T, answers ...string) (end func() (int, string)) {
+		gateway, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = gateway.Close() })
+		host, port, _ := net.SplitHostPort(gateway.Addr().String())
+		sender := exec.CommandContext(t.Context(), python, filepath.Join(root, "docs", "acked_sender.py"), host, port, "x")
+		var said bytes.Buffer
+		sender.Stdout, sender.Stderr = &said, &said
+		input, err := sender.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sender.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := input.Write([]byte("a\n")); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := gateway.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		r := bufio.NewReader(conn)
+		for i, want := range []string{"HELLO x 2 ", "1 a\n"}[:len(answers)] {
+			if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, want) {
+				t.Fatalf("it sends %q", line)
+			}
+			if _, err := conn.Write([]byte(answers[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return func() (int, string) {
+			if len(answers) == 2 {
+				if err := input.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = sender.Wait() // its code says it
+			return sender.ProcessState.ExitCode(), said.String()
+		}
+	}
+	t.Run("acknowledged", func(t *testing.T) {
+		// Behind the acknowledgement the beginning of another, of more than fits between
+		// them: when it is written, the first was taken, and it waits for the end of the
+		// second.
+		end := play(t, "LAST 0 256\n", "ACK 1\nACK "+strings.Repeat("0", 64<<20))
+		if code, said := end(); code != 0 {
+			t.Fatalf("it ended with %d:\n%s", code, said)
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		end := play(t, "ERR too many senders\n")
+		if code, said := end(); code != 1 || said != "the gateway says: too many senders\n" {
+			t.Fatalf("it ended with %d:\n%s", code, said)
+		}
+	})
 }
