@@ -30,9 +30,12 @@ def read_input():
     global ended
     # Not sys.stdin, whose lock this thread would hold when the process ends while it reads.
     for number, line in enumerate(open(0, "rb", closefd=False), 1):
+        line = line.rstrip(b"\r\n")
+        if not line:
+            continue  # nothing to capture: the gateway would refuse it
         with changed:
             changed.wait_for(lambda: len(unacknowledged) < 10_000)
-            unacknowledged.append((number, line.rstrip(b"\r\n")))
+            unacknowledged.append((number, line))
             changed.notify_all()
     with changed:
         ended = True

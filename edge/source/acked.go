@@ -26,7 +26,7 @@ import (
 //
 //	> HELLO <id> 2 <epoch> [<token>]
 //	< LAST <seq> <window>   highest number of this epoch that is durable, 0: none
-//	> <seq> <line>          number, one space, the line's bytes (no LF, up to 64 KiB)
+//	> <seq> <line>          number, one space, the line's bytes (no LF, 1 byte to 64 KiB)
 //	< ACK <seq>             all that this connection sent, up to that number, is durable (after C1)
 //	< ERR <reason>          nothing from here on was taken; the gateway closes the connection
 //
@@ -41,9 +41,10 @@ import (
 // with the same numbers and bytes in the same epoch. It has at most <window> lines on
 // the way that are not acknowledged.
 //
-// The gateway knows a repeat by content: of the <window> lines taken last of an id it
-// keeps a digest over epoch, number and bytes (ackedring.go), in the same fsync as the
-// lines. What was taken is acknowledged and not captured again; a number of this epoch
+// The gateway knows a repeat by content: of twice the <window> lines taken last of an id
+// it keeps a digest over epoch, number and bytes (ackedring.go), in the same fsync as the
+// lines. So what a sender has on the way is known as long as others used the id for no
+// more than <window> lines meanwhile. What was taken is acknowledged and not captured again; a number of this epoch
 // that was passed, under which it does not remember these bytes, is answered ERR. So no
 // line is ever acknowledged that was not captured, whoever else used the id.
 //

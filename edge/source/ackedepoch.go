@@ -58,6 +58,8 @@ func (e *epochBatch) take(f *frame) error {
 	switch {
 	case ring.has(digest):
 		a.duplicates.Add(1)
+	case len(f.line) == 0:
+		return protocolError(fmt.Sprintf("line %d is empty: there is nothing to capture, and what is not captured is not acknowledged", f.seq))
 	case f.seq <= ring.last:
 		a.conflicts.Add(1)
 		why := protocolError(fmt.Sprintf("line %d was passed in this epoch and not with these bytes: it is not taken; begin a new epoch", f.seq))
@@ -83,10 +85,7 @@ func (e *epochBatch) flush() error {
 	s, l := e.l.sender, e.l
 	if e.unflushed {
 		e.unflushed = false
-		b := e.lines.batch(l.id, e.wall, e.mono)
-		if b == nil {
-			b = &Batch{Stream: l.id, ReceivedAt: e.wall, Monotonic: e.mono} // only empty lines
-		}
+		b := e.lines.batch(l.id, e.wall, e.mono) // never nil: none is empty
 		n, value := s.ring.mark()
 		b.Mark, b.Position, b.Sync = fmt.Sprintf("%s/%d", e.a.mark(l.id), n), value, true
 		b.Client = hostOf(l.conn)

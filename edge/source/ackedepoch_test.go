@@ -344,9 +344,120 @@ func TestAckedSendersOfVersion2AreBounded(t *testing.T) {
 	dialPeer(t, a, "one").expect("LAST 0")
 }
 
-// TestAckedMarksFrozen: marks of both versions that are out in the world are read.
+// TestAckedStrangersDoubleNothing: a whole window is on the way when a stranger uses the
+// name for as many lines, in epochs of his own, and the gateway is killed. What the sender
+// then sends again is known, each line of it.
+func TestAckedStrangersDoubleNothing(t *testing.T) {
+	for _, others := range []int{1, 17, ackedWindow} {
+		sink := newEpochs()
+		a := openAcked(t)
+		send := func(epoch string, frames []frame) {
+			l, err := openLink(a, sink, epoch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.forget(l)
+			var seq uint64
+			for part := range slices.Chunk(frames, 7) {
+				if err := a.deliver(part, l, sink); err != nil {
+					t.Fatal(err)
+				}
+				sink.commit(-1)
+				seq, _ = l.acknowledged()
+			}
+			if seq != frames[len(frames)-1].seq {
+				t.Fatalf("%d acknowledged", seq)
+			}
+		}
+		lines := func(what string, from, n int) (all []frame) {
+			for i := range n {
+				all = append(all, frame{uint64(from + i), fmt.Appendf(nil, "%s %d", what, from+i)})
+			}
+			return all
+		}
+		send("E0", lines("before", 1, 1000)) // so that the ring is full
+		honest := lines("honest", 1, ackedWindow)
+		send("E1", honest)
+		for i := range others {
+			send(fmt.Sprint("X", i%5), lines("stranger", 1+i, 1))
+		}
+		sink, a = sink.crash(), openAcked(t)
+		send("E1", honest)
+		if got := len(durableLines(sink)); got != 1000+ackedWindow+others {
+			t.Errorf("%d others: %d lines too many", others, got-1000-ackedWindow-others)
+		}
+	}
+}
+
+// TestAckedRefusesEmptyLines: what is not captured is not acknowledged.
+func TestAckedRefusesEmptyLines(t *testing.T) {
+	sink := newEpochs()
+	a := startAcked(t, sink)
+	for i, empty := range []string{"2 \n", "2 \r\n"} {
+		p := dialPeer(t, a, fmt.Sprint("ship 2 e", i))
+		p.expect("LAST 0 256")
+		p.send("1 one\n" + empty + "3 three\n")
+		sink.await(t, i+1)
+		sink.commit(-1)
+		p.refused("ERR line 2 is empty: there is nothing to capture, and what is not captured is not acknowledged", 1)
+		if got := sink.lines(); len(got) != i+1 {
+			t.Errorf("lines %q", got)
+		}
+	}
+}
+
+// TestAckedMarksOfVersion2: a sender whose marks are of version 2 goes on, with its lines
+// known over a kill behind each batch as if there had been one version.
+func TestAckedMarksOfVersion2(t *testing.T) {
+	digest := func(i uint64) uint64 { return ackedDigest("e", &frame{i, fmt.Append(nil, "line ", i)}) }
+	for taken := uint64(1); taken < 1200; taken += 37 {
+		sink := newTestSink()
+		write := func(n uint64, c, last uint64, digests []uint64, version byte) {
+			old := &ackedRing{epoch: "e", last: last, chunk: c}
+			old.ring[c%ackedChunks] = digests
+			_, value := old.mark()
+			value[0] = version
+			sink.positions[fmt.Sprintf("k/ship/%d", n)] = value
+		}
+		var chunk []uint64
+		for i := uint64(1); i <= taken; i++ {
+			if c := (i - 1) / ackedChunk; (i-1)%ackedChunk == 0 {
+				chunk = []uint64{digest(i)}
+				write(c%ackedChunksV2, c, i, chunk, 2)
+			} else {
+				chunk = append(chunk, digest(i))
+				write(c%ackedChunksV2, c, i, chunk, 2)
+			}
+		}
+		for i := taken + 1; i < taken+700; i++ {
+			r := must(openAckedRing("k/ship/", sink))(t) // after a kill
+			if r.last != i-1 {
+				t.Fatalf("%d taken by version 2: %d is the last, not %d", taken, r.last, i-1)
+			}
+			known := uint64(ackedWindow)
+			if i > taken+ackedChunks*ackedChunk {
+				known *= 2
+			}
+			for j := i - min(known, i-1); j < i; j++ {
+				if !r.has(digest(j)) {
+					t.Fatalf("%d taken by version 2, %d since: %d is not known", taken, i-1-taken, j)
+				}
+			}
+			r.enter("e")
+			r.add(i, digest(i))
+			n, value := r.mark()
+			sink.positions[fmt.Sprintf("k/ship/%d", n)] = value
+		}
+	}
+}
+
+// TestAckedMarksFrozen: marks of all versions that are out in the world are read.
 func TestAckedMarksFrozen(t *testing.T) {
-	const file = "testdata/formats/acked-mark-v2.bin"
+	old, err := os.ReadFile("testdata/formats/acked-mark-v2.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "testdata/formats/acked-mark-v3.bin"
 	r := &ackedRing{}
 	r.enter("0123456789abcdef")
 	for i := range uint64(20) {
@@ -360,13 +471,16 @@ func TestAckedMarksFrozen(t *testing.T) {
 	}
 	sink := newTestSink()
 	sink.positions["k/ship/1"] = frozen
-	read := must(openAckedRing("k/ship/", sink))(t)
 	known := frame{60, []byte("line 19")}
-	if read.epoch != r.epoch || read.last != 60 || !read.has(ackedDigest(r.epoch, &known)) || read.empty() {
-		t.Fatalf("read %+v", read)
+	for _, value := range [][]byte{frozen, old} {
+		sink.positions["k/ship/1"] = value
+		read := must(openAckedRing("k/ship/", sink))(t)
+		if read.epoch != r.epoch || read.last != 60 || !read.has(ackedDigest(r.epoch, &known)) || read.empty() {
+			t.Fatalf("read %+v", read)
+		}
 	}
 	for name, change := range map[string]func(p []byte) []byte{
-		"version": func(p []byte) []byte { p[0] = 3; return p },
+		"version": func(p []byte) []byte { p[0] = 4; return p },
 		"cut":     func(p []byte) []byte { return p[:len(p)-1] },
 		"place":   func(p []byte) []byte { p[1]++; return p },
 		"short":   func(p []byte) []byte { return p[:2] },

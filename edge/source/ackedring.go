@@ -13,13 +13,20 @@ import (
 // that rides in a block is small. The mark <source>/<id>/<n> holds chunk c of those with
 // c mod ackedChunks = n:
 //
-//	1 byte   version (2)
+//	1 byte   version (3)
 //	uvarint  c
 //	uvarint  length of the epoch of the line taken last, and that many bytes
 //	uvarint  highest number taken of that epoch
 //	up to 16 digests of 8 bytes, in the order in which the lines were taken
 //
-// The chunk with the highest c tells epoch and number. Not for concurrent use.
+// The chunk with the highest c tells epoch and number. Version 2 had half as many chunks:
+// there n is c mod 17, where the next chunk but 16 lies today as well, so that no mark is
+// overwritten of which version 2 would still have known the lines.
+//
+// It holds twice the window: as many lines of others may lie between a line and its
+// repeat. With one window, a single line of a stranger would push out the oldest of the
+// sender; that one, sent again, is taken and pushes out the next, and so all of them.
+// Not for concurrent use.
 type ackedRing struct {
 	epoch   string
 	last    uint64
@@ -29,11 +36,15 @@ type ackedRing struct {
 }
 
 const (
-	// ackedWindow is how many lines of a sender are remembered at least.
+	// ackedWindow is how many lines of a sender may be on the way, and how many others
+	// may be taken under its name meanwhile, so that all of them are remembered.
 	ackedWindow      = 256
 	ackedChunk       = 16 // digests a chunk
-	ackedChunks      = ackedWindow/ackedChunk + 1
-	ackedMarkVersion = 2
+	ackedChunks      = 2 * ackedChunksV2
+	ackedMarkVersion = 3
+
+	// ackedChunksV2 is how many chunks marks of version 2 have.
+	ackedChunksV2 = ackedWindow/ackedChunk + 1
 )
 
 // openAckedRing reads the marks that begin with prefix. Errors: record.ErrCorrupt,
@@ -45,7 +56,12 @@ func openAckedRing(prefix string, sink Sink) (*ackedRing, error) {
 		if len(p) == 0 {
 			continue
 		}
-		if p[0] != ackedMarkVersion {
+		chunks := uint64(ackedChunks)
+		switch p[0] {
+		case ackedMarkVersion:
+		case 2:
+			chunks = ackedChunksV2
+		default:
 			return nil, fmt.Errorf("decode mark %d of version %d: %w", n, p[0], record.ErrVersion)
 		}
 		f := record.NewFields(p[1:])
@@ -53,12 +69,16 @@ func openAckedRing(prefix string, sink Sink) (*ackedRing, error) {
 		epoch := f.Take(f.Uvarint())
 		last := f.Uvarint()
 		digests := f.Rest()
-		if f.Bad() || c%ackedChunks != n || len(digests)%8 != 0 || len(digests) > 8*ackedChunk {
+		if f.Bad() || c%chunks != n || len(digests)%8 != 0 || len(digests) > 8*ackedChunk {
 			return nil, fmt.Errorf("decode mark %d: %w", n, record.ErrCorrupt)
 		}
-		r.numbers[n] = c
+		at := c % ackedChunks
+		if len(r.ring[at]) > 0 && r.numbers[at] > c {
+			continue // a mark of version 2, whose place another chunk has taken
+		}
+		r.numbers[at], r.ring[at] = c, nil
 		for ; len(digests) > 0; digests = digests[8:] {
-			r.ring[n] = append(r.ring[n], binary.LittleEndian.Uint64(digests))
+			r.ring[at] = append(r.ring[at], binary.LittleEndian.Uint64(digests))
 		}
 		if c >= r.chunk {
 			r.chunk, r.epoch, r.last = c, string(epoch), last

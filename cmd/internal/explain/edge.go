@@ -89,9 +89,9 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 func explainAcked(s *agent.AckedConfig, h *Handoff) {
 	h.Guarantee = ExactlyOnce
 	h.Why = "The sender keeps each line until it is acknowledged, which happens after the fsync. What was taken stands in the same block as the records: " +
-		"of senders of version 2 of the protocol a digest over epoch, number and bytes of the 256 lines taken last, so that a line sent again is known and other bytes under its number are answered ERR."
+		"of senders of version 2 of the protocol a digest over epoch, number and bytes of the 512 lines taken last, so that a line sent again is known and other bytes under its number are answered ERR."
 	moved := "a sender that is moved to another gateway before it heard the acknowledgement of what was taken here sends that again: it is there twice, once of each gateway."
-	h.Limits = append(h.Limits, "a sender that starts its numbers again has to begin a new epoch; what it sends again in another epoch is there twice. So is what it sends again after another sender used its name for 256 lines.")
+	h.Limits = append(h.Limits, "a sender that starts its numbers again has to begin a new epoch; what it sends again in another epoch is there twice. So is what it sends again after another sender used its name for more than 256 lines.")
 	if !s.Exact() {
 		h.Guarantee = AtMostOnce
 		h.Limits = append(h.Limits, "senders of version 1 are taken, too, and are known by their name and number only: lines of one whose numbers start again, or whose name another used with higher numbers, are acknowledged and not captured. "+

@@ -42,6 +42,9 @@ forward: {url: "http://%[3]s/"}
 	var input bytes.Buffer
 	for i := range lines {
 		fmt.Fprintf(&input, "line %d\n", i)
+		if i == 7 {
+			input.WriteString("\n\r\n") // nothing to send
+		}
 	}
 	sender := exec.Command(python, filepath.Join(root, "docs", "acked_sender.py"), host, port, "shore-7", "let-me-in")
 	var said bytes.Buffer
