@@ -16,6 +16,12 @@ func (a *AckedConfig) Exact() bool { return a.MinVersion == 2 || a.TokenFile != 
 
 func (a *AckedConfig) validate(p *config.Problems, key string) {
 	p.Add(a.MinVersion >= 0 && a.MinVersion <= 2, key+".min_version", strconv.Itoa(a.MinVersion), "1 (the default) or 2")
+	most, where := source.MaxSenders, ""
+	if a.Exact() {
+		most, where = source.MaxEpochSenders, ", as only version 2 of the protocol is taken"
+	}
+	p.Add(a.MaxSenders >= 0 && a.MaxSenders <= most, key+".max_senders", strconv.Itoa(a.MaxSenders),
+		fmt.Sprintf("a number from 0 (the default) to %d%s", most, where))
 	for i, text := range a.Allow {
 		_, err := parsePrefix(text)
 		p.Add(err == nil, fmt.Sprintf("%s.allow[%d]", key, i), strconv.Quote(text), "an address, or a prefix like 192.168.1.0/24")

@@ -56,6 +56,8 @@ func TestEachMistakeHasItsLineAndKey(t *testing.T) {
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', idle_timeout: -1s}", `sources[0].acked.idle_timeout: got -1s`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: -1}", `sources[0].acked.max_senders`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: 65537}", `sources[0].acked.max_senders: got 65537, expected a number from 0 (the default) to 65536`},
+		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: 4096, min_version: 2}", `sources[0].acked.max_senders: got 4096, expected a number from 0 (the default) to 1024, as only`},
+		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', max_senders: 4096, token_file: /t}", `sources[0].acked.max_senders: got 4096, expected a number from 0 (the default) to 1024, as only`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', min_version: 3}", `sources[0].acked.min_version: got 3, expected 1 (the default) or 2`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', allow: [10.0.0.1, 10.0.0.0/33]}", `sources[0].acked.allow[1]: got "10.0.0.0/33", expected an address, or a prefix`},
 		{"serial: {device: /dev/ttyUSB0}", "acked: {listen: ':1', allow: ['2001:db8::/32', 10.0.0.7], min_version: 2}", ""},

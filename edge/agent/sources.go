@@ -150,8 +150,6 @@ func (s *SourceConfig) validate(p *config.Problems, key string) {
 	case s.Acked != nil:
 		checkAddress(p, key+".listen", s.Acked.Listen)
 		checkClients(p, key, s.Acked.MaxClients, s.Acked.MaxClientsPerHost, s.Acked.IdleTimeout)
-		p.Add(s.Acked.MaxSenders >= 0 && s.Acked.MaxSenders <= source.MaxSenders, key+".max_senders", strconv.Itoa(s.Acked.MaxSenders),
-			fmt.Sprintf("a number from 0 (the default) to %d", source.MaxSenders))
 		s.Acked.validate(p, key)
 	case s.MQTT != nil:
 		s.MQTT.validate(p, key)

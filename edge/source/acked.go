@@ -67,7 +67,9 @@ type AckedConfig struct {
 	// MaxSenders bounds the ids, each of which has marks in the log: those that were
 	// ever taken from count, over restarts too, because one that was forgotten would
 	// be taken again from its beginning. 0: 1024. Of version 2 there are
-	// maxEpochSenders at most.
+	// MaxEpochSenders at most. One host brings 16 and an eighth of them at once, or
+	// PerHost where that is more, and then one each newSenderEvery: so it takes days,
+	// in which status is red, until nobody else can come.
 	MaxSenders int
 	// IdleTimeout ends a connection on which nothing came for so long; 0: 1 h.
 	IdleTimeout time.Duration
@@ -89,6 +91,9 @@ func (c *AckedConfig) Validate() error {
 	if c.MaxSenders < 0 || c.MaxSenders > MaxSenders {
 		return fmt.Errorf("max_senders of source %s: %d is not in 0..%d: %w", c.Name, c.MaxSenders, MaxSenders, ErrConfig)
 	}
+	if (c.MinVersion == 2 || c.Token != nil) && c.MaxSenders > MaxEpochSenders {
+		return fmt.Errorf("max_senders of source %s: %d is not in 0..%d, where only version 2 is taken: %w", c.Name, c.MaxSenders, MaxEpochSenders, ErrConfig)
+	}
 	if c.MinVersion < 0 || c.MinVersion > 2 {
 		return fmt.Errorf("min_version of source %s: %d is not 1 or 2: %w", c.Name, c.MinVersion, ErrConfig)
 	}
@@ -107,7 +112,19 @@ type Acked struct {
 	senders map[string]*ackedSender // by mark; guarded by mu
 	known   map[string]bool         // senders, and ids with a mark; nil: marks not read yet; guarded by mu
 	epochs  int                     // of known, those of version 2; guarded by mu
+	hosts   map[string]*newSenders  // by host, of those that brought a sender lately; guarded by mu
 }
+
+// newSenders is how many senders that were not known a host has brought, less one for
+// each newSenderEvery since.
+type newSenders struct {
+	n  int
+	at int64 // microseconds since boot: up to then they are taken off
+}
+
+// newSenderEvery is how often a host may bring another sender, once it has brought its
+// share at once.
+const newSenderEvery = 10 * time.Minute
 
 // ackedSender is what is known of one id in one version, across its connections.
 type ackedSender struct {
@@ -123,6 +140,7 @@ type ackedSender struct {
 	current *ackedLink // guarded by mu
 	// connections is how many have this id, the older ones ending; guarded by mu.
 	connections int
+	from        string // the host that brought it; empty: it was known at the start
 	// lastEpoch and last are the highest number that is durable; of version 2; guarded
 	// by mu.
 	lastEpoch string
@@ -236,7 +254,7 @@ func (a *Acked) hello(r *bufio.Reader, conn net.Conn, sink Sink) (*ackedLink, er
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.sender(h.id, h.epoch != "", sink)
+	s, err := a.sender(h.id, h.epoch != "", hostOf(conn), sink)
 	return &ackedLink{conn: conn, id: h.id, epoch: h.epoch, sender: s, acks: make(chan struct{}, 1)}, err
 }
 
@@ -260,8 +278,8 @@ func (a *Acked) admit(h *ackedHello) error {
 	return why
 }
 
-// sender gives what is known of id, from its marks at first.
-func (a *Acked) sender(id string, epochs bool, sink Sink) (*ackedSender, error) {
+// sender gives what is known of id, from its marks at first; host is who asks.
+func (a *Acked) sender(id string, epochs bool, host string, sink Sink) (*ackedSender, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	mark := a.mark(id)
@@ -278,8 +296,8 @@ func (a *Acked) sender(id string, epochs bool, sink Sink) (*ackedSender, error) 
 			a.know(knownMark(a.mark(""), m))
 		}
 	}
-	if !a.known[mark] && (len(a.known) >= a.cfg.MaxSenders || epochs && a.epochs >= maxEpochSenders) {
-		why := protocolError("too many senders")
+	isNew := !a.known[mark]
+	if why := a.refuses(epochs, host); isNew && why != "" {
 		a.refuse("sender "+id, why)
 		return nil, why
 	}
@@ -287,10 +305,52 @@ func (a *Acked) sender(id string, epochs bool, sink Sink) (*ackedSender, error) 
 	if err != nil {
 		return nil, err
 	}
+	if isNew {
+		s.from = host
+		a.brings(host, 1)
+	}
 	a.senders[mark] = s
 	a.know(mark)
 	s.connect()
 	return s, nil
+}
+
+// refuses says why no new sender is taken from a host; empty: one is. It is called with
+// mu held.
+func (a *Acked) refuses(epochs bool, host string) protocolError {
+	most := a.cfg.MaxSenders
+	if epochs {
+		most = min(most, MaxEpochSenders)
+	}
+	switch {
+	case len(a.known) >= a.cfg.MaxSenders, epochs && a.epochs >= MaxEpochSenders:
+		return "too many senders"
+	case a.brings(host, 0) >= max(perHostOf(most), a.cfg.PerHost):
+		return protocolError(fmt.Sprintf("too many new senders of this host: another one in %v", newSenderEvery))
+	}
+	return ""
+}
+
+// brings adds n to the senders that a host has brought lately, and returns how many they
+// are. Hosts that brought none lately are forgotten, so that those held are no more than
+// senders. It is called with mu held.
+func (a *Acked) brings(host string, n int) int {
+	_, now := a.cfg.Clock.Now()
+	if a.hosts == nil {
+		a.hosts = map[string]*newSenders{}
+	}
+	h := a.hosts[host]
+	if h == nil {
+		h = &newSenders{at: now}
+	}
+	gone := (now - h.at) / newSenderEvery.Microseconds()
+	h.at += gone * newSenderEvery.Microseconds()
+	if h.n = max(0, h.n-int(gone)) + n; h.n <= 0 {
+		delete(a.hosts, host)
+		return 0
+	}
+	a.hosts[host] = h
+	return h.n
 }
 
 // know notes that a sender is known. It is called with mu held.
@@ -349,6 +409,9 @@ func (a *Acked) forget(l *ackedLink) {
 	}
 	delete(a.senders, mark)
 	delete(a.known, mark)
+	if s.from != "" && a.brings(s.from, 0) > 0 {
+		a.brings(s.from, -1)
+	}
 	if l.epoch != "" {
 		a.epochs--
 	}

@@ -231,7 +231,7 @@ func openAcked(t *testing.T) *Acked {
 
 // openLink is a connection of the sender ship.
 func openLink(a *Acked, sink Sink, epoch string) (*ackedLink, error) {
-	s, err := a.sender("ship", true, sink)
+	s, err := a.sender("ship", true, "host", sink)
 	if err != nil {
 		return nil, err
 	}
@@ -334,7 +334,7 @@ func TestAckedEpochRefuses(t *testing.T) {
 // that max_senders does not raise.
 func TestAckedSendersOfVersion2AreBounded(t *testing.T) {
 	sink := newTestSink()
-	for i := range maxEpochSenders {
+	for i := range MaxEpochSenders {
 		sink.positions[fmt.Sprintf("k/s%d/3", i)] = nil
 	}
 	a := must(NewAcked(AckedConfig{Options: options("k"), Listen: "127.0.0.1:0", MaxSenders: MaxSenders}))(t)

@@ -11,9 +11,9 @@ import (
 const (
 	// MaxSenders bounds AckedConfig.MaxSenders.
 	MaxSenders = 1 << 16
-	// maxEpochSenders bounds the senders of version 2 of an Acked, which have more
+	// MaxEpochSenders bounds the senders of version 2 of an Acked, which have more
 	// marks than those of version 1.
-	maxEpochSenders = 1 << 10
+	MaxEpochSenders = 1 << 10
 	// maxNodes bounds the nodes that a gateway knows, one for each time that a node's
 	// flash was formatted.
 	maxNodes = 1 << 12

@@ -3,7 +3,11 @@ package source
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
+
+	"landfall/edge/record"
 )
 
 func TestMarkOwner(t *testing.T) {
@@ -29,6 +33,74 @@ func TestAckedSendersAreBoundedOverRestarts(t *testing.T) {
 		t.Errorf("%d refused", n)
 	}
 }
+
+// TestAckedHostTakesNotAllSenders: one host brings so many senders at once and then one
+// each ten minutes, so that others find room; those that are known come from anywhere, and
+// a name without a line costs nothing.
+func TestAckedHostTakesNotAllSenders(t *testing.T) {
+	sink, clock := newTestSink(), new(movedClock)
+	sink.positions["k/old/0"] = nil
+	o := options("k")
+	o.Clock = clock
+	a := must(NewAcked(AckedConfig{Options: o, Listen: "127.0.0.1:0", MaxSenders: 64}))(t)
+	n := 0
+	bring := func(host string) error {
+		n++
+		_, err := a.sender(fmt.Sprint("s", n), n%2 == 0, host, sink)
+		return err
+	}
+	const share = 16 + 64/8
+	for range share {
+		if err := bring("flood"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		if err := bring("flood"); err == nil || !strings.Contains(err.Error(), "too many new senders of this host: another one in 10m0s") {
+			t.Fatalf("one more: %v", err)
+		}
+		if err := bring("honest"); err != nil {
+			t.Fatalf("another host: %v", err)
+		}
+		if _, err := a.sender("old", true, "flood", sink); err != nil {
+			t.Fatalf("one that is known: %v", err)
+		}
+		clock.mono += newSenderEvery.Microseconds()
+		if err := bring("flood"); err != nil {
+			t.Fatalf("ten minutes later: %v", err)
+		}
+	}
+	// A name that sends nothing gives its place back.
+	for range 2 * share {
+		n++
+		s, err := a.sender(fmt.Sprint("s", n), true, "names", sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.forget(&ackedLink{id: fmt.Sprint("s", n), epoch: "e", sender: s})
+	}
+	if got := a.hosts["names"]; got != nil {
+		t.Errorf("%+v is held of a host that brought no sender", got)
+	}
+	if refused := a.Status().Refused; refused != 3 {
+		t.Errorf("%d refused", refused)
+	}
+	// A gateway behind which many are may say so.
+	a = must(NewAcked(AckedConfig{Options: o, Listen: "127.0.0.1:0", MaxSenders: 64, PerHost: 40}))(t)
+	for range 40 {
+		if err := bring("gateway"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bring("gateway"); err == nil {
+		t.Error("41 are taken")
+	}
+}
+
+// movedClock is a clock that is moved.
+type movedClock struct{ mono int64 }
+
+func (c *movedClock) Now() (record.Micros, int64) { return 0, c.mono }
 
 // TestNodesAreBounded: one node too many is told so and keeps its readings; those
 // that are known go on.

@@ -102,8 +102,8 @@ const (
 // they are told in docs/configuration.md.
 func largestMarks() (n int, bytes int64) {
 	const mqtt, senders, nodes, file = maxRemember / seenChunk, MaxSenders, maxNodes, boundFiles
-	const epochs = maxEpochSenders * ackedChunks
-	return boundMQTT*mqtt + senders - maxEpochSenders + epochs + nodes + file + 1,
+	const epochs = MaxEpochSenders * ackedChunks
+	return boundMQTT*mqtt + senders - MaxEpochSenders + epochs + nodes + file + 1,
 		boundMQTT*mqtt*220 + senders*150 + epochs*290 + nodes*350 + file*700 + 256<<10
 }
 
@@ -163,8 +163,8 @@ func (g *gateway) publish(i int, from, to uint64) {
 func (g *gateway) line() {
 	g.t.Helper()
 	g.turn++
-	id := fmt.Sprintf("%064d", g.turn%(MaxSenders-maxEpochSenders))
-	s, err := g.acked.sender(id, false, g.sink)
+	id := fmt.Sprintf("%064d", g.turn%(MaxSenders-MaxEpochSenders))
+	s, err := g.acked.sender(id, false, id, g.sink)
 	if err != nil {
 		g.t.Fatalf("sender %s: %v", id, err)
 	}
@@ -173,7 +173,7 @@ func (g *gateway) line() {
 	if err := g.acked.deliver([]frame{{seq: s.delivered + 1, line: []byte("a line")}}, l, g.sink); err != nil {
 		g.t.Fatal(err)
 	}
-	g.epoch(fmt.Sprintf("%064d", g.turn%maxEpochSenders))
+	g.epoch(fmt.Sprintf("%064d", g.turn%MaxEpochSenders))
 	node := nodeID{1<<63 + g.turn%maxNodes, 1<<63 + 7}
 	state, err := g.nodes.open(node, g.sink)
 	if err != nil {
@@ -190,7 +190,7 @@ func (g *gateway) line() {
 // epoch has a sender of version 2 say as many lines as go into a mark.
 func (g *gateway) epoch(id string) {
 	g.t.Helper()
-	s, err := g.acked.sender(id, true, g.sink)
+	s, err := g.acked.sender(id, true, id, g.sink)
 	if err != nil {
 		g.t.Fatalf("sender %s: %v", id, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,14 @@ func doctorCommand() *cobra.Command {
 	return cli.DoctorCommand(DefaultConfig, "landfall-edge setup writes one", load, examine)
 }
 
+// healthFix is what to do about reasons for which a gateway is not healthy.
+func healthFix(reasons []string) string {
+	if slices.ContainsFunc(reasons, func(r string) bool { return strings.Contains(r, "too many senders") }) {
+		return "ids that stay the same, or a higher max_senders; if strangers took the places: allow or token_file, then another name for the source, a restart, and landfall-edge forget with the old name"
+	}
+	return "landfall-edge status"
+}
+
 // examine looks at everything that a configuration names.
 func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 	var all []cli.Finding
@@ -45,7 +54,7 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 	case err != nil:
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: err.Error(), Fix: "systemctl status landfall-edge; journalctl -u landfall-edge"})
 	case !s.Healthy:
-		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: strings.Join(s.Reasons, "; "), Fix: "landfall-edge status"})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: strings.Join(s.Reasons, "; "), Fix: healthFix(s.Reasons)})
 	default:
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Good, Detail: "runs, and is healthy"})
 	}

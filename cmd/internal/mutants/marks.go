@@ -42,9 +42,9 @@ func marksMutants() []mutant {
 		{"files of marks count in the quota", "edge/seglog/store.go",
 			"\tn := s.markFileBytes() + s.asideBytes() + strays", "\tn := s.asideBytes() + strays", marks},
 		{"senders of earlier starts count in max_senders", "edge/source/acked.go",
-			"if !a.known[mark] && (len(a.known) >=", "if (len(a.senders) >=", source},
+			"case len(a.known) >= a.cfg.MaxSenders,", "case len(a.senders) >= a.cfg.MaxSenders,", source},
 		{"a sender that is known comes in beyond the bound", "edge/source/acked.go",
-			"if !a.known[mark] && (len(a.known) >=", "if (len(a.known) >=", source},
+			"; isNew && why != \"\" {", "; why != \"\" {", source},
 		{"the nodes that a gateway knows are bounded", "edge/source/node.go",
 			" && len(n.names) >= maxNodes {", " && len(n.known) >= maxNodes {", source},
 	}
