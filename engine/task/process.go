@@ -34,11 +34,11 @@ type processor struct {
 	window   *operator.Window
 
 	counters *Counters
-	context  operator.Context          // of the block at hand
-	at       stream.Position           // where the block at hand begins
-	open     map[record.LogID]bool     // logs with a hole
-	short    map[record.LogID]ShortLog // not in the state: it follows from that
-	found    []finding                 // holes found or filled since they were asked for
+	context  operator.Context            // of the block at hand
+	at       stream.Position             // where the block at hand begins
+	open     map[record.LogID]bool       // logs with a hole
+	short    map[record.LogID][]ShortLog // one of each gateway that says so; not in the state: it follows from that
+	found    []finding                   // holes found or filled since they were asked for
 	sources  map[string]string
 	over     overs
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
@@ -46,7 +46,7 @@ type processor struct {
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
 	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{},
-		open: map[record.LogID]bool{}, short: map[record.LogID]ShortLog{}, over: overs{}}
+		open: map[record.LogID]bool{}, short: map[record.LogID][]ShortLog{}, over: overs{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	}
 	st.advance(&b.Header, hash, digest)
 	p.fill(b.Log, &st)
-	p.goesOn(b.Log, st.Next)
+	p.goesOn(l.Gateway, b.Log, st.Next)
 	p.logs.Put(b.Log, st)
 	if !poison {
 		p.watermark(l, gate, &b, out)

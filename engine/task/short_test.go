@@ -51,6 +51,62 @@ func TestALogThatIsShortOfItsEndIsTold(t *testing.T) {
 	check("all came")
 }
 
+// TestAGatewayMakesNoOthersLogShort: what a gateway says of a log of which nothing came
+// takes nothing from what another one says of it, and nothing is left of it once that log
+// comes, in whichever order they say it and over a restart.
+func TestAGatewayMakesNoOthersLogShort(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		f, a, b, c := newFeeder(t), writeLog(t, 1), writeLog(t, 2), writeLog(t, 3)
+		live, objects := writeLog(t, 4), [][]byte(nil) // of the checkpoints, the newest ones
+		check := func(what string, want ...ShortLog) {
+			t.Helper()
+			if got := f.p.shortLogs(); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %+v, want %+v", what, got, want)
+			}
+			object, keep := f.p.state.Snapshot()
+			objects = append(objects[len(objects)-keep:], object)
+			for range 5 { // a map has no order
+				again, err := newProcessor(new(Counters), operator.WindowConfig{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := again.restoreFrom(all(objects)); err != nil {
+					t.Fatal(err)
+				}
+				if got := again.shortLogs(); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s, found again: %+v, want %+v", what, got, want)
+				}
+			}
+		}
+		f.land("gw2", a.open(record.Opening{OpenedAt: 100}))
+		f.land("gw3", live.open(record.Opening{OpenedAt: 100}))
+		f.land("liar", writeLog(t, 9).open(record.Opening{OpenedAt: 100}))
+		says := func(by string, w *writtenLog, end record.Offset) {
+			f.land(by, w.open(record.Opening{Prev: b.id, PrevEnd: end, OpenedAt: 200}))
+		}
+		liar, honest := ShortLog{Gateway: "liar", Log: b.id, End: 99, Since: 5}, ShortLog{Gateway: "gw2", Log: b.id, End: 4, Since: 4}
+		if before {
+			liar.Since, honest.Since = 4, 5
+			says("liar", writeLog(t, 10), 99)
+			says("gw2", c, 4)
+		} else {
+			says("gw2", c, 4)
+			says("liar", writeLog(t, 10), 99)
+		}
+		check("each says so", honest, liar)
+		f.land("gw2", b.texts(1))
+		honest.From = 1
+		check("it begins", honest)
+		f.land("gw2", b.texts(3))
+		check("all of it is there")
+		f.land("liar", writeLog(t, 11).open(record.Opening{Prev: live.id, PrevEnd: 77, OpenedAt: 300}))
+		check("one that is there")
+		if st, _ := f.p.logs.Get(live.id); st.Closed || st.End != 0 {
+			t.Errorf("closed by another gateway: %+v", st)
+		}
+	}
+}
+
 // all yields each object.
 func all(objects [][]byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {

@@ -33,7 +33,7 @@ func repairMutants() []mutant {
 		{"the end of a log that never ends is not believed", "engine/task/task.go",
 			"if !errors.Is(err, io.EOF) || landing.IsBounded(log) {", "if err == nil || log != nil {", []string{"-run", "TestOnlyABoundedLogEnds", "./engine/task"}},
 		{"since when the end of a log is lost is known after a restart", "engine/task/short.go",
-			"if at := shown[id]; at > 0 {", "if at := shown[id]; at < 0 {", []string{"-run", "TestALogThatIsShortOfItsEndIsTold", "./engine/task"}},
+			"if at := shown[said{gateway, id}]; at > 0 {", "if at := shown[said{gateway, id}]; at < 0 {", []string{"-run", "TestALogThatIsShortOfItsEndIsTold", "./engine/task"}},
 		{"a log that is red is asked about when an operator says so", "edge/forward/core.go",
 			"		r.Until, r.looks = time.Time{}, 0", "		r.looks = 0", []string{"-run", "TestCore|TestLookingAgain", "./edge/forward"}},
 		{"looking again wakes a link that rests", "edge/forward/session.go",
