@@ -224,13 +224,76 @@ func (c cancelling) Open(ctx context.Context, name string) (File, error) {
 }
 
 // TestRenamedGateway: the log before the first one under the new name is under the
-// old one.
+// old one. Anybody can say so: it is exact, and does not prove where the old one ended.
 func TestRenamedGateway(t *testing.T) {
 	dir, _ := writeLake(t, epochOf("old", logID(1), record.LogID{}, 0, 0, 40), epochOf("new", logID(2), logID(1), 40, 0, 20))
 	r := runAudit(t, Config{Lake: dir})
-	if !r.Exact || len(r.Logs) != 2 || r.Logs[1].Gateway != "old" || !r.Logs[1].Closed {
+	if !r.Exact || len(r.Logs) != 2 || r.Logs[1].Gateway != "old" || r.Logs[1].Closed || r.Logs[1].Tail != TailUnproven {
 		t.Errorf("exact %v, %s%+v", r.Exact, listFindings(r), r.Logs)
 	}
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "where old was renamed") {
+		t.Errorf("notes %q", notes)
+	}
 	dir, _ = writeLake(t, epochOf("old", logID(1), record.LogID{}, 0, 0, 30), epochOf("new", logID(2), logID(1), 40, 0, 20))
-	wantFinding(t, runAudit(t, Config{Lake: dir}), Finding{Kind: KindMissing, Gateway: "old", Log: logID(1).String(), Offsets: "30-39"})
+	wantFinding(t, runAudit(t, Config{Lake: dir}), Finding{Kind: KindLogEnd, Gateway: "new", Log: logID(2).String()})
+}
+
+// TestAGatewayEndsNoOthersLog: what a gateway says of the log of another one counts for
+// nothing there, and what is wrong with it is said of the one who says it alone.
+func TestAGatewayEndsNoOthersLog(t *testing.T) {
+	const honest, liar = "gw2", "liar"
+	opens := func(by string, n, prev int, end record.Offset) *table.Batch {
+		return epochOf(by, logID(n), logID(prev), end, 0, 3)
+	}
+	first := func(n record.Offset) *table.Batch { return epochOf(honest, logID(1), record.LogID{}, 0, 0, n) }
+	unproven := opens(liar, 9, 1, 40)
+	unproven.Records[0].Raw = record.Opening{Prev: logID(1), PrevEnd: 40, PrevLastAt: record.NoTime, PrevEndUnproven: true}.Encode()
+	inConflict := func(by string) *table.Batch {
+		return &table.Batch{Conflicts: []table.ConflictRow{{Gateway: by, Log: logID(1).String(), Count: 1, Reason: "gateway"}}}
+	}
+	for _, c := range []struct {
+		name  string
+		lake  []*table.Batch
+		found int // how many of the kind log_end
+		says  string
+		ends  bool // the first log of gw2 is closed, by a log of its own
+	}{
+		{"it ends far behind", []*table.Batch{first(40), opens(liar, 9, 1, 99999999)}, 1, "the lake has it up to 40", false},
+		{"it has gone on since", []*table.Batch{first(40), opens(liar, 9, 1, 20)}, 1, "the lake has it up to 40", false},
+		{"it ends where it is", []*table.Batch{first(40), opens(liar, 9, 1, 40)}, 0, "", false},
+		{"it is said to have lost its end", []*table.Batch{first(40), unproven}, 1, "lost on the disk", false},
+		{"it has a log after it", []*table.Batch{first(40), opens(honest, 2, 1, 40), opens(liar, 9, 1, 40)}, 1, "opened another log", true},
+		{"that log says less", []*table.Batch{first(40), opens(honest, 2, 1, 40), opens(liar, 9, 1, 1)}, 1, "opened another log", true},
+		{"twice", []*table.Batch{first(40), opens(liar, 8, 1, 40), opens(liar, 9, 1, 40)}, 1, "so does its log", false},
+		{"two liars", []*table.Batch{first(40), opens(liar, 8, 1, 7), opens("a-liar", 9, 1, 8)}, 2, "the lake has it up to 40", false},
+		{"blocks of a third are in conflict", []*table.Batch{first(40), inConflict("z-liar"), opens(liar, 9, 1, 41)}, 1, "the lake has it up to 40", false},
+		{"one that sends a block of it, too", []*table.Batch{first(40), inConflict(liar), opens(liar, 9, 1, 99)}, 0, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, _ := writeLake(t, c.lake...)
+			r := runAudit(t, Config{Lake: dir})
+			n := 0
+			for _, f := range r.Findings {
+				if f.Gateway == honest || strings.Contains(f.Detail, honest) {
+					t.Errorf("of the honest: %+v", f)
+				}
+				if f.Kind == KindLogEnd {
+					if n++; !strings.Contains(f.Detail, c.says) {
+						t.Errorf("%q lacks %q", f.Detail, c.says)
+					}
+				}
+			}
+			if n != c.found {
+				t.Errorf("%d of the kind log_end, want %d:\n%s", n, c.found, listFindings(r))
+			}
+			i := slices.IndexFunc(r.Logs, func(l Log) bool { return l.Gateway == honest && l.Log == logID(1).String() })
+			want := TailUnproven
+			if c.ends {
+				want = TailProven
+			}
+			if l := r.Logs[i]; l.Closed != c.ends || l.Tail != want || l.Captured != 40 || l.Missing != 0 {
+				t.Errorf("the log of the honest: %+v", l)
+			}
+		})
+	}
 }

@@ -309,15 +309,20 @@ func (a *audit) notChecked() {
 // has to be there.
 func (a *audit) ledgerless() bool { return a.Checkpoints == nil || len(a.tasks) == 0 }
 
-// close sets the end of closed logs as their successors declare it, and says how
-// many logs of its chain stand before each.
+// close sets the end of closed logs as the logs of the same gateway after them declare
+// it, and says how many logs of its chain stand before each. What a gateway says of a
+// log of another one closes nothing.
 func (a *audit) close() map[logKey]int {
-	next := make(map[logKey][]logKey)
+	next, foreign := make(map[logKey][]logKey), make(map[logKey][]logKey)
 	for k, l := range a.logs {
 		if l.opening == nil || l.opening.Prev.IsZero() {
 			continue
 		}
 		prev := a.keyOf(k.gateway, l.opening.Prev.String())
+		if prev.gateway != k.gateway {
+			foreign[prev] = append(foreign[prev], k)
+			continue
+		}
 		next[prev] = append(next[prev], k)
 	}
 	for _, prev := range slices.SortedFunc(maps.Keys(next), func(a, b logKey) int {
@@ -326,6 +331,11 @@ func (a *audit) close() map[logKey]int {
 		successors := next[prev]
 		slices.SortFunc(successors, func(a, b logKey) int { return strings.Compare(a.log, b.log) })
 		a.closeLog(prev, successors)
+	}
+	for _, prev := range slices.SortedFunc(maps.Keys(foreign), compareKeys) {
+		claims := foreign[prev]
+		slices.SortFunc(claims, compareKeys)
+		a.foreignEnds(prev, claims, len(next[prev]) > 0)
 	}
 	depth := make(map[logKey]int)
 	for k := range a.logs {
@@ -352,7 +362,9 @@ func (a *audit) keyOf(gateway, log string) logKey {
 	if a.gatewayOf == nil {
 		a.gatewayOf = make(map[string]string)
 		for _, known := range slices.SortedFunc(maps.Keys(a.logs), compareKeys) {
-			a.gatewayOf[known.log] = known.gateway
+			if _, ok := a.gatewayOf[known.log]; !ok || a.logs[known].found() > 0 { // else there are blocks in conflict alone
+				a.gatewayOf[known.log] = known.gateway
+			}
 		}
 	}
 	if known, ok := a.gatewayOf[log]; ok {
@@ -385,6 +397,36 @@ func (a *audit) closeLog(prev logKey, successors []logKey) {
 			continue
 		}
 		a.find(f)
+	}
+}
+
+// foreignEnds compares what logs of other gateways say of the end of one that they name
+// as the one before them. A gateway that was renamed says so truly, with everything of
+// its log forwarded under the old name, and anybody can say it: it is a note where the
+// log ends there and its gateway opened no other after it (goesOn), and else a Finding
+// of the one who says it. Neither closes the log.
+func (a *audit) foreignEnds(prev logKey, claims []logKey, goesOn bool) {
+	l := a.logs[prev]
+	end := max(l.end, l.found())
+	for i, k := range claims {
+		o := a.logs[k].opening
+		why := ""
+		switch {
+		case i > 0 && claims[i-1].gateway == k.gateway:
+			why = fmt.Sprintf("so does its log %s", claims[i-1].log)
+		case goesOn:
+			why = "that one opened another log after it"
+		case o.PrevEndUnproven:
+			why = "it says that the end was lost on the disk"
+		case uint64(o.PrevEnd) != end:
+			why = fmt.Sprintf("the lake has it up to %d", end)
+		default:
+			a.note("log %.8s of %s says that it follows log %.8s of %s, and that this ended at %d: so it is where %s was renamed, and nobody else says it, so the end of that log is not taken from there",
+				k.log, k.gateway, prev.log, prev.gateway, end, prev.gateway)
+			continue
+		}
+		a.find(k.of(KindLogEnd, "log %s of %s says that it follows log %s of another gateway, which ended at %s: %s; nothing is taken from there",
+			k.log, k.gateway, prev.log, o.PrevEnd, why))
 	}
 }
 
