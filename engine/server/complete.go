@@ -44,13 +44,13 @@ func completeThrough(marks, seen map[string]record.Micros, now record.Micros, ti
 	newest := record.NoTime
 	names := map[string]string{} // why left out; empty: it is not
 	for name := range seen {
-		names[name] = "has no watermark: nothing of it is committed, or nothing confirmed its time"
+		names[name] = "has no watermark: nothing of it is committed, nothing confirmed its time, or its clock is ahead and what it tells is not taken"
 	}
 	for name, at := range marks {
 		last, heard := seen[name]
 		switch {
 		case at == record.NoTime:
-			names[name] = "has no watermark: nothing confirmed its time"
+			names[name] = "has no watermark: nothing confirmed its time, or its clock is ahead and what it tells is not taken"
 		case !heard:
 			names[name] = "not heard of since the engine started"
 		case last < now-limit:

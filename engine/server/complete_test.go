@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,11 @@ func TestCompleteThrough(t *testing.T) {
 	for i, name := range []string{"back", "before", "gone", "new", "untimed"} {
 		if got.LeftOut[i].Gateway != name || got.LeftOut[i].Reason == "" || got.LeftOut[i].Watermark != text(or(marks, name)) {
 			t.Errorf("%+v, want %s", got.LeftOut[i], name)
+		}
+	}
+	for _, i := range []int{3, 4} { // new, untimed: what is told and not taken is a reason too
+		if !strings.Contains(got.LeftOut[i].Reason, "its clock is ahead") {
+			t.Errorf("%+v", got.LeftOut[i])
 		}
 	}
 	if got := completeThrough(nil, nil, now, time.Minute); got.Through != "" || len(got.Gateways)+len(got.LeftOut) != 0 {
