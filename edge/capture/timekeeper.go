@@ -38,6 +38,7 @@ type timekeeper struct {
 type sharedClock struct {
 	mu      sync.Mutex
 	told    []clock.Evidence
+	judging []clock.Evidence // what the estimator has, and anchors do not show yet
 	report  clock.Report
 	anchors []record.Anchor
 }
@@ -74,7 +75,7 @@ func (k *timekeeper) forget() bool {
 	k.estimator.Forget()
 	k.anchors.Forget()
 	k.shared.mu.Lock()
-	k.shared.told = nil
+	k.shared.told, k.shared.judging = nil, nil
 	k.shared.mu.Unlock()
 	return true
 }
@@ -98,7 +99,7 @@ func (k *timekeeper) judge(wall record.Micros, mono int64) bool {
 	for _, e := range k.shared.told {
 		k.estimator.Observe(e)
 	}
-	k.shared.told = k.shared.told[:0]
+	k.shared.told, k.shared.judging = nil, k.shared.told
 	k.shared.mu.Unlock()
 	changed := k.anchors.Note(k.estimator.Update(mono, wall))
 	proved := k.anchors.Prove(k.estimator.Proven())
@@ -122,6 +123,21 @@ func (k *timekeeper) bound(wall record.Micros, mono int64) record.Micros {
 	return min(now, wall)
 }
 
+// believedAhead is how far ahead of the believed time, beside its uncertainty, a
+// watermark may be and stay: as far as times may differ by seconds and be the same.
+const believedAhead = 10_000_000
+
+// latest is the time beyond which no watermark stays, by whatever it was moved; false
+// while nobody confirms the time.
+func (k *timekeeper) latest(mono int64) (record.Micros, bool) {
+	e := k.estimator.Current()
+	if !e.Known || e.Quality < record.QualityAsserted {
+		return 0, false
+	}
+	now, uncertain := e.UTC(mono)
+	return now + record.Micros(uncertain+believedAhead), true
+}
+
 // mark gives what is to be kept.
 func (k *timekeeper) mark() []byte { return k.anchors.Kept() }
 
@@ -129,7 +145,7 @@ func (k *timekeeper) show() {
 	report, anchors := k.estimator.Report(), k.anchors.All()
 	k.shared.mu.Lock()
 	defer k.shared.mu.Unlock()
-	k.shared.report, k.shared.anchors = report, anchors
+	k.shared.report, k.shared.anchors, k.shared.judging = report, anchors, nil
 }
 
 // Tell hands over evidence of the time that did not come through a source. From
@@ -151,12 +167,19 @@ func (l *Live) Clock() clock.Report {
 	return l.shared.report
 }
 
-// Anchors gives the boots of which the time is known, oldest first. From any
+// Anchors gives the boots of which the time is known, oldest first. What Tell was
+// given counts at once (clock.Heed), also where Run has not looked at it yet. From any
 // goroutine.
 func (l *Live) Anchors() []record.Anchor {
 	l.shared.mu.Lock()
 	defer l.shared.mu.Unlock()
-	return append([]record.Anchor(nil), l.shared.anchors...)
+	all := append([]record.Anchor(nil), l.shared.anchors...)
+	for _, told := range [][]clock.Evidence{l.shared.judging, l.shared.told} {
+		for i := range told {
+			all = clock.Heed(all, l.cfg.Clock.Boot(), l.cfg.ClockFloor, &told[i])
+		}
+	}
+	return all
 }
 
 // Untimed counts the records whose time nothing confirmed when they were
