@@ -132,7 +132,8 @@ func ownTime(s record.TimeSource) bool {
 }
 
 // judgeClock lets the timekeeper look at its evidence, and keeps what it learned
-// of this boot with the records.
+// of this boot with the records. A watermark that what is believed now shows to lie in
+// the future is withdrawn: nothing would move it until then.
 func (g *group) judgeClock(wall record.Micros, mono int64) {
 	before := g.timing.forgot
 	if g.timing.judge(wall, mono) {
@@ -140,6 +141,9 @@ func (g *group) judgeClock(wall record.Micros, mono int64) {
 	}
 	if g.timing.forgot && !before {
 		g.marks.Forget()
+	}
+	if latest, ok := g.timing.latest(mono); ok {
+		g.marks.Withdraw(latest)
 	}
 }
 

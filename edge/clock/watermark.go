@@ -117,6 +117,20 @@ func (w *Watermarks) Forget() {
 	w.gateway = record.NoTime
 }
 
+// Withdraw starts again, without event times, those that lie more than Tolerance beyond
+// a time that is not past yet: what moved them was wrong. The others stay as they are.
+func (w *Watermarks) Withdraw(latest record.Micros) {
+	latest += record.Micros(w.tolerance)
+	for i := range w.sources {
+		if s := &w.sources[i]; s.at > latest {
+			s.at, s.hasOwn = record.NoTime, false
+		}
+	}
+	if w.gateway > latest {
+		w.gateway = record.NoTime
+	}
+}
+
 // Advance judges idleness as of mono: the receipt of what is being read or,
 // when nothing waits to be read, now.
 func (w *Watermarks) Advance(mono int64) {

@@ -236,3 +236,29 @@ func TestWatermarksAreForgotten(t *testing.T) {
 		t.Errorf("%v, want %v", w.Gateway().At, want)
 	}
 }
+
+// TestWatermarksOfTheFutureAreWithdrawn: only those that lie beyond a time that is not
+// past yet begin again, and what is heard then counts.
+func TestWatermarksOfTheFutureAreWithdrawn(t *testing.T) {
+	w := NewWatermarks(WatermarkConfig{Disorder: time.Second, Tolerance: 10 * time.Second})
+	a, b := w.Add("a", 0), w.Add("b", 0)
+	const now = record.Micros(1_790_000_000_000_000)
+	w.Observe(a, now+864_000_000_000, true, record.NoTime)
+	w.Observe(b, now+9_000_000, false, record.NoTime)
+	w.Finish(b)
+	if got := w.Gateway().At; got != now+863_999_000_000 {
+		t.Fatalf("the gateway's watermark is %d", got)
+	}
+	w.Wake(b, 1)
+	w.Withdraw(now)
+	if got := w.Source(b).At; got != now+8_000_000 {
+		t.Errorf("what may be right is %d", got)
+	}
+	if x, y := w.Source(a).At, w.Gateway().At; x != record.NoTime || y != record.NoTime {
+		t.Errorf("watermarks of the future stay: %d, %d", x, y)
+	}
+	w.Observe(a, now, false, now)
+	if x, y := w.Source(a).At, w.Gateway().At; x != now-1_000_000 || y != now-1_000_000 {
+		t.Errorf("afterwards: %d, %d", x, y)
+	}
+}

@@ -5,8 +5,10 @@ package main
 func clockMutants() []mutant {
 	model, states := []string{"-run", "TestModelOfTime", "./edge/clock"}, []string{"-run", "TestNoState|Version1", "./edge/clock"}
 	order := []string{"-run", "TestModelInEveryOrder", "./edge/clock"}
+	boots, refuted := []string{"-run", "Boot|Answer|OfTheFuture", "./edge/clock"}, []string{"-run", "GoesAlong|WatermarksFollow", "./edge/capture"}
 	veto := []string{"-skip", "TestModel|TestNoState", "./edge/clock"}
 	strangers := []string{"-run", "Strangers|Satellite", "./edge/capture"}
+	const anchors = "edge/clock/anchors.go"
 	const choose, observer, echoes, report = "edge/clock/choose.go", "edge/clock/observer.go", "edge/clock/echoes.go", "edge/clock/report.go"
 	return []mutant{
 		{"what is authenticated goes before all strangers", choose, "if ref, ok := e.authority(mono); ok {", "if ref, ok := e.authority(mono); ok && mono < 0 {", model},
@@ -51,7 +53,19 @@ func clockMutants() []mutant {
 		{"only the proven word of the engine is a floor", "edge/clock/estimator.go", "		if v.Trusted {\n			e.proven", "		if v.UTC > 0 {\n			e.proven", veto},
 		{"the engine may say less than it proved", "edge/clock/estimator.go", "if v.Kind == KindHost || v.Kind == KindCloud && v.Trusted {", "if v.Kind == kinds {", states},
 		{"a date just below the floor has not rolled over", "edge/clock/estimator.go", "if at-e.floor >= maxUnrolled {", "if at-e.floor >= 1<<60 {", veto},
-		{"a stranger's boot replaces no authenticated one", "edge/clock/anchors.go", " || contradicts && next.Basis < was.Basis {", " {", veto},
+		{"a stranger's boot replaces no authenticated one", anchors, "case contradicts && next.Basis < was.Basis && was", "case contradicts && next.Basis < 0 && was", veto},
+		{"of a boot strangers' word is asserted after a restart", anchors, "if x := &a.all[i]; !x.Basis.Authenticated() {", "if x := &a.all[i]; x.Basis > record.BasisEngine {", boots},
+		{"a stranger's boot follows what is believed", anchors, "next.Basis < was.Basis && was.Basis.Authenticated():", "next.Basis < was.Basis:", boots},
+		{"a stranger's boot is worth no more than what is believed", anchors, "case !was.Basis.Authenticated() && next.Quality < was.Quality:", "case !was.Basis.Authenticated() && next.Quality < 0:", boots},
+		{"a stranger's boot ends with what is believed", anchors, "!ok || !a.heard || x", "!ok || a.heard || x", boots},
+		{"strangers' word of a boot of the future is withdrawn", anchors, "x.UTC > now.UTC+record.Micros(", "x.UTC > 1<<60+record.Micros(", boots},
+		{"what is proven counts before it is judged", anchors, "	case v.Trusted:\n", "	case v.Trusted && d < 0:\n", boots},
+		{"a plain word counts before it is judged", anchors, "	case d > day:\n", "	case d > 1<<60:\n", boots},
+		{"a plain word that contradicts makes asserted", anchors, "case max(d, -d) > x.Uncertainty+c.u+worthTelling:", "case max(d, -d) > 1<<60:", boots},
+		{"what goes along heeds the answer before", "edge/capture/timekeeper.go", "for i := range told {", "for i := range told[:0] {", refuted},
+		{"watermarks follow what is believed", "edge/capture/group.go", "		g.marks.Withdraw(latest)\n", "		_ = latest\n", refuted},
+		{"a source's watermark of the future is withdrawn", "edge/clock/watermark.go", "if s := &w.sources[i]; s.at > latest {", "if s := &w.sources[i]; s.at > 1<<60+latest {", boots},
+		{"a gateway's watermark of the future is withdrawn", "edge/clock/watermark.go", "if w.gateway > latest {", "if w.gateway > 1<<60+latest {", boots},
 		{"what version 1 kept is nobody's word", "edge/record/anchor.go", "		if based {\n			a.Basis = Basis(f.Byte())\n		}", "		if a.Basis = BasisEngine; based {\n			a.Basis = Basis(f.Byte())\n		}", []string{"-run", "Kept", "./edge/record"}},
 		{"strangers end no link", "edge/certs/verify.go", "expired(err) && k.cfg.Weak != nil && k.cfg.Weak()", "expired(err) && k.cfg.Weak == nil", []string{"-run", "Strangers", "./edge/certs"}},
 		{"an expired certificate is expired by the machine's clock", "edge/certs/verify.go", "k.cfg.Weak != nil && k.cfg.Weak() &&", "k.cfg.Weak != nil &&", []string{"-run", "Strangers", "./edge/certs"}},
