@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -537,6 +538,9 @@ func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
 	if len(f.chain.queue) > 0 || s.path == nil || r.c.gz != nil || err != nil || size != r.trail.read || size < headBytes || s.findForm(&last) != nil {
 		return false
 	}
+	if !isAlike(r.c.file, s.path.file, size) {
+		return false // it may begin with the same kilobyte and have the same line here
+	}
 	n, err := f.newReader(s.path, r.trail.position(0))
 	if n == nil || err != nil {
 		return false
@@ -544,6 +548,20 @@ func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
 	f.leave(r)
 	r.c, r.at, r.moved = n.c, n.at, false
 	f.log(slog.LevelInfo, "file was moved away and written again: going on in the new one", "path", r.at.path, "position", r.trail.read)
+	return true
+}
+
+// isAlike tells whether two files begin with the same n bytes, each of which it reads.
+func isAlike(a, b durable.File, n int64) bool {
+	var had, has [32 << 10]byte
+	for at := int64(0); at < n; at += int64(len(had)) {
+		m := min(int64(len(had)), n-at)
+		i, _ := a.ReadAt(had[:m], at)
+		j, _ := b.ReadAt(has[:m], at)
+		if int64(i) < m || int64(j) < m || !bytes.Equal(had[:m], has[:m]) {
+			return false
+		}
+	}
 	return true
 }
 

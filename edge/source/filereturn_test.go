@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -164,6 +165,44 @@ func TestFileWrittenAgain(t *testing.T) {
 	rename(t, path+".new", path)
 	if got := sink.await(t, 204); got[203] != lines[0] {
 		t.Errorf("another file: %q", got[203:])
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFileThatOnlyBeginsAlike: a new file under the path begins with the same kilobyte as
+// the one that was moved away, and has the same lines where that ended. It is another one,
+// of which each line is read.
+func TestFileThatOnlyBeginsAlike(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ais.log")
+	const constant = "$IIXDR,C,19.5,C,n1*00\n"
+	text := func(what string, end int) string {
+		all := strings.Repeat(constant, 60)
+		for i := range 400 {
+			all += fmt.Sprintf("%s %03d\n", what, i)
+		}
+		return all + strings.Repeat(constant, end)
+	}
+	write2(t, path, text("old", 250), 0)
+	sink := newTestSink()
+	stop := start(t, newTestFile(t, path, true).Run, sink)
+	sink.await(t, 710)
+	write2(t, filepath.Join(dir, "next"), text("new", 260), 0)
+	rename(t, path, filepath.Join(dir, "aside"))
+	rename(t, filepath.Join(dir, "next"), path)
+	// The same lines behind it, so that it is found to be another one, or not.
+	write2(t, path, "end\n", os.O_APPEND)
+	eventually(t, "the end of the new one", func() bool { return slices.Contains(sink.lines(), "end") })
+	n := 0
+	for _, line := range sink.lines() {
+		if strings.HasPrefix(line, "new ") {
+			n++
+		}
+	}
+	if n != 400 {
+		t.Errorf("%d of 400 lines of the new file are read", n)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 			h.Limits = append(h.Limits,
 				"where it cannot be shown that nothing is missing (a file that was cut in place, as copytruncate does, one that is gone, a hole in the numbers, lines added after the grace) the interval is a row: metric gap; health is red until landfall-edge acknowledge.",
 				"while lines are still added to a file that was renamed, those of the new one wait.",
+				"content is the first 1,024 bytes and the 256 before the position: another file that has the same there, and was written beyond the position unseen, is taken for the one that was read, and its lines before the position are not.",
 				"lines added to a file after it was left are only noticed in the last two files left.")
 		}
 		h.Limits = append(h.Limits, "the positions lie in data_dir: with another, lost or restored one the files are read again, and their lines come twice.")

@@ -168,3 +168,19 @@ func TestSheddingIsALimit(t *testing.T) {
 		t.Error("the policy is not explained")
 	}
 }
+
+// TestLimitsNameWhatIdentifiesFilesAndSessions: a file is known by parts of its content,
+// and a session of a broker by a name that others may use.
+func TestLimitsNameWhatIdentifiesFilesAndSessions(t *testing.T) {
+	c := agent.Default()
+	c.Sources = []agent.SourceConfig{
+		{Name: "f", File: &agent.FileConfig{Path: "/x", Follow: true}},
+		{Name: "m", MQTT: &agent.MQTTConfig{}},
+	}
+	all := Edge(&c)
+	for i, want := range []string{"the first 1,024 bytes and the 256 before the position", "with this client_id takes the session over"} {
+		if limits := strings.Join(all[i].Limits, " "); !strings.Contains(limits, want) {
+			t.Errorf("%s: the limits are %q", all[i].From, limits)
+		}
+	}
+}
