@@ -234,8 +234,8 @@ func (f *replaceFlags) openOld(ctx context.Context, cfg *server.Config, fed move
 		*logs = append(*logs, l)
 		return l, nil
 	}
-	if id, _, err := embedded.Identity(durable.OS{}, old.Landing.Dir); err != nil || id == "" {
-		return nil, err
+	if id, _, err := embedded.Identity(durable.OS{}, old.Landing.Dir); err != nil || id == "" || id == m.To.ID {
+		return nil, err // where the new one lies there, the old one is gone
 	}
 	l, err := old.Landing.OpenDir(durable.OS{}, m.Logger)
 	if errors.Is(err, durable.ErrLocked) {

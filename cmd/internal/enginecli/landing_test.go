@@ -159,6 +159,29 @@ func TestAReloadWithAnotherLandingLogIsRefused(t *testing.T) {
 	}
 }
 
+// TestTheSameDirectoryWithNothingInIt: a landing log that was removed and is to be made
+// again where it lay is lost, and the text says so; no engine is blamed.
+func TestTheSameDirectoryWithNothingInIt(t *testing.T) {
+	dir := t.TempDir()
+	config := fedEngine(t, dir, freeAddress(t), fmt.Sprintf("dir: %s/a, reserve: 0B", dir))
+	stop := daemon(t, Command("landfall-engine", "test"), "run", "-c", config)
+	waitFor(t, func() (int, string, string) { return engine(t, "status", "-c", config, "--json") }, func(s *server.Status) bool { return len(s.Tasks) == 1 })
+	if code := stop(); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	if err := os.RemoveAll(dir + "/a"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the first one makes the directory
+		if code, _, errs := engine(t, "landing", "replace", "-c", config); code != cli.ExitConfig || !strings.Contains(errs, "--lost") {
+			t.Errorf("exit %d %s", code, errs)
+		}
+	}
+	if code, out, errs := engine(t, "landing", "replace", "-c", config, "--lost"); code != 0 {
+		t.Errorf("with --lost: exit %d\n%s%s", code, out, errs)
+	}
+}
+
 // TestMistakesOfAMove: nothing is changed, and the text says what to do.
 func TestMistakesOfAMove(t *testing.T) {
 	dir := t.TempDir()

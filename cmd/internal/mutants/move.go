@@ -31,6 +31,8 @@ func moveMutants() []mutant {
 			"case !arrived(&m) || m.Generation != r.result.Generation:", "case false && arrived(&m):", in("move", "TestOnlyWhatNobodyClaimedIsRemoved")},
 		{"a landing log that was given up is not taken up again", "engine/move/intent.go",
 			"return l.ID == r.To.ID }):", "return false }):", in("move", "TestAnEarlierVersionsMoveBack")},
+		{"a landing log is not looked for where the new one lies", "cmd/internal/enginecli/landing.go",
+			" || id == m.To.ID {", " {", []string{"-run", "TheSameDirectoryWithNothing", "./cmd/internal/enginecli"}},
 		{"what feeds a lake is found again by the intent of its move", "engine/move/landing.go",
 			"\tif moved {\n", "\tif false && moved {\n", in("move", "TestAMoveSurvivesCrashes|TestWhatFeedsALake")},
 		{"a lake that was bound to no landing log yet is being moved", "engine/move/landing.go",
