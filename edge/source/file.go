@@ -490,6 +490,9 @@ func (f *File) isAtPath(r *fileReader) bool {
 	if s.about.IsKnown() && (r.at.about.Links > 0 || r.trail.read == 0 || len(f.chain.queue) > 0) {
 		return false
 	}
+	if size, err := r.c.file.Size(); err != nil || s.about.IsKnown() && !isAlike(r.c.file, s.file, size) {
+		return false
+	}
 	n, err := f.newReader(s, r.trail.position(0))
 	if n == nil || err != nil {
 		return false

@@ -175,6 +175,17 @@ func TestFileWrittenAgain(t *testing.T) {
 // the one that was moved away, and has the same lines where that ended. It is another one,
 // of which each line is read.
 func TestFileThatOnlyBeginsAlike(t *testing.T) {
+	t.Run("moved", func(t *testing.T) { beginsAlike(t, func(path string) { rename(t, path, path+"-aside") }) })
+	t.Run("removed", func(t *testing.T) {
+		beginsAlike(t, func(path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func beginsAlike(t *testing.T, away func(path string)) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ais.log")
 	const constant = "$IIXDR,C,19.5,C,n1*00\n"
@@ -190,7 +201,7 @@ func TestFileThatOnlyBeginsAlike(t *testing.T) {
 	stop := start(t, newTestFile(t, path, true).Run, sink)
 	sink.await(t, 710)
 	write2(t, filepath.Join(dir, "next"), text("new", 260), 0)
-	rename(t, path, filepath.Join(dir, "aside"))
+	away(path)
 	rename(t, filepath.Join(dir, "next"), path)
 	// The same lines behind it, so that it is found to be another one, or not.
 	write2(t, path, "end\n", os.O_APPEND)

@@ -85,6 +85,8 @@ func fileMutants() []mutant {
 			" && !k.past[at] {\n			k.newest", " {\n			k.newest", []string{"./engine/published"}},
 		{"a file that an editor wrote again is gone on with", source,
 			"	if r.moved && !f.moveToCopy(s, r) {", "	if r.moved {", file},
+		{"a file that only begins alike as one that was removed is another one", source,
+			"s.about.IsKnown() && !isAlike(", "false && !isAlike(", []string{"-run", "OnlyBeginsAlike", "./edge/source"}},
 		{"a file that only begins alike is another one", source,
 			"if !isAlike(r.c.file, s.path.file, size) {", "if false {", []string{"-run", "OnlyBeginsAlike", "./edge/source"}},
 		{"what is added to a file that was put aside is a gap", source,
