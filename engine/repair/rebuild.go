@@ -58,7 +58,8 @@ type rebuiltEntry struct {
 //   - each record has the typed rows that it declares, and no other row is there;
 //   - where blocks of these offsets are in a log that was named, the chain agrees.
 //
-// What of window, late and conflict is there is taken as it was found. The newest
+// What of window, late and conflict is there is taken as it was found, and an epoch that
+// has files of conflict alone as one that took nothing. The newest
 // epoch of all may lack files of record, or of log and record, which are published last:
 // it was being published. Nobody was told then that it is published, so that what it was
 // made of is still in the landing log or on gateways: its files are set aside, and its

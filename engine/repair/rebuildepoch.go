@@ -96,7 +96,7 @@ func (r *run) rebuildEpoch(ctx context.Context, id stream.TaskID, epoch stream.E
 			return nil, false, fmt.Sprintf("its tables have schema %q, known up to %d", rows.schema, table.SchemaVersion), nil
 		}
 	}
-	if len(names) > 0 && len(rows.logs) == 0 {
+	if len(names) > 0 && len(rows.logs) == 0 && !onlyConflicts(names) {
 		return nil, len(rows.records) == 0, "no row of the table log says what it took", nil
 	}
 	for i := range rows.logs {
@@ -116,11 +116,19 @@ func (r *run) rebuildEpoch(ctx context.Context, id stream.TaskID, epoch stream.E
 	return e, false, "", nil
 }
 
+// onlyConflicts tells whether all files of an epoch are of the table conflict: it took
+// nothing, and set blocks aside that contradict what was taken, follow nothing or cannot
+// be read. Had it taken something of which all files are gone, the next one that took the
+// log would not go on where it ended.
+func onlyConflicts(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return tableOf(name) != table.Conflict })
+}
+
 // rebuildFile describes a file as a ledger does, checks what it says of itself and
 // gathers its rows.
 func (r *run) rebuildFile(ctx context.Context, id stream.TaskID, epoch stream.Epoch, name string, rows *epochRows) (f *ledger.File, why string, err error) {
 	t := tableOf(name)
-	if want := fmt.Sprintf("%s/dt=%s/%s-%s-0.parquet", t, dayOf(name), id, epoch.Padded()); name != want || strings.Contains(dayOf(name), "/") {
+	if name != publishedName(t, dayOf(name), id, epoch) || strings.Contains(dayOf(name), "/") {
 		return nil, fmt.Sprintf("%s has not the name of a published file", name), nil
 	}
 	sum, err := r.hash(ctx, name)
@@ -152,12 +160,25 @@ func (r *run) rebuildFile(ctx context.Context, id stream.TaskID, epoch stream.Ep
 // errNotOf says that a file says of itself that it is another one.
 var errNotOf = errors.New("it says of itself that it is another file")
 
-// read checks the pages of a file and gathers its rows.
-func (e *epochRows) read(p *parquetfile.File, t table.Name, id stream.TaskID, epoch stream.Epoch) error {
+// publishedName is the name of a file of an epoch under a day.
+func publishedName(t table.Name, day string, id stream.TaskID, epoch stream.Epoch) string {
+	return fmt.Sprintf("%s/dt=%s/%s-%s-0.parquet", t, day, id, epoch.Padded())
+}
+
+// saysOf compares what a file says of itself with its name: errNotOf.
+func saysOf(p *parquetfile.File, t table.Name, id stream.TaskID, epoch stream.Epoch) error {
 	for key, want := range map[string]string{"landfall.table": string(t), "landfall.task": id.String(), "landfall.epoch": epoch.String()} {
 		if have, _ := p.Meta(key); have != want {
 			return fmt.Errorf("%w: %s is %q", errNotOf, key, have)
 		}
+	}
+	return nil
+}
+
+// read checks the pages of a file and gathers its rows.
+func (e *epochRows) read(p *parquetfile.File, t table.Name, id stream.TaskID, epoch stream.Epoch) error {
+	if err := saysOf(p, t, id, epoch); err != nil {
+		return err
 	}
 	schema, _ := p.Meta("landfall.schema")
 	if e.schema = cmp.Or(e.schema, schema); schema == "" || e.schema != schema {

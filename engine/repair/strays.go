@@ -10,6 +10,7 @@ import (
 
 	"landfall/engine/checkpoint"
 	"landfall/engine/ledger"
+	"landfall/engine/parquetfile"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -30,8 +31,8 @@ func (r *run) listed(ctx context.Context) (all []string, err error) {
 
 // strays returns those of the listed files that nothing published. A file of
 // which the checkpoints cannot say so is none of them: of a task whose ledger
-// cannot be read, that has no checkpoint, or whose checkpoint ends before an
-// epoch that lies in the lake.
+// cannot be read, that has no checkpoint, whose checkpoint ends before an
+// epoch that lies in the lake, or that gave the file's epoch to other rows.
 func (r *run) strays(ctx context.Context, listed []string) (all []string, err error) {
 	published, folders := r.published()
 	behind := r.behind(listed)
@@ -60,6 +61,15 @@ func (r *run) strays(ctx context.Context, listed []string) (all []string, err er
 		if folders[name] && r.odd[name] == Folder {
 			continue // a link to where published files lie
 		}
+		ofTask, err := r.saysItIsOf(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if ofTask {
+			r.left(task, tableOf(name), name, "the ledger of %s has another epoch %s, which did not publish it, and the file says that epoch %s of this task did: "+
+				"an older checkpoint was put back, and the number was used again. It may hold the only copy of its rows, and it is not moved", task, epochOf(name), epochOf(name))
+			continue
+		}
 		all = append(all, name)
 	}
 	for _, task := range sortedKeys(spared) {
@@ -80,6 +90,28 @@ func (r *run) behind(listed []string) map[string]stream.Epoch {
 		}
 	}
 	return newest
+}
+
+// saysItIsOf tells whether a file has the name of a published one and says of itself
+// that it is this one, while no published file has its bytes: an epoch of its task made
+// it. No crash leaves one, for a file gets such a name after HEAD names it.
+func (r *run) saysItIsOf(ctx context.Context, name string) (bool, error) {
+	task, sum := r.task(taskName(name)), r.hashes[name]
+	if task == nil || sum == "" || name != publishedName(tableOf(name), dayOf(name), task.id, epochOf(name)) {
+		return false, nil
+	}
+	for _, f := range task.files {
+		if f.SHA256 == sum {
+			return false, nil // a copy
+		}
+	}
+	file, err := r.Lake.Open(ctx, name)
+	if err != nil {
+		return false, except(err)
+	}
+	p, err := parquetfile.Open(file, file.Size())
+	is := err == nil && saysOf(p, tableOf(name), task.id, epochOf(name)) == nil
+	return is, file.Close()
 }
 
 // isCut tells a file of an epoch that is not whole, the newest of its task in the lake.

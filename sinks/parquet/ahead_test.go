@@ -10,6 +10,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/engine/stream"
+	"landfall/engine/table"
 	"landfall/sinks/object"
 	"landfall/sinks/object/s3/s3test"
 )
@@ -62,8 +63,8 @@ func publishedAfter(t *testing.T, files object.Files, requests func() int) {
 		}
 		return target
 	}
-	name := func(table, day string, task stream.TaskID, epoch stream.Epoch) string {
-		return fmt.Sprintf("%s/dt=%s/%s-%s-0.parquet", table, day, task, epoch.Padded())
+	name := func(folder, day string, task stream.TaskID, epoch stream.Epoch) string {
+		return fmt.Sprintf("%s/dt=%s/%s-%s-0.parquet", folder, day, task, epoch.Padded())
 	}
 	for epoch := range stream.Epoch(5) {
 		put(name("log", fmt.Sprintf("2026-01-%02d", 1+epoch), task, epoch+1))
@@ -89,8 +90,8 @@ func publishedAfter(t *testing.T, files object.Files, requests func() int) {
 	near := []string{name("record", "2020-01-01", task, 5), name("log", "2026-01-05", task, 5)}
 	before := requests()
 	after(5, near, "", 0)
-	if n := requests() - before; n > 2+3*2+2 {
-		t.Errorf("%d requests for two days of log and one of record", n)
+	if n := requests() - before; n > 2+3*2+2+len(table.Names())-2 {
+		t.Errorf("%d requests for two days of log, one of record and the tables without a file", n)
 	}
 	after(5, nil, "", 0)
 	after(3, []string{name("log", "2026-01-03", task, 3)}, name("log", "2026-01-04", task, 4), 4)
@@ -100,4 +101,19 @@ func publishedAfter(t *testing.T, files object.Files, requests func() int) {
 	after(6, near, "", 0)
 	clock := put(name("log", "2026-01-04", task, 7)) // of a clock behind
 	after(6, near, clock, 7)
+
+	// An epoch of which only one table has a file, whichever it is.
+	for i, only := range table.Names() {
+		epoch := stream.Epoch(10 + i)
+		put(name(string(only), "2026-01-03", task, epoch)) // near need not look there
+		last := put(name(string(only), "2026-02-02", task, epoch))
+		after(epoch-1, near, last, epoch)
+		after(epoch, near, "", 0)
+	}
+	near = []string{name("conflict", "2026-02-02", task, 99)}
+	before = requests()
+	after(98, near, "", 0)
+	if n := requests() - before; n > 3*len(table.Names())+3 { // one day of each table, and two of record
+		t.Errorf("%d requests after an epoch with conflicts alone: it looked at days before", n)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,15 +45,19 @@ func (s *Sink) Published(ctx context.Context, task stream.TaskID, upTo stream.Ep
 	return nil
 }
 
-// PublishedAfter implements stream.Ahead: by the names in the tables log and record.
-// An epoch that takes a log further writes into both. Rows of log go under the day
-// they landed, in the order of which a task reads them, so that folders before the
-// day before that of near need not be looked at; the one day is for clocks that
-// disagree. In record it finds what was published of an epoch whose file of log
-// was not yet. It asks for three names at most in each folder, whatever is in it.
+// PublishedAfter implements stream.Ahead: by the names in the tables. An epoch that
+// takes a log further writes into log and record, which are looked at first; one that
+// sets aside what it takes nothing of writes into conflict alone, and of one whose
+// publishing was interrupted any other table may have files alone. Rows of log and
+// conflict go under the day they landed, in the order of which a task reads them, so
+// that folders before the day before that of near need not be looked at; the one day
+// is for clocks that disagree. It asks for three names at most in each folder,
+// whatever is in it.
 func (s *Sink) PublishedAfter(ctx context.Context, task stream.TaskID, epoch stream.Epoch, near []string) (string, stream.Epoch, error) {
 	first := firstDay(near)
-	for _, name := range []table.Name{table.Log, table.Record} {
+	tables := table.Names()
+	slices.Reverse(tables) // record and log are the last
+	for _, name := range tables {
 		folder := string(name) + "/"
 		for after := folder + first; ; {
 			file, err := s.files.Next(ctx, folder, after)
@@ -81,11 +86,14 @@ func (s *Sink) PublishedAfter(ctx context.Context, task stream.TaskID, epoch str
 const lastName = "~"
 
 // firstDay returns the folder of the day before the first one under which a file of
-// log lies; empty: none does.
+// log or conflict lies; empty: none does.
 func firstDay(targets []string) string {
 	first := ""
 	for _, target := range targets {
 		date, ok := strings.CutPrefix(path.Dir(target), string(table.Log)+"/dt=")
+		if !ok {
+			date, ok = strings.CutPrefix(path.Dir(target), string(table.Conflict)+"/dt=")
+		}
 		if day, err := time.Parse(time.DateOnly, date); ok && err == nil {
 			if before := "dt=" + day.AddDate(0, 0, -1).Format(time.DateOnly) + "/"; first == "" || before < first {
 				first = before

@@ -13,7 +13,18 @@ func repairMutants() []mutant {
 	older := func(which string) []string {
 		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointOverADamagedLake/" + which, "./cmd/internal/tampertest"}
 	}
+	reused := []string{"-timeout", "100s", "-run", "TestAFileOfAnEpochThatWasUsedAgainStays", "./cmd/internal/tampertest"}
 	return []mutant{
+		{"a later epoch is known by a file of whichever table", "sinks/parquet/inventory.go",
+			"	slices.Reverse(tables) // record and log are the last\n", "	slices.Reverse(tables)\n	tables = tables[:2]\n",
+			[]string{"-run", "PublishedAfter", "./sinks/parquet"}},
+		{"after an epoch of conflicts alone no earlier days are looked at", "sinks/parquet/inventory.go",
+			"string(table.Conflict)+\"/dt=\")", "string(table.Loss)+\"/dt=\")", []string{"-run", "PublishedAfter", "./sinks/parquet"}},
+		{"an epoch of conflicts alone is taken on", "engine/repair/rebuildepoch.go",
+			"return tableOf(name) != table.Conflict })", "return tableOf(name) != \"-\" })",
+			[]string{"-timeout", "100s", "-run", "TestAnOlderCheckpointUnderEpochsOfConflictsAlone", "./cmd/internal/tampertest"}},
+		{"a file of an epoch that was used again is not moved", "engine/repair/strays.go",
+			"		if ofTask {\n", "		if ofTask && name == \"\" {\n", reused},
 		{"records that are taken on have the digest of their log", "engine/repair/rebuildepoch.go",
 			"	if sum != want {", "	if sum != want && l.From == 0 {", older("bytes_of_a_record")},
 		{"no record is taken on twice", "engine/repair/rebuildepoch.go",
