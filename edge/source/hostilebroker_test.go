@@ -87,7 +87,7 @@ func pick2(rng *rand.Rand, all ...[]byte) []byte { return all[rng.IntN(len(all))
 type hostileBroker struct {
 	t       testing.TB
 	sink    *hostileSink
-	scripts chan []byte
+	scripts chan [][]byte
 	link    *brokerLink
 	acks    *acknowledger
 	meter   *meter
@@ -125,7 +125,7 @@ func (s *hostileSink) Deliver(b *Batch) error {
 }
 
 func newHostileBroker(t testing.TB, seed uint64) *hostileBroker {
-	h := &hostileBroker{t: t, sink: &hostileSink{durableSink: durableSink{marks: map[string][]byte{}}}, scripts: make(chan []byte, 1), acks: newAcknowledger(), before: heap()}
+	h := &hostileBroker{t: t, sink: &hostileSink{durableSink: durableSink{marks: map[string][]byte{}}}, scripts: make(chan [][]byte, 1), acks: newAcknowledger(), before: heap()}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -197,17 +197,27 @@ func (h *hostileBroker) speak(conn net.Conn) {
 		return
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
-	_, _ = conn.Write(<-h.scripts)
+	script := <-h.scripts
+	_, _ = conn.Write(script[0])
 	// The library waits for 20 s where a connection ends before it has subscribed on it.
 	_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	for _, answer := range script[1:] {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(p); err != nil {
+			return
+		}
+		_, _ = conn.Write(answer)
+		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	}
 	_, _ = conn.Read(p)
 	_ = conn.(*net.TCPConn).CloseWrite() // what was said is read to its end
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// play plays a connection with a script, and has the honest sender say a line.
-func (h *hostileBroker) play(script []byte) {
+// play plays a connection with a script, each part of it but the first when the client
+// has said something more, and has the honest sender say a line.
+func (h *hostileBroker) play(script ...[]byte) {
 	h.scripts <- script
 	if _, err := fmt.Fprintf(h.honest, "line %d\n", h.lines); err != nil {
 		h.t.Fatal(err)
@@ -273,11 +283,11 @@ func TestHostileBroker(t *testing.T) {
 // subscription, and a source that is called open is subscribed.
 func TestASubscriptionIsAnswered(t *testing.T) {
 	h := newHostileBroker(t, 0)
-	h.play(slices.Concat(mqttPacket(0x20, []byte{0, 0}), mqttPacket(0xb0, []byte{0, 1})))
+	h.play(mqttPacket(0x20, []byte{0, 0}), mqttPacket(0xb0, []byte{0, 1}))
 	if s := h.meter.Status(); !strings.Contains(s.Detail, "0 answered") {
 		t.Errorf("%+v", s)
 	}
-	h.play(slices.Concat(mqttPacket(0x20, []byte{0, 0}), mqttPacket(0x90, []byte{0, 1, 1, 1})))
+	h.play(mqttPacket(0x20, []byte{0, 0}), mqttPacket(0x90, []byte{0, 1, 1, 1}))
 	if s := h.meter.Status(); s.State != StateAbsent || strings.Contains(s.Detail, "0 answered") {
 		t.Errorf("%+v", s)
 	}
