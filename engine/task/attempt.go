@@ -17,6 +17,11 @@ import (
 // dies maxDeaths times is set aside. Whatever comes through makes epochs larger again:
 // after calmEpochs of one size they may be growStep times as large, and beyond mostCare
 // nothing is noted any more.
+//
+// A process may also be killed by somebody, again and again at the same moment after its
+// start, which is when it makes its first epoch. So a block of which one has died already
+// is tried after a random part of suspectWait: a killer that knows nothing of the block
+// strikes while it waits then, and what he struck before counts no more.
 const (
 	firstCare  = 64
 	careStep   = 8
@@ -113,6 +118,13 @@ func decodeAttempt(data []byte) (attempt, error) {
 	return a, nil
 }
 
+// struck says that the process that wrote the note was killed while it took care and no
+// epoch was being made: somebody else kills processes here, and what they had before them
+// proves nothing.
+func (a *attempt) struck(process string) bool {
+	return a.Blocks > 0 && !a.Open && !a.Ended && (process == "" || a.Process != process)
+}
+
 // died says that the process that wrote the note died while it made an epoch of which
 // nothing was committed; found is the newest committed epoch, process whoever asks. A
 // panic that a task survived is such a death too. A stop, an error, an epoch that was
@@ -127,7 +139,8 @@ func (a *attempt) died(process string, found stream.Epoch) bool {
 // resume returns with what care the next claim begins.
 func (a *attempt) resume(process string, found stream.Epoch) attempt {
 	next := attempt{Blocks: a.Blocks, Calm: a.Calm, Suspect: a.Suspect, Deaths: a.Deaths}
-	if a.Epoch != found { // the suspect came through, or somebody put another checkpoint in place
+	if a.Epoch != found || a.struck(process) {
+		// The suspect came through, or another checkpoint was put in place, or somebody kills.
 		next.Suspect, next.Deaths = nil, 0
 	}
 	if !a.died(process, found) {

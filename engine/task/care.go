@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // Lane is shared by the tasks of one process. One that has a suspect block before it is
-// alone in it while it makes rows of that block, so that nobody else's block ends the
+// alone in it until that block's rows are sealed, so that nobody else's block ends the
 // process then. The zero Lane may be used.
 type Lane struct{ mu sync.RWMutex }
 
@@ -108,9 +109,13 @@ func (l *loop) beginAttempt(ctx context.Context, first *landing.Landed) error {
 		return nil
 	}
 	if n.Blocks == 1 {
+		if n.suspects(suspectOf(first)); n.Deaths > 0 {
+			if err := l.waitForSuspect(ctx); err != nil {
+				return err
+			}
+		}
 		l.cfg.Lane.mu.Lock()
 		l.care.alone = true
-		n.suspects(suspectOf(first))
 	} else {
 		n.Suspect, n.Deaths = nil, 0
 	}
@@ -119,6 +124,23 @@ func (l *loop) beginAttempt(ctx context.Context, first *landing.Landed) error {
 	}
 	failpoint.Hit("attempt.after-note")
 	return nil
+}
+
+// waitForSuspect waits for a random part of SuspectWait. Errors: that of ctx, and
+// the Committer's.
+func (l *loop) waitForSuspect(ctx context.Context) error {
+	wait := rand.N(l.cfg.SuspectWait)
+	l.cfg.Logger.Warn("a process died of one block, or was killed with it: it is tried again after a while, so that "+
+		"a kill is not taken for its fault", "partition", l.cfg.Partition, "after", wait, "deaths_of_one_block",
+		l.care.note.Deaths)
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-l.committer.Failed():
+		return l.committer.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // suspectOf names a block.
@@ -141,6 +163,7 @@ func (l *loop) leaveLane() {
 // sealed notes that the rows of an epoch are made: should the process die from here on,
 // no block is to blame. That ends the suspicion of a block that is made at last.
 func (l *loop) sealed(ctx context.Context) error {
+	defer l.leaveLane()
 	n := &l.care.note
 	if n.Blocks == 0 || !n.Open {
 		return nil

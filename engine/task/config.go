@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/pulse"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
@@ -74,6 +75,9 @@ type Config struct {
 	Process string
 	// Lane is shared by all tasks of a process. Nil: this is the only one.
 	Lane *Lane
+	// SuspectWait is the longest time before a block is tried again of which a process
+	// died; it is drawn. Default 30 s; 1 s in a build that tests kill.
+	SuspectWait time.Duration
 	// Params are settings on which rows depend; see checkpoint.Config.
 	Params map[string]string
 	// Counters is where the task counts; nil: nowhere to be seen.
@@ -160,6 +164,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Lane == nil {
 		c.Lane = new(Lane)
+	}
+	if c.SuspectWait == 0 {
+		c.SuspectWait = time.Duration(failpoint.Often(30, 1)) * time.Second
 	}
 	if c.Counters == nil {
 		c.Counters = new(Counters)

@@ -266,6 +266,12 @@ func TestWhatKillsWithoutABlockSetsNothingAside(t *testing.T) {
 				for range 12 {
 					start(t, r)
 				}
+				switch note := noteOf(t, r); {
+				case name == "stopped" && !note.Ended:
+					t.Errorf("its end is not noted: %+v", note)
+				case name == "killed while it stores" && (note.Blocks == 0 || note.Open):
+					t.Errorf("that its rows were made is not noted: %+v", note)
+				}
 				if died, err := (&life{rig: r, until: 6, process: "one"}).live(t); died || err != nil {
 					t.Fatal(err)
 				}
@@ -295,6 +301,21 @@ func TestWhatKillsWithoutABlockSetsNothingAside(t *testing.T) {
 			sameRows(t, r.sink.rows(), append(want("g", g, 9), want("h", h, 9)...))
 		})
 	})
+}
+
+// noteOf reads the note of the last attempt.
+func noteOf(t *testing.T, r *rig) attempt {
+	t.Helper()
+	cfg := r.config(new(Counters))
+	data, _, err := r.store.Read(t.Context(), checkpoint.AttemptName(cfg.id()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := decodeAttempt(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // TestAPanicThatComesBackIsSetAside: what one process survives counts like its death.
@@ -539,5 +560,69 @@ func TestAStopWhileANoteIsMadeIsAStop(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestAKillerSetsNothingAside: processes that are killed at one moment after their start,
+// which is while the first block of their epoch is made, until one is left alone.
+func TestAKillerSetsNothingAside(t *testing.T) {
+	for _, after := range []time.Duration{10 * time.Millisecond, 30 * time.Millisecond, 250 * time.Millisecond} {
+		t.Run(fmt.Sprint("after ", after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				g, h := landPair(t, r, 20)
+				var c Counters
+				run := func(until func(cancel func(), store *mortalStore)) Status {
+					cfg := r.config(&c)
+					store := &mortalStore{Store: r.store}
+					ctx, cancel := context.WithCancel(t.Context())
+					cfg.Store, cfg.EpochInterval, cfg.EpochRecords = store, time.Second, 1_000_000
+					var last Status
+					cfg.Look = func(*landing.Landed, *table.Batch) { time.Sleep(20 * time.Millisecond) }
+					cfg.Progress = func(s Status) {
+						if last = s; s.Position.Offset == 40 {
+							cancel()
+						}
+					}
+					cfg.Claimed = func(s Status, _ func() checkpoint.Stats) { cfg.Progress(s) }
+					until(cancel, store)
+					err := Run(ctx, cfg)
+					if !store.dead.Load() && err != nil {
+						t.Fatal(err)
+					}
+					return last
+				}
+				for range 100 {
+					run(func(cancel func(), store *mortalStore) {
+						time.AfterFunc(after, func() { store.dead.Store(true); cancel() })
+					})
+				}
+				last := run(func(func(), *mortalStore) {})
+				sameRows(t, r.sink.rows(), append(want("h", h, 60), want("g", g, 60)...))
+				if len(last.Aside) > 0 || c.Deaths.Load() < 3 {
+					t.Errorf("set aside %+v after %d deaths", last.Aside, c.Deaths.Load())
+				}
+			})
+		})
+	}
+}
+
+// TestAKillBeforeABlockIsTriedBlamesNone: what was struck before counts no more when a
+// process is killed that takes care and makes no epoch.
+func TestAKillBeforeABlockIsTriedBlamesNone(t *testing.T) {
+	a := attempt{Blocks: 1, Process: "one", Epoch: 7, Suspect: &suspect{Hash: "ab"}, Deaths: 2}
+	if next := a.resume("two", 7); next.Deaths != 0 || next.Suspect != nil || next.Blocks != 1 {
+		t.Errorf("killed while it waited: %+v", next)
+	}
+	a.Ended = true
+	if next := a.resume("two", 7); next.Deaths != 2 {
+		t.Errorf("stopped while it waited: %+v", next)
+	}
+	if a.Ended = false; a.resume("one", 7).Deaths != 2 {
+		t.Error("its own task, once more")
+	}
+	a.Open = true
+	if next := a.resume("two", 7); next.Deaths != 3 {
+		t.Errorf("died of it: %+v", next)
 	}
 }

@@ -449,7 +449,6 @@ func (l *loop) finish() ([]stream.Stage, error) {
 	defer l.cfg.Pulse.End()
 	stages, err := l.writer.finish()
 	l.writer = nil
-	l.leaveLane()
 	if err != nil {
 		abandon(stages)
 		return nil, err
@@ -459,8 +458,8 @@ func (l *loop) finish() ([]stream.Stage, error) {
 
 // drop ends an epoch that is not to be committed.
 func (l *loop) drop() {
+	defer l.leaveLane()
 	if l.writer == nil {
-		l.leaveLane()
 		return
 	}
 	if stages, err := l.finish(); err == nil {
