@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ type brokerLink struct {
 	// announce has a message without a topic, which no broker sends, go before
 	// those of each connection, once its subscriptions stand.
 	announce bool
+	// writing bounds a write, and how long the library goes on asking on a connection that
+	// has ended. 0: mqttTimeout.
+	writing time.Duration
 
 	messages chan message
 	room     *semaphore.Weighted // bytes of messages that were received and not delivered yet
@@ -196,7 +200,8 @@ func (l *brokerLink) recall(present bool) {
 func (l *brokerLink) options(live context.Context, lost chan<- error) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions().AddBroker(l.cfg.URL).SetClientID(l.cfg.ClientID).
 		SetCleanSession(!l.persistent).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
-		SetAutoAckDisabled(true).SetStore(noStore{}).SetConnectTimeout(mqttTimeout).SetWriteTimeout(mqttTimeout).
+		SetAutoAckDisabled(true).SetStore(noStore{}).SetConnectTimeout(mqttTimeout).
+		SetWriteTimeout(cmp.Or(l.writing, mqttTimeout)).
 		SetProtocolVersion(4)
 	if l.cfg.Credentials != nil {
 		o.SetCredentialsProvider(l.cfg.Credentials)
