@@ -33,10 +33,14 @@ with open(venv + ".lock", "w") as lock:
 `
 
 // duckScript runs the query on stdin and prints its rows as JSON, every value
-// as text.
+// as text. What does not fit in memory goes to at most 4 GB of temporary files, so that a
+// query whose plan is bad ends with an error and does not fill the disk.
 const duckScript = `
-import duckdb, json, sys
+import duckdb, json, sys, tempfile
 con = duckdb.connect()
+spill = tempfile.TemporaryDirectory()
+con.execute("SET temp_directory = '" + spill.name + "'")
+con.execute("SET max_temp_directory_size = '4GB'")
 con.execute("SET TimeZone = 'UTC'")
 con.execute("SET enable_progress_bar = false")
 rows = con.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sys.stdin.read() + ")").fetchall()
