@@ -3,6 +3,7 @@ package parquet
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"landfall/edge/durable/faultfs"
@@ -14,7 +15,7 @@ import (
 // panickingFiles panics when a file is written to.
 type panickingFiles struct {
 	object.Files
-	closed int
+	closed atomic.Int64
 }
 
 func (f *panickingFiles) Create(ctx context.Context, name, target string) (object.StagedFile, error) {
@@ -30,7 +31,7 @@ type panickingFile struct {
 func (f *panickingFile) Write([]byte) (int, error) { panic("bytes that nobody thought of") }
 
 func (f *panickingFile) Close() error {
-	f.files.closed++
+	f.files.closed.Add(1)
 	return f.StagedFile.Close()
 }
 
@@ -55,7 +56,7 @@ func TestAPanicWhileAFileIsWritten(t *testing.T) {
 	if _, err := stage.Seal(t.Context()); !errors.Is(err, stream.ErrPanic) {
 		t.Errorf("sealed with %v", err)
 	}
-	if files.closed == 0 {
+	if files.closed.Load() == 0 {
 		t.Error("a file stays open")
 	}
 }
