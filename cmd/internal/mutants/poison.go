@@ -20,6 +20,8 @@ func poisonMutants() []mutant {
 			"n.Deaths > 0 {\n			if err", "n.Deaths < 0 {\n			if err", task("TestAKillerSets")},
 		{"a suspect block is not blamed where somebody kills", "engine/task/attempt.go",
 			"return a.Blocks > 0 && !a.Open", "return a.Blocks < 0 && !a.Open", task("TestAKillerSets|TestAKillBefore")},
+		{"a listing that a store failed is asked for again", "sinks/object/s3/s3.go",
+			"if errors.Is(err, ErrNoAnswer) {\n			unanswered", "if err != nil {\n			unanswered", []string{"-run", "AListingIsAsked", "./sinks/object/s3"}},
 		{"a panic of a decoder is said", "engine/task/task.go",
 			"what := l.cfg.Counters.LastPanic.Swap(nil); what != nil {", "what := l.cfg.Counters.LastPanic.Swap(nil); what != nil && false {", task("TestAPanicOfADecoder")},
 		{"an epoch that was committed is no death", "engine/task/attempt.go",

@@ -245,3 +245,19 @@ func TestExistsOfManyUploads(t *testing.T) {
 		}
 	}
 }
+
+// TestAListingIsAskedForAgain where the store had an error of its own, which passes.
+func TestAListingIsAskedForAgain(t *testing.T) {
+	script := &s3test.Script{}
+	store, err := s3.OpenStore(t.Context(), s3test.Config(s3test.Start(t).Proxy(t, script)), s3test.At("again"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Create(t.Context(), "x", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	script.Fail(1, s3test.Refused, false)
+	if names, err := store.List(t.Context(), ""); err != nil || len(names) != 1 {
+		t.Errorf("got %v, %v", names, err)
+	}
+}

@@ -87,9 +87,14 @@ const longest = 5 * time.Second
 // again repeats a step that does no harm the second time, each time with a body
 // of so many bytes; not for longer than three requests may take.
 func (b *bucket) again(ctx context.Context, body int, step func(context.Context) error) error {
+	return b.repeated(ctx, func() error { return b.call(ctx, body, step) })
+}
+
+// repeated is again of a step that keeps its own time.
+func (b *bucket) repeated(ctx context.Context, step func() error) error {
 	began := time.Now()
 	for attempt, wait := 1, b.cfg.Backoff; ; attempt, wait = attempt+1, min(2*wait, longest) {
-		err := b.call(ctx, body, step)
+		err := step()
 		if err == nil || attempt >= b.cfg.Attempts || final(err) || ctx.Err() != nil || time.Since(began) > 3*b.cfg.Timeout {
 			return err
 		}

@@ -280,7 +280,8 @@ func (b *bucket) list(ctx context.Context, prefix string) ([]string, error) {
 // listOld is list of those alone of which old is true, told when each was made.
 func (b *bucket) listOld(ctx context.Context, prefix string, old func(made time.Time) bool) ([]string, error) {
 	var names []string
-	err := b.watched(ctx, func(ctx context.Context, more func(int64)) error {
+	list := func(ctx context.Context, more func(int64)) error {
+		names = nil
 		for o := range b.core.Client.ListObjects(ctx, b.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix), Recursive: true}) {
 			if o.Err != nil {
 				return o.Err
@@ -291,7 +292,18 @@ func (b *bucket) listOld(ctx context.Context, prefix string, old func(made time.
 			more(0)
 		}
 		return nil
+	}
+	var unanswered error // is not asked again: it has taken its time
+	err := b.repeated(ctx, func() error {
+		err := b.watched(ctx, list)
+		if errors.Is(err, ErrNoAnswer) {
+			unanswered, err = err, nil
+		}
+		return err
 	})
+	if err == nil {
+		err = unanswered
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", b.key(prefix), err)
 	}
