@@ -421,7 +421,8 @@ func TestAttempts(t *testing.T) {
 		{"died of 8", attempt{Process: "a", Epoch: 7, Open: true, Blocks: 8}, "b", 7, 1, 0},
 		{"died of 4", attempt{Process: "a", Epoch: 7, Open: true, Blocks: 4}, "b", 7, 1, 0},
 		{"died of one", attempt{Process: "a", Epoch: 7, Open: true, Blocks: 1, Suspect: s, Deaths: 1}, "b", 7, 1, 2},
-		{"between epochs", attempt{Process: "a", Epoch: 7, Blocks: 1, Suspect: s, Deaths: 1}, "b", 7, 1, 1},
+		{"killed between epochs", attempt{Process: "a", Epoch: 7, Blocks: 1, Suspect: s, Deaths: 1}, "b", 7, 1, 0},
+		{"ended between epochs", attempt{Process: "a", Epoch: 7, Blocks: 1, Suspect: s, Deaths: 1, Ended: true}, "b", 7, 1, 1},
 		{"no block yet", attempt{Process: "a", Epoch: 7, Open: true, Blocks: 1}, "b", 7, 1, 0},
 		{"came through", attempt{Process: "a", Epoch: 7, Open: true, Blocks: 1, Suspect: s, Deaths: 1}, "b", 8, 1, 0},
 	} {
