@@ -1,11 +1,14 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"landfall/engine/checkpoint"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -66,6 +69,20 @@ func (b *bucket) watched(ctx context.Context, step func(ctx context.Context, mor
 		err = once.Err() // what was cut short may have ended without a word
 	}
 	return b.unanswered(ctx, once, err)
+}
+
+// answered is watched, asked again where the store had an error that may pass. What is
+// not answered is not asked again: it has taken its time.
+func (b *bucket) answered(ctx context.Context, step func(ctx context.Context, more func(bytes int64)) error) error {
+	var silent error
+	err := b.repeated(ctx, func() error {
+		err := b.watched(ctx, step)
+		if errors.Is(err, ErrNoAnswer) || errors.Is(err, checkpoint.ErrCorrupt) {
+			silent, err = err, nil
+		}
+		return err
+	})
+	return cmp.Or(err, silent)
 }
 
 // unanswered tells the end of a request's own time from the end of its

@@ -293,17 +293,7 @@ func (b *bucket) listOld(ctx context.Context, prefix string, old func(made time.
 		}
 		return nil
 	}
-	var unanswered error // is not asked again: it has taken its time
-	err := b.repeated(ctx, func() error {
-		err := b.watched(ctx, list)
-		if errors.Is(err, ErrNoAnswer) {
-			unanswered, err = err, nil
-		}
-		return err
-	})
-	if err == nil {
-		err = unanswered
-	}
+	err := b.answered(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", b.key(prefix), err)
 	}

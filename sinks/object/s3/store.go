@@ -39,7 +39,7 @@ func OpenStore(ctx context.Context, cfg Config, at Location) (*Store, error) {
 
 // Read implements checkpoint.Store. Objects of more than 1 GiB are refused.
 func (s *Store) Read(ctx context.Context, name string) (data []byte, v checkpoint.Version, err error) {
-	err = s.b.watched(ctx, func(ctx context.Context, more func(int64)) error {
+	err = s.b.answered(ctx, func(ctx context.Context, more func(int64)) error {
 		data, v, err = s.read(ctx, name, more)
 		return err
 	})
