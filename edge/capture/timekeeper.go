@@ -167,7 +167,7 @@ func (l *Live) Clock() clock.Report {
 	return l.shared.report
 }
 
-// Anchors gives the boots of which the time is known, oldest first. What Tell was
+// Anchors returns the boots of which the time is known, oldest first. What Tell was
 // given counts at once (clock.Heed), also where Run has not looked at it yet. From any
 // goroutine.
 func (l *Live) Anchors() []record.Anchor {

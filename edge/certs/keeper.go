@@ -106,7 +106,7 @@ func (k *Keeper) Time() time.Time {
 	return now
 }
 
-// least gives the floor; zero: none is known.
+// least returns the floor; zero: none is known.
 func (k *Keeper) least() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -48,7 +48,7 @@ func Begin(boot BootID, kept []byte, mono int64, cfg EstimatorConfig) (*Anchors,
 	return anchors, e, err
 }
 
-// Kept gives what the next process is to have.
+// Kept returns what the next process is to have.
 func (a *Anchors) Kept() []byte {
 	return record.EncodeKept(&record.KeptClock{Proven: a.proven, Anchors: a.all})
 }
@@ -143,7 +143,7 @@ func withoutFuture(all []record.Anchor, now *record.Anchor) ([]record.Anchor, bo
 	return all, len(all) != n
 }
 
-// Heed gives anchors as the ingest's newest word leaves them that no estimator has
+// Heed returns anchors as the ingest's newest word leaves them that no estimator has
 // judged yet: what goes along with a request that follows an answer must not say what
 // that answer refutes. A word that is proven stands for what strangers said of the boot.
 // A plain one makes what contradicts it asserted, and leaves nothing that lies more

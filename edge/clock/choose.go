@@ -74,7 +74,7 @@ func (e *Estimator) choose(mono int64, g *guess) {
 	e.doubt(mono)
 }
 
-// authority gives the newest authenticated time: of now, where two contradict each
+// authority returns the newest authenticated time: of now, where two contradict each
 // other the earlier and then it is asserted only; else the last one of this boot,
 // which drift has made less certain. What contradicts it is refused.
 func (e *Estimator) authority(mono int64) (d decision, ok bool) {
@@ -122,7 +122,7 @@ func (e *Estimator) authority(mono int64) (d decision, ok bool) {
 	return d, true
 }
 
-// vetoed gives why a candidate of strangers is not to be believed, whatever others
+// vetoed returns why a candidate of strangers is not to be believed, whatever others
 // say.
 func (e *Estimator) vetoed(c *candidate, mono int64) Refusal {
 	if e.delays(c.observer, mono) {
@@ -282,7 +282,7 @@ func (e *Estimator) dayInDoubt() bool {
 	return false
 }
 
-// undated gives what time of day, seconds and slots say where nobody tells the
+// undated returns what time of day, seconds and slots say where nobody tells the
 // date: that of what is held, with its right, or of the wall clock, with none.
 func (e *Estimator) undated() (d decision, ok bool) {
 	for i := range e.candidates {

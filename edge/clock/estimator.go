@@ -194,7 +194,7 @@ func (e *Estimator) Update(mono int64, wall record.Micros) Estimate {
 	return e.current
 }
 
-// guess gives what is held and the wall clock as offsets.
+// guess returns what is held and the wall clock as offsets.
 func (e *Estimator) guess(mono int64, wall record.Micros) guess {
 	return guess{
 		wall: int64(wall) - mono, hasWall: wall != record.NoTime && wall >= 0 && wall >= e.cfg.Floor,

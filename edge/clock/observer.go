@@ -200,7 +200,7 @@ func (o *observer) tellers(at span, number int) (all []teller) {
 	return all
 }
 
-// families gives the kinds that allow an offset of at. Traffic counts when more
+// families returns the kinds that allow an offset of at. Traffic counts when more
 // than one ship makes it.
 func (o *observer) families(at span, mono int64) (all family) {
 	for i := range o.clocks {

@@ -21,7 +21,7 @@ var refusalNames = [refusals]string{
 	"", "before_floor", "contradicts_authenticated", "jump_forward", "lone_station", "delays", "outvoted", "sensors_alone", "authorities_disagree",
 }
 
-// String gives the name used by status and metrics; empty: not refused.
+// String returns the name used by status and metrics; empty: not refused.
 func (r Refusal) String() string {
 	if r < refusals {
 		return refusalNames[r]

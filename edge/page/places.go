@@ -46,7 +46,7 @@ func (p *places) Accept() (net.Conn, error) {
 	}
 }
 
-// take gives a connection a place; false: there is none.
+// take returns a connection a place; false: there is none.
 func (p *places) take(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -37,7 +37,7 @@ const (
 // Authenticated tells whether no stranger can have said it.
 func (b Basis) Authenticated() bool { return b >= BasisHost }
 
-// String gives the name used by status and command line.
+// String returns the name used by status and command line.
 func (b Basis) String() string {
 	switch b {
 	case BasisWord:
@@ -161,7 +161,7 @@ type KeptClock struct {
 // said neither what an anchor rests on nor what was proven.
 const keptVersion = 2
 
-// EncodeKept gives the bytes of what is kept:
+// EncodeKept returns the bytes of what is kept:
 //
 //	1 byte version (2) | varint Proven | for each anchor:
 //	as EncodeAnchors, then 1 byte Basis

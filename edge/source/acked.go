@@ -278,7 +278,7 @@ func (a *Acked) admit(h *ackedHello) error {
 	return why
 }
 
-// sender gives what is known of id, from its marks at first; host is who asks.
+// sender returns what is known of id, from its marks at first; host is who asks.
 func (a *Acked) sender(id string, epochs bool, host string, sink Sink) (*ackedSender, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -62,7 +62,7 @@ func cutGateway(names interner, version, named uint16, p []byte) (gateway string
 	return gateway, f.Rest(), nil
 }
 
-// rename gives the keys of a table that have a number in place of their gateway's name
+// rename returns the keys of a table that have a number in place of their gateway's name
 // that name, in the order of the table, and removes those of which nobody knows it.
 func rename[K comparable, V any](t *state.Table[K, V], names Names, gateway func(*K) *string) {
 	var old []K

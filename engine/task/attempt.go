@@ -81,7 +81,7 @@ func (s *suspect) hash() (h record.Hash, err error) {
 // attemptFormat is the version of attempt.
 const attemptFormat = 1
 
-// encode gives the note's JSON.
+// encode returns the note's JSON.
 func (a attempt) encode() ([]byte, error) {
 	a.Format = attemptFormat
 	data, err := json.Marshal(a)

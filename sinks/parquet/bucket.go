@@ -28,7 +28,7 @@ func dayOf(t record.Micros) (day, bool) {
 	return day(d), d >= first && d <= last
 }
 
-// dayOr gives the date of a time, or of another one where it has none. Both may be
+// dayOr returns the date of a time, or of another one where it has none. Both may be
 // garbage; 1970-01-01 holds what has no date at all.
 func dayOr(t, other record.Micros) day {
 	for _, at := range [...]record.Micros{t, other} {

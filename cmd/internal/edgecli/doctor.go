@@ -248,7 +248,7 @@ func fixOf(src *agent.SourceConfig) string {
 	return "another program may have the port: ss -lnp"
 }
 
-// judging gives the clock by which the running gateway judges certificates; nil: none
+// judging returns the clock by which the running gateway judges certificates; nil: none
 // runs, and the machine's serves.
 func judging(s *standing) func() time.Time {
 	if s == nil || s.Certs == nil {

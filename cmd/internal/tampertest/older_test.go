@@ -119,7 +119,7 @@ func TestAnOlderCheckpointGoesOn(t *testing.T) {
 	}
 }
 
-// swapLanding gives a lake the landing log that has let go of nothing.
+// swapLanding returns a lake the landing log that has let go of nothing.
 func swapLanding(b *Bench) {
 	b.Helper()
 	must(b, os.RemoveAll(b.Landing))
