@@ -1,4 +1,4 @@
-// Package textfile is the form of the gateway's small files: one line of text, then JSON
+// Package textfile is the form of the small files of either end: one line of text, then JSON
 // to the end, which people can read and no damage passes for.
 //
 //	<magic> <version> <CRC-32C of the JSON, 8 hexadecimal digits>\n

@@ -1,22 +1,20 @@
 package embedded
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/edge/textfile"
 	"landfall/engine/landing"
 )
 
-// The identity file, version 1: one line of text, then JSON to the end.
+// The identity file, version 1 (edge/textfile draws its form):
 //
 //	landfall-landing 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
 //	{"id":"…","partitions":P}\n
@@ -33,33 +31,16 @@ type meta struct {
 	Partitions int        `json:"partitions"`
 }
 
-func (m meta) encode() ([]byte, error) {
-	body, err := json.Marshal(m)
+func (m meta) encode() ([]byte, error) { return textfile.Encode(metaMagic, metaVersion, m) }
+
+// decodeMeta reads what encode wrote. Errors: record.ErrCorrupt, record.ErrVersion.
+func decodeMeta(p []byte) (m meta, err error) {
+	_, err = textfile.DecodeInto(metaMagic, metaVersion, p, &m)
+	if err == nil && (!validID(m.ID) || m.Partitions < 1 || m.Partitions > MaxPartitions) {
+		err = fmt.Errorf("it is %q with %d partitions: %w", m.ID, m.Partitions, record.ErrCorrupt)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("encode identity: %w", err)
-	}
-	body = append(body, '\n')
-	return append(fmt.Appendf(nil, "%s %d %08x\n", metaMagic, metaVersion, metaSum(body)), body...), nil
-}
-
-func metaSum(body []byte) uint32 {
-	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
-}
-
-func decodeMeta(p []byte) (meta, error) {
-	var magic string
-	var version int
-	var sum uint32
-	head, body, ok := bytes.Cut(p, []byte("\n"))
-	if n, err := fmt.Sscanf(string(head), "%s %d %x", &magic, &version, &sum); !ok || err != nil || n != 3 || magic != metaMagic {
-		return meta{}, fmt.Errorf("decode identity: %w", record.ErrCorrupt)
-	}
-	if version > metaVersion {
-		return meta{}, fmt.Errorf("decode identity version %d: %w", version, record.ErrVersion)
-	}
-	var m meta
-	if metaSum(body) != sum || json.Unmarshal(body, &m) != nil || !validID(m.ID) || m.Partitions < 1 || m.Partitions > MaxPartitions {
-		return meta{}, fmt.Errorf("decode identity: %w", record.ErrCorrupt)
+		return meta{}, fmt.Errorf("decode identity: %w", err)
 	}
 	return m, nil
 }
