@@ -169,6 +169,7 @@ type audit struct {
 	values   *values  // of it; nil: they are not compared
 	// undecoded counts the epochs whose values another decoder made, by its version.
 	undecoded map[string]int
+	gaps      map[gapSource]uint64 // that sources of files declared
 	// corrupt counts the rows of record whose bytes are said to be no record.
 	corrupt uint64
 	decoded map[table.Name][]string // columns that Decode names, by table
@@ -177,7 +178,7 @@ type audit struct {
 func newAudit(c Config) *audit {
 	a := &audit{
 		Config: c, ended: context.Background().Err, key: newHashKey(), level: c.Level, logs: make(map[logKey]*logState), tasks: make(map[string]*taskState),
-		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unpublished: make(map[string]bool), undecoded: make(map[string]int), anchors: make(map[string][]*anchorOf), group: &group{}, result: &Result{Lake: c.Lake},
+		expected: make(map[string]*expectedFile), gone: make(map[string]bool), unpublished: make(map[string]bool), undecoded: make(map[string]int), anchors: make(map[string][]*anchorOf), gaps: make(map[gapSource]uint64), group: &group{}, result: &Result{Lake: c.Lake},
 	}
 	if a.Progress == nil {
 		a.Progress = new(Progress)

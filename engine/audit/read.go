@@ -201,6 +201,11 @@ func (a *audit) readRowGroup(f lakeFile, p *parquetfile.File, g parquetfile.Grou
 	case table.Log:
 		return a.readRows(g, logColumns, a.logRow)
 	}
+	if f.table == table.SensorReading {
+		if err := a.readRows(g, gapColumns, a.declaredGap); err != nil {
+			return err
+		}
+	}
 	if err := a.readRows(g, typedColumns, a.typed); err != nil || a.values == nil {
 		return err
 	}

@@ -35,6 +35,9 @@ type Result struct {
 	NotChecked []string `json:"not_checked"`
 	// Topics is what an audit of Kafka topics beside the lake found.
 	Topics *Result `json:"topics,omitempty"`
+	// DeclaredGaps are the intervals in which lines of files may be missing that gateways
+	// declared, by gateway and source; of a lake only. A note says each.
+	DeclaredGaps []DeclaredGaps `json:"declared_gaps"`
 	// Notes are what the reader should know and does not make it inexact.
 	Notes []string `json:"notes"`
 
@@ -152,6 +155,7 @@ func (a *audit) conclude() {
 			r.Tasks = append(r.Tasks, Task{Task: name, Epoch: uint64(t.upTo), Pending: t.pending, Ledger: t.tip, Tipped: a.tippedOf(name)})
 		}
 	}
+	a.declaredGaps()
 	a.notChecked()
 	a.found.close()
 	r.Exact = len(a.found.all) == 0

@@ -14,7 +14,7 @@ import (
 
 // TestADeclaredGapIsInTheLake: a file is cut in place while it is read. The query of the
 // guarantee lists the gap once, with its source, reason and interval; loss has no row, the
-// audit is exact, and health is red until the gap is acknowledged.
+// audit is exact and says the gap, and health is red until the gap is acknowledged.
 func TestADeclaredGapIsInTheLake(t *testing.T) {
 	page, err := os.ReadFile(root + "/docs/guarantee.md")
 	if err != nil {
@@ -47,7 +47,8 @@ func TestADeclaredGapIsInTheLake(t *testing.T) {
 	if len(rows) != 1 || rows[0][0] != "ada" || rows[0][1] != "mast" || rows[0][2] != "truncated" || rows[0][3] >= rows[0][4] {
 		t.Errorf("declared gaps: %q", rows)
 	}
-	if out, err := tool(t, "landfall-engine", "audit", "--lake", work+"/lake", "--edge-log", work+"/edge/log"); err != nil || !strings.Contains(out, "EXACT") {
+	if out, err := tool(t, "landfall-engine", "audit", "--lake", work+"/lake", "--edge-log", work+"/edge/log"); err != nil || !strings.Contains(out, "EXACT") ||
+		!strings.Contains(out, "note: source mast of ada declared 1 gap in what it read") {
 		t.Errorf("audit: %v\n%s", err, out)
 	}
 	if _, err := os.Stat(work + "/lake/loss"); !os.IsNotExist(err) {

@@ -5,6 +5,12 @@ func auditMutants() []mutant {
 	in := func(tests string) []string { return []string{"-run", tests, "./engine/audit"} }
 	tamper := func(which string) []string { return in("TestTamperings/(" + which + ")") }
 	return []mutant{
+		{"audit: declared gaps are told", "engine/audit/gaps.go",
+			"	a.gaps[of]++\n", "", in("TestDeclaredGaps")},
+		{"audit: what only looks like a declared gap is none", "engine/audit/gaps.go",
+			" || string(row[3].ByteArray()) != string(row[4].ByteArray()) {", " {", in("TestDeclaredGaps")},
+		{"audit: declared gaps of many sources are bounded", "engine/audit/gaps.go",
+			"		of = gapSource{}\n", "", in("TestDeclaredGaps")},
 		{"audit: a manifest that says that the landing log has ended is held against the ledger", "engine/audit/agree.go",
 			"if one.Final != m.Final {", "if one.Final && !m.Final {", in("TestManifestIsThat")},
 		{"audit: the position of the manifest is that of the ledger", "engine/audit/agree.go",
