@@ -202,6 +202,10 @@ func (c *Config) storeConfig(fsys durable.FS, logger *slog.Logger) seglog.Config
 		MarkOwner: source.MarkOwner, Owners: names,
 		FS: fsys, Dir: c.LogDir(), SegmentBytes: int64(c.Log.SegmentSize), QuotaBytes: int64(c.Log.Quota),
 		ReserveBytes: int64(c.Log.Reserve), Policy: policy, CapturedRecords: true, TailMarker: true, Logger: logger,
+		BesideBytes: func() int64 {
+			_, bytes := c.removedFilters(fsys)
+			return bytes
+		},
 	}
 }
 

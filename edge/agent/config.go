@@ -200,7 +200,7 @@ func (c *Config) TipsFile() string { return filepath.Join(c.DataDir, "tips") }
 // FiltersState is the file that holds which filters a source of messages may have
 // subscribed to in its broker's session.
 func (c *Config) FiltersState(source string) string {
-	return filepath.Join(c.DataDir, source+".filters")
+	return filepath.Join(c.DataDir, source+filtersSuffix)
 }
 
 // Validate checks the fields, each by itself and together, and changes

@@ -104,7 +104,7 @@ func logMetrics(m *page.Metrics, l *LogStatus) {
 	m.Gauge("log_mark_bytes", "Bytes of the marks of all sources: where each stands, and what it knows when it is sent again.", float64(l.MarkBytes))
 	m.Count("log_mark_written_bytes_total", "Bytes written for marks beside the blocks: in headers, and in files of their own.", l.MarkBytesWritten)
 	m.Gauge("log_mark_sources_aside", "Sources that are configured no more and whose marks are set aside.", float64(l.MarksAside))
-	m.Gauge("log_mark_aside_bytes", "Bytes of these marks; they count against the quota until landfall-edge forget.", float64(l.MarkAsideBytes))
+	m.Gauge("log_mark_aside_bytes", "Bytes of these marks, and of the lists of filters of sources that are configured no more; they count against the quota until landfall-edge forget.", float64(l.MarkAsideBytes))
 	m.Gauge("log_room_bytes", "Bytes that the log may still take; -1: not known.", float64(l.RoomBytes))
 	outage := 0.0
 	if l.Rated() {

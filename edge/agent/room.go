@@ -25,7 +25,8 @@ func (a *Agent) room(s *Status) {
 		s.Log.RateSeconds = max(time.Since(a.started), time.Second).Seconds()
 		s.Log.BytesPerDay = float64(s.Log.AppendedBytes) / s.Log.RateSeconds * secondsADay
 	}
-	held := s.Log.Bytes - int64(s.Log.Spares)*int64(a.cfg.Log.SegmentSize) // spares are room
+	_, filters := a.cfg.removedFilters(a.opt.FS)
+	held := s.Log.Bytes - int64(s.Log.Spares)*int64(a.cfg.Log.SegmentSize) + filters // spares are room
 	s.Log.RoomBytes = -1
 	if free, err := a.opt.FS.Free(a.cfg.LogDir()); err == nil {
 		s.Log.RoomBytes = max(0, int64(min(free, 1<<62))-int64(a.cfg.Log.Reserve)+s.Log.Bytes-held)

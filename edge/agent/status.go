@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"landfall/edge/config"
@@ -95,7 +96,8 @@ type LogStatus struct {
 	DurableOffset uint64 `json:"durable_offset"`
 	Logs          int    `json:"logs"`
 	StoreStats
-	// AsideSources are those that are configured no more and whose marks are set aside; they
+	// AsideSources are those that are configured no more and whose marks are set aside, or
+	// whose list of filters is there; they
 	// are forgotten by landfall-edge forget.
 	AsideSources []string `json:"aside_sources,omitempty"`
 	// LostEnds counts ends of logs that the disk has lost, over all starts, and LastLostEnd
@@ -270,7 +272,11 @@ func silentTooLong(c *SourceConfig, st *source.Status, wall record.Micros) (time
 
 func (a *Agent) logged(s *Status) {
 	st := a.store.Stats()
-	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st), AsideSources: a.store.AsideSources()}
+	filtered, bytes := a.cfg.removedFilters(a.opt.FS)
+	st.MarkAsideBytes += bytes
+	aside := append(a.store.AsideSources(), filtered...)
+	slices.Sort(aside)
+	s.Log = LogStatus{Logs: len(a.store.Logs()), StoreStats: StoreStats(st), AsideSources: slices.Compact(aside)}
 	if id, ok := a.store.Active(); ok {
 		s.Log.Active = id.String()
 		for _, l := range a.store.Logs() {

@@ -74,8 +74,13 @@ type Config struct {
 
 	SegmentBytes int64 // bytes of a segment's file; 0: DefaultSegmentBytes. A larger group gets a larger file.
 	// QuotaBytes is what all segments, spare ones, files of marks, set aside or not, copies in
-	// quarantine and files that could not be removed may take; 0: no quota.
-	QuotaBytes   int64
+	// quarantine, files that could not be removed and what BesideBytes says may take; 0: no
+	// quota.
+	QuotaBytes int64
+	// BesideBytes returns the bytes of files elsewhere that count in the quota, 0 where
+	// that is not known; nil: there are none. It is called whenever room is looked for, from
+	// several goroutines.
+	BesideBytes  func() int64
 	ReserveBytes int64  // bytes of the file system that a new segment must leave free; 0: none
 	Policy       Policy // what happens when there is no room
 

@@ -154,12 +154,17 @@ func (s *Store) makeSpare(size int64) (spare, error) {
 }
 
 // room checks quota and reserve for another file of size bytes. Files of marks, set aside
-// or not, count in the quota, but two segments beside them are always allowed: with less
-// no segment could take the place of another.
+// or not, and files beside count in the quota, but two segments beside all these are
+// always allowed: with less no segment could take the place of another.
 func (s *Store) room(size int64) error {
 	if s.cfg.QuotaBytes > 0 {
+		beside := int64(0)
+		if s.cfg.BesideBytes != nil {
+			beside = s.cfg.BesideBytes()
+		}
 		s.mu.Lock()
-		held, quota := s.heldBytes(), max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes()+s.asideBytes())
+		held := s.heldBytes() + beside
+		quota := max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes()+s.asideBytes()+beside)
 		s.mu.Unlock()
 		if held+size > quota {
 			return fmt.Errorf("find room for %d bytes beside %d of a quota of %d: %w", size, held, s.cfg.QuotaBytes, ErrFull)

@@ -16,7 +16,7 @@ import (
 // forgotten is what the verb did, for programs.
 type forgotten struct {
 	Source string `json:"source"`
-	Bytes  int64  `json:"bytes"` // of its marks; 0: there were none
+	Bytes  int64  `json:"bytes"` // of its marks and its list of filters; 0: there were none
 }
 
 func forgetCommand() *cobra.Command {

@@ -38,7 +38,7 @@ func marksMutants() []mutant {
 		{"the log is told which sources there are", "edge/agent/agent.go",
 			"Owners: names,", "Owners: nil,", []string{"-run", "ARemovedSource", "./edge/agent"}},
 		{"two segments beside marks are always allowed", "edge/seglog/spare.go",
-			"max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes()+s.asideBytes())", "s.cfg.QuotaBytes", marks},
+			"max(s.cfg.QuotaBytes, 2*s.cfg.SegmentBytes+s.markFileBytes()+s.asideBytes()+beside)", "s.cfg.QuotaBytes", marks},
 		{"files of marks count in the quota", "edge/seglog/store.go",
 			"\tn := s.markFileBytes() + s.asideBytes() + strays", "\tn := s.asideBytes() + strays", marks},
 		{"senders of earlier starts count in max_senders", "edge/source/acked.go",

@@ -5,6 +5,7 @@ package main
 func roomMutants() []mutant {
 	kept, room := []string{"-run", "TestBlockBytes", "./edge/seglog"}, []string{"-run", "TestRoomIsSaid", "./edge/agent", "./cmd/internal/edgecli"}
 	aside := []string{"-run", "TestMarksAsideAre|TestMarksAside$", "./edge/seglog"}
+	filters := []string{"-run", "TestListsOfFilters|TestForgettingASource", "./edge/agent"}
 	return []mutant{
 		{"the sum of a small file is checked", "edge/textfile/textfile.go",
 			"if crc32.Checksum(body, castagnoli) != sum {", "if sum == 0 {", []string{"-run", "TestDamage", "./edge/textfile"}},
@@ -15,7 +16,15 @@ func roomMutants() []mutant {
 		{"marks that are set aside are in the quota", "edge/seglog/store.go",
 			"s.asideBytes() + strays", "strays", aside},
 		{"two segments are allowed beside marks that are set aside", "edge/seglog/spare.go",
-			"s.markFileBytes()+s.asideBytes())", "s.markFileBytes())", aside},
+			"s.markFileBytes()+s.asideBytes()+beside)", "s.markFileBytes()+beside)", aside},
+		{"lists of filters of removed sources count in the quota", "edge/seglog/spare.go",
+			"		held := s.heldBytes() + beside\n", "		held := s.heldBytes()\n", filters},
+		{"two segments are allowed beside lists of filters", "edge/seglog/spare.go",
+			"s.asideBytes()+beside)", "s.asideBytes())", filters},
+		{"the list of filters goes after the marks", "edge/agent/forget.go",
+			"	if bytes, err = seglog.Forget(fsys, c.LogDir(), source); err != nil {\n", "	_, _ = c.forgetFilters(fsys, source)\n	if bytes, err = seglog.Forget(fsys, c.LogDir(), source); err != nil {\n", filters},
+		{"the list of filters of a source that is configured is its own", "edge/agent/filters.go",
+			"s.Name == name && s.MQTT != nil", "s.Name == name && s.MQTT == nil", filters},
 		{"what is forgotten makes room at once", "edge/seglog/strays.go",
 			" || s.lookForgotten()", "", aside},
 		{"whose marks are set aside is known after a start", "edge/seglog/aside.go",
