@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -10,14 +11,12 @@ import (
 	"landfall/edge/durable"
 )
 
-// content reads a file's content from the front, unpacking gzip. The offset is
-// one of the content.
+// content reads a file's content from the front, unpacking gzip.
 type content struct {
-	file   durable.File
-	gz     *gzip.Reader // nil: plain
-	size   int64        // of file, when it was opened
-	raw    int64        // bytes of file read
-	offset int64
+	file durable.File
+	gz   *gzip.Reader // nil: plain
+	size int64        // of file, when it was opened
+	raw  int64        // bytes of file read
 }
 
 // errPacked says that a file is packed in a way that cannot be unpacked here.
@@ -83,30 +82,30 @@ func (r rawReader) Read(p []byte) (int, error) {
 // Read reads on. After io.EOF a plain file may be read again when it has grown.
 func (c *content) Read(p []byte) (n int, err error) {
 	if c.gz != nil {
-		n, err = c.gz.Read(p)
-	} else {
-		n, err = rawReader{c}.Read(p)
+		return c.gz.Read(p)
 	}
-	c.offset += int64(n)
-	return n, err
+	return rawReader{c}.Read(p)
 }
 
-// skip reads n bytes away; a plain file jumps, where it is long enough.
-func (c *content) skip(n int64) error {
-	if c.gz != nil {
-		_, err := io.CopyN(io.Discard, c, n)
-		return err
+// isBeginningOf reads all of it and tells whether a plain file begins with that, and how
+// many bytes it is. Error: why it could not be read to its end.
+func (c *content) isBeginningOf(file durable.File) (is bool, n int64, err error) {
+	had, has := make([]byte, readBytes), make([]byte, readBytes)
+	for {
+		m, err := io.ReadFull(c, had)
+		if k, _ := file.ReadAt(has[:m], n); k < m || !bytes.Equal(had[:m], has[:m]) {
+			return false, n, nil
+		}
+		n += int64(m)
+		switch {
+		case errors.Is(err, io.EOF), err != nil && c.gz == nil && errors.Is(err, io.ErrUnexpectedEOF):
+			return true, n, nil
+		case errors.Is(err, io.ErrUnexpectedEOF) && m > 0:
+			continue // a packed file's end, or one that is not there: the next read tells
+		case err != nil:
+			return true, n, err
+		}
 	}
-	size, err := c.file.Size()
-	if err != nil {
-		return err
-	}
-	if c.raw+n > size {
-		return io.EOF
-	}
-	c.raw += n
-	c.offset += n
-	return nil
 }
 
 func (c *content) close() { _ = c.file.Close() } // it was only read: nothing can be lost

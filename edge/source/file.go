@@ -1,14 +1,12 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,17 +62,18 @@ func (c *FileConfig) Validate() error {
 // rotated. Its Position is an offset in the content with what identifies the file
 // (see filePosition), so after a restart it goes on exactly there.
 //
-// A file is known by its device, inode and time of birth and by the bytes of its
-// beginning and before the offset; by these bytes alone where the file system does
-// not tell, where it was copied, and where it was packed. It is read through its
+// A file is known by its device, inode and time of birth and by each byte before the
+// offset; by these bytes alone where the file system does not tell, where it was
+// copied, and where it was packed (see find). It is read through its
 // handle until it has been quiet for the grace; then come those that were rotated
 // after it, oldest first, each held open from when it was first seen. What cannot be
 // shown to be whole is declared: see declare.
 type File struct {
 	meter
 	cfg      FileConfig
-	chain    chain // Run's own
-	lookedAt int64 // microseconds since boot when the rotated files were looked at; Run's own
+	chain    chain           // Run's own
+	lookedAt int64           // microseconds since boot when the rotated files were looked at; Run's own
+	stop     <-chan struct{} // closed when Run is to end; Run's own
 
 	gapsMu sync.Mutex
 	gaps   uint64  // written by Run only, guarded by gapsMu for others
@@ -106,7 +105,12 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 		f.fault(StateFailed, err)
 		return fmt.Errorf("resume source %s: %w", f.cfg.Name, err)
 	}
+	if at.isPlaced && !at.hasAll {
+		f.log(slog.LevelWarn, "an older version noted where it stood in the file: of what it read only the first 1,024 and the last 256 "+
+			"bytes are known, and compared, this once", "path", f.cfg.Path, "position", at.offset)
+	}
 	f.knowGaps(at)
+	f.stop = ctx.Done()
 	defer f.chain.dropAll()
 	var retry, broken backoff
 	for ctx.Err() == nil {
@@ -172,7 +176,8 @@ func (f *File) open(at filePosition, sink Sink) (*fileReader, error) {
 	if !at.isPlaced {
 		return f.begin(s)
 	}
-	r, err := f.find(s, at)
+	at.id = s.onItsDevice(at.id)
+	r, why, err := f.find(s, at)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +185,14 @@ func (f *File) open(at filePosition, sink Sink) (*fileReader, error) {
 		return f.openAfterGap(s, at, sink)
 	}
 	f.chain.retake(r.at.about.Identity)
-	if err := f.growth(s, r, at, sink); err != nil {
+	if why != 0 {
+		err = f.declare(sink, r.position(), why, micros(at.modified))
+		at.gap = f.gap
+	}
+	if err == nil {
+		err = f.growth(s, r, at, sink)
+	}
+	if err != nil {
 		r.c.close()
 		return nil, err
 	}
@@ -223,7 +235,7 @@ func (f *File) IsAt(position []byte) bool {
 		return false
 	}
 	defer s.close()
-	is := s.find(at.id)
+	is := s.find(s.onItsDevice(at.id))
 	if is == nil {
 		return false
 	}
@@ -239,50 +251,6 @@ func (f *File) passAll(s *snapshot) {
 	for _, o := range s.others {
 		f.chain.pass(o)
 	}
-}
-
-// find looks for the file that at is of: by its identity, then by its content, and
-// then in the path last where the identity is known to be another. When the file
-// lies under the path and holds other bytes it was cut, and a copy may have the old
-// ones.
-func (f *File) find(s *snapshot, at filePosition) (*fileReader, error) {
-	cut := false
-	if is := s.find(at.id); at.id.IsKnown() && is != nil {
-		r, err := f.newReader(is, at)
-		if r != nil || err != nil && is.isPath {
-			return r, err
-		}
-		cut = is.isPath
-	}
-	candidates := slices.Clone(s.others)
-	slices.Reverse(candidates)
-	switch {
-	case s.path != nil && at.id.IsKnown():
-		candidates = append(candidates, s.path)
-	case s.path != nil:
-		candidates = append([]*sibling{s.path}, candidates...)
-	}
-	for _, c := range candidates {
-		if at.offset == 0 && (at.id.IsKnown() || !c.isPath) {
-			continue // nothing in its content tells it
-		}
-		r, err := f.newReader(c, at)
-		if err != nil && (c.isPath || errors.Is(err, durable.ErrMedia)) {
-			return nil, err
-		}
-		if r == nil {
-			continue // another file, or no gzip after all
-		}
-		if r.moved {
-			f.rotations.Add(1)
-		}
-		if cut {
-			r.copy = true
-			r.owe(micros(at.modified))
-		}
-		return r, nil
-	}
-	return nil, nil
 }
 
 // openAfterGap declares that the file that at is of is nowhere, and reads what was
@@ -338,7 +306,7 @@ func (f *File) leave(r *fileReader) {
 		r.c.close()
 		return
 	}
-	s.about.Size, s.read = r.trail.read, &trail{slices.Clone(r.trail.head), slices.Clone(r.trail.recent), r.trail.read}
+	s.about.Size, s.read = r.trail.read, r.trail.clone()
 	f.chain.leave(&s)
 }
 
@@ -358,7 +326,7 @@ func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, 
 		if r == nil && err == nil { // it was cut since it was left
 			r, err = f.newReader(s, filePosition{})
 		}
-		if err != nil && len(f.chain.queue) > 0 {
+		if err != nil && len(f.chain.queue) > 0 && !errors.Is(err, errStopped) {
 			f.log(slog.LevelWarn, "a rotated file cannot be read: going on in the next one", "path", s.path, "error", err)
 			s.close()
 			why, since = gapUnpacked, micros(s.about.Modified)
@@ -400,11 +368,15 @@ func (f *File) afterCut(r *fileReader, sink Sink) (*fileReader, filePosition, er
 	f.chain.drop()
 	whole := r.at
 	whole.file = r.c.file
-	for _, o := range slices.Backward(s.others) {
+	for _, o := range f.chain.newFirst(s.others) {
 		if at.offset == 0 || o.same(whole.about.Identity) {
 			continue
 		}
 		c, err := f.newReader(o, at)
+		if errors.Is(err, errStopped) {
+			r.c.close()
+			return nil, at, err
+		}
 		if c == nil || err != nil {
 			continue
 		}
@@ -436,7 +408,7 @@ func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) er
 	}
 	grown := false
 	for _, l := range at.left {
-		is := s.find(l.id)
+		is := s.find(s.onItsDevice(l.id))
 		if is == nil || is.file == nil || is.isPath || l.id.Born == 0 {
 			continue
 		}
@@ -448,7 +420,7 @@ func (f *File) growth(s *snapshot, r *fileReader, at filePosition, sink Sink) er
 	for _, o := range s.others {
 		since := max(at.modified, int64(at.gap.until)*1000)
 		late := at.id.Born != 0 && !r.moved && r.at.same(at.id) && o.about.Modified > since && !f.chain.isLeft(o)
-		grown = grown || late && !isPackedName(o.path) && wasCut(&sibling{file: r.c.file}, o)
+		grown = grown || late && !isPackedName(o.path) && wasCut(r.c.file, o.file)
 	}
 	if !grown {
 		return nil
@@ -490,10 +462,10 @@ func (f *File) isAtPath(r *fileReader) bool {
 	if s.about.IsKnown() && (r.at.about.Links > 0 || r.trail.read == 0 || len(f.chain.queue) > 0) {
 		return false
 	}
-	if size, err := r.c.file.Size(); err != nil || s.about.IsKnown() && !isAlike(r.c.file, s.file, size) {
+	if size, err := r.c.file.Size(); err != nil || s.about.IsKnown() && size != r.trail.read {
 		return false
 	}
-	n, err := f.newReader(s, r.trail.position(0))
+	n, err := f.newReader(s, r.trail.whole())
 	if n == nil || err != nil {
 		return false
 	}
@@ -506,7 +478,8 @@ func (f *File) isAtPath(r *fileReader) bool {
 const lookEvery = time.Minute
 
 // lookAround extends the chain after r, where it does not lie under the path any more,
-// and declares a gap when a file that was passed has grown since.
+// and declares a gap when a file that was passed has grown since. Where a file has come
+// beside r's, that may be a copy made before a cut. Errors: errCut.
 func (f *File) lookAround(r *fileReader, sink Sink) error {
 	if len(f.chain.queue) > 0 && !r.at.about.IsKnown() {
 		return nil // nothing would be known again
@@ -519,6 +492,13 @@ func (f *File) lookAround(r *fileReader, sink Sink) error {
 	late := false
 	for _, o := range s.others {
 		late = !o.same(r.at.about.Identity) && !isPackedName(o.path) && f.chain.hasGrown(o) || late
+	}
+	if !r.moved && r.c.gz == nil && f.chain.hasNew(s, &r.at) {
+		if !r.holdsAll() {
+			r.at.about.Modified = r.wholeAt // the copies are from then on
+			return errCut
+		}
+		r.wholeAt = r.at.about.Modified
 	}
 	if r.moved && !f.moveToCopy(s, r) {
 		last := r.at
@@ -538,13 +518,10 @@ func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
 	last := r.at
 	last.file = r.c.file
 	size, err := r.c.file.Size()
-	if len(f.chain.queue) > 0 || s.path == nil || r.c.gz != nil || err != nil || size != r.trail.read || size < headBytes || s.findForm(&last) != nil {
+	if len(f.chain.queue) > 0 || s.path == nil || r.c.gz != nil || err != nil || size != r.trail.read || size < headBytes || f.chain.findForm(s, &last) != nil {
 		return false
 	}
-	if !isAlike(r.c.file, s.path.file, size) {
-		return false // it may begin with the same kilobyte and have the same line here
-	}
-	n, err := f.newReader(s.path, r.trail.position(0))
+	n, err := f.newReader(s.path, r.trail.whole())
 	if n == nil || err != nil {
 		return false
 	}
@@ -554,18 +531,14 @@ func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
 	return true
 }
 
-// isAlike tells whether two files begin with the same n bytes, each of which it reads.
-func isAlike(a, b durable.File, n int64) bool {
-	var had, has [32 << 10]byte
-	for at := int64(0); at < n; at += int64(len(had)) {
-		m := min(int64(len(had)), n-at)
-		i, _ := a.ReadAt(had[:m], at)
-		j, _ := b.ReadAt(has[:m], at)
-		if int64(i) < m || int64(j) < m || !bytes.Equal(had[:m], has[:m]) {
-			return false
-		}
+// isStopped tells whether Run is to end.
+func (f *File) isStopped() bool {
+	select {
+	case <-f.stop:
+		return true
+	default:
+		return false
 	}
-	return true
 }
 
 // hasBegun tells whether something was written to a file that is held.

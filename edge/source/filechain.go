@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -94,17 +93,27 @@ func (s *snapshot) find(id durable.Identity) *sibling {
 	return nil
 }
 
-// findForm returns the file that is, or that was packed into; nil: it is not there.
-func (s *snapshot) findForm(is *sibling) *sibling {
-	if at := s.find(is.about.Identity); at != nil {
-		return at
+// onItsDevice returns an identity with the number that its file's device has now: some
+// change when they are mounted again.
+func (s *snapshot) onItsDevice(id durable.Identity) durable.Identity {
+	if !id.IsKnown() || s.find(id) != nil {
+		return id
 	}
-	for _, o := range s.others {
-		if isPackedForm(o, is) {
-			return o
+	for _, o := range append([]*sibling{s.path}, s.others...) {
+		if o != nil && o.about.Inode == id.Inode && o.about.Born == id.Born {
+			return o.about.Identity
 		}
 	}
-	return nil
+	return id
+}
+
+// takeBack takes a file back from a reader that is not to read it after all.
+func (s *snapshot) takeBack(r *fileReader) {
+	for _, o := range append([]*sibling{s.path}, s.others...) {
+		if o != nil && o.path == r.at.path {
+			o.file = r.c.file
+		}
+	}
 }
 
 // looks is how often a folder is read until two looks agree: for longer than a
@@ -232,18 +241,54 @@ type chain struct {
 	// the path again, it is gone on with.
 	left  []*sibling
 	holes int // looks in a row that saw a hole
+	// beside is the files beside the path when hasNew was asked last.
+	beside map[durable.Identity]knownFile
+	forms  map[form]bool // what isPackedForm found; it reads both files
 }
 
 // knownFile is how a file was when it was passed: an inode may be used again.
 type knownFile struct{ size, modified int64 }
+
+func (s *sibling) known() knownFile { return knownFile{s.about.Size, s.about.Modified} }
 
 func (c *chain) pass(s *sibling) {
 	if c.known == nil {
 		c.known = map[durable.Identity]knownFile{}
 	}
 	if s.about.IsKnown() {
-		c.known[s.about.Identity] = knownFile{s.about.Size, s.about.Modified}
+		c.known[s.about.Identity] = s.known()
 	}
+}
+
+// hasNew tells whether a file lies beside the one that is read that nobody had to do
+// with, and that was not there, as it is now, when it was asked last.
+func (c *chain) hasNew(s *snapshot, reads *sibling) (isNew bool) {
+	beside := map[durable.Identity]knownFile{}
+	for _, o := range s.others {
+		if !o.about.IsKnown() || o.same(reads.about.Identity) || c.isPassed(o) || c.isQueued(o) || c.isLeft(o) {
+			continue
+		}
+		was, ok := c.beside[o.about.Identity]
+		isNew = isNew || !ok || was != o.known()
+		beside[o.about.Identity] = o.known()
+	}
+	c.beside = beside
+	return isNew
+}
+
+// newFirst returns files, oldest first but for those that were passed or left, which
+// come last and the newest of them first.
+func (c *chain) newFirst(others []*sibling) []*sibling {
+	var fresh, had []*sibling
+	for _, o := range others {
+		if c.isPassed(o) || c.isLeft(o) {
+			had = append(had, o)
+		} else {
+			fresh = append(fresh, o)
+		}
+	}
+	slices.Reverse(had)
+	return append(fresh, had...)
 }
 
 // hasGrown tells whether a file that was passed has gained bytes since, and passes it
@@ -285,7 +330,7 @@ func (c *chain) endOf(s *sibling) filePosition {
 // after its file was removed, within one tick of the clock with the same time of birth.
 func (c *chain) isPassed(s *sibling) bool {
 	k, ok := c.known[s.about.Identity]
-	return ok && k == knownFile{s.about.Size, s.about.Modified}
+	return ok && k == s.known()
 }
 
 func (c *chain) isQueued(s *sibling) bool {
@@ -306,7 +351,7 @@ func (c *chain) dropAll() {
 	for _, l := range c.left {
 		l.close()
 	}
-	c.left, c.known = nil, nil
+	c.left, c.known, c.beside, c.forms = nil, nil, nil, nil
 }
 
 // holeLooks is how many looks in a row must see a hole before it is one: while
@@ -321,7 +366,7 @@ func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
 	if len(c.queue) > 0 {
 		newest = c.queue[len(c.queue)-1]
 	}
-	at := s.findForm(newest)
+	at := c.findForm(s, newest)
 	if at != nil && at.isPath {
 		c.takeCopies(s, last)
 		return
@@ -368,13 +413,13 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 	if end < 0 {
 		return
 	}
-	newest, at := c.queue[end], s.findForm(last)
+	newest, at := c.queue[end], c.findForm(s, last)
 	for _, o := range s.others {
 		switch {
 		case c.isHeld(s, o, last):
 		case !comesAfter(o, at, last.about.Modified), at != nil && at.isPath && o.about.Modified == last.about.Modified:
 			c.pass(o) // in the same tick of the clock it may be one that was read; the cut is a gap as it is
-		case wasCut(newest, o):
+		case wasCut(newest.file, o.file):
 			o.copied = true
 			c.take(o)
 		}
@@ -385,17 +430,15 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 	}
 }
 
-// wasCut tells whether a file does not begin any more with what its copy has.
-func wasCut(file, copied *sibling) bool {
-	had, err := newContent(copied.file)
+// wasCut tells whether a file does not begin any more with all that a copy of it has,
+// as far as that can be read.
+func wasCut(file, copied durable.File) bool {
+	had, err := newContent(copied)
 	if err != nil {
 		return false
 	}
-	head := make([]byte, headBytes)
-	n, _ := io.ReadFull(had, head)
-	has := make([]byte, n)
-	m, _ := file.file.ReadAt(has, 0)
-	return n > 0 && string(has[:m]) != string(head[:n])
+	is, _, _ := had.isBeginningOf(file)
+	return !is
 }
 
 // isHeld tells whether a file of the snapshot is nothing new: it was taken over,
@@ -459,12 +502,26 @@ func contiguous(others []*sibling, at *sibling) bool {
 	return true
 }
 
+// findForm returns the file of a snapshot that is, or that was packed into; nil: it is
+// not there.
+func (c *chain) findForm(s *snapshot, is *sibling) *sibling {
+	if at := s.find(is.about.Identity); at != nil {
+		return at
+	}
+	for _, o := range s.others {
+		if c.isPackedForm(o, is) {
+			return o
+		}
+	}
+	return nil
+}
+
 // isPackedFormOfHeld tells whether o is the packed form of a file that is held, was
 // read, or is being read, and has no name of its own any more.
 func (c *chain) isPackedFormOfHeld(s *snapshot, o, last *sibling) bool {
 	held := append(append([]*sibling{last}, c.queue...), c.left...)
 	return slices.ContainsFunc(held, func(h *sibling) bool {
-		if s.find(h.about.Identity) != nil || !isPackedForm(o, h) {
+		if s.find(h.about.Identity) != nil || !c.isPackedForm(o, h) {
 			return false
 		}
 		c.pass(o)
@@ -472,31 +529,49 @@ func (c *chain) isPackedFormOfHeld(s *snapshot, o, last *sibling) bool {
 	})
 }
 
-// isPackedForm tells whether o unpacks to what plain holds: its beginning and its
-// length are the same. Of a gzip file the length is the one that its end tells.
-func isPackedForm(o, plain *sibling) bool {
-	if o.file == nil || plain.file == nil {
+// form is a packed file and a plain one, as they were when they were compared.
+type form struct {
+	packed, plain durable.Identity
+	packedIs      knownFile
+	plainSize     int64
+}
+
+// maxForms is how many pairs of files that were compared are remembered.
+const maxForms = 64
+
+// isPackedForm tells whether o unpacks to what plain holds, each byte of which it reads
+// where the length is the one that the end of the gzip file tells. What it finds is
+// remembered, for it is asked at each look.
+func (c *chain) isPackedForm(o, plain *sibling) bool {
+	if o.file == nil || plain.file == nil || o.about.Size < 18 {
 		return false
 	}
 	size, err := plain.file.Size()
-	if err != nil || o.about.Size < 18 {
+	if err != nil {
 		return false
+	}
+	var tail [4]byte
+	n, _ := o.file.ReadAt(tail[:], o.about.Size-4)
+	if n < len(tail) || binary.LittleEndian.Uint32(tail[:]) != uint32(size) {
+		return false
+	}
+	pair := form{o.about.Identity, plain.about.Identity, o.known(), size}
+	if is, ok := c.forms[pair]; ok {
+		return is
 	}
 	packed, err := newContent(o.file)
 	if err != nil || packed.gz == nil {
 		return false
 	}
-	var tail [4]byte
-	if n, _ := o.file.ReadAt(tail[:], o.about.Size-4); n < len(tail) || binary.LittleEndian.Uint32(tail[:]) != uint32(size) {
-		return false
+	is, whole, err := packed.isBeginningOf(plain.file)
+	is = is && err == nil && whole == size
+	if o.about.IsKnown() && plain.about.IsKnown() {
+		if c.forms == nil || len(c.forms) >= maxForms {
+			c.forms = map[form]bool{}
+		}
+		c.forms[pair] = is
 	}
-	want := make([]byte, min(size, headBytes))
-	got := make([]byte, len(want))
-	if n, _ := plain.file.ReadAt(want, 0); n < len(want) {
-		return false
-	}
-	_, err = io.ReadFull(packed, got)
-	return err == nil && string(got) == string(want)
+	return is
 }
 
 // micros turns a time of a file into one of records; 0 stays 0.

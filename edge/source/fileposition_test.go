@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ func samplePosition() filePosition {
 	id := durable.Identity{Device: 2049, Inode: 77_001, Born: 1_700_000_000_123_456_789}
 	return filePosition{
 		isPlaced: true, cut: true, offset: 5000, headLen: 1024, head: hashBytes([]byte("head")), tailLen: 256, tail: hashBytes([]byte("tail")),
-		id: id, modified: 1_700_000_001_000_000_000, gaps: 3, gap: fileGap{gapMissing, 1_700_000_000_000_000, 1_700_000_002_000_000},
+		all: hashBytes([]byte("all")), hasAll: true, id: id, modified: 1_700_000_001_000_000_000, gaps: 3, gap: fileGap{gapMissing, 1_700_000_000_000_000, 1_700_000_002_000_000},
 		left: []leftFile{{id, 9000}, {durable.Identity{Device: 1, Inode: 2}, 0}},
 	}
 }
@@ -25,13 +26,19 @@ func samplePosition() filePosition {
 func TestFilePositionFrozen(t *testing.T) {
 	v1 := samplePosition()
 	v1 = filePosition{isPlaced: true, cut: true, offset: v1.offset, headLen: v1.headLen, head: v1.head, tailLen: v1.tailLen, tail: v1.tail}
-	for name, want := range map[string]filePosition{"fileposition-v1.bin": v1, "fileposition-v2.bin": samplePosition()} {
+	v2 := samplePosition()
+	v2.all, v2.hasAll = record.Hash{}, false
+	for name, want := range map[string]filePosition{"fileposition-v1.bin": v1, "fileposition-v2.bin": v2, "fileposition-v3.bin": samplePosition()} {
 		p, err := os.ReadFile(filepath.Join("testdata", "formats", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decodeFilePosition(p); err != nil || !reflect.DeepEqual(got, want) {
+		got, err := decodeFilePosition(p)
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+		if again := got.encode(); p[0] > 1 && !bytes.Equal(again, p) {
+			t.Errorf("%s: written as %x", name, again)
 		}
 	}
 }
@@ -78,7 +85,7 @@ func TestFilePositionDecode(t *testing.T) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
-	if _, err := decodeFilePosition([]byte{3}); !errors.Is(err, record.ErrVersion) {
+	if _, err := decodeFilePosition([]byte{4}); !errors.Is(err, record.ErrVersion) {
 		t.Errorf("version: %v", err)
 	}
 	sink := newTestSink()

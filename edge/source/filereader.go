@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"time"
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
@@ -23,11 +25,17 @@ type fileReader struct {
 	lines lineBuffer
 
 	sound      record.Micros // when it was last seen that nothing read was taken away
+	lookedAt   int64         // microseconds since boot when that was seen
+	wholeAt    int64         // when the file was written last, as of when each byte read of it was compared
 	quietSince int64         // microseconds since boot: nothing was added since
 	gap        gapReason     // to be declared when the next file begins; 0: none
 	gapSince   record.Micros
 	owes       bool // this is a copy of a file that was cut in place, and that gap is still to be declared
 }
+
+// toldFrom is from how many bytes on it is told that they are read again: that takes
+// seconds.
+const toldFrom = 256 << 20
 
 // newReader reads s, which it takes over, from at; nil without an error when it is
 // another file than the one at is of.
@@ -37,7 +45,10 @@ func (f *File) newReader(s *sibling, at filePosition) (*fileReader, error) {
 		return nil, fmt.Errorf("read %s: %w", s.path, err)
 	}
 	r := &fileReader{f: f, c: c, at: *s, moved: !s.isPath}
-	same, err := r.trail.resume(c, at)
+	if at.offset >= toldFrom {
+		f.log(slog.LevelInfo, "reading again what was read of the file, to see whether it is the same one", "path", s.path, "bytes", at.offset)
+	}
+	same, err := r.trail.resume(c, at, f.stop)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.path, err)
 	}
@@ -46,6 +57,7 @@ func (f *File) newReader(s *sibling, at filePosition) (*fileReader, error) {
 	}
 	r.split.Resume(at.cut)
 	r.sound, r.quietSince = f.cfg.Clock.Now()
+	r.lookedAt, r.wholeAt = r.quietSince, s.about.Modified
 	if at.owes {
 		r.owe(micros(at.modified))
 	}
@@ -154,6 +166,9 @@ func (r *fileReader) look(sink Sink) (next bool, err error) {
 		}
 		f.lookedAt = now
 	}
+	if f.isStopped() {
+		return false, errStopped // and what could not be read to its end says nothing
+	}
 	if err := f.lookAtLeft(r, sink); err != nil {
 		return false, err
 	}
@@ -190,15 +205,35 @@ func (r *fileReader) refresh() error {
 	return nil
 }
 
+// unseenAfter is how long nobody may have looked at a file for its beginning and its
+// end to tell that all between is the same: in this time a writer would have to write
+// again as much as was read, alike there.
+const unseenAfter = 10 * time.Second
+
 // intact tells whether what was read is still there: a file that was cut in place
-// may have grown beyond where it was read to.
+// may have grown beyond where it was read to. It looks at the beginning and the end of
+// that, and at all of it where nobody looked for long, as when capture had no room.
 func (r *fileReader) intact() bool {
 	if r.c.gz != nil || r.copy {
 		return true
 	}
+	_, now := r.f.cfg.Clock.Now()
+	unseen := now-r.lookedAt >= unseenAfter.Microseconds()
 	t := &r.trail
 	tail := t.recent[max(0, len(t.recent)-tailBytes):]
-	return r.holds(t.head, 0) && r.holds(tail, t.read-int64(len(tail)))
+	if !r.holds(t.head, 0) || !r.holds(tail, t.read-int64(len(tail))) || unseen && !r.holdsAll() {
+		return false
+	}
+	_, r.lookedAt = r.f.cfg.Clock.Now()
+	return true
+}
+
+// holdsAll tells whether the file, a plain one, has each byte that was read of it. What
+// cannot be read is said by the next read.
+func (r *fileReader) holdsAll() bool {
+	var t trail
+	same, err := t.resume(&content{file: r.c.file}, r.trail.whole(), r.f.stop)
+	return same || err != nil
 }
 
 // holds tells whether the file has p at the offset. What cannot be read is said by
@@ -231,7 +266,10 @@ func (r *fileReader) reopen() (grown bool, err error) {
 		return false, nil // its first bytes are still being written
 	}
 	var t trail
-	same, err := t.resume(c, at)
+	same, err := t.resume(c, at, r.f.stop)
+	if errors.Is(err, errStopped) {
+		return false, err
+	}
 	if err != nil || !same {
 		return false, errCut
 	}

@@ -452,7 +452,7 @@ func TestFileSiblings(t *testing.T) {
 		{"the same lines under another inode", func(t *testing.T, path string) {
 			write2(t, path+"~", "one\ntwo\n", 0)
 			rename(t, path+"~", path)
-		}, "", []string{"two"}, nil},
+		}, "", []string{"two"}, []string{"file_gone"}},
 		{"the new file begins like the old one", func(t *testing.T, path string) {
 			rename(t, path, path+".1")
 			write2(t, path, "one\ntwo\n", 0)

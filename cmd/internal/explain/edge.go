@@ -47,11 +47,13 @@ func capture(s *agent.SourceConfig, c *agent.Config) Handoff {
 		h.Guarantee = ExactlyOnce
 		h.Why = "The position in the file stands in the same block as the records, fsynced at once; after a crash reading goes on exactly there."
 		if s.File.Follow {
-			h.Why += " A file that is rotated is known by its inode and content under any name, also packed with gzip, and read to its end and for the grace beyond, then those rotated after it."
+			h.Why += " A file that is rotated is known by its inode and by every byte that was read of it, under any name, also packed with gzip, and read to its end and for the grace beyond, then those rotated after it."
 			h.Limits = append(h.Limits,
 				"where it cannot be shown that nothing is missing (a file that was cut in place, as copytruncate does, one that is gone, a hole in the numbers, lines added after the grace) the interval is a row: metric gap; health is red until landfall-edge acknowledge.",
 				"while lines are still added to a file that was renamed, those of the new one wait.",
-				"content is the first 1,024 bytes and the 256 before the position: another file that has the same there, and was written beyond the position unseen, is taken for the one that was read, and its lines before the position are not.",
+				"content is every byte that was read, compared at each start, when nobody looked for 10 s, and when a file comes beside; between two looks only the first 1,024 bytes and the 256 before the position: a file that was cut and written again beyond the position within one poll_interval, alike there, is noticed at one of these.",
+				"a position that an older version noted has only these 1,024 and 256 bytes to compare, once, at the first start of this one.",
+				"files of which every line is the same up to the position are told apart by inode alone; where that does not tell, it is a gap.",
 				"lines added to a file after it was left are only noticed in the last two files left.")
 		}
 		h.Limits = append(h.Limits, "the positions lie in data_dir: with another, lost or restored one the files are read again, and their lines come twice.")
