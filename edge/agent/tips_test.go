@@ -287,6 +287,43 @@ func TestTipsOfARenamedGateway(t *testing.T) {
 	}
 }
 
+// TestARenamedGatewayKnowsItsLastBlock: the first log under the new name says with which
+// block the last one under the old name ended, as its tips know it.
+func TestARenamedGatewayKnowsItsLastBlock(t *testing.T) {
+	c := fileGateway(t, 100, cloud(t))
+	ended(t, c)
+	was := bookOf(t, c).Body("ship", 0).Logs
+	c.Gateway = "other"
+	appendLines(t, &c, "one more line\r\n")
+	ended(t, c)
+	store, err := seglog.Open(seglog.Config{Dir: c.LogDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	logs := store.Logs()
+	r, err := store.Reader(logs[len(logs)-1].ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	item, err := r.Next()
+	if err != nil || item.IsGap() {
+		t.Fatal(err, item.Gap)
+	}
+	for _, payload := range item.Block.Payloads {
+		var first record.Record
+		if err := item.Block.DecodeRecord(payload, &first); err != nil {
+			t.Fatal(err)
+		}
+		o, err := record.DecodeOpening(first.Raw)
+		if err != nil || len(was) != 1 || o.Prev.String() != was[0].Log || o.PrevEnd != was[0].End || o.PrevChain.String() != was[0].Chain {
+			t.Errorf("opening %+v, %v; the tip before: %+v", o, err, was)
+		}
+		break
+	}
+}
+
 // TestTipsOfAnUpgradedGateway: a gateway that kept no book for some time knows the
 // logs that are on its disk and all that come after; its document names the log
 // before the first one that it knows, so that an audit can tell which are older.

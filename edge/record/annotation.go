@@ -125,11 +125,17 @@ type Opening struct {
 	// PrevEndUnproven: Prev's newest segment is gone; it ended at PrevEnd or
 	// after it.
 	PrevEndUnproven bool
+	// PrevChain is the hash of Prev's last block, the one that ends at PrevEnd; zero:
+	// not known, or said by a version that did not keep it. Beside the cloud only the
+	// gateway that wrote Prev knows it.
+	PrevChain Hash
 }
 
-// Encode gives the opening's bytes, the Raw of a KindLogOpen record:
+// Encode returns the opening's bytes, the Raw of a KindLogOpen record:
 // 1 byte version, 16 bytes Prev, uvarint PrevEnd, varint PrevLastAt, varint
-// OpenedAt, uvarint CutTailBytes. Version 1, or, when PrevEndUnproven, 2.
+// OpenedAt, uvarint CutTailBytes, and, where it is known, 16 bytes PrevChain.
+// Version 1, or, when PrevEndUnproven, 2. Readers pass over what follows the
+// fields that they know, so PrevChain needed no version of its own.
 func (o Opening) Encode() []byte {
 	p := []byte{1}
 	if o.PrevEndUnproven {
@@ -139,7 +145,18 @@ func (o Opening) Encode() []byte {
 	p = binary.AppendUvarint(p, uint64(o.PrevEnd))
 	p = binary.AppendVarint(p, int64(o.PrevLastAt))
 	p = binary.AppendVarint(p, int64(o.OpenedAt))
-	return binary.AppendUvarint(p, o.CutTailBytes)
+	p = binary.AppendUvarint(p, o.CutTailBytes)
+	if o.PrevChain != (Hash{}) {
+		p = append(p, o.PrevChain[:]...)
+	}
+	return p
+}
+
+// Proves tells whether an opening shows that whoever wrote it held Prev: it says
+// that Prev ended at an offset, and knows the hash of the block that ends there.
+// A zero chain, as behind a loss, proves nothing.
+func (o *Opening) Proves(end Offset, chain Hash) bool {
+	return !o.PrevEndUnproven && o.PrevEnd == end && chain != (Hash{}) && o.PrevChain == chain
 }
 
 // DecodeOpening reads what Encode wrote. Errors: ErrCorrupt, ErrVersion.
@@ -158,6 +175,9 @@ func DecodeOpening(p []byte) (Opening, error) {
 	o.CutTailBytes = d.Uvarint()
 	if d.Bad() {
 		return Opening{}, fmt.Errorf("decode log opening: %w", ErrCorrupt)
+	}
+	if len(d.Rest()) >= len(o.PrevChain) {
+		copy(o.PrevChain[:], d.Rest())
 	}
 	return o, nil
 }

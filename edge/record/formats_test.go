@@ -17,7 +17,9 @@ func openings() map[string]Opening {
 	o := Opening{Prev: LogID{1, 2, 3}, PrevEnd: 40, PrevLastAt: 1_700_000_000_000_000, OpenedAt: 1_700_000_100_000_000, CutTailBytes: 5}
 	open := o
 	open.PrevEndUnproven = true
-	return map[string]Opening{"opening-v1.bin": o, "opening-v2.bin": open}
+	known := o
+	known.PrevChain = Hash{6, 7, 15: 8}
+	return map[string]Opening{"opening-v1.bin": o, "opening-v2.bin": open, "opening-v1-chain.bin": known}
 }
 
 // frozen are the blocks of version 1. Their files never change: every later

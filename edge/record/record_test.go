@@ -266,6 +266,18 @@ func TestOpening(t *testing.T) {
 		t.Errorf("version 3: %v", err)
 	}
 	want.PrevEndUnproven = true
+	want.PrevChain = Hash{1, 15: 9}
+	p = want.Encode()
+	for n := len(p) - len(want.PrevChain); n < len(p); n++ { // what is not whole is not known
+		short := want
+		short.PrevChain = Hash{}
+		if got, err := DecodeOpening(p[:n]); err != nil || got != short {
+			t.Errorf("%d bytes: %+v, %v", n, got, err)
+		}
+	}
+	if got, err := DecodeOpening(append(want.Encode(), 1, 2, 3)); err != nil || got != want {
+		t.Errorf("with what a later version adds: %+v, %v", got, err)
+	}
 	if got, err := DecodeOpening(want.Encode()); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}

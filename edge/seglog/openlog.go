@@ -10,6 +10,7 @@ import (
 // says of the log before, and the block of offset 0. Nothing is written yet; a
 // failed first Append leaves the choice for the next.
 func (s *Store) openLog() error {
+	prevChain := s.lastChain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -25,6 +26,7 @@ func (s *Store) openLog() error {
 	if n := len(s.logs); n > 0 {
 		last := s.logs[n-1]
 		o.Prev, o.PrevEnd, o.PrevLastAt, o.PrevEndUnproven = last.id, last.end, last.lastAt, a.unproven
+		o.PrevChain = prevChain
 		a.ordinal = last.ordinal + 1
 	}
 	id := s.cfg.NewLogID()
@@ -52,6 +54,28 @@ func (s *Store) openLog() error {
 		id: segmentID{log: id}, ordinal: a.ordinal, prev: o.Prev, prevEnd: o.PrevEnd, lastAt: o.PrevLastAt,
 	}
 	return nil
+}
+
+// lastChain returns the hash of the last block of the log before, for the opening
+// of this Store's; zero where that block cannot be read, and in a Store that keeps
+// no digests, whose openings nobody compares. Caller holds appendMu.
+func (s *Store) lastChain() record.Hash {
+	if !s.cfg.CapturedRecords || !s.app.log.IsZero() || s.app.unproven {
+		return record.Hash{}
+	}
+	s.mu.Lock()
+	n := len(s.logs)
+	if s.closed || n == 0 {
+		s.mu.Unlock()
+		return record.Hash{}
+	}
+	last := s.logs[n-1].id
+	s.mu.Unlock()
+	tip, err := s.Tip(last)
+	if err != nil {
+		s.cfg.Logger.Warn("the opening of the log does not say with which block the one before ended", "log", last, "error", err)
+	}
+	return tip.Chain
 }
 
 // activeLog gives the state of this Store's log, listed from its first durable

@@ -193,3 +193,60 @@ func TestTipNotKnown(t *testing.T) {
 		})
 	}
 }
+
+// TestOpeningKnowsTheLastBlock: the opening of a log has the hash of the last block of the
+// one before, closed in order or not; none where that block is not what the log ends with,
+// where its end may be elsewhere, and in logs that keep no digests.
+func TestOpeningKnowsTheLastBlock(t *testing.T) {
+	for name, c := range map[string]struct {
+		plain bool // keeps no digests
+		hurt  func(t *testing.T, fsys *faultfs.FS, dir string)
+		knows bool
+	}{
+		"closed":           {hurt: func(*testing.T, *faultfs.FS, string) {}, knows: true},
+		"keeps no digests": {plain: true, hurt: func(*testing.T, *faultfs.FS, string) {}},
+		"last block damaged": {hurt: func(t *testing.T, fsys *faultfs.FS, dir string) {
+			names := segmentNames(t, fsys, dir)
+			name := names[len(names)-1]
+			p := readBytes(t, fsys, name)
+			frames, _ := framesOf(t, name, p)
+			p[frames[len(frames)-1].at+frameBytes+record.BlockHeaderBytes+20] ^= 1
+			writeBytes(t, fsys, name, p)
+		}},
+		"newest segment gone": {hurt: func(t *testing.T, fsys *faultfs.FS, dir string) {
+			names := segmentNames(t, fsys, dir)
+			if err := fsys.Remove(names[len(names)-1]); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := faultfs.New()
+			cfg := testConfig(fsys, "/log")
+			cfg.CapturedRecords = !c.plain
+			s := mustOpen(t, cfg)
+			for range 20 {
+				appendTexts(t, s, strings.Repeat("x", 4000), "second")
+			}
+			one := activeLog(t, s)
+			if o := opening(t, s, one); o.PrevChain != (record.Hash{}) {
+				t.Errorf("the first log knows a hash: %+v", o)
+			}
+			want := lastTip(t, s, one)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.hurt(t, fsys, cfg.Dir)
+			s = mustOpen(t, cfg)
+			appendTexts(t, s, "a newer log")
+			o := opening(t, s, activeLog(t, s))
+			if o.Prev != one || o.Proves(want.End, want.Chain) != c.knows || !c.knows && o.PrevChain == want.Chain {
+				t.Errorf("opening %+v, want %+v", o, want)
+			}
+			appendTexts(t, s, "and once more") // it is said once, whatever follows
+			if again := opening(t, s, activeLog(t, s)); again != o {
+				t.Errorf("opening %+v, was %+v", again, o)
+			}
+		})
+	}
+}
