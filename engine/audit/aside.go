@@ -29,11 +29,7 @@ func (a *audit) conflict(l *logState, row []parquetfile.Value) {
 	if from < l.base {
 		return
 	}
-	l.aside = append(l.aside, span{from, from + n})
-	if len(l.aside)%1024 == 0 {
-		l.aside = merge(l.aside)
-	}
-	l.end = max(l.end, from+n)
+	l.setAside(from, n)
 	if len(row) <= 5 {
 		return
 	}
@@ -41,6 +37,15 @@ func (a *audit) conflict(l *logState, row []parquetfile.Value) {
 		a.wrongFile(KindRow, "has a block that was set aside, of offsets %s of log %s of %s, which is not that block: %v",
 			offsets(from, from+n), l.key.log, l.key.gateway, err)
 	}
+}
+
+// setAside notes that n offsets from one on are set aside.
+func (l *logState) setAside(from, n uint64) {
+	l.aside = append(l.aside, span{from, from + n})
+	if len(l.aside)%1024 == 0 {
+		l.aside = merge(l.aside)
+	}
+	l.end = max(l.end, from+n)
 }
 
 // asideRecords adds the records of a block that was set aside to the digest of its log,

@@ -12,6 +12,7 @@ import (
 
 	"landfall/edge/durable"
 	"landfall/edge/record"
+	"landfall/engine/checkpoint"
 	"landfall/engine/stream"
 	"landfall/engine/table"
 )
@@ -236,6 +237,73 @@ func TestRenamedGateway(t *testing.T) {
 	}
 	dir, _ = writeLake(t, epochOf("old", logID(1), record.LogID{}, 0, 0, 30), epochOf("new", logID(2), logID(1), 40, 0, 20))
 	wantFinding(t, runAudit(t, Config{Lake: dir}), Finding{Kind: KindLogEnd, Gateway: "new", Log: logID(2).String()})
+}
+
+// TestARenamedGatewayProvesTheEnd: an opening that knows the hash of the last block of
+// a log of another gateway closes it, as one of its own would; whatever others say of it
+// is a finding of theirs. A hash that is another one proves nothing, nor does any where
+// the ledger has none.
+func TestARenamedGatewayProvesTheEnd(t *testing.T) {
+	chain, other := record.Hash{1, 15: 7}, record.Hash{1, 15: 6}
+	opens := func(by string, n int, end record.Offset, knows record.Hash) *table.Batch {
+		b := epochOf(by, logID(n), logID(1), end, 0, 3)
+		b.Records[0].Raw = record.Opening{Prev: logID(1), PrevEnd: end, PrevLastAt: record.NoTime, PrevChain: knows}.Encode()
+		return b
+	}
+	first := epochOf("old", logID(1), record.LogID{}, 0, 0, 40)
+	for _, c := range []struct {
+		name   string
+		chain  record.Hash // of the old log, in the ledger
+		next   []*table.Batch
+		closed bool
+		found  int // of the kind log_end
+		notes  string
+	}{
+		{"it knows the last block", chain, []*table.Batch{opens("new", 2, 40, chain)}, true, 0, "old was renamed, and that log ended at 40"},
+		{"another hash", chain, []*table.Batch{opens("new", 2, 40, other)}, false, 0, "is not taken from there"},
+		{"none", chain, []*table.Batch{opens("new", 2, 40, record.Hash{})}, false, 0, "is not taken from there"},
+		{"the ledger has none", record.Hash{}, []*table.Batch{opens("new", 2, 40, record.Hash{})}, false, 0, "is not taken from there"},
+		{"another end", chain, []*table.Batch{opens("new", 2, 39, chain)}, false, 1, ""},
+		{"a liar too", chain, []*table.Batch{opens("new", 2, 40, chain), opens("a-liar", 3, 40, other)}, true, 1, "old was renamed"},
+		{"its own gateway went on", chain, []*table.Batch{opens("old", 4, 40, record.Hash{}), opens("new", 2, 40, chain)}, true, 1, ""},
+		{"twice", chain, []*table.Batch{opens("new", 2, 40, chain), opens("new", 3, 40, chain)}, true, 1, "old was renamed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			batches := append([]*table.Batch{first}, c.next...)
+			dir, files := writeFiles(t, batches...)
+			claims := claimsOf(batches)
+			claims[0][0].Chain = chainText(c.chain)
+			store := openStore(t, checkpointsOf(dir))
+			entries := ledgerOf(t, files, claims)
+			for i := range entries {
+				entries[i].Schema = logSchema - 1 // without the table log
+			}
+			writeHead(t, store, checkpoint.Manifest{Epoch: stream.Epoch(len(batches)), Ledger: writeLedger(t, store, entries)})
+			r := runAudit(t, Config{Lake: dir})
+			n := 0
+			for _, f := range r.Findings {
+				if f.Kind != KindLogEnd || f.Gateway == "old" {
+					t.Errorf("%+v", f)
+				}
+				n++
+			}
+			i := slices.IndexFunc(r.Logs, func(l Log) bool { return l.Log == logID(1).String() })
+			tail := map[bool]string{true: TailProven, false: TailUnproven}[c.closed]
+			if l := r.Logs[i]; n != c.found || l.Closed != c.closed || l.Tail != tail || l.Missing > 0 || r.Exact != (n == 0) {
+				t.Errorf("%d findings, %+v:\n%s", n, l, listFindings(r))
+			}
+			if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, c.notes) {
+				t.Errorf("notes %q lack %q", notes, c.notes)
+			}
+			if !r.Exact {
+				return
+			}
+			again := runAudit(t, Config{Lake: dir, Since: r}) // and for an audit that goes on from there
+			if l := again.Logs[slices.IndexFunc(again.Logs, func(l Log) bool { return l.Log == logID(1).String() })]; l.Closed != c.closed || !again.Exact {
+				t.Errorf("since: %+v:\n%s", l, listFindings(again))
+			}
+		})
+	}
 }
 
 // TestAGatewayEndsNoOthersLog: what a gateway says of the log of another one counts for

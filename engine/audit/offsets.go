@@ -143,7 +143,7 @@ type logState struct {
 	next          uint64
 	digest        record.Digest // at next
 	digestKnown   bool
-	chain         record.Hash
+	chain         record.Hash // of the block that ends at next; zero: not known
 	claimedClosed bool
 
 	// What was summed up, epoch by epoch.

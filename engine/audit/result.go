@@ -41,7 +41,8 @@ type Result struct {
 	// Notes are what the reader should know and does not make it inexact.
 	Notes []string `json:"notes"`
 
-	untold []string // names of counts that topics cannot tell: their tables do not go there
+	untold []string          // names of counts that topics cannot tell: their tables do not go there
+	aside  map[logKey][]span // what is set aside, for an audit of topics to which conflict does not go
 }
 
 // Task is how far one task's part of the lake was judged.
@@ -113,8 +114,13 @@ type Log struct {
 	// of what is beyond it.
 	Since uint64 `json:"since,omitempty"`
 	// Previous is the log before this one, which ended at PreviousEnd; empty: none.
-	Previous    string `json:"previous,omitempty"`
-	PreviousEnd uint64 `json:"previous_end,omitempty"`
+	// PreviousChain is the hash of its last block, as this one's gateway knows it; empty:
+	// that does not say.
+	Previous      string `json:"previous,omitempty"`
+	PreviousEnd   uint64 `json:"previous_end,omitempty"`
+	PreviousChain string `json:"previous_chain,omitempty"`
+	// Chain is the hash of the block that ends at Next; empty: not known.
+	Chain string `json:"chain,omitempty"`
 	// Tipped is the offset up to which the gateway's tips say what the log holds.
 	Tipped uint64 `json:"tipped,omitempty"`
 	// Untipped counts offsets below it of which they tell no digest, or which the
@@ -141,7 +147,11 @@ func (a *audit) conclude() {
 	a.compareTips()
 	a.compareAnchors()
 	r.Logs = []Log{} // in JSON an empty list, never null
+	r.aside = make(map[logKey][]span)
 	for _, k := range keys {
+		if l := a.logs[k]; l.asideRows > 0 {
+			r.aside[k] = merge(l.aside)
+		}
 		one := a.logs[k].account(k)
 		if !a.digests() {
 			one.Digest = ""
@@ -406,16 +416,25 @@ func (a *audit) closeLog(prev logKey, successors []logKey) {
 
 // foreignEnds compares what logs of other gateways say of the end of one that they name
 // as the one before them. A gateway that was renamed says so truly, with everything of
-// its log forwarded under the old name, and anybody can say it: it is a note where the
-// log ends there and its gateway opened no other after it (goesOn), and else a Finding
-// of the one who says it. Neither closes the log.
+// its log forwarded under the old name. It closes the log where the opening knows the
+// hash of the log's last block, which nobody but its gateway and the cloud has. Anybody
+// can say the rest: it is a note where the log ends there and its gateway opened no
+// other after it (goesOn), and else a Finding of the one who says it.
 func (a *audit) foreignEnds(prev logKey, claims []logKey, goesOn bool) {
 	l := a.logs[prev]
 	end := max(l.end, l.found())
+	proven := slices.IndexFunc(claims, func(k logKey) bool { return l.next == end && a.logs[k].opening.Proves(record.Offset(end), l.chain) })
 	for i, k := range claims {
 		o := a.logs[k].opening
 		why := ""
 		switch {
+		case i == proven && !goesOn:
+			l.closedAt = &o.PrevEnd
+			a.note("log %.8s of %s knows the hash of the last block of log %.8s of %s: %s was renamed, and that log ended at %d",
+				k.log, k.gateway, prev.log, prev.gateway, prev.gateway, end)
+			continue
+		case proven >= 0 && !goesOn:
+			why = fmt.Sprintf("log %s of %s, which knows the hash of its last block, follows it", claims[proven].log, claims[proven].gateway)
 		case i > 0 && claims[i-1].gateway == k.gateway:
 			why = fmt.Sprintf("so does its log %s", claims[i-1].log)
 		case goesOn:
@@ -434,6 +453,14 @@ func (a *audit) foreignEnds(prev logKey, claims []logKey, goesOn bool) {
 	}
 }
 
+// chainText writes a hash; empty: it is not known.
+func chainText(h record.Hash) string {
+	if h == (record.Hash{}) {
+		return ""
+	}
+	return h.String()
+}
+
 // account adds one log up.
 func (l *logState) account(k logKey) Log {
 	one := Log{Gateway: k.gateway, Log: k.log, Tail: TailUnproven, Captured: l.end, Recorded: l.recorded, Rejected: l.rejected, Conflicts: l.conflicts}
@@ -447,7 +474,9 @@ func (l *logState) account(k logKey) Log {
 	one.Tipped, one.Untipped, one.Since = l.tipped, l.untipped, l.base
 	if l.opening != nil && !l.opening.Prev.IsZero() {
 		one.Previous, one.PreviousEnd = l.opening.Prev.String(), uint64(l.opening.PrevEnd)
+		one.PreviousChain = chainText(l.opening.PrevChain)
 	}
+	one.Chain = chainText(l.chain)
 	if l.closedAt != nil {
 		one.Closed, one.Tail = true, TailProven
 		one.Captured = max(one.Captured, uint64(*l.closedAt))

@@ -48,6 +48,15 @@ func (a *audit) checkSince() {
 	}
 }
 
+// chainOf reads what chainText wrote; zero: that is no hash.
+func chainOf(s string) record.Hash {
+	h, err := record.ParseLogID(s)
+	if err != nil {
+		return record.Hash{}
+	}
+	return record.Hash(h)
+}
+
 // goOn starts the logs from where the earlier audit left them.
 func (a *audit) goOn() {
 	if a.Since == nil {
@@ -66,9 +75,10 @@ func (a *audit) goOn() {
 		l.sum = l.atDigest
 		if !l.claimed {
 			l.claimed, l.next, l.digest, l.digestKnown, l.task = true, was.Next, d, l.atKnown, was.Task
+			l.chain = chainOf(was.Chain)
 		}
 		if prev, err := record.ParseLogID(was.Previous); err == nil {
-			l.opening = &record.Opening{Prev: prev, PrevEnd: record.Offset(was.PreviousEnd)}
+			l.opening = &record.Opening{Prev: prev, PrevEnd: record.Offset(was.PreviousEnd), PrevChain: chainOf(was.PreviousChain)}
 		}
 		for _, m := range l.marks {
 			m.sum += l.atDigest

@@ -129,16 +129,67 @@ func (a *topicAudit) lossRow(l *logState, h headers, r *kgo.Record) {
 	l.end = max(l.end, h.offset+v.Count)
 }
 
+// conflictRow takes one message of conflict. The records of a block that was set aside
+// count as what the log has at its offsets, as they do in a lake.
+func (a *topicAudit) conflictRow(l *logState, h headers, r *kgo.Record) {
+	l.conflicts++
+	var v struct {
+		Count  uint64  `json:"count"`
+		Reason string  `json:"reason"`
+		Block  *[]byte `json:"block"` // nil: left out
+	}
+	if err := json.Unmarshal(r.Value, &v); err != nil {
+		a.wrong("a block in conflict at offset %d of log %s of %s is no JSON: %v", h.offset, h.log, h.gateway, err)
+		return
+	}
+	if v.Reason != reasonPoison {
+		return
+	}
+	if h.offset+v.Count < h.offset {
+		a.wrong("a block that was set aside at offset %d of log %s of %s names offsets beyond all numbers", h.offset, h.log, h.gateway)
+		return
+	}
+	l.asideRows++
+	l.setAside(h.offset, v.Count)
+	if v.Block == nil {
+		l.lostUnknown = true
+		return
+	}
+	if err := a.asideRecords(l, h.offset, v.Count, *v.Block); err != nil {
+		a.wrong("what is said to be a block that was set aside, of offsets %s of log %s of %s, is not that block: %v",
+			offsets(h.offset, h.offset+v.Count), h.log, h.gateway, err)
+	}
+}
+
+// asideByLake takes from the lake beside what is set aside, where conflict does not go
+// to Kafka.
+func (a *topicAudit) asideByLake() {
+	if a.config.Topics[table.Conflict] != "" || a.config.Lake == nil {
+		return
+	}
+	for k, spans := range a.config.Lake.aside {
+		l := a.logs[k]
+		if l == nil {
+			continue // nothing of the log is here
+		}
+		for _, s := range spans {
+			l.conflicts, l.asideRows, l.lostUnknown = l.conflicts+1, l.asideRows+1, true
+			l.setAside(s.from, s.to-s.from)
+		}
+	}
+}
+
 // logRow takes one message of log.
 func (a *topicAudit) logRow(l *logState, h headers, r *kgo.Record) {
 	var v struct {
 		Next        uint64  `json:"next_offset"`
 		Digest      *string `json:"digest"`
+		Chain       string  `json:"chain"`
 		Previous    string  `json:"previous_log"`
 		PreviousEnd uint64  `json:"previous_end"`
 	}
 	err := json.Unmarshal(r.Value, &v)
-	row := logRow{next: v.Next, epoch: h.epoch, previous: v.Previous, previousEnd: v.PreviousEnd}
+	row := logRow{next: v.Next, epoch: h.epoch, chain: v.Chain, previous: v.Previous, previousEnd: v.PreviousEnd}
 	if err == nil && v.Digest != nil {
 		row.known = true
 		row.digest, err = record.ParseDigest(*v.Digest)
@@ -159,7 +210,7 @@ func (a *topicAudit) anchorByRows() {
 		if r == nil {
 			continue
 		}
-		l.claimed, l.next = true, r.next
+		l.claimed, l.next, l.chain = true, r.next, chainOf(r.chain)
 		if r.known && !l.lostUnknown && l.sum+l.lost == r.digest {
 			l.at, l.atDigest, l.atKnown = r.next, r.digest, true
 		}

@@ -26,6 +26,9 @@ type TopicsConfig struct {
 	Markers string
 	// Name is what the result calls them.
 	Name string
+	// Lake is the result of the lake beside, which tells what is set aside where the
+	// table conflict does not go to Kafka; nil: such offsets are missing there then.
+	Lake *Result
 }
 
 // Validate names the field that is wrong.
@@ -113,6 +116,7 @@ func (a *topicAudit) run(ctx context.Context) error {
 			}
 		}
 	}
+	a.asideByLake()
 	a.anchorByRows()
 	a.result.NotChecked = append(a.result.NotChecked, "the messages beside their headers, and beside raw of those logs whose digest the topic log tells")
 	a.conclude()
@@ -187,7 +191,7 @@ func (a *topicAudit) row(name table.Name, r *kgo.Record) {
 	case table.Loss:
 		a.lossRow(l, h, r)
 	case table.Conflict:
-		l.conflicts++
+		a.conflictRow(l, h, r)
 	case table.Log:
 		a.logRow(l, h, r)
 	case table.Window, table.Late:

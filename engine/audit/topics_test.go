@@ -80,11 +80,17 @@ func (w *topicWorld) audit() *Result {
 // auditOf audits the topics of some tables.
 func (w *topicWorld) auditOf(names ...table.Name) *Result {
 	w.t.Helper()
+	return w.auditBeside(nil, names...)
+}
+
+// auditBeside audits the topics of some tables, beside a lake.
+func (w *topicWorld) auditBeside(lake *Result, names ...table.Name) *Result {
+	w.t.Helper()
 	topics := make(map[table.Name]string)
 	for _, n := range names {
 		topics[n] = string(n)
 	}
-	r, err := RunTopics(context.Background(), TopicsConfig{Client: []kgo.Opt{kgo.SeedBrokers(w.brokers...)}, Topics: topics, Markers: "markers", Name: "kafka"})
+	r, err := RunTopics(context.Background(), TopicsConfig{Client: []kgo.Opt{kgo.SeedBrokers(w.brokers...)}, Topics: topics, Markers: "markers", Name: "kafka", Lake: lake})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -191,6 +197,67 @@ func TestTopicsFaultsAreFound(t *testing.T) {
 				t.Errorf("exact %t, said %q, want %q", r.Exact, said, tc.want)
 			}
 		})
+	}
+}
+
+// TestTopicsKnowWhatIsSetAside: the offsets of a block in conflict with reason poison are
+// not missing, its records count in the digest of the log, and it is named and never
+// exact, as in a lake; also where the lake beside alone has the table conflict.
+func TestTopicsKnowWhatIsSetAside(t *testing.T) {
+	var b record.Builder
+	log, err := record.ParseLogID(strings.Repeat("a", 32))
+	check(t, err)
+	d, sum := record.NewDigester(log), record.Digest(0)
+	for i := range record.Offset(10) {
+		raw := []byte(nil) // as both has it
+		if i >= 4 && i < 7 {
+			raw = fmt.Appendf(nil, "poison %d", i)
+			check(t, b.Add(&record.Record{Kind: record.KindText, Raw: raw}))
+		}
+		sum += d.Record(i, raw)
+	}
+	block := base64.StdEncoding.EncodeToString(b.Seal(log, 4, record.Hash{9}))
+	write := func(reason string, count int, block string) *topicWorld {
+		w := newTopicWorld(t)
+		var all []*kgo.Record
+		for i := range 10 {
+			if i < 4 || i >= 7 {
+				all = append(all, both(1, i)...)
+			}
+		}
+		row := topicRow("conflict", 1, 4, fmt.Sprintf(`{"count":%d,"reason":%q,"block":%q}`, count, reason, block), "")
+		w.write(kgo.TryCommit, append(all, row, topicLog(1, 10, sum), topicMarker(1))...)
+		return w
+	}
+	kinds := func(r *Result) (all []Kind) {
+		for _, f := range r.Findings {
+			all = append(all, f.Kind)
+		}
+		return all
+	}
+	w := write(reasonPoison, 3, block)
+	r := w.audit()
+	if l := r.Logs[0]; r.Exact || !slices.Equal(kinds(r), []Kind{KindSetAside}) || l.Missing != 0 || l.SetAside != 3 || l.Digest != sum.String() {
+		t.Errorf("%+v\n%s", l, listFindings(r))
+	}
+	lake := &Result{Tasks: r.Tasks, Logs: r.Logs, aside: r.aside}
+	names := slices.DeleteFunc(slices.Clone(table.Names()), func(n table.Name) bool { return n == table.Conflict })
+	for _, lake := range []*Result{nil, lake} {
+		r := w.auditBeside(lake, names...)
+		want := KindMissing
+		if lake != nil {
+			want = KindSetAside
+		}
+		if r.Exact || !slices.Contains(kinds(r), want) || slices.Contains(kinds(r), KindMissing) != (lake == nil) {
+			t.Errorf("without conflict, lake beside %v:\n%s", lake != nil, listFindings(r))
+		}
+	}
+	for name, w := range map[string]*topicWorld{
+		"no poison": write("hash", 3, block), "another count": write(reasonPoison, 2, block), "no block": write(reasonPoison, 3, ""),
+	} {
+		if r := w.audit(); r.Exact || slices.Equal(kinds(r), []Kind{KindSetAside}) {
+			t.Errorf("%s:\n%s", name, listFindings(r))
+		}
 	}
 }
 

@@ -29,9 +29,10 @@ func (p *processor) touch(id record.LogID, next record.Offset, at record.Micros)
 }
 
 // opened takes what the first block of a log says of it, and closes the log that
-// it names as the one before. A gateway sends one log after the other; where a
-// newer log was opened all the same before anything of this one came, this one
-// begins closed.
+// it names as the one before: of its own gateway, or of another one, where it knows
+// the hash of that log's last block, for then the gateway was renamed. A gateway sends
+// one log after the other; where a newer log was opened all the same before anything
+// of this one came, this one begins closed.
 func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	g, heard := p.gateways.Get(l.Gateway)
 	if heard {
@@ -50,13 +51,16 @@ func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	if heard && !o.Prev.IsZero() && !old.begun() && !l.Keeps {
 		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)
 	}
-	if !known || !old.begun() || old.Gateway != l.Gateway || old.Closed {
+	renamed := old.Gateway != l.Gateway
+	if !known || !old.begun() || old.Closed || renamed && !o.Proves(old.Next, old.Hash) {
 		return
 	}
 	old.Closed, old.End = true, o.PrevEnd
-	if l.Keeps && old.Next < o.PrevEnd {
+	switch {
+	case renamed: // nothing of it is missing
+	case l.Keeps && old.Next < o.PrevEnd:
 		p.lacks(o.Prev, &old, o.PrevEnd, l.LandedAt)
-	} else {
+	default:
 		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)
 	}
 	p.touch(o.Prev, old.Next, l.LandedAt)

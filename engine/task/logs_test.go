@@ -325,6 +325,49 @@ func TestAnOpeningClosesItsOwnGatewaysLogOnly(t *testing.T) {
 	}
 }
 
+// TestARenamedGatewayClosesItsLog: an opening of another gateway that knows the hash of
+// the last block of a log closes it. One that knows another hash, or says another end,
+// or that it is not known, closes nothing; nor does any after a loss, which has no hash.
+func TestARenamedGatewayClosesItsLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		says   func(o *record.Opening)
+		loses  bool
+		closed bool
+	}{
+		"it knows the last block": {says: func(*record.Opening) {}, closed: true},
+		"another hash":            {says: func(o *record.Opening) { o.PrevChain[15] ^= 1 }},
+		"no hash":                 {says: func(o *record.Opening) { o.PrevChain = record.Hash{} }},
+		"another end":             {says: func(o *record.Opening) { o.PrevEnd-- }},
+		"an end that is unproven": {says: func(o *record.Opening) { o.PrevEndUnproven = true }},
+		"a loss at the end":       {says: func(o *record.Opening) { o.PrevChain = record.Hash{} }, loses: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, a, b := newFeeder(t), writeLog(t, 1), writeLog(t, 2)
+			f.land("was", a.open(record.Opening{OpenedAt: 1, PrevLastAt: record.NoTime}), a.texts(3))
+			o := record.Opening{Prev: a.id, PrevEnd: 4, PrevChain: a.prev, OpenedAt: 9}
+			if c.loses {
+				a.texts(2)
+				f.land("was", a.lose(4, true))
+				o.PrevEnd = 6
+			}
+			f.end(1)
+			c.says(&o)
+			f.land("is", b.open(o))
+			rows, logs := f.end(2)
+			st, _ := f.p.logs.Get(a.id)
+			if st.Closed != c.closed || len(rows) != len(logs) || len(rows) > 1 != c.closed {
+				t.Fatalf("closed %v, rows %+v", st.Closed, rows)
+			}
+			if c.closed && (rows[1].Gateway != "was" || !rows[1].Closed || rows[1].NextOffset != 4 || logs[1].From != 4 || st.End != 4) {
+				t.Errorf("rows %+v, logs %+v", rows, logs)
+			}
+			if short := f.p.shortLogs(); len(short) > 0 {
+				t.Errorf("short: %+v", short)
+			}
+		})
+	}
+}
+
 // TestLogStateVersions: the frozen bytes of each version are read, and the
 // newest is written. Version 1 knew neither digests nor openings.
 func TestLogStateVersions(t *testing.T) {

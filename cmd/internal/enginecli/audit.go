@@ -63,11 +63,11 @@ func auditCommand() *cobra.Command {
 			}
 			asked = audit.LevelValues
 		}
-		topics, err := kafka.audit(c.Context())
-		if err != nil {
-			return err
-		}
 		if *lake == "" {
+			topics, err := kafka.audit(c.Context(), nil)
+			if err != nil {
+				return err
+			}
 			return auditSaid(c, topics, *asJSON)
 		}
 		cfg, err := auditOf(c.Context(), *lake, *checkpoints, remote.config())
@@ -92,6 +92,10 @@ func auditCommand() *cobra.Command {
 		if errors.Is(err, audit.ErrNoLog) {
 			err = cli.Fail(cli.ExitNoInput, err)
 		}
+		if err != nil {
+			return err
+		}
+		topics, err := kafka.audit(c.Context(), result)
 		if err != nil {
 			return err
 		}

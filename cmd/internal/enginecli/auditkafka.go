@@ -49,8 +49,9 @@ func (f *kafkaFlags) sink() (*server.KafkaSinkConfig, *config.File, error) {
 	return &c.Sinks.Kafka, file, nil
 }
 
-// audit audits the topics; nil where none were asked for.
-func (f *kafkaFlags) audit(ctx context.Context) (*audit.Result, error) {
+// audit audits the topics; nil where none were asked for. lake is the result of the lake
+// beside; nil: none was audited.
+func (f *kafkaFlags) audit(ctx context.Context, lake *audit.Result) (*audit.Result, error) {
 	if !f.given() {
 		return nil, nil
 	}
@@ -68,6 +69,7 @@ func (f *kafkaFlags) audit(ctx context.Context) (*audit.Result, error) {
 	c := audit.TopicsConfig{
 		Client: append([]kgo.Opt{kgo.SeedBrokers(k.Brokers...), kgo.ClientID("landfall-audit")}, sink.Client...),
 		Topics: make(map[table.Name]string), Markers: k.Markers(), Name: fmt.Sprintf("kafka %s, %s*", strings.Join(k.Brokers, ","), k.Prefix),
+		Lake: lake,
 	}
 	for _, name := range k.TableNames() {
 		c.Topics[name] = k.Topic(name)
