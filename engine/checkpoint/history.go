@@ -79,7 +79,7 @@ func follows(before, m *Manifest) error {
 	pending := before.Pending()
 	repair := isRepair(before, m)
 	if repair {
-		pending = withoutTargets(pending, m.Staged)
+		pending = withoutTargets(pending, Repairing{Staged: m.Staged})
 	}
 	switch {
 	case m.Previous != hash(data):

@@ -24,7 +24,8 @@ type Repairing struct {
 	Decoder string
 	// Staged are outputs that were made again: durable, verified, unseen.
 	Staged []stream.Staged
-	// Removed are the files whose place they take, as the ledger named them.
+	// Removed are the files whose place they take, or that are no more, as the ledger
+	// named them. prepare has set them aside.
 	Removed []ledger.File
 	// State is an object that restores all keyed state, in place of the chain that
 	// HEAD's manifest names. Nil: that stays.
@@ -153,7 +154,7 @@ func (c *Committer) inPlaceOf(ctx context.Context, lost *Manifest, from cursor, 
 func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Manifest, error) {
 	next := from.manifest
 	next.Format, next.Claim, next.Previous, next.Writer = Format, c.claim, from.hash, c.cfg.Writer
-	next.Unpublished, next.Staged, next.From = withoutTargets(next.Pending(), r.Staged), r.Staged, nil
+	next.Unpublished, next.Staged, next.From = withoutTargets(next.Pending(), r), r.Staged, nil
 	next.GivenUp = false
 	if r.State != nil {
 		o := StateObject{Name: stateName(c.cfg.Task, next.Epoch, c.claim), SHA256: hash(r.State),
@@ -174,12 +175,13 @@ func (c *Committer) repaired(ctx context.Context, from *cursor, r Repairing) (Ma
 	return next, err
 }
 
-// withoutTargets leaves out what other outputs take the place of.
-func withoutTargets(pending []Unpublished, other []stream.Staged) []Unpublished {
+// withoutTargets leaves out what a repair takes the place of, or takes away.
+func withoutTargets(pending []Unpublished, r Repairing) []Unpublished {
 	var kept []Unpublished
 	for _, p := range pending {
 		p.Staged = slices.DeleteFunc(slices.Clone(p.Staged), func(s stream.Staged) bool {
-			return slices.ContainsFunc(other, func(o stream.Staged) bool { return o.Sink == s.Sink && o.Target == s.Target })
+			return slices.ContainsFunc(r.Staged, func(o stream.Staged) bool { return o.Sink == s.Sink && o.Target == s.Target }) ||
+				slices.ContainsFunc(r.Removed, func(f ledger.File) bool { return f.Sink == s.Sink && f.Name == s.Target })
 		})
 		if len(p.Staged) > 0 {
 			kept = append(kept, p)

@@ -63,7 +63,7 @@ func (r *run) carryOut(ctx context.Context, t *taskState) error {
 		commit = nil
 	}
 	if len(commit) > 0 || t.memory != nil || t.lost != nil {
-		if err := r.commit(ctx, t, commit); err != nil {
+		if err := r.commit(ctx, t, func() error { return r.commitOnce(ctx, t, commit) }); err != nil {
 			return err
 		}
 	}
@@ -101,9 +101,9 @@ const commitTries = 5
 // commit commits what was found. An engine that claims or commits meanwhile is
 // faster, perhaps again and again: it is tried some times, as long as what it added
 // are epochs.
-func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error {
+func (r *run) commit(ctx context.Context, t *taskState, once func() error) error {
 	for try := 1; ; try++ {
-		err := r.commitOnce(ctx, t, fixed)
+		err := once()
 		if !errors.Is(err, stream.ErrFenced) || errors.Is(err, errWentOn) || try == commitTries {
 			return err
 		}
@@ -115,7 +115,8 @@ func (r *run) commit(ctx context.Context, t *taskState, fixed []wrongFile) error
 // stream.ErrFenced.
 var errWentOn = fmt.Errorf("%w: the task went on meanwhile; repair again", stream.ErrFenced)
 
-func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) error {
+// committing is the configuration with which a task's repair is committed.
+func (r *run) committing(t *taskState) checkpoint.Config {
 	cfg := checkpoint.Config{
 		Store: r.Store, Task: t.id, Partitions: t.manifest.Partitions, Writer: r.Writer,
 		Schema: table.SchemaVersion, Decoder: decoderVersion, Logger: r.Logger,
@@ -123,11 +124,15 @@ func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) e
 	if !r.DryRun {
 		cfg.Sinks = []stream.Sink{r.Sink}
 	}
+	return cfg
+}
+
+func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) error {
 	var lost *checkpoint.Manifest
 	if t.lost != nil {
 		lost = &t.manifest
 	}
-	return checkpoint.Repair(ctx, cfg, lost, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
+	return checkpoint.Repair(ctx, r.committing(t), lost, func(ctx context.Context, claim stream.ClaimID, m *checkpoint.Manifest) (checkpoint.Repairing, error) {
 		if err := r.sameTask(ctx, t, m); err != nil {
 			return checkpoint.Repairing{}, err
 		}

@@ -164,14 +164,24 @@ func (ref *blockRef) group(gateway string, known []*group) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if record.HashBlock(l.Block) != ref.hash {
+		return nil, fmt.Errorf("block at offset %s: %w", ref.first, record.ErrCorrupt)
+	}
 	b, err := record.Parse(l.Block)
 	if err != nil {
 		return nil, err
 	}
-	if record.HashBlock(l.Block) != ref.hash {
-		return nil, fmt.Errorf("block at offset %s: %w", b.First, record.ErrCorrupt)
+	g := groupOf(&l, &b, gateway)
+	if g.after = ref.watermark; g.landedAt == record.NoTime {
+		g.landedAt = landedAt(g, known)
 	}
-	g := &group{gateway: gateway, log: b.Log, landedAt: l.LandedAt, after: ref.watermark}
+	return g, nil
+}
+
+// groupOf returns the records of a block, which is that of l, as the task reads them; the
+// watermark after it is not known.
+func groupOf(l *landing.Landed, b *record.Block, gateway string) *group {
+	g := &group{gateway: gateway, log: b.Log, landedAt: l.LandedAt, after: record.NoTime}
 	for a := range b.Annotations {
 		switch a.Type {
 		case record.AnnSource:
@@ -187,7 +197,7 @@ func (ref *blockRef) group(gateway string, known []*group) (*group, error) {
 			}
 		}
 	}
-	g.anchor = anchorOf(&l, g.boot)
+	g.anchor = anchorOf(l, g.boot)
 	for offset, payload := range b.Payloads {
 		x := one{offset: offset}
 		if err := b.DecodeRecord(payload, &x.record); err != nil {
@@ -196,10 +206,7 @@ func (ref *blockRef) group(gateway string, known []*group) (*group, error) {
 		}
 		g.records = append(g.records, x)
 	}
-	if g.landedAt == record.NoTime {
-		g.landedAt = landedAt(g, known)
-	}
-	return g, nil
+	return g
 }
 
 // anchorOf finds what a gateway knew of a boot's time when it sent a block.

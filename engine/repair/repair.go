@@ -86,6 +86,9 @@ type Config struct {
 	// Windows is how readings were summed up, where the rows of window do not show
 	// it. Zero: not at all.
 	Windows operator.WindowConfig
+	// TakeAside takes blocks that were set aside (reason poison in conflict) into the
+	// tables, where everything else of their task is right.
+	TakeAside bool
 	// DryRun finds and tells, and changes nothing.
 	DryRun bool
 	Writer string       // names this process in manifests, for people
@@ -116,6 +119,7 @@ const (
 	Replaced Kind = "replaced" // made again with other bytes, which the ledger names now
 	Aside    Kind = "aside"    // moved to _quarantine
 	Head     Kind = "head"     // HEAD names a manifest again, one that was there or a new one
+	Taken    Kind = "taken"    // blocks that were set aside are rows of record now
 	Left     Kind = "left"     // cannot be repaired
 )
 
@@ -153,11 +157,24 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.DryRun {
 		c.Store = newOverlay(c.Store)
 	}
+	result, again, err := runOnce(ctx, c)
+	if err != nil || !again {
+		return result, err
+	}
+	before := result.Actions // what was repaired is right now, so that blocks can be taken in
+	if result, _, err = runOnce(ctx, c); err == nil {
+		result.Actions = append(before, result.Actions...)
+	}
+	return result, err
+}
+
+// runOnce is one run; again says that it put right what had kept it from taking blocks in.
+func runOnce(ctx context.Context, c Config) (result *Result, again bool, err error) {
 	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}, odd: map[string]string{}, moved: map[string]string{}}
 	if err := r.run(ctx); err != nil {
-		return nil, fmt.Errorf("repair: %w", errors.Join(err, r.close()))
+		return nil, false, fmt.Errorf("repair: %w", errors.Join(err, r.close()))
 	}
-	return &r.result, r.close()
+	return &r.result, r.again, r.close()
 }
 
 // run is one run.
@@ -172,6 +189,7 @@ type run struct {
 	// listedNames are the files that lie in the tables.
 	listedNames []string
 	spare       map[string]string // name of a file that nothing names, or that is in another's place, by SHA-256
+	again       bool              // blocks could not be taken in beside what this run put right
 }
 
 func (r *run) close() error {
@@ -244,7 +262,15 @@ func (r *run) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(r.setStraysAside(ctx, strays), r.restoreLanding(ctx))
+	if err := errors.Join(r.setStraysAside(ctx, strays), r.restoreLanding(ctx)); err != nil || !r.TakeAside {
+		return err
+	}
+	for _, t := range r.tasks {
+		if err := r.takeAside(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setAside moves a file to _quarantine, or says that it would be.

@@ -142,9 +142,9 @@ func damageCheckpoints(t *testing.T, lake, step string) {
 }
 
 // killRepair runs a repair that kills itself at a step.
-func killRepair(t *testing.T, engine, lake, step string) {
+func killRepair(t *testing.T, engine, lake, step string, more ...string) {
 	t.Helper()
-	cmd := exec.Command(engine, "repair", "--lake", lake)
+	cmd := exec.Command(engine, append([]string{"repair", "--lake", lake}, more...)...)
 	cmd.Env = append(os.Environ(), "LANDFALL_FAILPOINT="+step+"=1")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

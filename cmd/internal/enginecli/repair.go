@@ -29,6 +29,7 @@ func repairCommand(version string) *cobra.Command {
 		Long: "Compares every file with the ledger, and makes again what is missing or damaged: typed rows from record, record from a gateway's log or from\n" +
 			"a landing log that still holds it, HEAD, manifests, state and entries of the ledger from each other and from the lake. The result is committed as an entry of its own in the ledger; a running engine\n" +
 			"is fenced by it and goes on by itself. Files that nothing published, and what is damaged, are moved to _quarantine, never deleted.\n" +
+			"With --take-aside the records of blocks that were set aside in conflict (reason poison) become rows again, by the decoder of this program.\n" +
 			"Nothing is guessed: what cannot be repaired is told with the reason. At the end, of a dry run too, the lake is audited at the level bytes.\n" +
 			"Exit 0: the lake is right. Exit 65: something is left, or would be done."}
 	f := c.Flags()
@@ -39,6 +40,7 @@ func repairCommand(version string) *cobra.Command {
 	window := server.Default().Window
 	size := f.Duration("window-size", window.Size, "window.size of the engine's configuration, where no row of window shows it")
 	lateness := f.Duration("allowed-lateness", window.AllowedLateness, "window.allowed_lateness of the engine's configuration, for files of window and late")
+	takeAside := f.Bool("take-aside", false, "take blocks that were set aside in conflict (reason poison) into the tables, where nothing else of their task is wrong")
 	dryRun := f.Bool("dry-run", false, "change nothing and say what would be done")
 	asJSON := f.Bool("json", false, "print JSON")
 	remote := newS3Flags(c)
@@ -56,7 +58,7 @@ func repairCommand(version string) *cobra.Command {
 			at.checkpoints = server.Checkpoints(*lake)
 		}
 		cfg := repair.Config{
-			EdgeLogs: *edgeLogs, Landing: *landing, DryRun: *dryRun, Writer: "landfall-engine repair " + version,
+			EdgeLogs: *edgeLogs, Landing: *landing, DryRun: *dryRun, TakeAside: *takeAside, Writer: "landfall-engine repair " + version,
 			Windows: operator.WindowConfig{Size: *size, AllowedLateness: *lateness},
 		}
 		result, err := at.repair(c.Context(), cfg)

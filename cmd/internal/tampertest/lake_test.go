@@ -267,6 +267,8 @@ type world struct {
 	kept  *embedded.Log
 	store *object.Dir
 	lake  *object.Lake
+
+	checkpoints string // the directory of store
 }
 
 func (l *Lake) open(t testing.TB) *world {
@@ -281,7 +283,7 @@ func (l *Lake) open(t testing.TB) *world {
 	must(t, err)
 	is := move.Landing{Kind: move.Embedded, ID: landingID, Partitions: partitions, Place: l.Landing}
 	must(t, move.Bind(t.Context(), store, is)) // as an engine does when it starts
-	return &world{log: log, kept: kept, store: store, lake: lake}
+	return &world{log: log, kept: kept, store: store, lake: lake, checkpoints: l.Checkpoints()}
 }
 
 func (w *world) close(t testing.TB) {
