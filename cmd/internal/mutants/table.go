@@ -12,7 +12,7 @@ func table() []mutant {
 		fairMutants(), clockMutants(),
 		boundMutants(),
 		stateMutants(),
-		poisonMutants(),
+		poisonMutants(), asideMutants(),
 		ingestMutants(),
 		ackedMutants(),
 		messageMutants(),
