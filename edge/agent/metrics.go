@@ -48,7 +48,7 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_truncated_total", "Lines that were cut: too long, or the stream ended inside them.", src.Truncated, "source", src.Name)
 	m.Count("source_lost_total", "Datagrams the kernel had no room for, characters a port overran, readings a node had no room for, and messages missing by their numbers.", src.Lost, "source", src.Name)
 	m.Count("source_refused_total", "Clients and senders beyond the bound.", src.Refused, "source", src.Name)
-	m.Count("source_idled_total", "Clients ended because they were silent, for long or to make room for another.", src.Idled, "source", src.Name)
+	m.Count("source_idled_total", "Clients ended because they were silent for long, or to make room for another.", src.Idled, "source", src.Name)
 	m.Count("source_errors_total", "Errors of the transport.", src.Errors, "source", src.Name)
 	m.Count("source_connects_total", "Opens, connections or accepted clients.", src.Connects, "source", src.Name)
 	m.Count("source_duplicates_total", "Lines, readings or messages sent again although they were taken.", src.Duplicates, "source", src.Name)

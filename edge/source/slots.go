@@ -9,13 +9,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"landfall/edge/turns"
 )
 
 // The connections of a listener are bounded, and shared by the hosts that they
 // come from: a host has perHost at most, and where all are taken the host that has
 // most gives one up for a host that has fewer. One that never sent a byte goes
-// first, then the one silent for longest; one that sends is never ended. So silent
-// clients, however many, keep no receiver out.
+// first, then the one silent for longest. One that sends is ended only for a host that
+// has none, or two fewer, and has asked in vain for long: these wait in turn
+// (edge/turns). So silent clients, however many, keep no receiver out, and others none
+// for longer than turns.LongestWait.
 
 const (
 	// defaultClients is how many connections a listener has at a time.
@@ -24,7 +28,8 @@ const (
 	// from all ships is silent for long, and one that is ended connects again.
 	defaultIdleTimeout = time.Hour
 	// replaceableAfter is how long a client that has sent something must be silent
-	// before another host's takes its place.
+	// before another host's takes its place, and how long one that sends has it at
+	// least.
 	replaceableAfter = time.Minute
 )
 
@@ -44,6 +49,8 @@ type slotConn struct {
 	last atomic.Int64 // when a byte came last, or it connected; nanoseconds of the slots' clock
 	sent atomic.Bool  // a byte has come
 	out  atomic.Bool  // it was ended to make room
+
+	began int64 // when it got its place
 
 	now func() int64
 }
@@ -74,6 +81,7 @@ type slots struct {
 	mu      sync.Mutex
 	clients map[*slotConn]bool // guarded by mu
 	hosts   map[string]int     // connections by host; guarded by mu
+	turns   turns.List         // hosts that ask in vain; guarded by mu
 }
 
 func newSlots(max, perHost int) *slots {
@@ -121,8 +129,10 @@ func (s *slots) full(host string) error {
 
 // put is called with mu held.
 func (s *slots) put(c *slotConn) {
+	c.began = s.now()
 	s.clients[c] = true
 	s.hosts[c.host]++
+	s.turns.Served(c.host)
 }
 
 // take gives a connection a place; ended is the client that lost its own for that,
@@ -131,13 +141,24 @@ func (s *slots) take(conn net.Conn) (c, ended *slotConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c = s.conn(conn)
-	if why := s.full(c.host); why != nil {
-		if n := s.hosts[c.host]; n >= s.perHost {
+	now, n := time.Unix(0, s.now()), s.hosts[c.host]
+	ahead := s.turns.Ahead(c.host, s.hosts, now)
+	kept := ahead > 0 && s.room(c.host) <= ahead
+	why := s.full(c.host)
+	if why == nil && kept {
+		why = errOthersWait
+	}
+	if why != nil {
+		switch {
+		case s.hosts[c.host] >= s.perHost:
 			ended = s.silent(c.host)
-		} else {
-			ended = s.replaceable(n)
+		case !kept:
+			ended = s.replaceable(n, s.turns.Starves(c.host, now))
 		}
 		if ended == nil {
+			if n < s.perHost {
+				s.turns.Refused(c.host, now)
+			}
 			return nil, nil, why
 		}
 		s.remove(ended)
@@ -146,6 +167,33 @@ func (s *slots) take(conn net.Conn) (c, ended *slotConn, err error) {
 	}
 	s.put(c)
 	return c, ended, nil
+}
+
+// errOthersWait says that a place is free and kept.
+var errOthersWait = errors.New("other hosts have waited for a place for longer")
+
+// room returns how many places there are for a host: those that are free, and those of
+// other hosts that may have to give way to it. It is called with mu held.
+func (s *slots) room(host string) int {
+	free, n := s.max-len(s.clients), s.hosts[host]
+	for c := range s.clients {
+		if c.host != host && (!c.sent.Load() || s.isSilent(c, n) || s.hadItsTurn(c, n)) {
+			free++
+		}
+	}
+	return free
+}
+
+// isSilent tells whether a client has said nothing for long, and its host has two more
+// than one that has n. It is called with mu held.
+func (s *slots) isSilent(c *slotConn, n int) bool {
+	return s.now()-c.last.Load() >= int64(replaceableAfter) && s.hosts[c.host] > n+1
+}
+
+// hadItsTurn tells whether a client has had its place for long, and its host has two
+// more than one that has n, or any where that has none. It is called with mu held.
+func (s *slots) hadItsTurn(c *slotConn, n int) bool {
+	return s.now()-c.began >= int64(replaceableAfter) && (n == 0 || s.hosts[c.host] > n+1)
 }
 
 // silent returns the client of a host that connected first and never sent a byte.
@@ -161,31 +209,31 @@ func (s *slots) silent(host string) *slotConn {
 // replaceable returns the client that gives its place to a host that has n. It is
 // one that never sent a byte where there is any, of the host with the most of
 // these; else one that is silent, of the host that has most, and more than the
-// newcomer's.
-func (s *slots) replaceable(n int) *slotConn {
+// newcomer's; else, where that starves, any that had its turn. It is called with mu held.
+func (s *slots) replaceable(n int, starves bool) *slotConn {
 	never := map[string]int{}
 	for c := range s.clients {
 		if !c.sent.Load() {
 			never[c.host]++
 		}
 	}
-	found := s.first(func(c *slotConn) int {
-		if c.sent.Load() {
-			return 0
+	for _, rank := range []func(c *slotConn) int{
+		func(c *slotConn) int { return never[c.host] * oneIf(!c.sent.Load()) },
+		func(c *slotConn) int { return s.hosts[c.host] * oneIf(s.isSilent(c, n)) },
+		func(c *slotConn) int { return s.hosts[c.host] * oneIf(starves && s.hadItsTurn(c, n)) },
+	} {
+		if found := s.first(rank); found != nil {
+			return found
 		}
-		return never[c.host]
-	})
-	if found != nil {
-		return found
 	}
-	now := s.now()
-	return s.first(func(c *slotConn) int {
-		silent := now - c.last.Load()
-		if silent < int64(replaceableAfter) || s.hosts[c.host] <= n+1 {
-			return 0
-		}
-		return s.hosts[c.host]
-	})
+	return nil
+}
+
+func oneIf(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // first returns the client with the highest rank, of equal ones the one silent for

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"landfall/edge/turns"
 )
 
 // fakeConn is a connection from a host that notes its end.
@@ -42,6 +44,9 @@ func TestWhoGetsAPlace(t *testing.T) {
 		"silent ones go before those that have sent": {4, 4, "a+ =a1 a+ =a2 a+ =a3 b+ ~ c:b1 =c1 b:a1"},
 		"who sends stays":                            {2, 2, "a+ =a1 a+ =a2 b-"},
 		"who has been silent gives way to a host":    {2, 2, "a+ =a1 a+ =a2 ~ b:a1 =b1 ~ a- c-"},
+		"who sends gives way to a host that waits":   {2, 2, "a+ =a1 a+ =a2 b- ~ =a1 =a2 b:a1 =b1 a- ~ =b1 =a2 a-"},
+		"but not to one more of a host":              {3, 3, "a+ =a1 a+ =a2 b+ =b1 b- ~ =a1 =a2 =b1 b-"},
+		"of hosts with one each to one with none":    {2, 2, "a+ =a1 b+ =b1 c- ~ =b1 =a1 c:b1 =c1 b- ~ =a1 =c1 b:a1"},
 		"the one silent for longest":                 {3, 3, "a+ =a1 a+ =a2 a+ =a3 ~ =a1 b:a2"},
 		"a host has its own bound":                   {9, 2, "a+ =a1 a+ =a2 a- ~ a- b+"},
 		"a host at its bound gives up its own first": {9, 2, "b+ a+ a+ =a2 a:a1"},
@@ -91,6 +96,59 @@ func TestWhoGetsAPlace(t *testing.T) {
 			}
 			if len(s.clients) != 0 || len(s.hosts) != 0 {
 				t.Errorf("%d clients, hosts %v are left", len(s.clients), s.hosts)
+			}
+		})
+	}
+}
+
+// TestHostsWaitInTurn: more hosts than places hold connections that always send, and
+// connect again at once. A receiver that tries once a minute waits for no longer than the
+// bound.
+func TestHostsWaitInTurn(t *testing.T) {
+	const places, others = 4, 14
+	bound := turns.LongestWait(others, places, replaceableAfter)
+	for name, keep := range map[string]int{"they stay": 1 << 30, "they come again and again": 50} {
+		t.Run(name, func(t *testing.T) {
+			second := 0
+			s := newSlots(places, 1)
+			s.now = func() int64 { return int64(second) * int64(time.Second) }
+			has, since := map[int]*slotConn{}, map[int]int{}
+			try := func(host int) bool {
+				c, ended, err := s.take(&fakeConn{from: fmt.Sprintf("10.0.0.%d", host)})
+				for other, o := range has {
+					if o == ended {
+						delete(has, other)
+					}
+				}
+				if err == nil {
+					c.sent.Store(true)
+					has[host], since[host] = c, second
+				}
+				return err == nil
+			}
+			for ; ; second++ {
+				for host := range others {
+					c := has[host]
+					if c != nil && second-since[host] >= keep {
+						s.leave(c)
+						delete(has, host)
+						c = nil
+					}
+					if c == nil {
+						try(host)
+					} else {
+						c.last.Store(s.now())
+					}
+				}
+				if second < 600 || second%60 != 0 { // they have settled
+					continue
+				}
+				if try(99) {
+					return
+				}
+				if waited := time.Duration(second-600) * time.Second; waited > bound {
+					t.Fatalf("it waits for %s, the bound is %s", waited, bound)
+				}
 			}
 		})
 	}

@@ -159,7 +159,7 @@ func (l *listener) accept(ctx context.Context, ln net.Listener, clients *sync.Wa
 			continue
 		}
 		if ended != nil {
-			l.m.log(slog.LevelInfo, "a silent client was ended to make room", "client", ended.RemoteAddr().String(), "for", conn.RemoteAddr().String())
+			l.m.log(slog.LevelInfo, "a client was ended to make room", "client", ended.RemoteAddr().String(), "for", conn.RemoteAddr().String())
 		}
 		l.m.connects.Add(1)
 		l.m.open.Add(1)

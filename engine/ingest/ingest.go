@@ -11,6 +11,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
+	"landfall/edge/turns"
 	"landfall/edge/wire"
 )
 
@@ -20,11 +21,13 @@ const keptGateways = 16 << 10
 // Handler serves wire.Path.
 type Handler struct {
 	cfg Config
+	now func() time.Time // time.Now; tests: another clock
 
 	mu       sync.Mutex
 	gateways map[string]*gateway
 	sessions map[*session]bool // that have a place
 	waiting  []*session        // for a place, in the order in which they came
+	turns    turns.List        // clients that ask for a place in vain
 	places   map[string]int    // by client: requests that have or wait for a place, less those that give way
 	held     int               // refused as busy, not yet answered
 	refused  map[wire.Code]uint64
@@ -43,6 +46,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return &Handler{
 		cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, sessions: map[*session]bool{}, places: map[string]int{},
+		now:     time.Now,
 		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
 	}, nil
 }

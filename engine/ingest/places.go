@@ -23,7 +23,8 @@ import (
 //     longer than a slice: all take turns.
 //
 // So whoever has fewer places than others gets one within a slice, whatever these
-// send, and keeps it for a slice at least.
+// send, and keeps it for a slice at least. Where more clients ask than there are places,
+// they wait in turn (edge/turns).
 
 // stoodStill is how long a body has to have brought nothing to give way to another
 // request that waits.
@@ -91,20 +92,30 @@ func (h *Handler) place(s *session) (g *gateway, turn chan struct{}, err error) 
 		g.lastError = string(wire.CodeBusy) + ": " + err.Error()
 		return nil, nil, err
 	}
+	now := h.now()
+	ahead := h.turns.Ahead(s.client, h.places, now)
+	kept := ahead > 0 && h.room(s.client, now) <= ahead
 	full := len(h.sessions) >= h.cfg.MaxSessions
-	if full && !h.makeRoom(s.client, time.Now()) { // for nobody who is over a bound of its own
+	if (full || kept) && !h.makeRoom(s.client, now, kept) { // for nobody who is over a bound of its own
+		h.turns.Refused(s.client, now)
 		return nil, nil, h.full()
 	}
 	g.users++
 	h.places[s.client]++
-	if !full {
-		s.since = time.Now()
-		h.sessions[s] = true
+	if !full && !kept {
+		h.seat(s)
 		return g, nil, nil
 	}
 	s.turn = make(chan struct{})
 	h.waiting = append(h.waiting, s)
 	return g, s.turn, nil
+}
+
+// seat gives a session its place. The caller holds mu.
+func (h *Handler) seat(s *session) {
+	s.since = h.now()
+	h.sessions[s] = true
+	h.turns.Served(s.client)
 }
 
 func (h *Handler) full() error { return fmt.Errorf("%d requests are being served", h.cfg.MaxSessions) }
@@ -119,6 +130,18 @@ type givesWay struct {
 // compare orders by who is to give way: the last of them.
 func (a givesWay) compare(b givesWay) int {
 	return cmp.Or(cmp.Compare(a.still, b.still), cmp.Compare(a.places, b.places), cmp.Compare(a.held, b.held))
+}
+
+// room returns how many places there are for a client: those that are free, and those of
+// others that may have to give way to it. The caller holds mu.
+func (h *Handler) room(client string, now time.Time) int {
+	n := h.cfg.MaxSessions - len(h.sessions)
+	for s := range h.sessions {
+		if _, may := h.weigh(s, client, now); may && s.client != client {
+			n++
+		}
+	}
+	return n
 }
 
 // weigh says whether a session may have to give way to a request of a client, and how
@@ -136,13 +159,13 @@ func (h *Handler) weigh(s *session, client string, now time.Time) (givesWay, boo
 	return w, more > 1 || w.held >= h.cfg.Slice
 }
 
-// makeRoom has a request give way to one of a client, and tells whether one does. The
-// caller holds mu.
-func (h *Handler) makeRoom(client string, now time.Time) bool {
+// makeRoom has a request give way to one of a client, of its own ones alone where the
+// others are kept for those that wait, and tells whether one does. The caller holds mu.
+func (h *Handler) makeRoom(client string, now time.Time, kept bool) bool {
 	var out *session
 	var most givesWay
 	for s := range h.sessions {
-		if w, may := h.weigh(s, client, now); may && (out == nil || w.compare(most) > 0) {
+		if w, may := h.weigh(s, client, now); may && (s.client == client || !kept) && (out == nil || w.compare(most) > 0) {
 			out, most = s, w
 		}
 	}
@@ -181,6 +204,7 @@ func (h *Handler) giveUp(s *session, g *gateway) bool {
 	}
 	h.waiting = slices.Delete(h.waiting, i, i+1)
 	h.leaves(s)
+	h.turns.Refused(s.client, h.now())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.users--
@@ -196,8 +220,7 @@ func (h *Handler) dismiss(s *session, g *gateway) {
 	if len(h.waiting) > 0 {
 		next := h.waiting[0]
 		h.waiting = h.waiting[1:]
-		next.since = time.Now()
-		h.sessions[next] = true
+		h.seat(next)
 		close(next.turn)
 	}
 	g.mu.Lock()

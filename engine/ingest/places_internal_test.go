@@ -82,7 +82,7 @@ func TestWhoGivesWay(t *testing.T) {
 				h.sessions[s] = true
 				h.places[p.client]++
 			}
-			if got := h.makeRoom(c.comes, now); got != (c.want >= 0) {
+			if got := h.makeRoom(c.comes, now, false); got != (c.want >= 0) {
 				t.Errorf("one gives way: %v", got)
 			}
 			for i, s := range all {

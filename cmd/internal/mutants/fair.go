@@ -4,7 +4,8 @@ package main
 // what is the others', and who may read the local pages.
 func fairMutants() []mutant {
 	page := []string{"-run", "Host|Taps|Closed", "./edge/page"}
-	places := []string{"-timeout", "60s", "-run", "Place|Silent|Idle|Names|Refused", "./edge/source"}
+	places := []string{"-timeout", "60s", "-run", "Place|Silent|Idle|Names|Refused|Turn", "./edge/source"}
+	turns, ingest := []string{"./edge/turns"}, []string{"-timeout", "60s", "-run", "LongestWait|FreePlace", "./engine/ingest"}
 	waiting, udp := []string{"-run", "Flood|Equal|NewStreams|ASender|WaitingIsBounded", "./edge/capture"}, []string{"-run", "UDP", "./edge/source"}
 	return []mutant{
 		{"what waits for partners is bounded", "edge/capture/share.go",
@@ -28,9 +29,29 @@ func fairMutants() []mutant {
 		{"ports of one host push out no other's line", "edge/source/udp.go",
 			"if u.hosts[from.Addr()] == most && (found == nil || s.mono < found.mono) {", "if found == nil || s.mono < found.mono {", udp},
 		{"a client that never sent a byte gives way first", "edge/source/slots.go",
-			"	if found != nil {\n", "	if found != nil && n > 1<<40 {\n", places},
+			"never[c.host] * oneIf(", "never[c.host] * 0 * oneIf(", places},
 		{"a client that sends keeps its place", "edge/source/slots.go",
-			"if silent < int64(replaceableAfter) || ", "if silent < 0 || ", places},
+			"	return s.now()-c.last.Load() >= int64(replaceableAfter) && ", "	return ", places},
+		{"a client that sends has its place for a while", "edge/source/slots.go",
+			"	return s.now()-c.began >= int64(replaceableAfter) && ", "	return ", places},
+		{"a client that sends gives way to a host that starves alone", "edge/source/slots.go",
+			"oneIf(starves && s.hadItsTurn(c, n))", "oneIf(s.hadItsTurn(c, n))", places},
+		{"hosts that starve have a turn", "edge/source/slots.go",
+			"oneIf(starves && s.hadItsTurn(c, n))", "oneIf(starves && s.max < 0)", places},
+		{"hosts wait in turn", "edge/source/slots.go",
+			"	kept := ahead > 0 && s.room(c.host) <= ahead\n", "	kept := ahead > 1<<30\n", places},
+		{"clients of the ingest wait in turn", "engine/ingest/places.go",
+			"	kept := ahead > 0 && h.room(s.client, now) <= ahead\n", "	kept := ahead > 1<<30\n", ingest},
+		{"who is served waits no more", "engine/ingest/places.go",
+			"	h.turns.Served(s.client)\n", "", ingest},
+		{"turns go by who asked first", "edge/turns/turns.go",
+			"a.first.Before(own.first) || ", "own.first.Before(a.first) || ", turns},
+		{"turns of those that ask no more are forgotten", "edge/turns/turns.go",
+			"			delete(l.waits, name)\n", "			n++\n", turns},
+		{"turns are for those that have as few places", "edge/turns/turns.go",
+			" || places[name] > places[client]:", ":", turns},
+		{"turns are bounded", "edge/turns/turns.go",
+			"waits || len(l.waits) < Max {", "waits || len(l.waits) >= 0 {", turns},
 		{"a host takes its part of the places", "edge/source/slots.go",
 			"case n >= s.perHost:", "case n >= s.perHost+1<<40:", places},
 		{"the places are bounded", "edge/source/slots.go",
