@@ -157,10 +157,7 @@ func lossesSent(t *testing.T, r blocks, digest digestAt) (losses []record.Block)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := wire.NewDecoder(newBody(bodyLog, Mark{}, 1<<20, 0, r, enc, func() {}, digest), 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := wire.NewDecoder(newBody(bodyLog, Mark{}, 1<<20, 0, r, enc, func() {}, digest), 1<<20)
 	defer d.Close()
 	for next := record.Offset(0); ; {
 		p, err := d.Next()

@@ -76,11 +76,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.heads = append(c.heads, h)
-	d, err := wire.NewDecoder(r.Body, 1<<30)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+	d := wire.NewDecoder(r.Body, 1<<30)
 	defer d.Close()
 	for {
 		p, err := d.Next()

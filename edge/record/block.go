@@ -36,6 +36,9 @@ const (
 	BlockHeaderBytes = 80
 	// MaxBlockBytes bounds a whole block, on disk, on the link and in memory.
 	MaxBlockBytes = 8 << 20
+	// MaxRecords is how many records a block of data has at most that a Builder made of
+	// captured ones: each takes a byte for its length and seven at least.
+	MaxRecords = MaxBlockBytes / 8
 )
 
 // JudgeVersion tells a newer version from a damaged byte, for what begins like a

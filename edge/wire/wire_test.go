@@ -68,10 +68,7 @@ func encode(t testing.TB, blocks ...[]byte) []byte {
 // decodeAll gives every block before the first error; io.EOF counts as none.
 func decodeAll(t testing.TB, body io.Reader, limit int64) ([][]byte, error) {
 	t.Helper()
-	d, err := NewDecoder(body, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := NewDecoder(body, limit)
 	defer d.Close()
 	var blocks [][]byte
 	for {
@@ -128,10 +125,7 @@ func TestBlockArrivesBeforeTheNext(t *testing.T) {
 		}
 		w.CloseWithError(errors.New("cut"))
 	}()
-	d, err := NewDecoder(r, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := NewDecoder(r, 1<<20)
 	defer d.Close()
 	for i := range want {
 		got, err := d.Next()
@@ -467,10 +461,7 @@ func TestTheBoundLeavesBlocksAlone(t *testing.T) {
 	}
 	t.Logf("%d blocks of %d bytes became %.2f times as many bytes", sent, len(block), float64(body.Len())/limit)
 	for _, most := range []int64{limit, math.MaxInt64} {
-		d, err := NewDecoder(bytes.NewReader(body.Bytes()), most)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := NewDecoder(bytes.NewReader(body.Bytes()), most)
 		for range sent {
 			if _, err := d.Next(); err != nil {
 				t.Fatal(err)
@@ -488,10 +479,7 @@ func TestTheBoundLeavesBlocksAlone(t *testing.T) {
 func TestFramesOfNothingAreBounded(t *testing.T) {
 	const limit = 1 << 20
 	body := new(endless)
-	d, err := NewDecoder(body, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := NewDecoder(body, limit)
 	defer d.Close()
 	if _, err := d.Next(); !errors.Is(err, ErrBomb) || errors.Is(err, ErrTruncated) {
 		t.Errorf("frames of nothing: %v", err)

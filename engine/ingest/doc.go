@@ -88,8 +88,11 @@ type Config struct {
 	// MaxRequestBytes bounds the blocks of one request, before compression.
 	// Default 256 MiB.
 	MaxRequestBytes int64
-	// MaxSessions bounds the requests at a time, each of which may hold some
-	// 20 MiB. When all run, one gives way to one that comes, which waits for BusyHold at
+	// MaxBodies bounds the memory, in bytes, that bodies of all requests hold together. Where it
+	// is used up a body gives way to one that needs less (bodies.go). At least MinMaxBodies.
+	// Default 256 MiB.
+	MaxBodies int64
+	// MaxSessions bounds the requests at a time. When all run, one gives way to one that comes, which waits for BusyHold at
 	// most: a body that stands still for a second or more, or one of a client that has
 	// more places than the other. A client is a gateway whose name is proved, or the
 	// host (of IPv6 the network of 64 bits) from which unproved names come. Default 256.
@@ -153,6 +156,8 @@ func (c Config) Validate() error {
 		return errors.New("ingest: Identity names no way to tell gateways apart")
 	case c.GatewayBytes != 0 && c.GatewayBytes < MinGatewayBytes || c.GatewayRequests < 0 || c.GatewaySessions < 0:
 		return fmt.Errorf("ingest: GatewayBytes must be 0 or at least %d, GatewayRequests and GatewaySessions not negative", MinGatewayBytes)
+	case c.MaxBodies != 0 && c.MaxBodies < MinMaxBodies:
+		return fmt.Errorf("ingest: MaxBodies must be 0 or at least %d", MinMaxBodies)
 	case c.MaxRequestBytes < 0 || c.MaxSessions < 0 || c.BusyHold < 0 || c.StallTimeout < 0 || c.CutGrace < 0 || c.Slice < 0:
 		return errors.New("ingest: MaxRequestBytes, MaxSessions, Slice, BusyHold, StallTimeout and CutGrace must not be negative")
 	}
@@ -162,6 +167,9 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.MaxRequestBytes == 0 {
 		c.MaxRequestBytes = DefaultMaxRequestBytes
+	}
+	if c.MaxBodies == 0 {
+		c.MaxBodies = DefaultMaxBodies
 	}
 	if c.MaxSessions == 0 {
 		c.MaxSessions = DefaultMaxSessions

@@ -16,6 +16,7 @@ import (
 	"landfall/edge/wire"
 	"landfall/engine/ingest"
 	"landfall/engine/landing/landingtest"
+	"landfall/engine/published"
 )
 
 // question asks what is landed, as a gateway, and gives the HTTP status.
@@ -126,10 +127,24 @@ func TestPacing(t *testing.T) {
 }
 
 // TestNewLogsArePaced: with fake time. Whoever brings ever new logs has to wait; another
-// gateway, and more of a log that is known, do not.
+// gateway, and more of a log that is known, do not. It is the same where it is known what
+// is in the lake: nothing of a log that is new.
 func TestNewLogsArePaced(t *testing.T) {
+	t.Run("without a lake", func(t *testing.T) { newLogsArePaced(t, nil) })
+	t.Run("beside a lake", func(t *testing.T) {
+		registry := published.New(published.Config{Landing: "mem", Partitions: 1, AgainIn: 5 * time.Minute})
+		registry.Claimed(adaTask, nil, nil)
+		newLogsArePaced(t, registry)
+	})
+}
+
+func newLogsArePaced(t *testing.T, lake *published.Registry) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newIngest(t, ingest.Config{})
+		var cfg ingest.Config
+		if lake != nil {
+			cfg.Published = lake
+		}
+		h := newIngest(t, cfg)
 		send := func(gateway string, id int, more bool) wire.Answer {
 			c := &landingtest.Chain{Gateway: gateway, Log: record.LogID{byte(id), byte(id >> 8), gateway[0]}}
 			blocks := [][]byte{c.Block(1, 10).Block}
@@ -162,7 +177,7 @@ func TestNewLogsArePaced(t *testing.T) {
 			t.Errorf("more of the newest log: %+v", a)
 		}
 		time.Sleep(9 * time.Second)
-		if a := send("clone", 2000, false); a.Code != wire.CodeBusy || a.Known {
+		if a := send("clone", 2000, false); a.Code != wire.CodeBusy || a.Acked != 0 {
 			t.Errorf("too early: %+v", a)
 		}
 		time.Sleep(time.Second)

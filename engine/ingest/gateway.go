@@ -42,6 +42,16 @@ type gateway struct {
 	lastError string      // of the last request
 
 	alternatedAt record.Micros // when a log last came back after another; 0: never
+
+	counted int // of Handler.remembered; guarded by Handler.mu
+}
+
+// entries is how many ends, contradictions and repeats are remembered.
+func (g *gateway) entries() int { return len(g.ends) + len(g.conflicts) + len(g.resends) }
+
+// forget forgets them.
+func (g *gateway) forget() {
+	g.ends, g.conflicts, g.resends = nil, map[record.Hash]bool{}, map[record.LogID]*resend{}
 }
 
 // seenLog is a log of which blocks came.

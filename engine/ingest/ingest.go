@@ -18,10 +18,18 @@ import (
 // keptGateways bounds what is remembered of gateways that are not connected.
 const keptGateways = 16 << 10
 
+// keptEntries bounds the ends, contradictions and repeats that are remembered of all
+// gateways that are not connected, together with those of the ones that are.
+const keptEntries = 1 << 18
+
+// GatewaysMemory is what is remembered of gateways at most, bytes.
+const GatewaysMemory = keptGateways*(2<<10) + keptEntries*96
+
 // Handler serves wire.Path.
 type Handler struct {
-	cfg Config
-	now func() time.Time // time.Now; tests: another clock
+	cfg    Config
+	bodies *bodies
+	now    func() time.Time // time.Now; tests: another clock
 
 	mu       sync.Mutex
 	gateways map[string]*gateway
@@ -30,8 +38,10 @@ type Handler struct {
 	turns    turns.List        // clients that ask for a place in vain
 	places   map[string]int    // by client: requests that have or wait for a place, less those that give way
 	held     int               // refused as busy, not yet answered
-	refused  map[wire.Code]uint64
-	nobody   map[certs.Reason]uint64 // of refused: why the name was not proved
+	// remembered is the sum of gateway.counted.
+	remembered int
+	refused    map[wire.Code]uint64
+	nobody     map[certs.Reason]uint64 // of refused: why the name was not proved
 
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
@@ -44,8 +54,9 @@ func New(cfg Config) (*Handler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	return &Handler{
-		cfg: cfg.withDefaults(), gateways: map[string]*gateway{}, sessions: map[*session]bool{}, places: map[string]int{},
+		cfg: cfg, bodies: newBodies(cfg.MaxBodies), gateways: map[string]*gateway{}, sessions: map[*session]bool{}, places: map[string]int{},
 		now:     time.Now,
 		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
 	}, nil
@@ -66,6 +77,7 @@ type Stats struct {
 	UnknownLogs  uint64 // requests whose start could not be checked against a tail
 	Resends      uint64 // times a gateway was told to send a log again from below what had landed
 	Displaced    uint64 // requests that were ended because others waited for their places
+	BodyBytes    int64  // of memory that bodies hold
 	PacedLogs    uint64 // requests refused because their gateway had opened too many logs
 	Refused      map[wire.Code]uint64
 	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
@@ -79,7 +91,8 @@ func (h *Handler) Stats() Stats {
 		Sessions: len(h.sessions), Requests: h.requests.Load(), Questions: h.questions.Load(),
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
-		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), PacedLogs: h.paced.Load(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
+		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), PacedLogs: h.paced.Load(),
+		BodyBytes: h.bodies.held(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
 	}
 	for _, r := range certs.Reasons() {
 		st.Unproven[r] = h.nobody[r]
@@ -211,6 +224,7 @@ func (h *Handler) evict() {
 		idle := g.users == 0
 		g.mu.Unlock()
 		if idle {
+			h.remembered -= g.counted
 			delete(h.gateways, name)
 			return
 		}

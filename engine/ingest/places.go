@@ -225,5 +225,27 @@ func (h *Handler) dismiss(s *session, g *gateway) {
 	}
 	g.mu.Lock()
 	g.users--
+	if g.users == 0 && h.gateways[s.head.Gateway] == g { // else what is counted may change meanwhile
+		h.remembered += g.entries() - g.counted
+		g.counted = g.entries()
+	}
 	g.mu.Unlock()
+	h.forget()
+}
+
+// forget has gateways that are not connected forgotten but for their names when more is
+// remembered of all than may be. The caller holds mu.
+func (h *Handler) forget() {
+	for _, g := range h.gateways {
+		if h.remembered <= keptEntries {
+			return
+		}
+		g.mu.Lock()
+		if g.users == 0 {
+			h.remembered -= g.counted
+			g.forget()
+			g.counted = 0
+		}
+		g.mu.Unlock()
+	}
 }

@@ -172,11 +172,11 @@ func (s *session) left() wire.Behind {
 
 // land lands the body's blocks, one after the other.
 func (s *session) land() error {
-	d, err := wire.NewDecoder(pacedBody{s.body, s.gw}, s.h.cfg.MaxRequestBytes)
-	if err != nil {
-		return refusal{wire.CodeUnavailable, err}
-	}
+	d := wire.NewDecoder(pacedBody{s.body, s.gw}, s.h.cfg.MaxRequestBytes)
 	defer d.Close()
+	d.Take = func(bytes int64) error { return s.h.bodies.take(s.h, s, bytes) }
+	landed := int64(0) // bytes of blocks that were given back
+	defer func() { s.h.bodies.give(s, d.Taken()-landed) }()
 	defer func() { s.h.wireBytes.Add(uint64(d.WireBytes())) }()
 	for {
 		p, err := d.Next()
@@ -192,9 +192,14 @@ func (s *session) land() error {
 		if err != nil {
 			return err
 		}
+		if block.Kind == record.BlockData && block.Count > record.MaxRecords {
+			return refusal{wire.CodeMalformed, fmt.Errorf("block at offset %d of %d records: more than whole ones would fit", block.First, block.Count)}
+		}
 		if err := s.take(&block); err != nil {
 			return err
 		}
+		s.h.bodies.give(s, int64(len(p)))
+		landed += int64(len(p))
 	}
 }
 
@@ -237,7 +242,7 @@ func (s *session) take(b *record.Block) error {
 	case contradiction:
 		return s.conflict(b, hash, why)
 	}
-	if !s.known {
+	if !s.known || s.tail.Next == 0 && s.resend == nil { // nothing of the log has landed, or is in the lake
 		if err := s.gw.mayOpen(); err != nil {
 			s.h.paced.Add(1)
 			return refusal{wire.CodeBusy, err}
