@@ -66,21 +66,37 @@ type Window struct {
 	over   func(gateway string, readings int)
 }
 
-// Bounds of open windows, some 500 bytes each beside their names.
+// Bounds of open windows, windowMemory each beside their names.
 const (
 	// MaxOpenWindows is how many windows of a gateway are open at once, of all its series
 	// together.
 	MaxOpenWindows = 1 << 16
 	// MaxAllWindows is how many windows of a task are open before each gateway has to do
 	// with an equal share of them: MaxAllWindows divided by the gateways that have any
-	// open. Those that have more keep what they have, so there are less than twice as
-	// many.
+	// open. Those that have more keep what they have. Once there are twice as many, each
+	// gateway may have leastWindows.
 	MaxAllWindows = 1 << 17
 	// MaxWindowNames bounds the bytes of names in a gateway's open windows: of source,
 	// sensor, metric and unit, each counted in each window.
 	MaxWindowNames = 16 << 20
 	// MaxAllWindowNames is of a task what MaxAllWindows is, for MaxWindowNames.
 	MaxAllWindowNames = 32 << 20
+	// leastWindows, with leastWindowNames bytes of names, are open to a gateway whatever
+	// others have.
+	leastWindows     = 64
+	leastWindowNames = 16 << 10
+)
+
+// What the state of a task takes at its bounds, bytes. Windows, and their names, may be
+// twice as many as are open before each gateway has to do with its share.
+const (
+	windowMemory    = 640
+	receptionMemory = 272
+	shipMemory      = 400
+	// StateMemory is what the state of all operators of a task takes at most, with what
+	// it takes to write it into a checkpoint.
+	StateMemory = stateMemory + stateMemory/2
+	stateMemory = 2*(MaxAllWindows*windowMemory+MaxAllWindowNames) + MaxAllReceptions*receptionMemory + MaxAllShips*shipMemory
 )
 
 // openWindows are a gateway's windows by when they close.
@@ -160,8 +176,23 @@ func (w *Window) mayOpen(gateway string, windows, names int) bool {
 	if g := w.open[gateway]; g != nil {
 		n, bytes, gateways = n+g.n, bytes+g.names, gateways-1
 	}
-	return n <= MaxOpenWindows && (w.n+windows <= MaxAllWindows || n <= MaxAllWindows/gateways) &&
-		bytes <= MaxWindowNames && (w.names+names <= MaxAllWindowNames || bytes <= MaxAllWindowNames/gateways)
+	return n <= MaxOpenWindows && fits(n, w.n+windows, gateways, MaxAllWindows, leastWindows) &&
+		bytes <= MaxWindowNames && fits(bytes, w.names+names, gateways, MaxAllWindowNames, leastWindowNames)
+}
+
+// fits tells whether a gateway may have so much where all have so much together: whatever
+// it likes up to most of all, an equal share of these up to twice as much, and the least
+// beyond. Shares alone would be no bound: of gateways that come one after the other the
+// n-th has an n-th, and these sum up to any number.
+func fits(own, all, gateways, most, least int) bool {
+	share := most / gateways
+	switch {
+	case all <= most:
+		return true
+	case all <= 2*most:
+		return own <= share
+	}
+	return own <= min(share, least)
 }
 
 // take puts a reading into its window, or a copy of it into late when that has

@@ -159,3 +159,35 @@ func TestLongNamesAreNotShared(t *testing.T) {
 		t.Errorf("%d strings are shared", len(n))
 	}
 }
+
+// TestManyGatewaysShareTheWindowsOfATask: of gateways that come one after the other, each
+// with as many windows as it may open, all together have no more than twice as many as
+// are open before shares begin, and the least of each one; one that comes last has that.
+func TestManyGatewaysShareTheWindowsOfATask(t *testing.T) {
+	const t0, gateways = 1_790_000_040 * second, 150
+	var out table.Batch
+	o := newOperators(t)
+	fill := func(gateway string) (open int) {
+		for i := range MaxOpenWindows {
+			row := table.ReadingRow{
+				Lineage: table.Lineage{Gateway: gateway}, Times: table.Times{EventTime: t0, TimeQuality: record.QualitySynchronised},
+				Source: "bus", Sensor: "x", Metric: fmt.Sprint(i), Value: ais.Some(1.5),
+			}
+			o.window.take(&Context{Gateway: gateway, LandedAt: record.NoTime, Watermark: record.NoTime}, &row, &out)
+			if len(out.Lates) > 0 {
+				out.Reset()
+				return i
+			}
+		}
+		return MaxOpenWindows
+	}
+	for i := range gateways {
+		fill(fmt.Sprint("g", i))
+	}
+	if most := 2*MaxAllWindows + gateways*leastWindows; o.window.n > most || o.window.n < 2*MaxAllWindows {
+		t.Errorf("%d windows are open, want %d at most", o.window.n, most)
+	}
+	if open := fill("honest"); open != leastWindows {
+		t.Errorf("the last one has %d windows open", open)
+	}
+}
