@@ -298,6 +298,15 @@ func (b *Batch) Typed() TypedRows {
 	}
 }
 
+// Rows says how many rows of record and of the typed tables a batch holds.
+func (b *Batch) Rows() int {
+	n := len(b.Records)
+	for _, of := range b.Typed() {
+		n += of
+	}
+	return n
+}
+
 // CutTyped takes out the typed rows that came after Typed returned n.
 func (b *Batch) CutTyped(n TypedRows) {
 	b.Positions, b.Statics, b.BaseStations = b.Positions[:n[0]], b.Statics[:n[1]], b.BaseStations[:n[2]]

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"landfall/decoders/ais"
+	"landfall/decoders/sensor"
 	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 	"landfall/engine/landing"
@@ -42,6 +43,30 @@ type processor struct {
 	sources  map[string]string
 	over     overs
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
+	// spill takes a batch that has many rows, of the block at hand, and returns an empty one
+	// for what follows. Nil: all rows of a block go into one batch.
+	spill func(*table.Batch) (*table.Batch, error)
+}
+
+// spillRows is how many rows of a block go into one batch, and those of one record more: a
+// batch takes memory for each, and of a block that was made to have many it is to be no
+// matter how many there are.
+const spillRows = 1 << 15
+
+// What rows take, bytes.
+const (
+	rowMemory = 400 // in a batch
+	// blockMemory is by how much rows of one block go beyond the size of an epoch, which is
+	// asked for after each block, at most.
+	blockMemory = 160 << 20
+	// sealMemory is what it takes to sort rows and write them into files.
+	sealMemory = 64 << 20
+)
+
+// EpochMemory returns what the rows of an epoch of so many bytes take at most, with what
+// it takes to make and write them.
+func EpochMemory(size int64) int64 {
+	return size + blockMemory + sealMemory + 2*rowMemory*(spillRows+2*sensor.MaxReadings)
 }
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
@@ -111,15 +136,22 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 }
 
 // block appends to out the rows of one landed block; after is the position
-// behind it. The rows alias l.Block. The only error is a block of a newer
-// format: to pass over it would lose it, so the task stops.
+// behind it. The rows alias l.Block. Errors: a block of a newer format (to pass over it
+// would lose it, so the task stops), and those of spill.
 func (p *processor) block(l *landing.Landed, after stream.Position, out *table.Batch) error {
-	err := p.take(l, after, out)
-	p.at = place(after)
+	_, err := p.pieces(l, after, out)
 	return err
 }
 
-func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Batch) error {
+// pieces is block where rows may be spilled, and returns the batch with the last of them.
+func (p *processor) pieces(l *landing.Landed, after stream.Position, out *table.Batch) (last *table.Batch, err error) {
+	err = p.take(l, after, &out)
+	p.at = place(after)
+	return out, err
+}
+
+func (p *processor) take(l *landing.Landed, after stream.Position, into **table.Batch) error {
+	out := *into
 	b, err := record.Parse(l.Block)
 	if errors.Is(err, record.ErrVersion) {
 		return fmt.Errorf("read block of gateway %s before landing offset %d: %w", l.Gateway, after.Offset, err)
@@ -171,7 +203,10 @@ func (p *processor) take(l *landing.Landed, after stream.Position, out *table.Ba
 	case r.Verdict == takeLoss:
 		p.loss(l, &b, r.From, st.lossDigest(digest), out)
 	default:
-		p.records(l, &b, gate.Watermark, out)
+		if out, err = p.records(l, &b, gate.Watermark, out); err != nil {
+			return err
+		}
+		*into = out
 	}
 	if !known {
 		p.opened(l, &b, &st)
@@ -239,8 +274,9 @@ func (p *processor) loss(l *landing.Landed, b *record.Block, from record.Offset,
 	p.counters.Lost.Add(uint64(b.End() - from))
 }
 
-// records appends the rows of every record of a taken block.
-func (p *processor) records(l *landing.Landed, b *record.Block, watermark record.Micros, out *table.Batch) {
+// records appends the rows of every record of a taken block, and returns the batch with
+// the last of them. Errors: those of spill.
+func (p *processor) records(l *landing.Landed, b *record.Block, watermark record.Micros, out *table.Batch) (*table.Batch, error) {
 	failpoint.Content(l.Block)
 	c := &p.context
 	if c.Log != b.Log {
@@ -254,6 +290,12 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 	c.Anchor = p.anchor(l.Clock, c.BootID)
 	var r record.Record
 	for offset, payload := range b.Payloads {
+		if p.spill != nil && out.Rows() >= spillRows {
+			var err error
+			if out, err = p.spill(out); err != nil {
+				return out, err
+			}
+		}
 		if err := b.DecodeRecord(payload, &r); err != nil {
 			out.Records = append(out.Records, table.RecordRow{
 				Lineage:  table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset},
@@ -265,6 +307,7 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		p.decode.Record(c, offset, &r, out)
 	}
 	p.counters.Records.Add(uint64(b.Count))
+	return out, nil
 }
 
 // anchor finds what the gateway knew of a boot's time when it sent a block; nil:

@@ -82,6 +82,11 @@ func remakeBlocks(ctx context.Context, cfg *Config, r *checkpoint.Remaking, p *p
 	}
 	defer func() { _ = reader.Close() }()
 	var batch table.Batch
+	p.spill = func(b *table.Batch) (*table.Batch, error) {
+		err := r.Stage.Write(b)
+		b.Reset()
+		return b, err
+	}
 	for at := r.From; !at.Same(r.To); {
 		landed, after, err := nextWithin(ctx, reader, remakeTimeout)
 		if err = noEnd(cfg.Log, err); err != nil {

@@ -345,8 +345,8 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 	defer stream.Recover(&err)
 	l.cfg.Pulse.Begin()
 	defer l.cfg.Pulse.End()
-	batch := l.writer.next()
-	if err := l.rows(landed, after, batch); err != nil {
+	batch, err := l.rows(landed, after, l.writer.next())
+	if err != nil {
 		return err
 	}
 	l.care.blocks++
@@ -364,13 +364,23 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 }
 
 // rows makes the rows of a block, while no other task of the process has a suspect
-// block before it.
-func (l *loop) rows(landed *landing.Landed, after stream.Position, batch *table.Batch) error {
+// block before it, and returns the batch with the last of them. The others are on their
+// way to the stages then.
+func (l *loop) rows(landed *landing.Landed, after stream.Position, batch *table.Batch) (*table.Batch, error) {
 	if !l.care.alone {
 		l.cfg.Lane.mu.RLock()
 		defer l.cfg.Lane.mu.RUnlock()
 	}
-	return l.processor.block(landed, after, batch)
+	l.processor.spill = func(full *table.Batch) (*table.Batch, error) {
+		l.cfg.Look(landed, full)
+		if !l.care.alone { // the writer needs it, and whoever wants the Lane alone goes first
+			l.cfg.Lane.mu.RUnlock()
+			defer l.cfg.Lane.mu.RLock()
+		}
+		l.writer.write(full)
+		return l.writer.next(), nil
+	}
+	return l.processor.pieces(landed, after, batch)
 }
 
 // datesEpochRecords is how many records an epoch has at least that ends because many
