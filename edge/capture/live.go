@@ -143,6 +143,9 @@ const (
 	queueBytes   = 8 << 20
 )
 
+// QueueBytes is what batches that wait for capture hold at most, of all sources together.
+const QueueBytes = queueBytes
+
 // queuedBytes is what a batch takes of the queue.
 func queuedBytes(b *source.Batch) int64 {
 	const ofBatch, ofLine = 256, 64 // beside the bytes of the lines, about

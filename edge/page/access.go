@@ -13,6 +13,9 @@ import (
 // for a reader that is slow.
 const MaxTaps = 16
 
+// Memory is what the connections to a page take at most, bytes, without taps.
+const Memory = MaxConnections * 32 << 10
+
 // Access decides which requests a page answers, and counts the others. A browser
 // on this machine can be made to ask the page under a name that a stranger's
 // server gave out for 127.0.0.1 (DNS rebinding), and then lets the stranger's web

@@ -176,13 +176,16 @@ const helloTimeout = 30 * time.Second
 // ackedLineBytes bounds a frame's line; pieces of MaxLineBytes go to capture.
 const ackedLineBytes = 64 << 10
 
+// defaultAckedSenders is what AckedConfig.MaxSenders is when it is not said.
+const defaultAckedSenders = 1024
+
 // NewAcked makes an Acked. Error: ErrConfig.
 func NewAcked(cfg AckedConfig) (*Acked, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.MaxSenders == 0 {
-		cfg.MaxSenders = 1024
+		cfg.MaxSenders = defaultAckedSenders
 	}
 	a := &Acked{cfg: cfg, senders: map[string]*ackedSender{}}
 	a.init(&a.cfg.Options, "acked", true)

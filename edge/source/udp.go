@@ -72,13 +72,16 @@ type udpSender struct {
 	mono  int64
 }
 
+// defaultSenders is what UDPConfig.MaxSenders is when it is not said.
+const defaultSenders = 1024
+
 // NewUDP makes a UDP. Error: ErrConfig.
 func NewUDP(cfg UDPConfig) (*UDP, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.MaxSenders == 0 {
-		cfg.MaxSenders = 1024
+		cfg.MaxSenders = defaultSenders
 	}
 	u := &UDP{cfg: cfg, senders: map[netip.AddrPort]*udpSender{}, hosts: map[netip.Addr]int{}, ready: make(chan struct{})}
 	u.init(&u.cfg.Options, "udp", false)

@@ -14,8 +14,11 @@ import (
 // they take so many bytes, about.
 const (
 	room      = 4096
-	roomBytes = 1 << 20
+	roomBytes = 512 << 10
 )
+
+// Memory is what waits for one listener at most, bytes, about.
+const Memory = roomBytes
 
 // patience bounds how long one write to a listener may take.
 const patience = 5 * time.Second

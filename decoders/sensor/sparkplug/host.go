@@ -66,14 +66,14 @@ func NewHost() *Host { return &Host{nodes: map[string]*node{}} }
 const (
 	maxNodes = 1 << 12
 	maxKnown = 1 << 16
-	maxBytes = 32 << 20
+	MaxBytes = 32 << 20
 	ofKnown  = 256 // bytes of a node, device or metric beside its names
 )
 
 // bound forgets those nodes that take the most, so that the others are known on. One
 // that speaks again is asked for its births.
 func (h *Host) bound() {
-	for h.bytes > maxBytes {
+	for h.bytes > MaxBytes {
 		most, id := 0, ""
 		for name, n := range h.nodes {
 			if n.bytes > most || n.bytes == most && name < id {

@@ -237,7 +237,7 @@ func TestBirthsAreBoundedInBytes(t *testing.T) {
 		for _, n := range h.nodes {
 			sum += n.bytes
 		}
-		if sum != h.bytes || sum > maxBytes {
+		if sum != h.bytes || sum > MaxBytes {
 			t.Fatalf("%d nodes of %d bytes, counted %d", len(h.nodes), sum, h.bytes)
 		}
 	}
