@@ -17,6 +17,7 @@ import (
 	"landfall/edge/config"
 	"landfall/edge/durable"
 	"landfall/edge/forward"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
@@ -37,6 +38,8 @@ type Options struct {
 	// CertFloor is a time that is surely past, like that of the build.
 	CertTime  func() time.Time
 	CertFloor time.Time
+	// Memory is how much the process may have, for its status.
+	Memory memory.Bound
 }
 
 // Agent is a gateway's daemon.

@@ -10,6 +10,7 @@ import (
 
 	"landfall/edge/config"
 	"landfall/edge/forward"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/edge/wire"
@@ -37,6 +38,9 @@ type Config struct {
 	Watermark    WatermarkConfig `yaml:"watermark"`
 	Sources      []SourceConfig  `yaml:"sources"`
 	Forward      ForwardConfig   `yaml:"forward"`
+	// Memory is how much the program may have; 0B: 64 MiB, or what MemoryItems add up to
+	// where that is more, as far as its control group allows.
+	Memory config.Bytes `yaml:"memory"`
 }
 
 // LogConfig configures the durable log.
@@ -236,6 +240,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	c.Forward.validate(&p)
+	items := c.MemoryItems()
+	p.Add(c.Memory == 0 || int64(c.Memory) >= memory.Sum(items), "memory", c.Memory.String(),
+		"0B, or what everything that these settings allow takes at the same time, "+memory.Text(items))
 	return p.Err()
 }
 

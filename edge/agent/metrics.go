@@ -26,6 +26,7 @@ func (a *Agent) metrics(m *page.Metrics) {
 	m.Gauge("data_dir_unknown_logs", "How often the cloud was found to have records of this gateway that its data directory does not know, over all starts.", float64(s.DataDir.UnknownLogs))
 	m.Flag("data_dir_acknowledged", "1 when an operator has acknowledged all of them, or there are none.", s.DataDir.Acknowledged)
 	s.Page.Metrics(m)
+	s.Memory.Metrics(m)
 	if a.certs != nil {
 		a.certs.Status().Metrics(m)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"landfall/edge/config"
 	"landfall/edge/forward"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/record"
 	"landfall/edge/source"
@@ -32,6 +33,7 @@ type Status struct {
 	DataDir DataDirStatus  `json:"data_dir"`
 	Certs   *CertsStatus   `json:"certs,omitempty"`
 	Page    page.Counts    `json:"page"` // requests to the status page that were not answered
+	Memory  memory.Status  `json:"memory"`
 }
 
 // SourceStatus is one source.
@@ -159,7 +161,7 @@ func (a *Agent) Status() Status {
 	a.logged(&s)
 	a.forwarded(&s, wall)
 	a.room(&s)
-	s.Clock, s.Page = a.clockStatus(), a.access.Counts()
+	s.Clock, s.Page, s.Memory = a.clockStatus(), a.access.Counts(), a.opt.Memory.Status()
 	if s.Clock.Split {
 		s.red("the engine's clock and the machine's, which NTP or PTP keeps, contradict each other: until they agree the earlier is believed and times are asserted only; landfall-edge clock shows both")
 	}

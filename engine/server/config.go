@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"landfall/edge/config"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/seglog"
 	"landfall/edge/wire"
@@ -47,9 +48,8 @@ type Config struct {
 	// DrainTimeout is how long a stop may take to commit and publish what was
 	// read; what remains is done after the next start.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
-	// Memory is from where on the program clears up more often; 0B: four fifths of what
-	// its control group may have, and without a bound there none. GOMEMLIMIT of the
-	// environment goes before it.
+	// Memory is how much the program may have; 0B: what MemoryItems add up to, as far as
+	// its control group allows. GOMEMLIMIT of the environment goes before it.
 	Memory config.Bytes `yaml:"memory"`
 }
 
@@ -166,14 +166,11 @@ const (
 	defaultGatewaySessions = 4
 )
 
-// minMemory is the least that Config.Memory says; below it the program would do
-// nothing but clear up.
-const minMemory = 64 << 20
-
 // LimitsConfig bounds what one gateway may ask for.
 type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
 	Sessions    int          `yaml:"sessions"`     // requests at a time, of all gateways
+	Bodies      config.Bytes `yaml:"bodies"`       // of memory that bodies of all requests hold
 	// Of one gateway: bytes of blocks a second before compression, requests a
 	// second, and requests that run or wait at a time. 0: no bound.
 	GatewayBytes    config.Bytes `yaml:"gateway_bytes"`
@@ -190,7 +187,7 @@ func Default() Config {
 		Sinks:  SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:  EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window: WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
-		Limits: LimitsConfig{RequestSize: ingest.DefaultMaxRequestBytes, Sessions: ingest.DefaultMaxSessions,
+		Limits: LimitsConfig{RequestSize: ingest.DefaultMaxRequestBytes, Sessions: ingest.DefaultMaxSessions, Bodies: ingest.DefaultMaxBodies,
 			GatewayBytes: defaultGatewayBytes, GatewayRequests: defaultGatewayRequests, GatewaySessions: defaultGatewaySessions},
 		DrainTimeout: 30 * time.Second,
 	}
@@ -245,7 +242,9 @@ func (c *Config) Validate() error {
 		strconv.Itoa(e.PublishBacklog), fmt.Sprintf("a number from 1 to %d", stream.MaxBacklog))
 	c.Window.validate(&p)
 	c.Limits.validate(&p)
-	p.Add(c.Memory == 0 || c.Memory >= minMemory, "memory", c.Memory.String(), "a size of 64MiB or more, or 0B")
+	items := c.MemoryItems()
+	p.Add(c.Memory == 0 || int64(c.Memory) >= memory.Sum(items), "memory", c.Memory.String(),
+		"0B, or what everything that these settings allow takes at the same time, "+memory.Text(items))
 	p.Add(c.DrainTimeout > 0, "drain_timeout", c.DrainTimeout.String(), "a time over 0s")
 	return p.Err()
 }
@@ -259,6 +258,7 @@ func (w *WindowConfig) validate(p *config.Problems) {
 func (l *LimitsConfig) validate(p *config.Problems) {
 	p.Add(l.RequestSize >= 16<<20, "limits.request_size", l.RequestSize.String(), "a size of at least 16MiB")
 	p.Add(l.Sessions >= 1, "limits.sessions", strconv.Itoa(l.Sessions), "a number of 1 or more")
+	p.Add(l.Bodies >= ingest.MinMaxBodies, "limits.bodies", l.Bodies.String(), fmt.Sprintf("a size of at least %s", config.Bytes(ingest.MinMaxBodies)))
 	p.Add(l.GatewayBytes == 0 || l.GatewayBytes >= ingest.MinGatewayBytes, "limits.gateway_bytes", l.GatewayBytes.String(),
 		fmt.Sprintf("0B for none, or at least %s", config.Bytes(ingest.MinGatewayBytes)))
 	p.Add(l.GatewayRequests >= 0, "limits.gateway_requests", strconv.Itoa(l.GatewayRequests), "a number of 0 (none) or more")

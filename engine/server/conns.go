@@ -13,6 +13,13 @@ import (
 // with TLS.
 const maxConnections = 4096
 
+// An ingest of few sessions has fewer: connectionsEach for a session, for those that are
+// kept between requests, and leastConnections at least.
+const (
+	connectionsEach  = 16
+	leastConnections = 256
+)
+
 // conns are the connections at the ingest. They are bounded before anything is read of
 // one, and shared by the hosts that they come from (of IPv6 networks of 64 bits): when
 // all are taken, the host with the most gives one up for a host with two fewer, one

@@ -14,6 +14,7 @@ func (s *Server) metrics(m *page.Metrics) {
 	m.Flag("healthy", "1 when nothing is complained of.", st.Healthy)
 	m.Flag("ready", "1 while blocks are landed and committed.", len(s.unready()) == 0)
 	st.Page.Metrics(m)
+	st.Memory.Metrics(m)
 	ingestMetrics(m, &st.Ingest)
 	for i := range st.Gateways {
 		g := &st.Gateways[i]
@@ -51,6 +52,7 @@ func ingestMetrics(m *page.Metrics, in *IngestStatus) {
 	m.Gauge("ingest_connections", "Connections of gateways.", float64(in.Connections))
 	m.Count("ingest_connections_ended_total", "Connections closed to make room for those of other hosts.", in.ConnectionsEnded)
 	m.Count("ingest_connections_refused_total", "Connections closed at once because there was no room.", in.ConnectionsRefused)
+	m.Gauge("ingest_body_bytes", "Bytes of memory that bodies of requests hold.", float64(in.BodyBytes))
 	m.Count("ingest_requests_total", "Requests with blocks.", in.Requests)
 	m.Count("ingest_questions_total", "Requests without blocks.", in.Questions)
 	m.Count("ingest_blocks_total", "Blocks landed (C2).", in.Blocks)

@@ -15,6 +15,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/pulse"
 	"landfall/edge/wire"
@@ -60,6 +61,8 @@ type Options struct {
 	CertFloor time.Time
 	// Links are the connections that Store and Sinks make with certificates.
 	Links []Link
+	// Memory is how much the process may have, for its status.
+	Memory memory.Bound
 }
 
 // Server is an engine.
@@ -108,7 +111,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 		opt.Ready = func() {}
 	}
 	s := &Server{cfg: cfg, opt: opt, started: time.Now(), links: slices.Clone(opt.Links), access: page.NewAccess(cfg.Status, cfg.StatusHosts...),
-		conns: newConns(maxConnections)}
+		conns: newConns(connectionsOf(cfg.Limits.Sessions))}
 	if err := s.openLog(ctx); err != nil {
 		return nil, err
 	}
@@ -169,7 +172,7 @@ func (s *Server) assemble() error {
 	s.ingest, err = ingest.New(ingest.Config{
 		Published: s.tells(), Confirm: s.confirms(),
 		Log:      tapped{feed: &s.taps.landed, Log: room},
-		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions,
+		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions, MaxBodies: int64(s.cfg.Limits.Bodies),
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"landfall/edge/certs"
+	"landfall/edge/memory"
 	"landfall/edge/page"
 	"landfall/edge/record"
 	"landfall/edge/tap"
@@ -50,6 +51,7 @@ type Status struct {
 	Certs     *CertsStatus    `json:"certs,omitempty"`
 	Sinks     []SinkStatus    `json:"sinks,omitempty"` // beside the lake
 	Page      page.Counts     `json:"page"`            // requests to the status page that were not answered
+	Memory    memory.Status   `json:"memory"`
 }
 
 // GroupStatus is this engine's place among those that share a topic.
@@ -105,6 +107,7 @@ type IngestStatus struct {
 	// Displaced counts requests that were ended because others waited for their places:
 	// they stood still, or their client had more places.
 	Displaced uint64 `json:"displaced"`
+	BodyBytes int64  `json:"body_bytes"` // of memory that bodies of requests hold
 	// PacedLogs counts requests that were refused because their gateway had brought too
 	// many logs that were new.
 	PacedLogs uint64 `json:"paced_logs"`
@@ -343,7 +346,7 @@ func (s *Server) Status() Status {
 	out := Status{
 		Version: s.opt.Version, Time: time.Now().UTC().Format(time.RFC3339Nano), StartedAt: s.started.UTC().Format(time.RFC3339),
 		Reasons: []string{}, Landing: string(s.log.ID()), Gateways: []GatewayStatus{}, Tasks: []TaskStatus{}, Store: LandingStats(s.log.Stats()),
-		Page: s.access.Counts(),
+		Page: s.access.Counts(), Memory: s.opt.Memory.Status(),
 	}
 	marks := map[string]record.Micros{}
 	for _, t := range s.tasks {
@@ -448,7 +451,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 	return IngestStatus{
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
 		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
-		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced, PacedLogs: st.PacedLogs,
+		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced, BodyBytes: st.BodyBytes, PacedLogs: st.PacedLogs,
 	}
 }
 

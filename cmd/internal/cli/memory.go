@@ -1,68 +1,47 @@
 package cli
 
 import (
-	"math"
-	"os"
-	"path"
-	"runtime/debug"
-	"strconv"
-	"strings"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"landfall/edge/memory"
 )
 
-// LimitMemory has the runtime clear up more often from a bound on (GOMEMLIMIT), bytes,
-// and returns it; 0: there is none. own is what the configuration says, 0: nothing; then
-// it is four fifths of what the process's own control group may have, as a unit with
-// MemoryMax= or a container gives it. A GOMEMLIMIT of the environment goes before both.
-// The bound ends nothing: the group does, and the rest is for what the runtime does not
-// count.
-func LimitMemory(own int64) int64 {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return 0
+// LimitMemory decides how much memory the program may have, sets the runtime's limit to
+// it, and says both in the log: items are what w.Needed is made of.
+func LimitMemory(log *slog.Logger, w memory.Wanted, items []memory.Item) memory.Bound {
+	b := memory.Limit(w)
+	log.Info("memory is bounded", "bytes", b.Bytes, "from", string(b.From), "needed", b.Needed, "group", b.Group)
+	if !b.Fits() {
+		log.Warn("memory: all that the settings allow at the same time is more than there is; if it comes to that, the program is ended and started again",
+			"bytes", b.Bytes, "needed", memory.Text(items))
 	}
-	limit := memoryLimit(own, groupMemory(os.ReadFile))
-	if limit > 0 {
-		debug.SetMemoryLimit(limit)
+	return b
+}
+
+// CheckMemory says what everything that a configuration allows takes, and the bound that
+// follows from it.
+func CheckMemory(out io.Writer, w memory.Wanted, items []memory.Item) error {
+	b := memory.Decide(w)
+	_, err := fmt.Fprintf(out, "memory: bounded to %s, %s; at the same time these take %s\n", memory.Size(b.Bytes), b.From, memory.Text(items))
+	return err
+}
+
+// MemoryFinding is what doctor says of a daemon's memory. s is of the daemon that runs,
+// nil: none does; unit is its name.
+func MemoryFinding(s *memory.Status, w memory.Wanted, items []memory.Item, unit string) Finding {
+	f := Finding{What: "memory", Verdict: Good}
+	limit := memory.Decide(w).Bytes
+	if s == nil || s.Limit == 0 { // an earlier version does not say
+		f.Detail = fmt.Sprintf("would be bounded to %s where its control group allows it", memory.Size(limit))
 	} else {
-		debug.SetMemoryLimit(math.MaxInt64) // as after a reload that took the key away
+		f.Detail, limit = s.Text(), s.Limit
 	}
-	return limit
-}
-
-// memoryLimit is the bound that LimitMemory sets; group is what the control group may
-// have, 0: no bound is known.
-func memoryLimit(own, group int64) int64 {
-	if own > 0 {
-		return own
+	if sum := memory.Sum(items); sum > limit {
+		f.Verdict = Look
+		f.Detail += "; all that its settings allow at the same time is more: " + memory.Text(items)
+		f.Fix = fmt.Sprintf("lower what is named, or give it %s: systemctl edit %s, [Service], MemoryMax=%dM", memory.Size(sum), unit, sum/4*5>>20)
 	}
-	return group / 5 * 4
-}
-
-// groupMemory returns the least memory.max of the process's control group and those
-// above it, bytes, as far as they can be seen (version 2); 0: there is none.
-func groupMemory(read func(string) ([]byte, error)) int64 {
-	text, err := read("/proc/self/cgroup")
-	if err != nil {
-		return 0
-	}
-	group, ok := "", false
-	for line := range strings.Lines(string(text)) {
-		if own, found := strings.CutPrefix(strings.TrimSpace(line), "0::"); found {
-			group, ok = path.Clean("/"+own), true
-		}
-	}
-	if !ok {
-		return 0
-	}
-	least := int64(0)
-	for {
-		text, err := read(path.Join("/sys/fs/cgroup", group, "memory.max"))
-		n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // "max" is none
-		if err == nil && bad == nil && n > 0 && (least == 0 || n < least) {
-			least = n
-		}
-		if group == "/" {
-			return least
-		}
-		group = path.Dir(group)
-	}
+	return f
 }

@@ -22,6 +22,7 @@ import (
 	"landfall/edge/clock"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/edge/memory"
 	"landfall/edge/source"
 	"landfall/edge/wire"
 )
@@ -59,6 +60,11 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Good, Detail: "runs, and is healthy"})
 	}
 	all = append(all, disk(c))
+	var taken *memory.Status
+	if s != nil {
+		taken = &s.Memory
+	}
+	all = append(all, cli.MemoryFinding(taken, c.WantedMemory(), c.MemoryItems(), "landfall-edge"))
 	if s != nil {
 		all = append(all, release(s.Status))
 		if s.Forward.Lake != "" {

@@ -78,6 +78,9 @@ func checkCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: gateway %s, %d sources, ingest %s\n", name, cfg.Gateway, len(cfg.Sources), cfg.Forward.URL)
+		if err := cli.CheckMemory(out, cfg.WantedMemory(), cfg.MemoryItems()); err != nil {
+			return err
+		}
 		if err := config.TryDir(durable.OS{}, "data_dir", cfg.DataDir); err != nil {
 			return f.Locate(err)
 		}

@@ -58,12 +58,10 @@ type served struct {
 }
 
 func newServed(cfg *agent.Config, log *slog.Logger, version string) (service.Daemon, error) {
-	if limit := cli.LimitMemory(0); limit > 0 {
-		log.Info("memory is cleared up more often from a bound on", "bytes", limit)
-	}
+	bound := cli.LimitMemory(log, cfg.WantedMemory(), cfg.MemoryItems())
 	d := &served{}
 	var err error
-	d.Agent, err = agent.New(*cfg, agent.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built()})
+	d.Agent, err = agent.New(*cfg, agent.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built(), Memory: bound})
 	if err != nil {
 		return nil, err
 	}

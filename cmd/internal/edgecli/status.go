@@ -111,6 +111,11 @@ func printStatus(w io.Writer, s *standing) error {
 		s.Forward.State, s.Forward.Pending, cli.Dash(s.Forward.OldestAge), cli.Dash(s.Forward.LastTransfer)); err != nil {
 		return err
 	}
+	if s.Memory.Limit > 0 { // an earlier version does not say
+		if _, err := fmt.Fprintf(w, "memory: %s\n", s.Memory.Text()); err != nil {
+			return err
+		}
+	}
 	if n := len(s.Log.AsideSources); n > 0 {
 		if _, err := fmt.Fprintf(w, "marks: %s of %s configured no more: %s; landfall-edge forget, if it does not come back\n",
 			cli.Size(s.Log.MarkAsideBytes), config.Count(n, "source"), strings.Join(s.Log.AsideSources, ", ")); err != nil {

@@ -15,6 +15,7 @@ import (
 	"landfall/edge/certs"
 	"landfall/edge/config"
 	"landfall/edge/durable"
+	"landfall/edge/memory"
 	"landfall/edge/wire"
 	"landfall/engine/checkpoint"
 	"landfall/engine/server"
@@ -39,6 +40,11 @@ func examine(ctx context.Context, _ string, c *server.Config) []cli.Finding {
 	defer leave(c)()
 	s, err := ask(ctx, c)
 	all := []cli.Finding{serviceFinding(c, s, err)}
+	var taken *memory.Status
+	if s != nil {
+		taken = &s.Memory
+	}
+	all = append(all, cli.MemoryFinding(taken, c.WantedMemory(), c.MemoryItems(), "landfall-engine"))
 	all = append(all, directoryFindings(ctx, c)...)
 	all = append(all, certificates(c)...)
 	if c.Runs(server.RoleIngest) {

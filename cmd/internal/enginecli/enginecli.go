@@ -142,6 +142,9 @@ func checkCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "%s: every key is known and valid: %s\n", name, does(cfg))
+		if err := cli.CheckMemory(out, cfg.WantedMemory(), cfg.MemoryItems()); err != nil {
+			return err
+		}
 		defer leave(cfg)()
 		if err := directories(cfg); err != nil {
 			return f.Locate(err)

@@ -153,11 +153,9 @@ type served struct {
 }
 
 func newServed(ctx context.Context, cfg *server.Config, log *slog.Logger, version string) (service.Daemon, error) {
-	if limit := cli.LimitMemory(int64(cfg.Memory)); limit > 0 {
-		log.Info("memory is cleared up more often from a bound on", "bytes", limit)
-	}
+	bound := cli.LimitMemory(log, cfg.WantedMemory(), cfg.MemoryItems())
 	d := &served{}
-	s, err := openServer(ctx, cfg, server.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built(), TypedRows: typedRows})
+	s, err := openServer(ctx, cfg, server.Options{Logger: log, Version: version, Ready: func() { d.ready() }, CertFloor: cli.Built(), TypedRows: typedRows, Memory: bound})
 	if err != nil || s == nil {
 		return nil, err
 	}

@@ -105,6 +105,9 @@ func printStatus(w io.Writer, s *standing) error {
 	if g := s.Group; g != nil {
 		_, _ = fmt.Fprintf(w, "%s\n\n", groupLine(g))
 	}
+	if s.Memory.Limit > 0 { // an earlier version does not say
+		_, _ = fmt.Fprintf(w, "memory: %s\n\n", s.Memory.Text())
+	}
 	if s.Published == server.TellsNobody {
 		_, _ = fmt.Fprintf(w, "what is published is %s\n\n", s.Published)
 	}
