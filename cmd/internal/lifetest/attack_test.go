@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,45 +24,14 @@ const attackMemory = 512 << 20
 // where no control group can be made, refuse it more data, of which it dies too.
 func (d *daemon) confine(bytes int64) (how string) {
 	d.t.Helper()
-	if d.joins(bytes) {
-		return "a control group"
+	if g := limitedGroup(d.t, bytes); g != nil && g.add(d) {
+		return g.how
 	}
 	limit := unix.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}
 	if err := unix.Prlimit(d.cmd.Process.Pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
 		d.t.Fatal(err)
 	}
 	return "a bound of its data"
-}
-
-// joins puts the process into a control group of its own with that much memory, where this
-// machine has control groups of version 2 and lets one be made: false where it does not.
-func (d *daemon) joins(bytes int64) bool {
-	d.t.Helper()
-	const root = "/sys/fs/cgroup"
-	if have, err := os.ReadFile(root + "/cgroup.subtree_control"); err != nil || !strings.Contains(string(have), "memory") {
-		return false // the folder may be any other
-	}
-	name := fmt.Sprintf("landfall-%d", d.cmd.Process.Pid)
-	group := filepath.Join(root, name)
-	if err := os.Mkdir(group, 0o755); err != nil {
-		return false
-	}
-	d.t.Cleanup(func() {
-		_ = d.cmd.Process.Kill() // a group with a process in it cannot be removed
-		<-d.ended
-		if err := os.Remove(group); err != nil {
-			d.t.Error(err)
-		}
-	})
-	for _, f := range []struct{ name, text string }{
-		{"memory.max", strconv.FormatInt(bytes, 10)}, {"cgroup.procs", strconv.Itoa(d.cmd.Process.Pid)},
-	} {
-		if err := os.WriteFile(filepath.Join(group, f.name), []byte(f.text), 0); err != nil {
-			return false
-		}
-	}
-	in, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", d.cmd.Process.Pid))
-	return err == nil && strings.Contains(string(in), name)
 }
 
 // honest is a gateway that nobody attacks, and a sender to it.
@@ -152,6 +120,9 @@ var attacks = []struct {
 			}
 		}
 	}},
+	{"no watermark and ever new logs", silentClock},
+	{"blocks of a million records and of eight", manyRecords},
+	{"200 bodies that hold 8 MiB each", heldBodies},
 }
 
 // checked puts its checksum behind a sentence, or a tag.
@@ -176,8 +147,7 @@ identity: {unauthenticated: true}
 landing: {dir: %s/landing, reserve: 0B}
 lake: {dir: %[2]s/lake}
 epoch: {interval: 300ms}
-memory: 400MiB
-`, ingest, work))
+`, ingest, work), "GOMEMLIMIT=400MiB")
 			how := engine.confine(attackMemory)
 			dial := func(name string) (*daemon, net.Conn) {
 				lines := freePort(t)
@@ -229,14 +199,23 @@ forward: {url: "http://%[4]s/", linger: 50ms}
 			}
 			var s struct {
 				Tasks []struct {
-					Full uint64 `json:"windows_full"`
+					Full      uint64 `json:"windows_full"`
+					Forgotten uint64 `json:"forgotten"`
 				} `json:"tasks"`
+				Ingest struct {
+					Displaced uint64 `json:"displaced"`
+					Paced     uint64 `json:"paced_logs"`
+				} `json:"ingest"`
 			}
 			if err := json.Unmarshal([]byte(engine.ask("/status")), &s); err != nil || len(s.Tasks) != 1 {
 				t.Fatalf("%d tasks, %v", len(s.Tasks), err)
 			}
 			if strings.HasSuffix(attack.name, "readings") && s.Tasks[0].Full == 0 {
 				t.Error("the attack is none: nothing comes to its bound")
+			}
+			if strings.HasSuffix(attack.name, "new logs") && (s.Tasks[0].Forgotten == 0 || s.Ingest.Paced == 0) || strings.HasSuffix(attack.name, "each") &&
+				strings.HasPrefix(attack.name, "200") && s.Ingest.Displaced == 0 {
+				t.Errorf("the attack is none: nothing comes to its bound: %+v", s)
 			}
 			t.Logf("%d folders of dates in the lake, %d readings found no window", days(), s.Tasks[0].Full)
 			t.Logf("%s, in %s of %d MiB: %d MiB at most; an honest line took %d ms before, %d during, %d after", attack.name, how,
@@ -250,6 +229,15 @@ forward: {url: "http://%[4]s/", linger: 50ms}
 					t.Errorf("%s died", d.name)
 				default:
 				}
+			}
+			until(t, "all of the honest gateway is acknowledged", func() bool { return edge.edge().Forward.Pending == 0 })
+			for _, d := range []*daemon{edge, hostileEdge, engine} {
+				if code := d.stop(); code != 0 {
+					t.Errorf("%s ended with %d", d.name, code)
+				}
+			}
+			if recorded := judgeLake(t, work+"/lake", work+"/honest/log", "honest"); recorded < uint64(h.n) {
+				t.Errorf("%d records, of %d lines", recorded, h.n)
 			}
 		})
 	}

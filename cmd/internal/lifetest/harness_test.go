@@ -76,6 +76,12 @@ func run(t *testing.T, name, config string, env ...string) *daemon {
 // begin starts a daemon as run does, and does not wait.
 func begin(t *testing.T, name, config string, env ...string) *daemon {
 	t.Helper()
+	return beginIn(t, nil, name, config, env...)
+}
+
+// beginIn starts a daemon in a control group, so that it finds itself there; nil: in none.
+func beginIn(t *testing.T, in *group, name, config string, env ...string) *daemon {
+	t.Helper()
 	dir, err := programs()
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +89,9 @@ func begin(t *testing.T, name, config string, env ...string) *daemon {
 	d := &daemon{t: t, name: name, file: filepath.Join(t.TempDir(), name+".yaml"), status: freePort(t), ended: make(chan struct{})}
 	d.configure(config)
 	d.cmd = exec.Command(filepath.Join(dir, name), "run", "--config", d.file)
+	if in != nil {
+		d.cmd = exec.Command("/bin/sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(in.dir, "cgroup.procs"), filepath.Join(dir, name), "run", "--config", d.file)
+	}
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdout, d.cmd.Stderr = d, d
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
