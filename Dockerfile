@@ -2,13 +2,14 @@
 # system read-only.
 #
 #   docker build -t landfall-engine .                           # or buildx --platform linux/amd64,linux/arm64
-#   docker run --read-only -p 8470:8470 -v landfall:/var/lib/landfall -v ./engine.yaml:/etc/landfall/engine.yaml:ro landfall-engine
+#   docker run --read-only --memory 2g -p 8470:8470 -v landfall:/var/lib/landfall -v ./engine.yaml:/etc/landfall/engine.yaml:ro landfall-engine
 #
 #   docker build -t landfall-edge --target edge .
-#   docker run --read-only -v gateway:/var/lib/landfall -v ./edge.yaml:/etc/landfall/edge.yaml:ro landfall-edge
+#   docker run --read-only --memory 384m -v gateway:/var/lib/landfall -v ./edge.yaml:/etc/landfall/edge.yaml:ro landfall-edge
 #
 # The daemons write below /var/lib/landfall only, as user 65532. In a configuration say status: 127.0.0.1:8481 (gateway:
 # 8471), or the health check has nobody to ask; what is to be reached from outside the container listens on 0.0.0.0.
+# They keep below four fifths of --memory, and state how much that is.
 #
 # Podman and buildah: add --format docker, or the image has no health check. A buildah that does not know BUILDPLATFORM
 # (1.28) builds for another architecture with --build-arg BUILDPLATFORM=linux/amd64 --platform linux/arm64.
@@ -35,8 +36,6 @@ RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=fal
 FROM scratch AS edge
 COPY --from=build /out /
 COPY --from=build /built/landfall-edge /usr/bin/
-# As in systemd/landfall-edge.service; run it with --memory 384m.
-ENV GOMEMLIMIT=320MiB
 USER 65532:65532
 VOLUME /var/lib/landfall
 STOPSIGNAL SIGTERM

@@ -60,7 +60,7 @@ func allMetrics(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for prefix, own := range map[string]string{"landfall_edge_": "edge/agent/metrics.go", "landfall_engine_": "engine/server/metrics.go"} {
-		for _, name := range []string{own, "edge/certs/metrics.go", "edge/page/access.go"} {
+		for _, name := range []string{own, "edge/certs/metrics.go", "edge/page/access.go", "edge/memory/usage.go"} {
 			source, err := readFile(filepath.Join(root, name))
 			if err != nil {
 				t.Fatal(err)

@@ -52,12 +52,6 @@ func poisonMutants() []mutant {
 			"		a.digested(l, uint64(offset), raw)\n", "", audit},
 		{"what is set aside is that block", "engine/audit/aside.go",
 			"b.Log.String() != l.key.log || uint64(b.First) != from || uint64(b.Count) != n", "false", audit},
-		{"the configuration's memory goes before the group's", "cmd/internal/cli/memory.go",
-			"	if own > 0 {", "	if own < 0 {", []string{"-run", "Memory", "./cmd/internal/cli"}},
-		{"the environment's memory goes before all", "cmd/internal/cli/memory.go",
-			`os.Getenv("GOMEMLIMIT") != ""`, "false", []string{"-run", "Memory", "./cmd/internal/cli"}},
-		{"the least memory of the groups above counts", "cmd/internal/cli/memory.go",
-			"(least == 0 || n < least)", "least == 0", []string{"-run", "Memory", "./cmd/internal/cli"}},
 		{"what is set aside is red", "engine/server/aside.go",
 			"		if now.Sub(since) >= asideMemory {", "		if now.Sub(since) >= 0 {", []string{"-run", "SetAsideIsRed", "./engine/server"}},
 	}

@@ -13,6 +13,7 @@ func table() []mutant {
 		boundMutants(),
 		stateMutants(),
 		poisonMutants(), asideMutants(),
+		memoryMutants(),
 		ingestMutants(),
 		ackedMutants(),
 		messageMutants(),
@@ -98,7 +99,7 @@ func brokerMutants() []mutant {
 func lineMutants() []mutant {
 	return []mutant{
 		{"what births name is bounded in bytes", "decoders/sensor/sparkplug/host.go",
-			"for h.bytes > maxBytes {", "for h.bytes > 1<<40 {", []string{"-run", "Births", "./decoders/sensor/sparkplug"}},
+			"for h.bytes > MaxBytes {", "for h.bytes > 1<<40 {", []string{"-run", "Births", "./decoders/sensor/sparkplug"}},
 		{"of nodes the largest are forgotten", "decoders/sensor/sparkplug/host.go",
 			"if n.bytes > most || n.bytes == most && name < id {", "if name > id {\n\t\t\t\tid, most = name, n.bytes\n\t\t\t}\n\t\t\tif most < 0 {", []string{"-run", "Births", "./decoders/sensor/sparkplug"}},
 		{"a report's fields are bounded while they are gathered", "decoders/sensor/mapping.go",

@@ -391,11 +391,36 @@ func (s *ship) devices() {
 }
 
 // memory: a limit on the unit's memory is kept by the kernel, and the gateway lives
-// within one of 64 MiB.
+// within one of 64 MiB. It states a bound that fits: its own below the unit's as it is
+// delivered, and four fifths of one that is less, which it reads from its control group.
 func (s *ship) memory() {
+	states := func(bytes int64, from string) {
+		s.t.Helper()
+		var status struct {
+			Memory struct {
+				Limit int64  `json:"limit_bytes"`
+				From  string `json:"limit_from"`
+				Peak  int64  `json:"peak_bytes"`
+			} `json:"memory"`
+		}
+		out := s.Do("landfall-edge status --json")
+		if err := json.Unmarshal([]byte(out), &status); err != nil {
+			s.t.Fatal(err)
+		}
+		m := status.Memory
+		s.t.Logf("MemoryMax is %s, the gateway states %+v", s.Property("landfall-edge", "MemoryMax"), m)
+		if m.Limit != bytes || m.From != from || m.Peak == 0 || m.Peak > m.Limit {
+			s.t.Errorf("it states %+v, want %d: %s", m, bytes, from)
+		}
+	}
+	states(64<<20, "the default, more than its settings add up to")
 	s.Do("systemctl set-property --runtime landfall-edge MemoryMax=64M MemorySwapMax=0")
 	s.Do("systemctl restart landfall-edge")
 	s.becomes("radio", "open", 1)
+	states(64<<20/5*4, "four fifths of what its control group may have")
+	if said := s.Do("journalctl -u landfall-edge -n 50 --no-pager"); !strings.Contains(said, `msg="memory is bounded" bytes=53687088`) {
+		s.t.Errorf("it does not say its bound at the start:\n%s", said)
+	}
 	used := s.Property("landfall-edge", "MemoryCurrent")
 	if out, err := s.Try(`sh -c 'echo $$ > /sys/fs/cgroup/system.slice/landfall-edge.service/cgroup.procs; head -c 200M /dev/zero | tail > /dev/null'`); err == nil {
 		s.t.Errorf("200 MiB fit into 64: %s", out)
