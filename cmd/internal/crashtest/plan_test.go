@@ -32,10 +32,11 @@ const (
 )
 
 // hasATestOfItsOwn tells a failpoint that no daemon passes, because it is a command's
-// own, or only one whose processes die of a block (TestABlockThatKillsTheEngine).
+// own, or only one whose processes die of a block (TestABlockThatKillsTheEngine) or of a
+// message (cmd/internal/lifetest.TestAMessageThatKillsTheGateway).
 func hasATestOfItsOwn(name string) bool {
 	family, _, _ := strings.Cut(name, ".")
-	return family == "repair" || family == "rebuild" || family == "move" || family == "arrive" || family == "attempt" || family == "poison"
+	return family == "repair" || family == "rebuild" || family == "move" || family == "arrive" || family == "attempt" || family == "poison" || family == "care"
 }
 
 // points lists the failpoints that a role's commit path has. The embedded

@@ -12,6 +12,7 @@ func Names() []string {
 	return []string{
 		"c1.before-write", "c1.after-write", "c1.after-sync",
 		"segment.before-seal", "segment.after-create",
+		"care.before-refusal", "care.after-refusal", "care.in-hand",
 		"forward.before-ack", "forward.after-ack",
 		"c2.before-append", "c2.after-append", "c2.before-answer",
 		"c3.before-release", "c3.after-release",

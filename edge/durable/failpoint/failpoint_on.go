@@ -5,6 +5,7 @@ package failpoint
 import (
 	"bytes"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,13 +61,22 @@ func Hit(name string) {
 }
 
 // Content marks a step at which a process dies of what it reads: one whose environment
-// has LANDFALL_POISON ends itself with SIGKILL when p holds that text.
+// has LANDFALL_POISON ends itself with SIGKILL when p holds that text; with
+// LANDFALL_POISON_ACT=stack the Go runtime ends it, with what nobody can recover from.
 func Content(p []byte) {
-	if text := poison(); text != "" && bytes.Contains(p, []byte(text)) {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+	if text := poison(); text == "" || !bytes.Contains(p, []byte(text)) {
+		return
 	}
+	if os.Getenv("LANDFALL_POISON_ACT") == "stack" {
+		debug.SetMaxStack(1 << 20)
+		overflow(0)
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
 }
+
+// overflow takes all of the stack.
+func overflow(n int) int { return n + overflow(n+1) }
 
 var poison = sync.OnceValue(func() string { return os.Getenv("LANDFALL_POISON") })
 
