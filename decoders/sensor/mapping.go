@@ -69,6 +69,7 @@ const (
 	RejectTooLarge  = "too_large"  // the payload is larger than its source takes; its beginning is kept
 
 	RejectPanic         = "panic"           // the payload made its decoder panic
+	RejectKills         = "kills"           // the gateway died of it: its decoder was not asked again
 	RejectTooManyFields = "too_many_fields" // a JSON payload with more than MaxFields
 )
 

@@ -140,9 +140,10 @@ const (
 	FlagMalformed                        // fields missing, out of range or in excess
 	FlagTruncated                        // cut: line too long, or the stream ended inside it
 	FlagCrowded                          // a fragment given up early: its sender had too many waiting
+	FlagKills                            // the gateway died of the line: nothing was read in it
 )
 
-var flagNames = []string{"bad_checksum", "no_checksum", "bad_tag_checksum", "prefix", "suffix", "unknown_talker", "malformed", "truncated", "crowded"}
+var flagNames = []string{"bad_checksum", "no_checksum", "bad_tag_checksum", "prefix", "suffix", "unknown_talker", "malformed", "truncated", "crowded", "kills"}
 
 // String gives the names of the set bits, joined by '|'; empty when none is.
 func (f Flags) String() string {

@@ -93,6 +93,9 @@ func lossReason(b *record.Block) string {
 // Reject says why a record will give no typed row, as the engine would: the
 // decoders are the same. Empty: it will, or this end cannot tell.
 func Reject(r *record.Record) string {
+	if r.Flags&record.FlagKills != 0 {
+		return "kills"
+	}
 	switch r.Kind {
 	case record.KindText:
 		return "no_sentence"

@@ -29,6 +29,7 @@ const (
 	RejectBadChecksum = "bad_checksum" // bits that are known to be wrong
 	RejectNoChecksum  = "no_checksum"  // bits that nothing vouches for
 	RejectPanic       = "panic"        // the decoder met a case that nobody thought of
+	RejectKills       = "kills"        // a line of which its gateway died: nothing is read in it here either
 )
 
 // Decode turns records into rows. It allocates only to grow.
@@ -86,6 +87,9 @@ func (d *Decode) guarded(c *Context, lineage table.Lineage, times table.Times, r
 // typed appends a record's typed rows and gives their number, and the reason
 // when it has none.
 func (d *Decode) typed(c *Context, lineage table.Lineage, times table.Times, r *record.Record, out *table.Batch) (int32, string) {
+	if r.Flags&record.FlagKills != 0 {
+		return 0, RejectKills
+	}
 	switch r.Kind {
 	case record.KindLogOpen:
 		return 0, ""

@@ -34,3 +34,22 @@ func TestAPanicIsARow(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 }
+
+// TestALineThatKillsIsNotDecoded: of a line of which its gateway died nothing is read here
+// either, whatever its kind: the reason is in record.
+func TestALineThatKillsIsNotDecoded(t *testing.T) {
+	o := newOperators(t)
+	d := NewDecode(o.dedupe, o.static, o.window, nil)
+	c := &Context{Gateway: "g", LogName: "l", LandedAt: 9, Watermark: record.NoTime}
+	var out table.Batch
+	for i, kind := range []record.Kind{record.KindText, record.KindSentence, record.KindAIS} {
+		r := record.Record{Kind: kind, Flags: record.FlagKills, EventTime: 5, ReceivedAt: 5, Raw: []byte("$" + sentence("SDDPT,1.0,")[1:])}
+		d.Record(c, record.Offset(i), &r, &out)
+		if got := out.Records[i]; got.RejectReason != RejectKills || got.Rows != 0 || got.Flags.String() != "kills" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if empty := new(table.Batch); out.Typed() != empty.Typed() {
+		t.Errorf("%+v", out)
+	}
+}
