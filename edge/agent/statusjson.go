@@ -26,6 +26,8 @@ type SourceCounters struct {
 
 	Oversized uint64 `json:"oversized"`
 	Discarded uint64 `json:"discarded_bytes"`
+	Kills     uint64 `json:"kills"`
+	Takeovers uint64 `json:"takeovers"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

@@ -47,6 +47,7 @@ import (
 	"slices"
 	"time"
 
+	"landfall/edge/care"
 	"landfall/edge/record"
 )
 
@@ -123,6 +124,8 @@ type Options struct {
 	Name string
 	// Clock is required.
 	Clock Clock
+	// Care refuses messages of which the gateway died; nil refuses none.
+	Care *care.Guard
 	// Logger takes changes of state; nil: none.
 	Logger *slog.Logger
 }

@@ -242,7 +242,10 @@ func (m *Modbus) tell() {
 func (m *Modbus) deliver(d *modbusDevice, q *modbus.Request, data []byte, quality sensor.Quality, sink Sink) error {
 	r := sensor.Report{Origin: sensor.OriginModbus, Address: q.Text(d.Unit), Payload: data}
 	if quality == sensor.QualityGood {
-		r.Readings = q.Readings(d.Sensor, data, nil)
+		m.decode(&r, func() { r.Readings = q.Readings(d.Sensor, data, nil) })
+		if r.Reason != "" {
+			m.rejected.Add(1)
+		}
 	} else {
 		r.Readings = q.Failed(d.Sensor, quality, nil)
 	}

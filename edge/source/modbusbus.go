@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +92,7 @@ func (b *modbusBus) read(unit uint8, q *modbus.Request) ([]byte, error) {
 		if err := b.open(); err != nil {
 			return nil, err
 		}
-		data, err := b.ask(unit, q)
+		data, err := b.caught(unit, q)
 		if err == nil || isException(err) {
 			return data, err
 		}
@@ -99,6 +101,20 @@ func (b *modbusBus) read(unit uint8, q *modbus.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// errBusPanic says that the client panicked on what came.
+var errBusPanic = errors.New("the answer made the client panic")
+
+// caught is ask, where a panic is a garbled answer. Error: ask's; errBusPanic.
+func (b *modbusBus) caught(unit uint8, q *modbus.Request) (data []byte, err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			b.meter.log(slog.LevelError, "an answer made the client panic", "unit", unit, "request", q.Text(unit), "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
+			data, err = nil, fmt.Errorf("%w: %v", errBusPanic, what)
+		}
+	}()
+	return b.ask(unit, q)
 }
 
 // ask carries out one request on an open bus.
@@ -136,6 +152,8 @@ func qualityOf(err error) sensor.Quality {
 		return sensor.QualityGood
 	case errors.Is(err, errNoBus):
 		return sensor.QualityBadConnection
+	case errors.Is(err, errBusPanic):
+		return sensor.QualityBadFrame
 	case errors.Is(err, client.ErrRequestTimedOut), errors.Is(err, client.ErrGWTargetFailedToRespond), errors.As(err, &network) && network.Timeout():
 		return sensor.QualityBadTimeout
 	case errors.As(err, &e) && strings.Contains("bad crc, short frame, protocol error, bad unit id, bad transaction id, unknown protocol identifier", string(e)):

@@ -16,6 +16,7 @@ import (
 
 	"landfall/decoders/sensor"
 	"landfall/edge/durable"
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 )
 
@@ -307,10 +308,18 @@ func reportLine(r *sensor.Report) Line {
 	return l
 }
 
-// decode has read fill in the readings of r. A panic in it costs that message its
-// readings and nothing else: it is captured with the reason, acknowledged like any
-// other, and so not sent again; the log has the panic as an error.
+// decode has read fill in the readings of r, unless the gateway died of this message. A
+// panic in it costs that message its readings and nothing else. Either way it is captured
+// with the reason, acknowledged like any other, and so not sent again; the log has the
+// panic as an error.
 func (m *meter) decode(r *sensor.Report, read func()) {
+	if !m.o.Care.Read(r.Address, r.Payload, func() { m.caught(r, read) }) {
+		r.Reason = sensor.RejectKills
+	}
+}
+
+// caught is decode without care.
+func (m *meter) caught(r *sensor.Report, read func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.Readings, r.Reason = nil, sensor.RejectPanic
@@ -319,6 +328,7 @@ func (m *meter) decode(r *sensor.Report, read func()) {
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
+	failpoint.Content(r.Payload)
 	read()
 }
 

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"sync"
+	"syscall"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -35,6 +37,7 @@ type brokerLink struct {
 	filters    map[string]byte // to QoS
 	persistent bool            // the broker keeps the session
 	known      bool            // and has one, unless it forgot it; of run's goroutine
+	cut        bool            // the broker ended the last connection, and was not asked since; of run's goroutine
 	// subscribed, when set, knows what the broker's session may hold besides filters.
 	subscribed *subscriptions
 	// connected, when set, is called once a connection stands, with what
@@ -140,6 +143,7 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 	client := mqtt.NewClient(l.options(live, lost))
 	connecting := client.Connect()
 	if err := await(ctx, connecting); err != nil {
+		l.cut = false
 		client.Disconnect(0)
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -176,6 +180,7 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 				client.Publish(l.cfg.StatusTopic, 1, true, "offline").WaitTimeout(time.Second)
 			}
 		case err = <-lost:
+			l.cut = errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 			err = fmt.Errorf("connection lost: %w", err)
 		}
 	}
@@ -186,8 +191,18 @@ func (l *brokerLink) connection(ctx context.Context, acks *acknowledger) error {
 
 // recall counts a session that the broker no longer knows (MQTT 3.1.1, 3.2.2.2):
 // it was restarted without its store, let the session expire, or was given another
-// client id. Whatever was published meanwhile is nobody's.
+// client id. Whatever was published meanwhile is nobody's. It counts, too, a connection
+// that the broker ended although it is there and knows the session, as it does when
+// another client comes with the same id (3.1.4).
 func (l *brokerLink) recall(present bool) {
+	if l.cut && (present || !l.persistent) {
+		wall, _ := l.meter.o.Clock.Now()
+		l.meter.lastTakeover.Store(int64(wall))
+		l.meter.takeovers.Add(1)
+		l.meter.log(slog.LevelWarn, "the broker ended the connection and took the next at once: another client may have this client_id, and what it acknowledges never comes here",
+			"client_id", l.cfg.ClientID)
+	}
+	l.cut = false
 	if l.persistent && l.known && !present {
 		l.meter.forgotten.Add(1)
 		l.meter.log(slog.LevelWarn, "the broker had forgotten the session; what came meanwhile is lost", "client_id", l.cfg.ClientID)

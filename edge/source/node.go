@@ -11,6 +11,7 @@ import (
 
 	"go.bug.st/serial"
 
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 )
 
@@ -45,8 +46,9 @@ func (c *NodeConfig) Validate() error {
 // sequence_conflict, and counted.
 type Node struct {
 	meter
-	cfg   NodeConfig
-	nodes *Nodes
+	cfg      NodeConfig
+	nodes    *Nodes
+	decoders nodeDecoders
 }
 
 // Nodes is what a gateway knows of nodes, one for all its lines: see Share. The
@@ -75,7 +77,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if cfg.Open == nil {
 		cfg.Open = serial.Open
 	}
-	n := &Node{cfg: cfg, nodes: new(Nodes)}
+	n := &Node{cfg: cfg, nodes: new(Nodes), decoders: ownDecoders()}
 	n.init(&n.cfg.Options, "node", true)
 	return n, nil
 }
@@ -119,7 +121,7 @@ const (
 func (n *Node) line(ctx context.Context, port serial.Port, sink Sink) error {
 	w := newNodeWriter(port, n.o.Clock)
 	defer w.close()
-	s := &nodeSession{open: func(id nodeID) (*nodeState, error) { return n.nodes.open(id, sink) }}
+	s := &nodeSession{decoders: n.decoders, open: func(id nodeID) (*nodeState, error) { return n.nodes.open(id, sink) }}
 	var r nodeReader
 	_, askedAt := n.o.Clock.Now() // when WHO was sent last, monotonic
 	w.send(whoFrame())
@@ -161,7 +163,16 @@ func (n *Node) heard(p []byte, s *nodeSession, r *nodeReader, w *nodeWriter, sin
 		if body[0] == frameHello { // what was taken before belongs to the session before
 			failed = errors.Join(failed, n.carryOut(s, r, w, sink, wall, mono))
 		}
-		s.take(body, wall, mono)
+		node := ""
+		if s.state != nil {
+			node = s.hello.id.String()
+		}
+		if !n.o.Care.Read(node, body, func() {
+			failpoint.Content(body)
+			s.take(body, wall, mono)
+		}) {
+			s.refuse(body, wall, mono)
+		}
 	})
 	return errors.Join(failed, n.carryOut(s, r, w, sink, wall, mono))
 }
@@ -210,6 +221,9 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 	if s.lost > 0 {
 		n.log(slog.LevelWarn, "the node lost readings before they could be taken", "node", s.hello.id, "readings", s.lost)
 	}
+	if s.panicked != "" {
+		n.log(slog.LevelError, "a frame of a node made its decoder panic; a reading is captured without values", "node", s.hello.id, "panic", s.panicked)
+	}
 	switch {
 	case s.problem != "":
 		n.set(StateOpen, s.problem)
@@ -217,7 +231,7 @@ func (n *Node) account(s *nodeSession, r *nodeReader) {
 		n.set(StateOpen, fmt.Sprintf("%s, %s, boot %d, %d samples missed, %d torn", n.cfg.Device, s.hello.id, s.hello.boot, s.hello.missed, s.hello.torn))
 	}
 	s.duplicates, s.lost, s.conflicts, s.rejected, s.errors, r.noise, s.problem = 0, 0, 0, 0, 0, 0, ""
-	s.moved, s.twice = 0, 0
+	s.moved, s.twice, s.panicked = 0, 0, ""
 }
 
 // nodeMarkPrefix begins the marks of nodes. No source's name begins with '/'.

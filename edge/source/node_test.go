@@ -209,8 +209,8 @@ func onLine(t *testing.T, marks map[string][]byte, f func(w *wire, sink *holding
 	})
 }
 
-// lineOf runs a Node on a wire until end is called.
-func lineOf(t *testing.T, name string, nodes *Nodes, sink Sink) (w *wire, n *Node, end func()) {
+// lineOf runs a Node on a wire, as prepare made it, until end is called.
+func lineOf(t *testing.T, name string, nodes *Nodes, sink Sink, prepare ...func(*Node)) (w *wire, n *Node, end func()) {
 	t.Helper()
 	w = newWire()
 	opened := false
@@ -225,6 +225,9 @@ func lineOf(t *testing.T, name string, nodes *Nodes, sink Sink) (w *wire, n *Nod
 		t.Fatal(err)
 	}
 	n.Share(nodes)
+	for _, p := range prepare {
+		p(n)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx, sink) }()

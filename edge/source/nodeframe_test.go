@@ -216,7 +216,7 @@ func newTestSession(marks map[nodeID]*nodeState) *nodeSession {
 	if marks == nil {
 		marks = map[nodeID]*nodeState{}
 	}
-	return &nodeSession{open: func(id nodeID) (*nodeState, error) {
+	return &nodeSession{decoders: ownDecoders(), open: func(id nodeID) (*nodeState, error) {
 		if marks[id] == nil {
 			marks[id] = &nodeState{}
 		}

@@ -2,8 +2,11 @@ package source
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -36,6 +39,21 @@ type nodeSession struct {
 	conflicts, rejected, duplicates, lost, errors uint64 // counts, emptied too
 	moved, twice                                  uint64 // likewise, see doubt
 	problem                                       string // the last error's, for status
+	panicked                                      string // the last panic's, with its stack; emptied too
+
+	decoders nodeDecoders
+}
+
+// nodeDecoders are what reads the bytes of nodes; a test puts others there.
+type nodeDecoders struct {
+	reading func(body []byte) (nodeReading, error)
+	schema  func(text []byte) ([]nodeMetric, error)
+	number  func(m *nodeMetric, v int32) float64
+}
+
+// ownDecoders are the real ones.
+func ownDecoders() nodeDecoders {
+	return nodeDecoders{reading: parseReading, schema: parseSchema, number: (*nodeMetric).number}
 }
 
 // Reasons why a node's record has no readings, in the column reject_reason.
@@ -70,12 +88,45 @@ func (s *nodeSession) take(body []byte, wall record.Micros, mono int64) {
 	case frameSchema:
 		s.learn(body)
 	case frameReading:
-		s.reading(body, wall, mono)
+		s.reading(body, "", wall, mono)
 	case frameLost:
 		s.lostRange(body, mono)
 	default:
 		s.fail("frame of type %d", body[0])
 	}
+}
+
+// refuse takes a frame of which the gateway died: of a reading the number is read, so that
+// it is kept as it came and acknowledged, and nothing else.
+func (s *nodeSession) refuse(body []byte, wall record.Micros, mono int64) {
+	if s.state != nil && body[0] == frameReading && binary.LittleEndian.Uint32(body[1:]) == s.hello.id.tag() {
+		s.reading(body, sensor.RejectKills, wall, mono)
+		return
+	}
+	s.fail("frame of type %d of which the gateway died", body[0])
+}
+
+// errNodePanic says that a decoder panicked.
+var errNodePanic = errors.New("a frame made its decoder panic")
+
+// guarded has read take a part of a frame. Error: read's; errNodePanic.
+func (s *nodeSession) guarded(read func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			s.panicked = fmt.Sprintf("%v\n%s", what, debug.Stack())
+			err = errNodePanic
+		}
+	}()
+	return read()
+}
+
+// unread is a reading of which no more is read than its number, and its content where it
+// has one. Error: it has no number.
+func unread(body []byte) (r nodeReading, err error) {
+	if len(body) < 24 {
+		return r, errNodeFrame
+	}
+	return nodeReading{sequence: binary.LittleEndian.Uint64(body[16:]), content: crc32.ChecksumIEEE(body[13:])}, nil
 }
 
 func (s *nodeSession) fail(format string, args ...any) {
@@ -183,7 +234,11 @@ func (s *nodeSession) learn(body []byte) {
 		return
 	}
 	id, text := binary.LittleEndian.Uint16(body[nodeFrameHead:]), body[nodeFrameHead+2:]
-	metrics, err := parseSchema(text)
+	var metrics []nodeMetric
+	err := s.guarded(func() (err error) {
+		metrics, err = s.decoders.schema(text)
+		return err
+	})
 	if err != nil || schemaID(text) != id {
 		s.fail("schema %04x of %s cannot be used: %v", id, s.name, err) // its readings are kept without names
 	}
@@ -191,15 +246,32 @@ func (s *nodeSession) learn(body []byte) {
 	s.asked = false
 }
 
-// reading takes a reading if it is the next one.
-func (s *nodeSession) reading(body []byte, wall record.Micros, mono int64) {
-	r, err := parseReading(body)
-	if err != nil {
-		s.fail("%v", err)
-		if len(body) < 24 {
-			return
+// parse reads a reading, or no more than its number where reason says why. It returns
+// why it has no values, and false where it has no number.
+func (s *nodeSession) parse(body []byte, reason string) (r nodeReading, why string, ok bool) {
+	if reason == "" {
+		err := s.guarded(func() (err error) {
+			r, err = s.decoders.reading(body)
+			return err
+		})
+		if err == nil {
+			return r, "", true
 		}
-		r.sequence = binary.LittleEndian.Uint64(body[16:])
+		s.fail("%v", err)
+		if reason = RejectNodeFrame; errors.Is(err, errNodePanic) {
+			reason = sensor.RejectPanic
+		}
+	}
+	r, err := unread(body)
+	return r, reason, err == nil
+}
+
+// reading takes a reading if it is the next one; reason says why nothing is read in it
+// but its number, empty: nothing does.
+func (s *nodeSession) reading(body []byte, reason string, wall record.Micros, mono int64) {
+	r, reason, ok := s.parse(body, reason)
+	if !ok {
+		return
 	}
 	if r.sequence == 0 {
 		s.fail("reading with number 0")
@@ -211,9 +283,17 @@ func (s *nodeSession) reading(body []byte, wall record.Micros, mono int64) {
 		return
 	}
 	metrics, known := s.schema[r.schema]
-	if !known && err == nil {
+	if !known && reason == "" {
 		s.ask(numberFrame(frameNak, tag, r.sequence), r.sequence, mono) // its schema comes with it
 		return
+	}
+	var rows []sensor.Reading
+	if reason == "" && s.guarded(func() error {
+		rows = s.rows(&r, metrics, wall)
+		return nil
+	}) != nil {
+		s.fail("%v", errNodePanic)
+		reason = sensor.RejectPanic
 	}
 	if r.sequence == s.expected {
 		s.expected++
@@ -226,12 +306,12 @@ func (s *nodeSession) reading(body []byte, wall record.Micros, mono int64) {
 	case fate == nodeConflict:
 		s.conflicts++
 		s.add(body, RejectSequenceConflict, 0, nil)
-	case err != nil:
+	case reason != "":
 		s.isTwice(&r)
-		s.add(body, RejectNodeFrame, 0, nil)
+		s.add(body, reason, 0, nil)
 	default:
 		s.isTwice(&r)
-		s.add(body, "", r.time(), s.rows(&r, metrics, wall))
+		s.add(body, "", r.time(), rows)
 	}
 }
 
@@ -258,7 +338,7 @@ func (s *nodeSession) rows(r *nodeReading, metrics []nodeMetric, wall record.Mic
 		if v == noNodeValue {
 			row.Quality = sensor.QualityBadTimeout
 		} else {
-			row.Kind, row.Number = sensor.Number, m.number(v)
+			row.Kind, row.Number = sensor.Number, s.decoders.number(&m, v)
 		}
 		rows = append(rows, row)
 	}

@@ -54,6 +54,13 @@ type Counters struct {
 	Moved     uint64
 	Oversized uint64 // messages larger than MaxPayload, captured as rejected reports with their beginning (MQTT, Sparkplug)
 	Discarded uint64 // bytes of them beyond it, which were never held
+	// Kills are messages and lines of which the gateway died three times: they were
+	// captured unread, with the reason kills.
+	Kills uint64
+	// Takeovers are connections that the broker ended and took the next of at once, with
+	// the session where it keeps one: another client has the client id, or something
+	// between cuts connections (MQTT, Sparkplug).
+	Takeovers uint64
 }
 
 // Status describes a source at one moment.
@@ -74,6 +81,8 @@ type Status struct {
 	// NoTime: none was.
 	LastRefused   string
 	LastRefusedAt record.Micros
+	// LastTakeoverAt is when Takeovers counted last; NoTime: it never did.
+	LastTakeoverAt record.Micros
 	Counters
 }
 
@@ -88,8 +97,8 @@ type meter struct {
 	rejected, conflicts, lineErrors                    atomic.Uint64
 	downgraded, forgotten, oversized, discarded        atomic.Uint64
 	unidentified, possiblyTwice, moved                 atomic.Uint64
-	idled                                              atomic.Uint64
-	lastReceipt, open                                  atomic.Int64
+	idled, takeovers                                   atomic.Uint64
+	lastReceipt, open, lastTakeover                    atomic.Int64
 
 	mu     sync.Mutex
 	state  State         // guarded by mu
@@ -104,6 +113,7 @@ func (m *meter) init(o *Options, kind string, resend bool) {
 	m.o, m.kind, m.resend, m.state = o, kind, resend, StateStarting
 	m.since, _ = o.Clock.Now()
 	m.lastReceipt.Store(int64(record.NoTime))
+	m.lastTakeover.Store(int64(record.NoTime))
 	m.lastRefusedAt = record.NoTime
 }
 
@@ -196,6 +206,7 @@ func (m *meter) Status() Status {
 	m.mu.Unlock()
 	s.Name, s.Kind, s.Resend = m.o.Name, m.kind, m.resend
 	s.LastReceiptAt, s.Open = record.Micros(m.lastReceipt.Load()), int(m.open.Load())
+	s.LastTakeoverAt = record.Micros(m.lastTakeover.Load())
 	s.Counters = Counters{
 		Bytes: m.bytes.Load(), Lines: m.lineCount.Load(), Truncated: m.truncated.Load(),
 		Connects: m.connects.Load(), Disconnects: m.disconnects.Load(), Errors: m.errors.Load(),
@@ -203,6 +214,7 @@ func (m *meter) Status() Status {
 		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
 		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(), Idled: m.idled.Load(),
 		Unidentified: m.unidentified.Load(), PossiblyTwice: m.possiblyTwice.Load(), Moved: m.moved.Load(),
+		Kills: m.o.Care.Refused(), Takeovers: m.takeovers.Load(),
 	}
 	return s
 }
