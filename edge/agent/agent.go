@@ -12,6 +12,7 @@ import (
 
 	"landfall/decoders/nmea"
 	"landfall/edge/capture"
+	"landfall/edge/care"
 	"landfall/edge/certs"
 	"landfall/edge/clock"
 	"landfall/edge/config"
@@ -19,6 +20,7 @@ import (
 	"landfall/edge/forward"
 	"landfall/edge/memory"
 	"landfall/edge/page"
+	"landfall/edge/record"
 	"landfall/edge/seglog"
 	"landfall/edge/source"
 	"landfall/edge/tap"
@@ -52,6 +54,7 @@ type Agent struct {
 	tips    *tipBook
 	lost    *lostEnds
 	unknown *unknownLogs
+	care    *care.Care
 	// introduction is closed when the cloud was asked which log it has newest.
 	introduction chan struct{}
 	live         *capture.Live
@@ -103,10 +106,21 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if err := a.unknown.open(); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
-	if err := a.assemble(); err != nil {
+	boot := a.opt.Clock.Boot()
+	a.care, err = care.Open(care.Config{FS: opt.FS, Dir: cfg.DataDir, Boot: [16]byte(boot), Now: a.wall, Logger: opt.Logger})
+	if err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
+	if err := a.assemble(); err != nil {
+		return nil, errors.Join(err, a.care.Close(), a.store.Close())
+	}
 	return a, nil
+}
+
+// wall is the machine's clock.
+func (a *Agent) wall() record.Micros {
+	wall, _ := a.opt.Clock.Now()
+	return wall
 }
 
 func (o *Options) setDefaults() error {
@@ -161,7 +175,7 @@ func (a *Agent) assemble() error {
 	marks := a.store.Marks()
 	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
-		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), weak: a.weakly(), floor: a.opt.CertFloor})
+		s, err := a.cfg.newSource(i, making{fs: a.opt.FS, clock: a.opt.Clock, logger: a.opt.Logger, now: a.judges(), weak: a.weakly(), floor: a.opt.CertFloor, care: a.care})
 		if err != nil {
 			return err
 		}
@@ -180,7 +194,7 @@ func (a *Agent) assemble() error {
 		sources = append(sources, s)
 	}
 	capturing := capture.LiveConfig{
-		Log: a.store, Clock: a.opt.Clock, Sources: sources, Look: a.show, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
+		Log: a.store, Clock: a.opt.Clock, Sources: sources, Care: a.care, Look: a.show, Pulse: &a.pulses.capture, Logger: a.opt.Logger,
 		GroupInterval: a.cfg.Capture.GroupInterval, GroupBytes: int(a.cfg.Capture.GroupSize), StopTimeout: stopTimeout,
 		Assembler: nmea.AssemblerConfig{TimeoutMicros: a.cfg.Capture.FragmentLimit.Microseconds()},
 		Watermarks: clock.WatermarkConfig{
@@ -226,8 +240,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	if err != nil {
 		err = config.Listening("status", "a free address on loopback", err)
-		return errors.Join(err, a.store.Close())
+		return errors.Join(err, a.care.Close(), a.store.Close())
 	}
+	defer context.AfterFunc(ctx, a.care.Stop)()
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = a.session.Run(forwarding) }) // its error is forwarding's
@@ -239,7 +254,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	parts.Wait()
 	a.lost.flush()
 	a.tips.addEnded(a.cfg.Gateway, a.store, a.session.SettledOffsets()) // nothing is appended any more
-	err = errors.Join(err, local.Close(), a.store.Close())
+	err = errors.Join(err, local.Close(), a.care.Close(), a.store.Close())
 	a.opt.Logger.Info("gateway stopped", "pending", a.pending(), "error", err)
 	return err
 }

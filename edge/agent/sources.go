@@ -214,7 +214,7 @@ func (s served) Run(ctx context.Context, sink source.Sink) error {
 // newPart makes the i-th source without what serves it again.
 func (c *Config) newPart(i int, with making) (part, error) {
 	s, key := &c.Sources[i], fmt.Sprintf("sources[%d].%s", i, c.Sources[i].Kind())
-	o := source.Options{Name: s.Name, Clock: with.clock, Logger: with.logger}
+	o := source.Options{Name: s.Name, Clock: with.clock, Care: with.care.Guard(s.Name), Logger: with.logger}
 	switch {
 	case s.File != nil:
 		return source.NewFile(source.FileConfig{Options: o, FS: with.fs, Path: s.File.Path, Follow: s.File.Follow, PollInterval: s.File.PollInterval, Grace: s.File.Grace, Siblings: s.File.Siblings})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"landfall/edge/care"
 	"landfall/edge/config"
 	"landfall/edge/forward"
 	"landfall/edge/memory"
@@ -31,6 +32,7 @@ type Status struct {
 	Forward ForwardStatus  `json:"forward"`
 	Clock   ClockStatus    `json:"clock"`
 	DataDir DataDirStatus  `json:"data_dir"`
+	Care    CareStatus     `json:"care"`
 	Certs   *CertsStatus   `json:"certs,omitempty"`
 	Page    page.Counts    `json:"page"` // requests to the status page that were not answered
 	Memory  memory.Status  `json:"memory"`
@@ -63,6 +65,8 @@ type SourceStatus struct {
 	// LastRefused says which client was refused last and why, LastRefusedAt when.
 	LastRefused   string `json:"last_refused,omitempty"`
 	LastRefusedAt string `json:"last_refused_at,omitempty"`
+	// LastTakeoverAt is when takeovers counted last.
+	LastTakeoverAt string `json:"last_takeover_at,omitempty"`
 	SourceCounters
 }
 
@@ -88,6 +92,21 @@ type DataDirStatus struct {
 	UnknownLogs  uint64 `json:"unknown_logs"` // found, over all starts
 	LastUnknown  string `json:"last_unknown,omitempty"`
 	Acknowledged bool   `json:"acknowledged"`
+}
+
+// CareStatus says what the gateway does against messages of which it dies.
+type CareStatus struct {
+	Noting  bool          `json:"noting"`            // it had not ended by itself: which message is in hand is noted
+	Refused []CareRefused `json:"refused"`           // messages that are refused, the newest last
+	Address *CareRefused  `json:"address,omitempty"` // a topic, device or node that is refused for an hour
+}
+
+// CareRefused is one message of which the gateway died three times, or whose address
+// has such messages.
+type CareRefused struct {
+	Source  string `json:"source"`
+	Address string `json:"address"` // topic, device or node; empty: it is a line
+	At      string `json:"at"`      // when that was decided
 }
 
 // LogStatus is the log store.
@@ -167,6 +186,7 @@ func (a *Agent) Status() Status {
 	}
 	a.certified(&s)
 	a.dataDir(&s)
+	a.careful(&s, wall)
 	for _, why := range a.tips.forked() {
 		s.red("%s", why)
 	}
@@ -190,6 +210,37 @@ func (a *Agent) dataDir(s *Status) {
 	}
 }
 
+// killsFor is how long health says that a message was refused because the gateway died
+// of it.
+const killsFor = 24 * time.Hour
+
+// careful says which messages are refused.
+func (a *Agent) careful(s *Status, wall record.Micros) {
+	c := a.care.Status()
+	of := func(r *care.Refused) CareRefused { return CareRefused{r.Source, r.Address, text(r.At)} }
+	s.Care = CareStatus{Noting: c.Careful, Refused: []CareRefused{}}
+	for i := range c.Refused {
+		s.Care.Refused = append(s.Care.Refused, of(&c.Refused[i]))
+	}
+	if n := len(c.Refused); n > 0 && time.Duration(wall-c.Refused[n-1].At)*time.Microsecond < killsFor {
+		r := of(&c.Refused[n-1])
+		s.red("source %s: the gateway died three times of one message%s: it is in record, unread, with the reason kills; please report it", r.Source, from(r.Address))
+	}
+	if c.Address != nil {
+		r := of(c.Address)
+		s.Care.Address = &r
+		s.red("source %s: the gateway died three times of messages%s: for an hour they go to record unread, with the reason kills; please report it", r.Source, from(r.Address))
+	}
+}
+
+// from names an address, empty for none.
+func from(address string) string {
+	if address == "" {
+		return ""
+	}
+	return fmt.Sprintf(" from %q", address)
+}
+
 func (s *Status) red(format string, args ...any) {
 	s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
 }
@@ -211,7 +262,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			LastReceipt: text(src.LastReceiptAt), SilentFor: age(src.LastReceiptAt, wall), Silent: silent,
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
 			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Crowded: src.Captured.Crowded, SourceCounters: SourceCounters(src.Counters),
-			LastRefused: src.LastRefused, LastRefusedAt: text(src.LastRefusedAt),
+			LastRefused: src.LastRefused, LastRefusedAt: text(src.LastRefusedAt), LastTakeoverAt: text(src.LastTakeoverAt),
 			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
 		})
 		if st := &s.Sources[i]; !st.GapsAcknowledged {
@@ -222,6 +273,10 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 		}
 		if at := src.LastRefusedAt; at != record.NoTime && time.Duration(wall-at)*time.Microsecond < refusedFor {
 			s.red("source %s refuses clients, last at %s %s", src.Name, text(at), src.LastRefused)
+		}
+		if at := src.LastTakeoverAt; src.Takeovers > 1 && time.Duration(wall-at)*time.Microsecond < refusedFor {
+			s.red("source %s: the broker ended %d connections and took the next at once, the last at %s: another client has its client_id, and what that acknowledges never comes here, "+
+				"or something between cuts connections", src.Name, src.Takeovers, text(at))
 		}
 		if silent {
 			s.red("source %s is open and silent for %s", src.Name, silence)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"landfall/edge/care"
 	"landfall/edge/certs"
 	"landfall/edge/durable"
 	"landfall/edge/source"
@@ -21,6 +22,7 @@ type making struct {
 	now   func() time.Time
 	weak  func() bool // now rests on strangers alone; nil: never
 	floor time.Time
+	care  *care.Care // nil refuses nothing
 }
 
 // secured is a source whose peer shows a certificate.

@@ -191,6 +191,21 @@ func (c *Capturer) Feed(s *Stream, line []byte, truncated bool, at Receipt) {
 	}
 }
 
+// Keep takes one line in which nothing is to be read: it becomes a record as it is, with
+// FlagKills. The line is not kept.
+func (c *Capturer) Keep(s *Stream, line []byte, truncated bool, at Receipt) {
+	if len(line) == 0 {
+		return
+	}
+	c.counts.Lines++
+	c.tick(at.Monotonic)
+	m := meta{source: s.source, flags: record.FlagKills, at: at}
+	if truncated {
+		m.flags |= record.FlagTruncated
+	}
+	c.emit(record.KindText, &m, line)
+}
+
 // Reading takes one report of sensor readings, which becomes a record as it is.
 // The report is not kept.
 func (c *Capturer) Reading(s *Stream, report *source.Line, at Receipt) {

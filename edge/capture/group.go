@@ -6,7 +6,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"landfall/edge/care"
 	"landfall/edge/clock"
+	"landfall/edge/durable/failpoint"
 	"landfall/edge/record"
 	"landfall/edge/source"
 )
@@ -17,6 +19,7 @@ type group struct {
 	clock     clock.Clock
 	timing    *timekeeper
 	capturer  *Capturer
+	guards    []*care.Guard // of sources, by number
 	marks     *clock.Watermarks
 	builder   *record.Builder
 	groupSize int
@@ -41,7 +44,7 @@ func newGroup(l *Live) (*group, error) {
 	}
 	g := &group{
 		clock: l.cfg.Clock, timing: keeper, marks: clock.NewWatermarks(l.cfg.Watermarks), builder: &record.Builder{},
-		groupSize: l.cfg.GroupBytes, numbers: map[string]uint32{}, at: map[string][]byte{},
+		groupSize: l.cfg.GroupBytes, guards: l.guards, numbers: map[string]uint32{}, at: map[string][]byte{},
 	}
 	g.builder.Reset()
 	resends := make([]bool, len(l.cfg.Sources))
@@ -99,7 +102,7 @@ func (g *group) take(i uint32, b *source.Batch) {
 		if l := &b.Lines[j]; l.Reading {
 			g.capturer.Reading(s, l, at)
 		} else {
-			g.capturer.Feed(s, l.Data, l.Truncated, at)
+			g.feed(s, l, at)
 		}
 	}
 	g.perSrc[i].Lines += uint64(len(b.Lines))
@@ -110,6 +113,22 @@ func (g *group) take(i uint32, b *source.Batch) {
 		g.waiters = append(g.waiters, b.Durable)
 	}
 	g.urgent = g.urgent || b.Sync
+}
+
+// feed has a line read, unless the gateway died of it: then it is a record as it is.
+func (g *group) feed(s *Stream, l *source.Line, at Receipt) {
+	guard := g.guards[s.source]
+	if !guard.Active() {
+		failpoint.Content(l.Data)
+		g.capturer.Feed(s, l.Data, l.Truncated, at)
+		return
+	}
+	if !guard.ReadNow("", l.Data, func() {
+		failpoint.Content(l.Data)
+		g.capturer.Feed(s, l.Data, l.Truncated, at)
+	}) {
+		g.capturer.Keep(s, l.Data, l.Truncated, at)
+	}
 }
 
 // add takes a record from the capturer.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"landfall/decoders/nmea"
+	"landfall/edge/care"
 	"landfall/edge/clock"
 	"landfall/edge/pulse"
 	"landfall/edge/record"
@@ -74,6 +75,7 @@ type LiveConfig struct {
 	// keeps nothing and does not block, and many goroutines call it. Nil: nobody
 	// looks.
 	Look   func(source string, b *source.Batch)
+	Care   *care.Care   // refuses lines of which the gateway died; nil refuses none
 	Pulse  *pulse.Pulse // of Run; nil: nobody asks
 	Logger *slog.Logger // nil: none
 }
@@ -119,6 +121,7 @@ type Live struct {
 	shared  sharedClock
 	untimed atomic.Uint64
 	cfg     LiveConfig
+	guards  []*care.Guard     // of sources, by number; read only
 	marks   map[string][]byte // as of the start; read only
 	queue   chan delivery
 	room    *semaphore.Weighted // bytes of batches that were delivered and not taken
@@ -177,6 +180,9 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{cfg: cfg, queue: make(chan delivery, queueBatches), room: semaphore.NewWeighted(queueBytes)}
+	for _, s := range cfg.Sources {
+		l.guards = append(l.guards, cfg.Care.Guard(s.Name()))
+	}
 	l.stop, l.halt = context.WithCancel(context.Background())
 	l.stats.status.Watermark.At = record.NoTime
 	return l, nil
@@ -261,6 +267,7 @@ func (s sink) Deliver(b *source.Batch) error {
 	if look := s.l.cfg.Look; look != nil {
 		look(s.l.cfg.Sources[s.source].Name(), b)
 	}
+	s.waitForSuspects(b)
 	if s.l.room.Acquire(s.l.stop, queuedBytes(b)) != nil {
 		return errStopping
 	}
@@ -269,6 +276,20 @@ func (s sink) Deliver(b *source.Batch) error {
 		return nil
 	case <-s.l.stop.Done():
 		return errStopping
+	}
+}
+
+// waitForSuspects waits with a line of which the gateway died, here and not in Run's
+// goroutine, so that other sources go on meanwhile.
+func (s sink) waitForSuspects(b *source.Batch) {
+	guard := s.l.guards[s.source]
+	if !guard.Active() {
+		return
+	}
+	for i := range b.Lines {
+		if !b.Lines[i].Reading {
+			guard.Wait("", b.Lines[i].Data)
+		}
 	}
 }
 

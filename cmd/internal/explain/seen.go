@@ -36,6 +36,7 @@ func (h *Handoff) observe(s *agent.SourceStatus, since string) {
 	case "mqtt":
 		see(s.Unidentified, AtLeastOnce, "%d messages had no time or number of their own that can be used (time_field, time_unit, sequence_field): one that is sent again is taken twice. "+
 			"%d of them the broker had sent before, and they may be there twice.", s.Unidentified, s.PossiblyTwice)
+		see(s.Takeovers, "", "%d times the broker ended the connection and took the next at once: if another client has the client_id, what that acknowledged is not here.", s.Takeovers)
 		see(s.Downgraded+s.Forgotten, AtMostOnce, "%d messages came at QoS 0, and %d times the broker had forgotten the session: what was lost of these is not told.", s.Downgraded, s.Forgotten)
 	case "node":
 		see(s.PossiblyTwice, AtLeastOnce, "%d readings may be there twice, once of each gateway: their node came from another one, or this one lost its data.", s.PossiblyTwice)

@@ -19,7 +19,7 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 		h.Why += " QoS 2 is not trusted alone: a broker that was killed sends again what it had finished."
 	}
 	h.Guarantee = ExactlyOnce
-	h.Limits = append(h.Limits, "whoever else may connect to the broker with this client_id takes the session over: messages that he acknowledges never come here, and status cannot tell it from a connection that was cut; forgotten counts it only where he ended the session. The broker has to tie the id to the name or certificate.")
+	h.Limits = append(h.Limits, "whoever else may connect to the broker with this client_id takes the session over: messages that it acknowledges never come here. Status counts as takeovers the connections that the broker ended and took the next of at once, and is red where that happens again; it cannot tell another client from something between that cuts connections, and forgotten counts it where the session was ended. The broker has to tie the id to the name or certificate.")
 	unidentified, shared := s.MQTT.Unidentified(), s.MQTT.Shared()
 	if len(unidentified) < len(s.MQTT.Topics) {
 		h.Why += " One that is sent again has the same topic and bytes, its own time or number included; what was taken is remembered in the same block as the records."
