@@ -4,17 +4,21 @@
     acked_sender.py HOST PORT ID [TOKEN] < lines
 
 It speaks version 2 of the protocol (docs/configuration.md, Acknowledged TCP) and ends with 0 when all is
-acknowledged. What it has not sent when it is killed is gone with it: a sender that must not lose that keeps lines,
-numbers and epoch on its disk.
+acknowledged. A machine or a link that is gone says nothing at all: when nothing comes for ACKED_TIMEOUT seconds of
+the environment (30 where it is not set), or nothing can be sent, it connects again as soon as it has a line. What it
+has not sent when it is killed is gone with it: a sender that must not lose that keeps lines, numbers and epoch on its
+disk.
 """
 import collections
 import contextlib
+import os
 import secrets
 import socket
 import sys
 import threading
 import time
 
+TIMEOUT = float(os.environ.get("ACKED_TIMEOUT", "30"))  # seconds of silence
 host, port, name, *token = sys.argv[1:]
 epoch = secrets.token_hex(8)  # a new one, because the numbers begin at 1 again
 unacknowledged = collections.deque()  # (number, line), in order
@@ -64,8 +68,7 @@ def send(connection, window, broken):
 
 
 def connection_of_its_life():
-    with socket.create_connection((host, int(port)), timeout=30) as connection, connection.makefile("rb") as answers:
-        connection.settimeout(None)
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection, connection.makefile("rb") as answers:
         connection.sendall(" ".join(["HELLO", name, "2", epoch, *token]).encode() + b"\n")
         verb, _, rest = answers.readline().decode().rstrip("\n").partition(" ")
         if verb == "ERR":

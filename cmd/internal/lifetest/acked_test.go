@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTheSenderOfTheDocs: the sender that the docs show, over a gateway that is killed at
@@ -165,4 +166,53 @@ func TestTheSenderOfTheDocsEnds(t *testing.T) {
 			t.Fatalf("it ended with %d:\n%s", code, said)
 		}
 	})
+}
+
+// TestTheSenderOfTheDocsIsNotHeldUp: a gateway that takes its connection and then says
+// nothing, before it greets or instead of an acknowledgement, is left, and the line is sent
+// again to the one that answers.
+func TestTheSenderOfTheDocsIsNotHeldUp(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Skipf("python: %v", err)
+	}
+	gateway, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = gateway.Close() })
+	host, port, _ := net.SplitHostPort(gateway.Addr().String())
+	sender := exec.CommandContext(t.Context(), python, filepath.Join(root, "docs", "acked_sender.py"), host, port, "x")
+	sender.Env = append(os.Environ(), "ACKED_TIMEOUT=0.5")
+	var said bytes.Buffer
+	sender.Stdin, sender.Stdout, sender.Stderr = strings.NewReader("a\n"), &said, &said
+	if err := sender.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i, answers := range [][]string{nil, {"LAST 0 256\n"}, {"LAST 0 256\n", "ACK 1\n"}} {
+		if err := gateway.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := gateway.Accept()
+		if err != nil {
+			t.Fatalf("connection %d does not come: %v", i, err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		r := bufio.NewReader(conn)
+		for j, want := range []string{"HELLO x 2 ", "1 a\n"}[:min(len(answers)+1, 2)] {
+			if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, want) {
+				t.Fatalf("connection %d sends %q", i, line)
+			}
+			if j < len(answers) {
+				if _, err := conn.Write([]byte(answers[j])); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := sender.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
 }
