@@ -67,7 +67,7 @@ type AckedConfig struct {
 	// MaxSenders bounds the ids, each of which has marks in the log: those that were
 	// ever taken from count, over restarts too, because one that was forgotten would
 	// be taken again from its beginning. 0: 1024. Of version 2 there are
-	// MaxEpochSenders at most. One host brings 16 and an eighth of them at once, or
+	// MaxEpochSenders at most. One host (of IPv6 a network of 64 bits) brings 16 and an eighth of them at once, or
 	// PerHost where that is more, and then one each newSenderEvery: so it takes days,
 	// in which status is red, until nobody else can come.
 	MaxSenders int
@@ -112,7 +112,7 @@ type Acked struct {
 	senders map[string]*ackedSender // by mark; guarded by mu
 	known   map[string]bool         // senders, and ids with a mark; nil: marks not read yet; guarded by mu
 	epochs  int                     // of known, those of version 2; guarded by mu
-	hosts   map[string]*newSenders  // by host, of those that brought a sender lately; guarded by mu
+	hosts   map[string]*newSenders  // by host (networkOf), of those that brought a sender lately; guarded by mu
 }
 
 // newSenders is how many senders that were not known a host has brought, less one for
@@ -285,6 +285,7 @@ func (a *Acked) admit(h *ackedHello) error {
 func (a *Acked) sender(id string, epochs bool, host string, sink Sink) (*ackedSender, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	host = networkOf(host)
 	mark := a.mark(id)
 	if epochs {
 		mark += "/"

@@ -97,6 +97,33 @@ func TestAckedHostTakesNotAllSenders(t *testing.T) {
 	}
 }
 
+// TestAckedNetworkTakesNotAllSenders: an IPv6 host has as many addresses as it likes, and
+// brings no more senders with them; another network and IPv4 neighbours bring their own.
+func TestAckedNetworkTakesNotAllSenders(t *testing.T) {
+	o := options("k")
+	o.Clock = new(movedClock)
+	a := must(NewAcked(AckedConfig{Options: o, Listen: "127.0.0.1:0", MaxSenders: 64}))(t)
+	n := 0
+	bring := func(format string) error {
+		n++
+		_, err := a.sender(fmt.Sprint("s", n), true, fmt.Sprintf(format, n), newTestSink())
+		return err
+	}
+	for i := range 64 {
+		if err := bring("2001:db8:0:7::%x"); (err == nil) != (i < 16+64/8) {
+			t.Fatalf("address %d: %v", i, err)
+		}
+	}
+	for _, other := range []string{"2001:db8:0:8::%x", "fe80::%x%%eth0", "fe80::1:%x%%eth0", "192.0.2.%d"} {
+		if err := bring(other); err != nil {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+	if got := len(a.hosts); got != 5 {
+		t.Errorf("%d hosts are told apart", got)
+	}
+}
+
 // movedClock is a clock that is moved.
 type movedClock struct{ mono int64 }
 
