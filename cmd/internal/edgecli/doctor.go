@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"landfall/cmd/internal/cli"
+	"landfall/cmd/internal/explain"
 	"landfall/edge/agent"
 	"landfall/edge/certs"
 	"landfall/edge/clock"
@@ -174,11 +175,16 @@ const silentFor = 15 * time.Minute
 // and each is tried.
 func sources(ctx context.Context, c *agent.Config, s *standing) []cli.Finding {
 	all := make([]cli.Finding, len(c.Sources))
+	handoffs := explain.Edge(c)
+	if s != nil {
+		explain.Observe(handoffs, c, s.Status)
+	}
 	var trials sync.WaitGroup
 	for i := range c.Sources {
 		src := &c.Sources[i]
 		if s != nil {
 			all[i] = running(src, s)
+			guaranteed(&all[i], &handoffs[i])
 			continue
 		}
 		trials.Go(func() { all[i] = tried(ctx, c, i) })
@@ -217,6 +223,17 @@ func running(src *agent.SourceConfig, s *standing) cli.Finding {
 		}
 	}
 	return f
+}
+
+// guaranteed says what landfall-edge explain says of the source, where that is not exactly
+// once: as configured, or as was seen, which an operator should look at.
+func guaranteed(f *cli.Finding, h *explain.Handoff) {
+	if h.Guarantee != explain.ExactlyOnce || len(h.Seen) > 0 {
+		f.Detail += "; " + explain.Words(h.Guarantee, h.Seen)
+	}
+	if len(h.Seen) > 0 && f.Verdict == cli.Good {
+		f.Verdict, f.Fix = cli.Look, "landfall-edge explain says what was seen"
+	}
 }
 
 // tried says what a trial of a source saw.

@@ -27,7 +27,10 @@ func forgetCommand() *cobra.Command {
 		Long: "What a source that can be asked again has given is noted in marks. When it is taken out of the configuration they are set aside in the\n" +
 			"folder of the log, and stay until they are forgotten here: with them it goes on where it stood whenever it is configured again.\n" +
 			"They count in log.quota; status names the sources. Forget one that does not come back under this name. If it does all the same, it\n" +
-			"begins again, and what it then gives for the second time comes twice. A source that is configured is refused."}
+			"begins again, and what it then gives for the second time comes twice.\n\n" +
+			"A source that is configured is refused, whether the gateway runs or not: its marks are what keeps lines and messages from being captured\n" +
+			"twice, and they lie in the log itself, not beside it. To have it begin again, or to free the places of its senders: give it another name in\n" +
+			"the configuration, which begins with no marks; reload or restart the gateway, which sets the old ones aside; forget the old name."}
 	name := cli.ConfigFlag(c, DefaultConfig)
 	asJSON := c.Flags().Bool("json", false, "print what was forgotten as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -36,7 +39,11 @@ func forgetCommand() *cobra.Command {
 			return err
 		}
 		f := forgotten{Source: args[0]}
-		if configured(cfg, f.Source) || f.Source != filepath.Base(f.Source) {
+		if configured(cfg, f.Source) {
+			return file.Locate(&config.FieldError{Key: "sources", Got: f.Source, Want: "the name of a source that is configured no more: the marks of a configured one keep what it gave from " +
+				"being captured twice. To have it begin again: give it another name here, reload the gateway, and forget the old one"})
+		}
+		if f.Source != filepath.Base(f.Source) {
 			return file.Locate(&config.FieldError{Key: "sources", Got: f.Source, Want: "the name of a source that is configured no more"})
 		}
 		if s, err := cli.AskStatus[agent.Status](c.Context(), "gateway", cfg.Status); err == nil && s.Gateway == cfg.Gateway && runs(s, f.Source) {

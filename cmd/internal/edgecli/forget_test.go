@@ -81,6 +81,7 @@ func TestForget(t *testing.T) {
 		left   int
 	}{
 		{"here", cli.ExitConfig, "edge.yaml:4: sources", all},
+		{"here", cli.ExitConfig, "give it another name here, reload the gateway, and forget the old one", all},
 		{"../data/gone", cli.ExitConfig, "edge.yaml:4: sources", all},
 		{"running", cli.ExitUnavailable, "still has the source running: reload it first", all},
 		{"nobody", cli.ExitOK, "nothing of it is set aside", all},
