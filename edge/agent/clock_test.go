@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +102,53 @@ func TestProposalsAreComparedWithSomething(t *testing.T) {
 	}
 	if got := comparedWith(&clock.Estimate{Known: true, Offset: 9}, 7); got != 9 {
 		t.Errorf("something is believed: %d", got)
+	}
+}
+
+// keptClock is a machine's clock that NTP keeps.
+type keptClock struct{ *clock.System }
+
+func (keptClock) Discipline() (time.Duration, bool) { return 10 * time.Millisecond, true }
+
+// TestHealthIsRedUntilTheClocksAgree: the engine's proven time and the machine's that NTP
+// keeps contradict each other, which health and a metric say until they agree.
+func TestHealthIsRedUntilTheClocksAgree(t *testing.T) {
+	c := fileGateway(t, 10, "http://"+freeAddress(t))
+	c.Sources[0].File.Follow, c.Status = true, freeAddress(t)
+	machine := keptClock{clock.NewSystem(clock.BootID{1})}
+	a, err := New(c, Options{Clock: machine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	engineSays := func(ahead time.Duration) {
+		wall, mono := machine.Now()
+		a.live.Tell(clock.Evidence{Kind: clock.KindCloud, Observer: clock.Local, Trusted: true, UTC: wall + record.Micros(ahead.Microseconds()), Mono: mono, Before: mono - 20_000})
+	}
+	red := func() bool {
+		s := a.Status()
+		said := strings.Contains(strings.Join(s.Reasons, "; "), "contradict each other")
+		if said && s.Healthy || said != s.Clock.Split {
+			t.Errorf("healthy %v, split %v, %q", s.Healthy, s.Clock.Split, s.Reasons)
+		}
+		return said
+	}
+	metric := func(value string) bool {
+		_, body := get(t, "http://"+c.Status+"/metrics")
+		return strings.Contains(body, "landfall_edge_clock_authorities_disagree "+value+"\n")
+	}
+	for range 2 {
+		engineSays(0)
+		waitFor(t, func() bool { return a.Status().Clock.RestsOn != "nobody" && !red() && metric("0") })
+		engineSays(time.Hour)
+		waitFor(t, func() bool { return red() && metric("1") })
+	}
+	engineSays(0)
+	waitFor(t, func() bool { return !red() })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

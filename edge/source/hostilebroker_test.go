@@ -258,9 +258,12 @@ func (h *hostileBroker) judge() {
 	if s := h.meter.Status(); s.State != StateAbsent || s.Detail == "" || s.Errors == 0 {
 		h.t.Errorf("the status does not tell: %+v", s)
 	}
-	if now := heap(); now > h.before+hostileMemory {
+	now := heap()
+	if now > h.before+hostileMemory {
 		h.t.Fatalf("%d MiB are held, %d before", now>>20, h.before>>20)
 	}
+	h.t.Logf("%d turns: all %d honest lines, %d KiB are held, %d before; %d errors told, %d messages rejected, %d too large",
+		h.lines, len(h.sink.lines), now>>10, h.before>>10, h.meter.errors.Load(), h.meter.rejected.Load(), h.meter.oversized.Load())
 }
 
 // hostileTurns is how many turns a test plays with a hostile peer.

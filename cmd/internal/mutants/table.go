@@ -17,6 +17,7 @@ func table() []mutant {
 		ingestMutants(),
 		ackedMutants(),
 		messageMutants(),
+		careMutants(),
 	)
 }
 
