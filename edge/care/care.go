@@ -153,10 +153,11 @@ func (c *Care) decide(last *note, d decision) {
 		failpoint.Hit("care.after-refusal")
 	case d.address:
 		log.Error("the gateway died of messages of one address three times: they are refused for a while, and "+
-			"captured as they are, with the reason kills; please report it", "source", r.Source, "address", r.Address, "for", refusedFor)
+			"captured as they are, with the reason kills; please report it",
+			"source", r.Source, "address", r.Address, "for", refusedFor)
 		c.address, c.where = last.hand.address, r
 	case d.died && last.holding:
-		log.Warn("the gateway died while it read a message, or was killed then: the message is read again after a while",
+		log.Warn("the gateway died while it read a message, or was killed then: it is read again after a while",
 			"source", r.Source, "address", r.Address, "deaths", d.deaths)
 	case d.died:
 		log.Warn("the gateway had not ended by itself: it notes for a while which message it reads", "for", carefulFor)
@@ -312,8 +313,8 @@ func (g *Guard) Wait(address string, message []byte) {
 		return
 	}
 	d := rand.N(c.cfg.SuspectWait)
-	c.cfg.Logger.Warn("the gateway died with this message in hand, or was killed with it: it is read again after a while, "+
-		"so that a kill is not taken for its fault", "source", g.source, "address", h.name, "after", d)
+	c.cfg.Logger.Warn("the gateway died with this message in hand, or was killed with it: it is read again after a "+
+		"while, so that a kill is not taken for its fault", "source", g.source, "address", h.name, "after", d)
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -70,8 +70,9 @@ func writeRefused(fsys durable.FS, path string, all []Refused) error {
 
 // hash is Message as bytes. Error: record.ErrCorrupt.
 func (r *Refused) hash() (h record.Hash, err error) {
-	if n, err := hex.Decode(h[:], []byte(r.Message[:min(len(r.Message), 2*len(h))])); err != nil || n != len(h) || len(r.Message) != 2*len(h) {
+	p, err := hex.DecodeString(r.Message)
+	if err != nil || len(p) != len(h) {
 		return h, fmt.Errorf("read what is refused: %w", record.ErrCorrupt)
 	}
-	return h, nil
+	return record.Hash(p), nil
 }
