@@ -89,7 +89,10 @@ func Open(cfg Config) (*Care, error) {
 	if cfg.SuspectWait == 0 {
 		cfg.SuspectWait = time.Duration(failpoint.Often(10, 1)) * time.Second
 	}
-	c := &Care{cfg: cfg, since: time.Now(), stopped: make(chan struct{}), refused: map[record.Hash]bool{}, guards: map[string]*Guard{}}
+	c := &Care{
+		cfg: cfg, since: time.Now(), stopped: make(chan struct{}), refused: map[record.Hash]bool{},
+		guards: map[string]*Guard{},
+	}
 	all, damaged, err := readRefused(cfg.FS, c.refusedPath())
 	if err != nil {
 		return nil, err
