@@ -140,6 +140,28 @@ func Fed(ctx context.Context, store checkpoint.Store, to landing.ID) (Landing, e
 // Errors: ErrUnfed, ErrNotFresh, ErrUnread, ErrUnderWay, ErrOvertaken, stream.ErrFenced
 // while an engine still runs, those of Check, of task.Run and of the store.
 func Replace(ctx context.Context, c Config) (*Result, error) {
+	r, err := begin(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.result.WasDone:
+		return r.result, nil
+	case c.DryRun:
+		return r.result, r.foresee(ctx)
+	}
+	return r.result, r.move(ctx)
+}
+
+// MayReplace returns the error with which Replace would refuse a move before it changes
+// anything; nil: it would begin. It changes nothing. The new landing log need not be
+// there yet, so that none is made for a move that is refused.
+func MayReplace(ctx context.Context, c Config) error {
+	_, err := begin(ctx, c)
+	return err
+}
+
+// begin reads what a move needs to know, and refuses one that cannot be.
+func begin(ctx context.Context, c Config) (*replacing, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -156,20 +178,14 @@ func Replace(ctx context.Context, c Config) (*Result, error) {
 	}
 	if r.lake.fed.ID == c.To.ID && r.lake.moving == nil {
 		r.result.WasDone, r.result.Generation = true, r.lake.fed.Generation
-		return r.result, nil
+		return r, nil
 	}
 	if r.lake.moving != nil {
 		if err := r.mayLead(r.lake.moving); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if c.DryRun {
-		return r.result, r.foresee(ctx)
-	}
-	return r.result, r.move(ctx)
+	return r, r.prepare(ctx)
 }
 
 // replacing is a move on its way.

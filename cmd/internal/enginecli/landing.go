@@ -118,18 +118,30 @@ func (f *replaceFlags) replace(c *cobra.Command, version string) (result *move.R
 	}
 	var logs opened
 	defer func() { err = errors.Join(err, logs.close()) }()
-	if !m.DryRun && fed.ID != m.To.ID {
-		if err := f.openNew(ctx, cfg, &m, &logs); err != nil {
-			return nil, file.Locate(err)
-		}
-	}
-	if !m.Lost && fed.ID != m.To.ID {
-		if m.Old, err = f.openOld(ctx, cfg, fed, &m, &logs); err != nil {
+	if fed.ID != m.To.ID {
+		if err := f.openLogs(ctx, cfg, file, fed, &m, &logs); err != nil {
 			return nil, err
 		}
 	}
 	result, err = move.Replace(ctx, m)
 	return result, moveRefused(err)
+}
+
+// openLogs opens the old landing log, unless it is lost, and then the new one, which it
+// may make: a move that is refused makes none.
+func (f *replaceFlags) openLogs(ctx context.Context, cfg *server.Config, file *config.File, fed move.Landing, m *move.Config, logs *opened) (err error) {
+	if !m.Lost {
+		if m.Old, err = f.openOld(ctx, cfg, fed, m, logs); err != nil {
+			return err
+		}
+	}
+	if m.DryRun {
+		return nil
+	}
+	if err := move.MayReplace(ctx, *m); err != nil {
+		return moveRefused(err)
+	}
+	return file.Locate(f.openNew(ctx, cfg, m, logs))
 }
 
 // moveRefused gives the errors of a move their exit codes.

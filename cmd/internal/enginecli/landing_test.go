@@ -172,9 +172,12 @@ func TestTheSameDirectoryWithNothingInIt(t *testing.T) {
 	if err := os.RemoveAll(dir + "/a"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the first one makes the directory
+	for range 2 {
 		if code, _, errs := engine(t, "landing", "replace", "-c", config); code != cli.ExitConfig || !strings.Contains(errs, "--lost") {
 			t.Errorf("exit %d %s", code, errs)
+		}
+		if _, err := os.Stat(dir + "/a"); err == nil {
+			t.Error("a landing log was made for a move that is refused")
 		}
 	}
 	if code, out, errs := engine(t, "landing", "replace", "-c", config, "--lost"); code != 0 {
@@ -206,6 +209,9 @@ func TestMistakesOfAMove(t *testing.T) {
 	}
 	if code, _, errs := engine(t, "landing", "replace", "-c", other); code != cli.ExitConfig || !strings.Contains(errs, "--lost") {
 		t.Errorf("without the old directory: exit %d %s", code, errs)
+	}
+	if _, err := os.Stat(dir + "/b"); err == nil {
+		t.Error("a landing log was made for a move that is refused")
 	}
 	if code, out, errs := engine(t, "landing", "replace", "-c", other, "--lost"); code != 0 || !strings.Contains(out, "was not read") {
 		t.Errorf("that is lost: exit %d\n%s%s", code, out, errs)
