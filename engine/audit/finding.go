@@ -60,6 +60,16 @@ type Finding struct {
 	Detail  string     `json:"detail"` // one sentence
 }
 
+// OnlyDeclares tells whether the findings are no more than what the lake's own tables say:
+// what was given up (loss), what contradicts a log (conflict), and what was set aside there.
+// Such a lake is not exact, and as whole as it was published: nothing can be repaired in
+// it. True where there is no finding.
+func (r *Result) OnlyDeclares() bool {
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool {
+		return f.Kind != KindLoss && f.Kind != KindConflict && f.Kind != KindSetAside
+	})
+}
+
 // offsets writes a range [from, to).
 func offsets(from, to uint64) string {
 	if to <= from+1 {

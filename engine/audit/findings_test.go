@@ -31,3 +31,18 @@ func TestAGatewayHidesNoOthersFindings(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyDeclares: what a lake's tables declare is no damage, and everything else is.
+func TestOnlyDeclares(t *testing.T) {
+	declared := []Finding{{Kind: KindLoss}, {Kind: KindConflict}, {Kind: KindSetAside}}
+	for _, findings := range [][]Finding{nil, declared} {
+		if r := (&Result{Findings: findings}); !r.OnlyDeclares() {
+			t.Errorf("%v are damage", findings)
+		}
+	}
+	for _, kind := range []Kind{KindMissing, KindDuplicate, KindFile, KindFileStray, KindDigest, KindHead, KindNoAnchor, KindEmpty} {
+		if r := (&Result{Findings: append(declared, Finding{Kind: kind})}); r.OnlyDeclares() {
+			t.Errorf("%s is no damage", kind)
+		}
+	}
+}

@@ -31,7 +31,8 @@ func repairCommand(version string) *cobra.Command {
 			"is fenced by it and goes on by itself. Files that nothing published, and what is damaged, are moved to _quarantine, never deleted.\n" +
 			"With --take-aside the records of blocks that were set aside in conflict (reason poison) become rows again, by the decoder of this program.\n" +
 			"Nothing is guessed: what cannot be repaired is told with the reason. At the end, of a dry run too, the lake is audited at the level bytes.\n" +
-			"Exit 0: the lake is right. Exit 65: something is left, or would be done."}
+			"Exit 0: nothing is wrong that a repair could put right; what was given up (loss), contradicts (conflict) or was set aside there is no damage,\n" +
+			"though the audit is not exact then. Exit 65: something is left, would be done, or was found by the audit."}
 	f := c.Flags()
 	lake := f.String("lake", "", "`DIR` of the tables, or s3://bucket/prefix")
 	checkpoints := f.String("checkpoint", "", "`DIR` of the checkpoints, or s3://bucket/prefix; default: _checkpoint below the lake")
@@ -135,7 +136,7 @@ func printRepair(c *cobra.Command, at lakeToRepair, result *repair.Result, asJSO
 	if report.Audit, err = audit.Run(c.Context(), cfg); err != nil {
 		return err
 	}
-	right := len(result.Left) == 0 && report.Audit.Exact
+	right := len(result.Left) == 0 && report.Audit.OnlyDeclares()
 	if asJSON {
 		err = cli.JSON(c.OutOrStdout(), report)
 	} else {
@@ -168,7 +169,11 @@ func writeRepair(w io.Writer, r repairReport) error {
 			return err
 		}
 	}
-	return r.Audit.WriteText(w)
+	if err := r.Audit.WriteText(w); err != nil || r.Audit.Exact || len(r.Left) > 0 || !r.Audit.OnlyDeclares() {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "the lake is as it was published: what is not exact are the rows of loss and conflict, in which nothing can be repaired")
+	return err
 }
 
 // plain returns a text with names from a lake in it as it may be printed: quoted
