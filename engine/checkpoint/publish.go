@@ -59,6 +59,9 @@ func (c *Committer) finish(ctx context.Context, b batch) error {
 	return c.fold(ctx)
 }
 
+// cureContent is what an operator can do about an epoch whose number was given before.
+const cureContent = "was an older checkpoint put back, and went an engine on from it? `landfall-engine repair` takes on what the lake holds, or says why it cannot"
+
 // publish makes one committed epoch visible in every sink and reads it back;
 // recovery calls it too. On success the epoch is the oldest pending one and
 // leaves the list.
@@ -75,6 +78,9 @@ func (c *Committer) publish(ctx context.Context, b batch) error {
 			continue
 		}
 		if err := c.publishTo(ctx, sink, b.epoch, mine); err != nil {
+			if errors.Is(err, stream.ErrContent) {
+				err = fmt.Errorf("%w; %s", err, cureContent)
+			}
 			return fmt.Errorf("publish to sink %s: %w", sink.Name(), err)
 		}
 	}

@@ -149,7 +149,10 @@ func (r *run) commitOnce(ctx context.Context, t *taskState, fixed []wrongFile) e
 			if err := r.stage(ctx, t.id, claim, w); err != nil {
 				return out, fmt.Errorf("stage %s: %w", w.Name, err)
 			}
-			out.Staged, out.Removed = append(out.Staged, w.fix.staged), append(out.Removed, w.File)
+			out.Staged = append(out.Staged, w.fix.staged)
+			if w.unnamed == "" {
+				out.Removed = append(out.Removed, w.File)
+			}
 			if note := string(w.fix.kind) + ": " + w.fix.note; !slices.Contains(notes, note) {
 				notes = append(notes, note)
 			}
@@ -217,6 +220,9 @@ func (r *run) asideOf(ctx context.Context, t *taskState, fixed []wrongFile) erro
 
 // why says why a file is set aside.
 func (w *wrongFile) why() string {
+	if w.unnamed != "" {
+		return w.unnamed
+	}
 	if w.suspect != "" {
 		return "it is " + w.suspect
 	}

@@ -45,6 +45,8 @@ type taskState struct {
 	came      bool              // it goes on from tasks of another landing log
 	staged    map[string]string // where what waits lies staged, by name
 	rebuilt   *rebuilt          // epochs in the lake after that of the checkpoint; nil: there are none
+	// unwhole tells epochs of which the ledger does not name all files of record.
+	unwhole map[stream.Epoch]bool
 }
 
 // wrongFile is a file that is not as the ledger says.
@@ -59,6 +61,7 @@ type wrongFile struct {
 	// names; right: it turned out not to be.
 	suspect string
 	right   bool
+	unnamed string // why it is set aside where no ledger names it; empty: one does
 }
 
 // fix is how a file is put right.
@@ -177,6 +180,9 @@ func (r *run) readLedger(ctx context.Context, t *taskState) error {
 
 // compare finds the files that are not as the ledger says.
 func (r *run) compare(ctx context.Context, t *taskState) error {
+	if b := t.rebuilt; b != nil && b.why != "" && b.reused != nil {
+		r.left(t.id.String(), "", t.id.String()+"/HEAD", "an older checkpoint was put back, and an engine gave the numbers of published epochs from %s on to other rows, which cannot be published; %s", b.reused.from, b.why)
+	}
 	for _, p := range t.manifest.Pending() {
 		for _, s := range p.Staged {
 			if s.Sink != LakeSink {
@@ -190,6 +196,9 @@ func (r *run) compare(ctx context.Context, t *taskState) error {
 		}
 	}
 	for _, name := range sortedKeys(t.files) {
+		if t.isReused(name) {
+			continue
+		}
 		have, err := r.hash(ctx, name)
 		if err != nil {
 			return err

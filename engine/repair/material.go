@@ -38,7 +38,7 @@ func (r *run) material(ctx context.Context, t *taskState, epoch stream.Epoch, wr
 	if !whole {
 		m.source = "the blocks of the landing log or of the gateways"
 		why := ""
-		if m.groups, why, err = r.proved(ctx, t, epoch, append(groups, t.landed[epoch]...)); err != nil || why != "" {
+		if m.groups, why, err = r.proved(ctx, t, epoch, groups); err != nil || why != "" {
 			return nil, why, err
 		}
 	}
@@ -77,15 +77,25 @@ func (r *run) mark(groups []*group) {
 	}
 }
 
-// proved reads the blocks of everything that an epoch took. known are the rows
-// of record that are left: they say when a block landed.
-func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, known []*group) (groups []*group, why string, err error) {
+// proved reads the blocks of what an epoch took. left are the rows of record that are
+// left: of logs of which all are there no block is needed, and of others they say when a
+// block landed.
+func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, left []*group) (groups []*group, why string, err error) {
 	entry := t.epochs[epoch]
 	if entry == nil {
 		return nil, "not every file of record of its epoch is there, and the ledger does not say what the epoch took", nil
 	}
+	aside, err := r.asideIn(ctx, t, epoch)
+	if err != nil {
+		return nil, "", err
+	}
+	known := append(slices.Clone(left), t.landed[epoch]...)
 	for _, l := range entry.Logs {
 		if l.From == l.Next {
+			continue
+		}
+		if covered(&l, left, aside) {
+			groups = append(groups, slices.DeleteFunc(slices.Clone(left), func(g *group) bool { return g.log.String() != l.Log })...)
 			continue
 		}
 		refs := r.blocks.prove(ctx, l)
@@ -104,6 +114,7 @@ func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, know
 			return nil, why, nil
 		}
 	}
+	groups = withoutAside(groups, aside) // after their digest was compared
 	t.sort(groups)
 	return groups, "", nil
 }

@@ -31,7 +31,7 @@ type memory struct {
 // planState finds or makes what a task has to remember, where its state or its
 // manifest is lost. What cannot be is told.
 func (r *run) planState(ctx context.Context, t *taskState) error {
-	if t.stateLost == nil && t.lost == nil || !t.readable {
+	if t.stateLost == nil && t.lost == nil || !t.readable || t.unable {
 		return nil
 	}
 	name, was := t.id.String()+"/state", t.stateLost

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,6 +35,10 @@ type rebuilt struct {
 	// what it lacks: it was being published when the engine ended.
 	cut    []string
 	cutWhy string
+	again  []unwhole // epochs of which files have to be made again, oldest first
+	// reused are epochs of HEAD that are dropped, for the lake has their numbers; nil:
+	// there are none. was is then what HEAD named before them.
+	reused *reused
 	why    string // why nothing is done; empty: it can be
 }
 
@@ -58,30 +63,55 @@ type rebuiltEntry struct {
 //   - each record has the typed rows that it declares, and no other row is there;
 //   - where blocks of these offsets are in a log that was named, the chain agrees.
 //
-// What of window, late and conflict is there is taken as it was found, and an epoch that
-// has files of conflict alone as one that took nothing. The newest
+// A block that was set aside (reason poison) is in conflict and counts as if its records
+// were in record. What else of window, late and conflict is there is taken as it was found,
+// and an epoch that has files of other conflicts alone as one that took nothing. Files of
+// record and of typed tables that are gone or damaged are made again where something proves
+// what they held (unwhole). The newest
 // epoch of all may lack files of record, or of log and record, which are published last:
 // it was being published. Nobody was told then that it is published, so that what it was
 // made of is still in the landing log or on gateways: its files are set aside, and its
 // records come again. Where that is not so, because these files are gone for another
 // reason, gateways that were told say that the lake is an older one.
 func (r *run) rebuild(ctx context.Context, id stream.TaskID, was *checkpoint.Manifest) (*rebuilt, error) {
-	files, newest := r.filesAfter(id, was.Epoch)
-	if len(files) == 0 || was.Ledger == nil {
+	if was.Ledger == nil {
 		return nil, nil
 	}
 	head, err := checkpoint.ReadHead(ctx, r.Store, id)
 	if err != nil {
 		return nil, except(err)
 	}
-	b := &rebuilt{was: *was, hash: head.SHA256, last: was.Epoch, tip: *was.Ledger}
-	switch {
-	case head.Epoch != was.Epoch || head.Claim != was.Claim:
+	if head.Epoch != was.Epoch || head.Claim != was.Claim {
 		return nil, nil // it moved on meanwhile
+	}
+	b := &rebuilt{hash: head.SHA256, was: *was}
+	if b.reused, err = r.reusedEpochs(ctx, id, was); err != nil {
+		return nil, err
+	}
+	if b.reused != nil {
+		if b.was, b.why, err = r.undo(ctx, b.reused, *was); isDamage(err) {
+			b.why, err = err.Error(), nil
+		}
+		if err != nil || b.why != "" {
+			return b, err
+		}
+	}
+	files := r.filesAfter(id, b.was.Epoch)
+	if len(files) == 0 {
+		return nil, nil
+	}
+	newest, last := slices.Max(slices.Collect(maps.Keys(files))), was.Epoch
+	was, b.last, b.tip = &b.was, b.was.Epoch, *b.was.Ledger
+	switch {
 	case was.Moved != nil:
 		b.why = "the lake has left the landing log of this task"
 	case was.Final:
 		b.why = "the landing log of this task had ended before"
+	}
+	if b.why == "" {
+		if b.why, err = r.movedSince(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	if b.why != "" {
 		return b, nil
@@ -105,19 +135,37 @@ func (r *run) rebuild(ctx context.Context, id stream.TaskID, was *checkpoint.Man
 		} else {
 			empty = 0
 		}
-		e, lacks, why, err := r.rebuildEpoch(ctx, id, epoch, files[epoch], ends)
+		newestOne := epoch == newest && gap == 0 // behind a gap it may lack what that took
+		if b.reused != nil && len(files[epoch]) > 0 {
+			if files[epoch], err = r.leaveOut(ctx, id, epoch, files[epoch], b.reused, ends); err != nil {
+				return nil, err
+			}
+		}
+		found, err := r.rebuildEpoch(ctx, id, epoch, files[epoch], ends, newestOne)
 		if err != nil {
 			return nil, err
 		}
-		if lacks && epoch == newest && gap == 0 { // behind a gap it may lack what that took
-			b.cut, b.cutWhy = files[epoch], why
+		if found.lacks && newestOne {
+			b.cut, b.cutWhy = files[epoch], found.why
 			break
 		}
-		if why != "" {
-			b.why = fmt.Sprintf("epoch %s cannot be taken on: %s", epoch, why)
+		if found.why != "" {
+			b.why = cannotTakeOn(epoch, found.why)
+			if gap > 0 {
+				b.why += fmt.Sprintf("; no file of the %d epochs before it is in the lake", gap)
+			}
 			return b, nil
 		}
-		if err := b.add(id, e); err != nil {
+		if found.again != nil {
+			b.again = append(b.again, *found.again)
+		}
+		if err := b.add(id, found.entry); err != nil {
+			b.why = err.Error()
+			return b, nil
+		}
+	}
+	for b.reused != nil && b.last <= last { // HEAD never goes back, and numbers are given once
+		if err := b.add(id, rebuiltOf(id, b.last+1)); err != nil {
 			b.why = err.Error()
 			return b, nil
 		}
@@ -125,16 +173,48 @@ func (r *run) rebuild(ctx context.Context, id stream.TaskID, was *checkpoint.Man
 	return b, nil
 }
 
+// rebuiltOf begins the entry of an epoch.
+func rebuiltOf(id stream.TaskID, epoch stream.Epoch) *ledger.Entry {
+	return &ledger.Entry{Format: ledger.Format, Kind: ledger.KindEpoch, Task: id.String(), Epoch: epoch, Note: ledger.NoteRebuilt + " by a repair"}
+}
+
+// cannotTakeOn says why an epoch stays what it is.
+func cannotTakeOn(epoch stream.Epoch, why string) string {
+	return fmt.Sprintf("epoch %s cannot be taken on: %s", epoch, why)
+}
+
 // filesAfter returns the files of a task in the lake by epoch, of those after one.
-func (r *run) filesAfter(id stream.TaskID, after stream.Epoch) (files map[stream.Epoch][]string, newest stream.Epoch) {
-	files = map[stream.Epoch][]string{}
+func (r *run) filesAfter(id stream.TaskID, after stream.Epoch) map[stream.Epoch][]string {
+	files := map[stream.Epoch][]string{}
 	for _, name := range r.listedNames {
 		if epoch := epochOf(name); taskName(name) == id.String() && epoch > after && !inHiddenFolder(name) {
 			files[epoch] = append(files[epoch], name)
-			newest = max(newest, epoch)
 		}
 	}
-	return files, newest
+	return files
+}
+
+// replayed begins the name of the landing log that a file is (engine/landing/replay): it
+// feeds a lake beside the lake's own.
+const replayed = "replay-"
+
+// movedSince says that the lake was moved after the checkpoints were made that are there: it
+// holds files of tasks of another landing log, and nothing of these tasks. Their logs are
+// those of these tasks, which would take them up where they had left them.
+func (r *run) movedSince(ctx context.Context, id stream.TaskID) (why string, err error) {
+	known, err := allTasks(ctx, r.Store)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range r.listedNames {
+		other, ok := parseTask(taskName(name))
+		if !ok || other.Landing == id.Landing || inHiddenFolder(name) || strings.HasPrefix(other.Landing, replayed) || slices.Contains(known, other) {
+			continue
+		}
+		return fmt.Sprintf("%s lies in the lake, of another landing log, and no checkpoint of it is there: the lake was moved since, "+
+			"and nothing tells how far; put the checkpoints back that were made after the move", name), nil
+	}
+	return "", nil
 }
 
 // except is an error that says neither that something is gone nor that it is damaged.
@@ -214,6 +294,12 @@ func (r *run) takeUp(ctx context.Context, t *taskState, b *rebuilt) error {
 func (b *rebuilt) note() string {
 	note := fmt.Sprintf("HEAD was at epoch %s, that of an older checkpoint: the ledger of epochs %s to %s is rebuilt from their files, which hold every offset that the table log "+
 		"says they took, with its digest. Nothing but these files says that they are as they were published, and that no file of window, late or conflict is missing", b.was.Epoch, b.was.Epoch+1, b.last)
+	if len(b.again) > 0 {
+		note += fmt.Sprintf("; files of %d of them were gone or damaged and are made again", len(b.again))
+	}
+	if b.reused != nil {
+		note += fmt.Sprintf("; epochs from %s on, which an engine had begun from that checkpoint under numbers of these, are dropped: they were not published, and what they took is read again", b.reused.from)
+	}
 	return note + fmt.Sprintf("; the landing log is read again from %s, and what was taken is dropped", b.position())
 }
 

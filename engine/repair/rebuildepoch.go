@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"landfall/engine/parquetfile"
 	"landfall/engine/stream"
 	"landfall/engine/table"
+	"landfall/engine/task"
 )
 
 // logEnd is where epochs have taken a log.
@@ -33,7 +35,7 @@ func (r *run) endsBefore(ctx context.Context, id stream.TaskID, m *checkpoint.Ma
 		}
 		for _, f := range one.Files {
 			if f.Sink != LakeSink && one.Epoch+lastEpochs > m.Epoch {
-				return nil, fmt.Sprintf("its rows went to sink %s too, and nothing here says which", f.Sink), nil
+				return nil, fmt.Sprintf("its rows went to sink %s too, and nothing here says which of these epochs are there: put newer checkpoints back from a backup", f.Sink), nil
 			}
 		}
 		for _, l := range one.Logs {
@@ -50,8 +52,39 @@ type epochRows struct {
 	schema  string // of the tables, as the files say; empty: there is no file
 	logs    []ledger.Log
 	records map[string][]recordSeen
-	losses  map[string][]lossSeen
+	losses  map[string][]lossSeen // of offsets that are not in record: those of loss, and those that were set aside
 	typed   map[string][]typedSeen
+}
+
+func newEpochRows() *epochRows {
+	return &epochRows{records: map[string][]recordSeen{}, losses: map[string][]lossSeen{}, typed: map[string][]typedSeen{}}
+}
+
+// merge adds the rows of one file.
+func (e *epochRows) merge(one *epochRows) error {
+	for _, l := range one.logs {
+		if slices.ContainsFunc(e.logs, func(o ledger.Log) bool { return o.Log == l.Log }) {
+			return fmt.Errorf("%w: log %s has another row of log", record.ErrCorrupt, l.Log)
+		}
+	}
+	e.schema, e.logs = cmp.Or(e.schema, one.schema), append(e.logs, one.logs...)
+	for log, rows := range one.records {
+		e.records[log] = append(e.records[log], rows...)
+	}
+	for log, rows := range one.losses {
+		e.losses[log] = append(e.losses[log], rows...)
+	}
+	for log, rows := range one.typed {
+		e.typed[log] = append(e.typed[log], rows...)
+	}
+	return nil
+}
+
+// forget leaves out the rows of a log.
+func (e *epochRows) forget(log string) {
+	delete(e.records, log)
+	delete(e.losses, log)
+	delete(e.typed, log)
 }
 
 // recordSeen is what a row of record says.
@@ -61,7 +94,7 @@ type recordSeen struct {
 	term   record.Digest
 }
 
-// lossSeen is what a row of loss says.
+// lossSeen is what a row of loss says, or a block that was set aside.
 type lossSeen struct {
 	from, end record.Offset
 	digest    record.Digest
@@ -74,46 +107,89 @@ type typedSeen struct {
 	row, rows int32
 }
 
+// foundEpoch is what an epoch's files make.
+type foundEpoch struct {
+	entry *ledger.Entry
+	// why says what stands against the entry, and lacks that it may be no more than that
+	// files of record are missing, or of log and record: they are published last.
+	why   string
+	lacks bool
+	again *unwhole // nil: it has all its files
+}
+
+// refused is an epoch of which no entry is made.
+func refused(format string, args ...any) foundEpoch {
+	return foundEpoch{why: fmt.Sprintf(format, args...)}
+}
+
 // rebuildEpoch makes the entry of an epoch from its files, and takes the logs to where
-// it took them; why says what stands against it, and lacks that it may be no more than
-// that files of record are missing, or of log and record: they are published last.
-func (r *run) rebuildEpoch(ctx context.Context, id stream.TaskID, epoch stream.Epoch, names []string, ends map[string]logEnd) (e *ledger.Entry, lacks bool, why string, err error) {
-	e = &ledger.Entry{Format: ledger.Format, Kind: ledger.KindEpoch, Task: id.String(), Epoch: epoch, Note: ledger.NoteRebuilt + " by a repair"}
-	rows := &epochRows{records: map[string][]recordSeen{}, losses: map[string][]lossSeen{}, typed: map[string][]typedSeen{}}
+// it took them. newest says that it may have been under way. Files of record and of typed
+// tables may be gone or damaged where they can be made again: of the records, and these of
+// blocks that the chain proves.
+func (r *run) rebuildEpoch(ctx context.Context, id stream.TaskID, epoch stream.Epoch, names []string, ends map[string]logEnd, newest bool) (foundEpoch, error) {
+	e := rebuiltOf(id, epoch)
+	rows, again := newEpochRows(), &unwhole{epoch: epoch, bad: map[string]string{}, before: maps.Clone(ends)}
 	for _, name := range names {
 		f, why, err := r.rebuildFile(ctx, id, epoch, name, rows)
-		if err != nil || why != "" {
-			return nil, false, why, err
+		switch t := tableOf(name); {
+		case err != nil:
+			return foundEpoch{}, err
+		case why == "":
+			e.Files = append(e.Files, *f)
+		case t == table.Record || slices.Contains(table.TypedNames(), t):
+			again.bad[name] = why
+		default:
+			return refused("%s; what it held is nowhere else: put that file back from a backup", why), nil
 		}
-		e.Files = append(e.Files, *f)
 	}
 	order := table.Names()
 	slices.SortFunc(e.Files, func(a, b ledger.File) int {
 		return cmp.Or(slices.Index(order, table.Name(a.Table))-slices.Index(order, table.Name(b.Table)), cmp.Compare(a.Name, b.Name))
 	})
 	if rows.schema != "" {
+		var err error
 		if e.Schema, err = strconv.Atoi(rows.schema); err != nil || e.Schema > table.SchemaVersion {
-			return nil, false, fmt.Sprintf("its tables have schema %q, known up to %d", rows.schema, table.SchemaVersion), nil
+			return refused("its tables have schema %q, known up to %d", rows.schema, table.SchemaVersion), nil
 		}
 	}
-	if len(names) > 0 && len(rows.logs) == 0 && !onlyConflicts(names) {
-		return nil, len(rows.records) == 0, "no row of the table log says what it took", nil
+	if len(names) > 0 && len(rows.logs) == 0 && !(onlyConflicts(names) && len(rows.losses) == 0) {
+		found := refused("no row of the table log says what it took: put its file of log back from a backup")
+		found.lacks = len(rows.records) == 0 && len(again.bad) == 0
+		return found, nil
 	}
+	newest = newest && len(again.bad) == 0 // a file that is damaged was published
 	for i := range rows.logs {
-		lacks, why := r.rebuildLog(&rows.logs[i], rows, ends)
-		if why != "" {
-			return nil, lacks, why, nil
+		l := &rows.logs[i]
+		lack, why := r.rebuildLog(l, rows, ends)
+		switch {
+		case why == "":
+		case lack == lacksTyped:
+			again.typed = true
+		case lack == lacksRecord && !newest && r.blocks.prove(ctx, *l) != nil:
+			again.record = true
+		case lack == lacksRecord:
+			found := refused("%s", why)
+			if found.lacks = newest; !newest {
+				found.why += r.whyNotMade(again, l)
+			}
+			return found, nil
+		default:
+			return refused("%s", why), nil
 		}
+		rows.forget(l.Log)
 	}
 	if why := rows.leftOver(); why != "" {
-		return nil, false, why, nil
+		return refused("%s", why), nil
 	}
 	for _, l := range rows.logs {
 		ends[l.Log] = logEnd{l.Gateway, l.Next, l.Digest}
 	}
 	e.Logs = rows.logs
 	slices.SortFunc(e.Logs, func(a, b ledger.Log) int { return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Log, b.Log)) })
-	return e, false, "", nil
+	if again.typed = again.typed || len(again.bad) > 0; !again.typed && !again.record {
+		again = nil
+	}
+	return foundEpoch{entry: e, again: again}, nil
 }
 
 // onlyConflicts tells whether all files of an epoch are of the table conflict: it took
@@ -146,7 +222,11 @@ func (r *run) rebuildFile(ctx context.Context, id stream.TaskID, epoch stream.Ep
 	p, err := parquetfile.Open(file, file.Size())
 	if err == nil {
 		f.Rows = p.NumRows()
-		err = rows.read(p, t, id, epoch)
+		one := newEpochRows()
+		one.schema = rows.schema
+		if err = one.read(p, t, id, epoch); err == nil {
+			err = rows.merge(one)
+		}
 	}
 	if closing := file.Close(); closing != nil {
 		return nil, "", closing
@@ -231,6 +311,8 @@ func (e *epochRows) readGroup(g parquetfile.Group, t table.Name, epoch stream.Ep
 			e.losses[log] = append(e.losses[log], l)
 			return nil
 		})
+	case t == table.Conflict:
+		return e.readAside(g)
 	case t == table.Log:
 		return e.readLogs(g, epoch)
 	case slices.Contains(table.TypedNames(), t):
@@ -241,6 +323,38 @@ func (e *epochRows) readGroup(g parquetfile.Group, t table.Name, epoch stream.Ep
 		})
 	}
 	return nil
+}
+
+// readAside gathers the blocks that were set aside: their records are in conflict, with
+// all their bytes, and the log goes on behind them. What else is in conflict took nothing.
+func (e *epochRows) readAside(g parquetfile.Group) error {
+	return eachValue(g, []string{"_log", "_offset", "count", "reason", "block"}, func(v []parquetfile.Value) error {
+		if string(v[3].ByteArray()) != task.ReasonPoison {
+			return nil
+		}
+		b, err := record.Parse(v[4].ByteArray())
+		if err != nil {
+			return fmt.Errorf("a block that was set aside: %w", err)
+		}
+		log := string(v[0].ByteArray())
+		if b.Log.String() != log || b.First != record.Offset(v[1].Uint64()) || uint64(b.Count) != v[2].Uint64() {
+			return fmt.Errorf("%w: a block that was set aside is of offset %s of log %s, and its row says of offset %d of log %s", record.ErrCorrupt, b.First, b.Log, v[1].Uint64(), log)
+		}
+		one := lossSeen{from: b.First, end: b.End(), known: true}
+		d := record.NewDigester(b.Log)
+		var r record.Record
+		for offset, payload := range b.Payloads {
+			raw := payload
+			if err := b.DecodeRecord(payload, &r); err == nil {
+				raw = r.Raw
+			} else {
+				r = record.Record{}
+			}
+			one.digest += d.Record(offset, raw)
+		}
+		e.losses[log] = append(e.losses[log], one)
+		return nil
+	})
 }
 
 // readLogs gathers rows of the table log.
@@ -262,15 +376,25 @@ func (e *epochRows) readLogs(g parquetfile.Group, epoch stream.Epoch) error {
 	})
 }
 
+// lacking is what of an epoch's rows of a log is not there.
+type lacking int
+
+const (
+	lacksNothing lacking = iota
+	lacksRecord          // rows of record; all that are there are right
+	lacksTyped           // rows of typed tables; all others are right
+)
+
 // rebuildLog checks what an epoch took of a log, as its row of the table log says, and
-// fills in from where. What was checked leaves rows.
-func (r *run) rebuildLog(l *ledger.Log, rows *epochRows, ends map[string]logEnd) (lacks bool, why string) {
+// fills in from where; why: it is not all there, or not right. What was checked leaves
+// rows.
+func (r *run) rebuildLog(l *ledger.Log, rows *epochRows, ends map[string]logEnd) (lack lacking, why string) {
 	tell := func(format string, args ...any) string {
 		return fmt.Sprintf("log %s of %s: ", l.Log, l.Gateway) + fmt.Sprintf(format, args...)
 	}
 	before, known := ends[l.Log]
 	if l.From = before.next; known && before.gateway != l.Gateway || l.Next < l.From {
-		return false, tell("it was taken up to offset %s of %s before, and up to %s then", before.next, before.gateway, l.Next)
+		return lacksNothing, tell("it was taken up to offset %s of %s before, and up to %s then", before.next, before.gateway, l.Next)
 	}
 	if l.From > 0 {
 		l.Previous, l.PreviousEnd, l.OpenedAt = "", 0, 0
@@ -278,7 +402,7 @@ func (r *run) rebuildLog(l *ledger.Log, rows *epochRows, ends map[string]logEnd)
 	records, losses := rows.records[l.Log], rows.losses[l.Log]
 	slices.SortFunc(records, func(a, b recordSeen) int { return cmp.Compare(a.offset, b.offset) })
 	slices.SortFunc(losses, func(a, b lossSeen) int { return cmp.Compare(a.from, b.from) })
-	at, digest, whole := l.From, record.Digest(0), true
+	at, missing, digest, whole := l.From, "", record.Digest(0), true
 	for i, j := 0, 0; i < len(records) || j < len(losses); {
 		from, end := record.Offset(0), record.Offset(0)
 		if i < len(records) && (j == len(losses) || records[i].offset < losses[j].from) {
@@ -290,30 +414,33 @@ func (r *run) rebuildLog(l *ledger.Log, rows *epochRows, ends map[string]logEnd)
 		}
 		switch {
 		case from < at:
-			return false, tell("offset %s is there twice, or was taken before", from)
-		case from > at:
-			return true, tell("offset %s is neither in record nor in loss", at)
+			return lacksNothing, tell("offset %s is there twice, or was taken before", from)
 		case end > l.Next:
-			return false, tell("offset %s is there, and it took them up to %s", end-1, l.Next)
+			return lacksNothing, tell("offset %s is there, and it took them up to %s", end-1, l.Next)
+		case from > at && missing == "":
+			missing = tell("offset %s is neither in record nor in loss", at)
 		}
 		at = end
 	}
-	if at < l.Next {
-		return true, tell("offset %s is neither in record nor in loss", at)
+	if at < l.Next && missing == "" {
+		missing = tell("offset %s is neither in record nor in loss", at)
+	}
+	if missing != "" {
+		return lacksRecord, missing
 	}
 	if why := compareDigest(l, before, digest, whole); why != "" {
-		return false, tell("%s", why)
+		return lacksNothing, tell("%s", why)
 	}
 	if !r.blocks.agree(l) {
-		return false, tell("a block that ends at offset %s has another hash than the table log says", l.Next)
+		return lacksNothing, tell("a block that ends at offset %s has another hash than the table log says", l.Next)
 	}
-	if why := rows.checkTyped(l.Log, records); why != "" {
-		return false, tell("%s", why)
+	if lacks, why := rows.checkTyped(l.Log, records); lacks {
+		return lacksTyped, tell("%s", why)
+	} else if why != "" {
+		return lacksNothing, tell("%s", why)
 	}
-	delete(rows.records, l.Log)
-	delete(rows.losses, l.Log)
-	delete(rows.typed, l.Log)
-	return false, ""
+	rows.forget(l.Log)
+	return lacksNothing, ""
 }
 
 // compareDigest says whether records and losses between two offsets of a log have the
@@ -339,26 +466,26 @@ func compareDigest(l *ledger.Log, before logEnd, sum record.Digest, whole bool) 
 	return ""
 }
 
-// checkTyped compares the typed rows of a log with those that its records declare; empty:
-// they are the same.
-func (e *epochRows) checkTyped(log string, records []recordSeen) string {
+// checkTyped compares the typed rows of a log with those that its records declare; why:
+// they are not the same, and lacks that all that are there are some of those.
+func (e *epochRows) checkTyped(log string, records []recordSeen) (lacks bool, why string) {
 	typed := e.typed[log]
 	slices.SortFunc(typed, func(a, b typedSeen) int {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.row, b.row))
 	})
 	for _, rec := range records {
-		n := int32(0)
-		for ; len(typed) > 0 && typed[0].offset == rec.offset && typed[0].row == n && typed[0].rows == rec.rows; typed = typed[1:] {
-			n++
+		n, next := int32(0), int32(0)
+		for ; len(typed) > 0 && typed[0].offset == rec.offset && typed[0].row >= next && typed[0].row < rec.rows && typed[0].rows == rec.rows; typed = typed[1:] {
+			n, next = n+1, typed[0].row+1
 		}
-		if n != rec.rows {
-			return fmt.Sprintf("record %s declares %d typed rows, and %d of them are there", rec.offset, rec.rows, n)
+		if n != rec.rows && why == "" {
+			why = fmt.Sprintf("record %s declares %d typed rows, and %d of them are there", rec.offset, rec.rows, n)
 		}
 	}
 	if len(typed) > 0 {
-		return fmt.Sprintf("a typed row of record %s is there, and it declares none such", typed[0].offset)
+		return false, fmt.Sprintf("a typed row of record %s is there, and it declares none such", typed[0].offset)
 	}
-	return ""
+	return why != "", why
 }
 
 // leftOver says which rows belong to no log that the epoch took; empty: none.

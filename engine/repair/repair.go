@@ -253,6 +253,11 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	for _, t := range r.tasks {
+		if err := r.makeWhole(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, t := range r.tasks {
 		if err := r.planState(ctx, t); err != nil {
 			return err
 		}

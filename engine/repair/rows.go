@@ -97,7 +97,7 @@ func readRows[R any](f File, take func(*R) error) (err error) {
 // groupsOf reads the record files of an epoch and gathers what landed together,
 // in the order in which it landed. false: not every file is there and right.
 func (r *run) groupsOf(ctx context.Context, t *taskState, epoch stream.Epoch) (groups []*group, whole bool, err error) {
-	whole = true
+	whole = !t.unwhole[epoch]
 	var last *group
 	for _, name := range sortedKeys(t.files) {
 		if t.files[name].Table != string(table.Record) || epochOf(name) != epoch {

@@ -39,7 +39,7 @@ func (r *run) strays(ctx context.Context, listed []string) (all []string, err er
 	spared := map[string][]string{} // by task; empty: of none
 	for _, name := range listed {
 		task := taskName(name)
-		if published[name] || r.unknown(task) {
+		if published[name] || r.unknown(task) || r.isBad(task, name) {
 			continue
 		}
 		if inHiddenFolder(name) {
@@ -114,10 +114,21 @@ func (r *run) saysItIsOf(ctx context.Context, name string) (bool, error) {
 	return is, file.Close()
 }
 
-// isCut tells a file of an epoch that is not whole, the newest of its task in the lake.
+// isCut tells a file of an epoch that is not whole, the newest of its task in the lake, or
+// that is dropped.
 func (r *run) isCut(task, name string) bool {
 	t := r.task(task)
-	return t != nil && t.rebuilt != nil && t.rebuilt.why == "" && slices.Contains(t.rebuilt.cut, name)
+	return t != nil && t.rebuilt != nil && t.rebuilt.why == "" && (slices.Contains(t.rebuilt.cut, name) || t.rebuilt.isDropped(name))
+}
+
+// isBad tells a damaged file of an epoch whose ledger is rebuilt, which is made again.
+func (r *run) isBad(task, name string) bool {
+	t := r.task(task)
+	if t == nil || t.rebuilt == nil || t.rebuilt.why != "" {
+		return false
+	}
+	_, bad := t.rebuilt.isBad(name)
+	return bad
 }
 
 // tellSpared says why files of a task, of which nothing says who published them,
@@ -216,7 +227,11 @@ func (r *run) setStraysAside(ctx context.Context, strays []string) error {
 			continue
 		}
 		why := "nothing published it"
-		if r.isCut(taskName(name), name) {
+		switch {
+		case !r.isCut(taskName(name), name):
+		case t.rebuilt.isDropped(name):
+			why = fmt.Sprintf("an engine began its epoch %s from an older checkpoint, and it was not published whole: its records come again from the landing log or their gateways", epochOf(name))
+		default:
 			why = fmt.Sprintf("its epoch %s was being published and is not whole (%s): its records come again from the landing log or their gateways", epochOf(name), t.rebuilt.cutWhy)
 		}
 		if r.odd[name] != "" {
