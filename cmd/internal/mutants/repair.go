@@ -13,6 +13,15 @@ func repairMutants() []mutant {
 	older := func(which string) []string {
 		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointOverADamagedLake/" + which, "./cmd/internal/tampertest"}
 	}
+	whole := func(which string) []string {
+		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointOverADamagedLakeIsMadeWhole/" + which, "./cmd/internal/tampertest"}
+	}
+	setAside := func(which string) []string {
+		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointUnder" + which, "./cmd/internal/tampertest"}
+	}
+	used := func(which string) []string {
+		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointThatWasUsed/" + which, "./cmd/internal/tampertest"}
+	}
 	reused := []string{"-timeout", "100s", "-run", "TestAFileOfAnEpochThatWasUsedAgainStays", "./cmd/internal/tampertest"}
 	return []mutant{
 		{"a later epoch is known by a file of whichever table", "sinks/parquet/inventory.go",
@@ -30,15 +39,42 @@ func repairMutants() []mutant {
 		{"no record is taken on twice", "engine/repair/rebuildepoch.go",
 			"		case from < at:", "		case from+1 < at:", older("a_file_lies_under")},
 		{"what is taken on has its typed rows", "engine/repair/rebuildepoch.go",
-			"		if n != rec.rows {", "		if n > rec.rows {", older("a_file_of_a_typed_table_is_gone")},
+			"		if n != rec.rows && why == \"\" {", "		if n > rec.rows && why == \"\" {", whole("a_file_of_a_typed_table_is_gone")},
+		{"what is made again has what the records declare", "engine/repair/rebuildmake.go",
+			"maps.Clone(u.before)); why != \"\" {", "maps.Clone(u.before)); why == \"-\" {", older("a_file_of_a_typed_table_is_gone,_and")},
+		{"an epoch of which a file is damaged was published", "engine/repair/rebuildepoch.go",
+			"	newest = newest && len(again.bad) == 0", "	newest = newest && len(again.bad) < 9", whole("a_bit_of_record_of_the_newest")},
+		{"a damaged file that is made again is no stray", "engine/repair/strays.go",
+			"|| r.isBad(task, name) {", "|| task == \"\" && r.isBad(task, name) {", whole("no_Parquet_file")},
+		{"a block that was set aside counts", "engine/repair/rebuildepoch.go",
+			"if string(v[3].ByteArray()) != task.ReasonPoison {", "if string(v[3].ByteArray()) != \"-\" {", setAside("ABlockThatWasSetAside/the_landing_log_has_let")},
+		{"a block that was set aside has the digest of its log", "engine/repair/rebuildepoch.go",
+			"			one.digest += d.Record(offset, raw)", "			_ = d.Record(offset, raw)", setAside("ABlockThatWasSetAside/the_landing_log_has_let")},
+		{"a block that was set aside is that of its row", "engine/repair/rebuildepoch.go",
+			"if b.Log.String() != log || b.First != record.Offset(v[1].Uint64()) ||", "if b.Log.String() != log ||", setAside("AForgedBlock/another_offset")},
+		{"what was set aside does not come to record again", "engine/repair/material.go",
+			"	groups = withoutAside(groups, aside)", "	groups = withoutAside(groups, nil)", setAside("ABlockThatWasSetAside/and_a_file")},
+		{"HEAD goes beyond the epochs that are dropped", "engine/repair/rebuild.go",
+			"b.reused != nil && b.last <= last {", "b.reused != nil && b.last < last-1 {", used("more_epochs")},
+		{"what a dropped epoch has shown is set aside", "engine/repair/reused.go",
+			"have == s.SHA256 {\n				u.shown", "have == \"-\" {\n				u.shown", used("larger")},
+		{"a file of two histories stays", "engine/repair/reused.go",
+			"	return err == nil, f.Close()\n}\n\n// isDropped", "	return err != nil, f.Close()\n}\n\n// isDropped", used("larger")},
+		{"checkpoints of before a move are not gone on from", "engine/repair/rebuild.go",
+			"other.Landing == id.Landing || inHiddenFolder(name)", "other.Landing != \"\" || inHiddenFolder(name)",
+			[]string{"-run", "TestAnOlderCheckpointOverALakeThatMoved", "./cmd/internal/tampertest"}},
+		{"what tables declare is no damage", "engine/audit/finding.go",
+			"return f.Kind != KindLoss && f.Kind != KindConflict &&", "return f.Kind != KindConflict &&", []string{"-run", "OnlyDeclares", "./engine/audit"}},
+		{"a repair after which an audit finds damage has not put the lake right", "cmd/internal/enginecli/repair.go",
+			"len(result.Left) == 0 && report.Audit.OnlyDeclares()", "len(result.Left) == 0", []string{"-run", "TestRepairEndsWithWhatTheAuditFinds", "./cmd/internal/tampertest"}},
 		{"pages of what is taken on are compared with their CRC", "engine/repair/rebuildepoch.go",
-			"				err = c.Check()\n", "				_ = c\n", older("a_bit_of_a_page")},
+			"				err = c.Check()\n", "				_ = c\n", whole("a_bit_of_a_page")},
 		{"only the newest epoch may have been under way", "engine/repair/rebuild.go",
-			"if lacks && epoch == newest && gap == 0 {", "if lacks && gap == 0 {", older("a_file_of_record_is_gone")},
+			"newestOne := epoch == newest && gap == 0", "newestOne := gap == 0", older("a_file_of_record_is_gone")},
 		{"an epoch behind a gap was not under way", "engine/repair/rebuild.go",
-			"if lacks && epoch == newest && gap == 0 {", "if lacks && epoch == newest && gap >= 0 {", older("all_of_an_epoch")},
+			"newestOne := epoch == newest && gap == 0", "newestOne := epoch == newest && gap >= 0", older("all_of_an_epoch")},
 		{"a file that is taken on is of its epoch", "engine/repair/rebuildepoch.go",
-			"		if have, _ := p.Meta(key); have != want {", "		if have, _ := p.Meta(key); have != want && key == \"-\" {", older("a_file_of_another_epoch")},
+			"		if have, _ := p.Meta(key); have != want {", "		if have, _ := p.Meta(key); have != want && key == \"-\" {", whole("a_file_of_another_epoch")},
 		{"the audit says what only the lake vouches for", "engine/audit/result.go",
 			"rebuilt; n > 0 {", "rebuilt; n < 0 {", []string{"-run", "TestAWholeOlderCheckpointIsCured", "./cmd/internal/enginecli"}},
 		{"the end of a log that never ends is not believed", "engine/task/task.go",

@@ -12,6 +12,7 @@ import (
 
 	"landfall/cmd/internal/cli"
 	"landfall/engine/audit"
+	"landfall/engine/ledger"
 	"landfall/engine/repair"
 	"landfall/engine/table"
 	"landfall/sinks/sinktest"
@@ -182,8 +183,14 @@ func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
 		name, why string
 		do        func(b *Bench)
 	}{
-		{"a file of record is gone", "neither in record nor in loss", func(b *Bench) { b.Remove(before[table.Record]...) }},
-		{"a file of a typed table is gone", "of them are there", func(b *Bench) { b.Remove(before[table.AISPosition]...) }},
+		{"a file of record is gone", "no log that was named (--edge-log, --landing) holds the offsets", func(b *Bench) { b.Remove(before[table.Record]...) }},
+		{"a bit of a file of record of the newest epoch", "no log that was named (--edge-log, --landing) holds the offsets", func(b *Bench) { b.flipFile(newest[table.Record][0]) }},
+		{"a file of a typed table is gone, and a record declares more rows", "also with what comes out of record", func(b *Bench) {
+			b.Remove(before[table.AISPosition]...)
+			b.setFirst(before[table.Record][0], "_rows", func(v pq.Value) pq.Value { return pq.Int32Value(v.Int32() + 1) })
+		}},
+		{"a bit of a file of window", "what it held is nowhere else", func(b *Bench) { b.flipFile(windowOf(b)) }},
+		{"a bit of a file of log", "what it held is nowhere else", func(b *Bench) { b.flipFile(before[table.Log][0]) }},
 		{"a file of log is gone", "no row of the table log", func(b *Bench) { b.Remove(before[table.Log]...) }},
 		{"all of an epoch is gone", "is neither in record nor in loss", func(b *Bench) {
 			for _, files := range before {
@@ -191,7 +198,6 @@ func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
 			}
 		}},
 		{"bytes of a record are others", "have not the digest", func(b *Bench) { b.setFirst(newest[table.Record][0], "raw", flipLast) }},
-		{"a file of a typed table of the newest epoch is gone", "of them are there", func(b *Bench) { b.Remove(newest[table.AISPosition]...) }},
 		{"a file of log of the newest epoch is gone", "no row of the table log", func(b *Bench) { b.Remove(newest[table.Log]...) }},
 		{"a typed row of another record", "typed row", func(b *Bench) {
 			b.setFirst(newest[table.AISPosition][0], "_offset", func(v pq.Value) pq.Value { return pq.Int64Value(v.Int64() + 1) })
@@ -204,19 +210,13 @@ func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
 			must(b, err)
 			must(b, os.WriteFile(to, data, 0o644))
 		}},
-		{"a file of another epoch", "says of itself that it is another file", func(b *Bench) {
-			data, err := os.ReadFile(b.Path(before[table.AISPosition][0]))
-			must(b, err)
-			must(b, os.Remove(b.Path(newest[table.AISPosition][0])))
-			must(b, os.WriteFile(b.Path(newest[table.AISPosition][0]), data, 0o644))
-		}},
-		{"a bit of a page", "cannot be taken on", func(b *Bench) {
-			name := b.Path(newest[table.AISPosition][0])
-			data, err := os.ReadFile(name)
-			must(b, err)
-			data[len(data)/2] ^= 1
-			must(b, os.Remove(name))
-			must(b, os.WriteFile(name, data, 0o644))
+		{"rows went to topics", "put newer checkpoints back", func(b *Bench) {
+			_, m := b.Head(b, Task(0))
+			b.Forge(Task(0), func(e *ledger.Entry) {
+				if e.Epoch == m.Epoch {
+					e.Files = append(e.Files, ledger.File{Sink: "kafka", Table: string(table.Record), Name: "ais.record", Rows: 1, SHA256: strings.Repeat("0", 64)})
+				}
+			})
 		}},
 		{"an epoch far away", "no file does", func(b *Bench) {
 			to := fmt.Sprintf("%s/%s-%020d-0.parquet", filepath.Dir(newest[table.Record][0]), Task(0), uint64(1)<<60)
@@ -240,6 +240,108 @@ func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnOlderCheckpointOverADamagedLakeIsMadeWhole: files of record and of typed tables
+// between are gone or damaged. They are made again of what proves them, with what they held;
+// the rest stays as it is, and the task goes on.
+func TestAnOlderCheckpointOverADamagedLakeIsMadeWhole(t *testing.T) {
+	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	one, good := withOlder(t, base)
+	_, had := good.Head(t, Task(0))
+	newest, before := newestOf(good, Task(0).String(), uint64(had.Epoch)), newestOf(good, Task(0).String(), uint64(had.Epoch)-1)
+	position := before[table.AISPosition][0]
+	for _, c := range []struct {
+		name  string
+		with  from
+		aside int
+		do    func(b *Bench)
+	}{
+		{"a file of a typed table is gone", fromNothing, 0, func(b *Bench) { b.Remove(before[table.AISPosition]...) }},
+		{"all typed tables", fromNothing, 0, func(b *Bench) {
+			for _, t := range table.TypedNames() {
+				b.Remove(before[t]...)
+			}
+		}},
+		{"a file of a typed table of the newest epoch is gone", fromNothing, 0, func(b *Bench) { b.Remove(newest[table.AISPosition]...) }},
+		{"in two epochs", fromNothing, 1, func(b *Bench) {
+			b.Remove(before[table.AISPosition]...)
+			b.flipFile(newest[table.AISStatic][0])
+		}},
+		{"a bit of a page", fromNothing, 1, func(b *Bench) { b.flipFile(position) }},
+		{"no Parquet file", fromNothing, 1, func(b *Bench) {
+			must(b, os.Remove(b.Path(position)))
+			must(b, os.WriteFile(b.Path(position), []byte("nothing"), 0o644))
+		}},
+		{"a file of another epoch", fromNothing, 1, func(b *Bench) {
+			data, err := os.ReadFile(b.Path(newest[table.AISPosition][0]))
+			must(b, err)
+			must(b, os.Remove(b.Path(position)))
+			must(b, os.WriteFile(b.Path(position), data, 0o644))
+		}},
+		{"a folder in its place", fromNothing, 1, func(b *Bench) {
+			must(b, os.Remove(b.Path(position)))
+			must(b, os.Mkdir(b.Path(position), 0o755))
+		}},
+		{"the records are gone, the landing log has them", fromLanding, 0, func(b *Bench) { b.Remove(before[table.Record]...) }},
+		{"the records are gone, the gateways have them", fromEdge, 0, func(b *Bench) { b.Remove(before[table.Record]...) }},
+		{"a bit of record", fromLanding, 1, func(b *Bench) { b.flipFile(before[table.Record][0]) }},
+		{"a bit of record of the newest epoch", fromEdge, 1, func(b *Bench) { b.flipFile(newest[table.Record][0]) }},
+		{"records and typed rows", fromLanding, 1, func(b *Bench) {
+			b.Remove(before[table.Record]...)
+			b.Remove(before[table.AISStatic]...)
+			b.flipFile(position)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := goOnBench(t, one.Lake)
+			c.do(b)
+			was := b.tree()
+			_, dryly := b.repairs(c.with, "--dry-run")
+			if !slices.Equal(b.tree(), was) {
+				t.Error("a dry run changed the lake")
+			}
+			code, r := b.repairs(c.with)
+			if code != cli.ExitOK || !r.Audit.Exact || r.kinds()[repair.Head] != partitions || r.kinds()[repair.Aside] != c.aside || r.kinds()[repair.Replaced] < partitions+1 {
+				t.Fatalf("exit code %d: %+v %+v", code, r.Result, r.Audit.Findings)
+			}
+			if fmt.Sprint(dryly.kinds()) != fmt.Sprint(r.kinds()) {
+				t.Errorf("a dry run: %v, and then %v", dryly.kinds(), r.kinds())
+			}
+			if code, r := b.repairs(c.with); code != cli.ExitOK || len(r.Actions) > 0 {
+				t.Errorf("a second repair: exit code %d: %+v", code, r.Result)
+			}
+			sameValues(t, one.Dir, b.Dir)
+			b.goOnBy(t, olderParts-1, olderParts)
+			if o := audited(t, b.Lake, audit.LevelValues); !o.exact {
+				t.Errorf("not exact: %+v", o.findings)
+			}
+			if n := len(conflictFiles(b)); n > 0 {
+				t.Errorf("%d files of conflict", n)
+			}
+		})
+	}
+}
+
+// flipFile changes a bit of a page of a file, however small it is.
+func (b *Bench) flipFile(name string) {
+	b.Helper()
+	data, err := os.ReadFile(b.Path(name))
+	must(b, err)
+	data[len(data)/6] ^= 1
+	must(b, os.Remove(b.Path(name))) // it may be linked to the lake that it is a copy of
+	must(b, os.WriteFile(b.Path(name), data, 0o644))
+}
+
+// windowOf is a file of window of the newest epoch of a task that has one.
+func windowOf(b *Bench) string {
+	b.Helper()
+	files := Files(b, b.Dir, fmt.Sprintf("window/*/%s-*.parquet", Task(0)))
+	if len(files) == 0 {
+		b.Fatal("there is no file of window")
+	}
+	return slices.MaxFunc(files, func(x, y string) int { return strings.Compare(filepath.Base(x), filepath.Base(y)) })
 }
 
 // treeOf is tree of what belongs to a task.

@@ -297,8 +297,8 @@ func TestRepair(t *testing.T) {
 				}
 				return
 			}
-			lossy := one.of == "shed" // which is not exact, repaired or not
-			if !lossy && (code != 0 || !r.Audit.Exact) {
+			lossy := one.of == "shed" // which is not exact, repaired or not, for a declared loss
+			if code != 0 || r.Audit.Exact == lossy {
 				t.Errorf("exit code %d, audit %+v", code, r.Audit.Findings)
 			}
 			if missing := differing(t, good.Dir, b.Dir); one.same && len(missing) > 0 {
@@ -311,6 +311,18 @@ func TestRepair(t *testing.T) {
 				t.Errorf("again: %+v %+v", again.Actions, again.Left)
 			}
 		})
+	}
+}
+
+// TestRepairEndsWithWhatTheAuditFinds: a record and the ledger were forged together, and no
+// log is named: the repair finds every file as the ledger says, and ends with what the audit
+// finds.
+func TestRepairEndsWithWhatTheAuditFinds(t *testing.T) {
+	b := NewBench(t, Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000}))
+	forgeRaw(b)
+	code, r := b.repairs(fromNothing)
+	if code != cli.ExitData || len(r.Actions)+len(r.Left) > 0 || !slices.ContainsFunc(r.Audit.Findings, func(f audit.Finding) bool { return f.Kind == audit.KindDigest }) {
+		t.Errorf("exit code %d: %+v, %+v", code, r.Result, r.Audit.Findings)
 	}
 }
 

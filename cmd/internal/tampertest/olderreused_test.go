@@ -1,0 +1,104 @@
+package tampertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"landfall/cmd/internal/cli"
+	"landfall/engine/audit"
+	"landfall/engine/landing"
+	"landfall/engine/repair"
+	"landfall/engine/stream"
+	"landfall/engine/table"
+	"landfall/engine/task"
+	"landfall/sinks/parquet"
+)
+
+// onlySink hides what a sink can tell besides: an engine of before did not ask whether the
+// lake holds later epochs.
+type onlySink struct{ stream.Sink }
+
+// goOnAsBefore has an engine of before work on a task, in epochs of so many records.
+func (w *world) goOnAsBefore(t testing.TB, partition, epochRecords int) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sink, err := parquet.New(parquet.Config{Files: w.lake})
+	must(t, err)
+	return task.Run(ctx, task.Config{
+		Log: w.log, Partition: partition, Store: w.store, Sinks: []stream.Sink{onlySink{sink}}, EpochRecords: epochRecords,
+		EpochInterval: time.Hour, Windows: Windows(), Writer: "tampertest",
+		Look: func(l *landing.Landed, _ *table.Batch) {
+			if w.newest(l) {
+				cancel()
+			}
+		},
+	})
+}
+
+// TestAnOlderCheckpointThatWasUsed: an older _checkpoint was put back, and an engine of
+// before went on from it. The numbers of its epochs are in the lake with other rows, so that
+// it stands, red. A repair drops what it began and takes on what the lake holds; the task
+// goes on with what the landing log has, and what comes out is what would have come out.
+func TestAnOlderCheckpointThatWasUsed(t *testing.T) {
+	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	one, good := withOlder(t, base)
+	good.goOnBy(t, olderParts-1, olderParts)
+	for _, c := range []struct {
+		name  string
+		epoch int // records of the epochs of the engine of before
+	}{
+		{"larger epochs", one.epochRecords * 3},
+		{"smaller epochs", one.epochRecords / 3},
+		{"more epochs than the lake has", 40},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := goOnBench(t, one.Lake)
+			swapLanding(b)
+			w := b.open(t)
+			for p := range partitions {
+				if err := w.goOnAsBefore(t, p, c.epoch); !errors.Is(err, stream.ErrContent) {
+					t.Fatalf("partition %d ended with %v", p, err)
+				}
+			}
+			w.close(t)
+			w = b.open(t)
+			for p := range partitions {
+				if err := w.claims(t, p); !errors.Is(err, stream.ErrContent) && !strings.Contains(fmt.Sprint(err), "HEAD was set back") {
+					t.Errorf("partition %d ended with %v", p, err)
+				}
+			}
+			w.close(t)
+			before := b.tree()
+			_, dryly := b.repairs(fromNothing, "--dry-run")
+			if !slices.Equal(b.tree(), before) {
+				t.Error("a dry run changed the lake")
+			}
+			code, r := b.repairs(fromNothing)
+			if code != cli.ExitOK || !r.Audit.Exact || r.kinds()[repair.Head] != partitions {
+				t.Fatalf("exit code %d: %+v %+v", code, r.Result, r.Audit.Findings)
+			}
+			if fmt.Sprint(dryly.kinds()) != fmt.Sprint(r.kinds()) {
+				t.Errorf("a dry run: %v, and then %v", dryly.kinds(), r.kinds())
+			}
+			if !slices.ContainsFunc(r.Actions, func(a repair.Action) bool { return a.Kind == repair.Head && strings.Contains(a.Detail, "are dropped") }) {
+				t.Errorf("it does not say what is dropped: %+v", r.Actions)
+			}
+			if code, r := b.repairs(fromNothing); code != cli.ExitOK || len(r.Actions) > 0 {
+				t.Errorf("a second repair: exit code %d: %+v", code, r.Result)
+			}
+			b.goOnBy(t, olderParts-1, olderParts)
+			if o := audited(t, b.Lake, audit.LevelValues); !o.exact {
+				t.Errorf("not exact: %+v", o.findings)
+			}
+			sameRowsBut(t, good.Dir, b.Dir, table.Log)
+		})
+	}
+}
