@@ -489,16 +489,16 @@ func (f *File) lookAround(r *fileReader, sink Sink) error {
 		return err
 	}
 	defer s.close()
-	late := false
-	for _, o := range s.others {
-		late = !o.same(r.at.about.Identity) && !isPackedName(o.path) && f.chain.hasGrown(o) || late
-	}
 	if !r.moved && r.c.gz == nil && f.chain.hasNew(s, &r.at) {
-		if !r.holdsAll() {
-			r.at.about.Modified = r.wholeAt // the copies are from then on
+		if !r.holdsAll() { // whenever it was cut since all of it was compared
+			r.at.about.Modified, r.sound = r.wholeAt, micros(r.wholeAt)
 			return errCut
 		}
 		r.wholeAt = r.at.about.Modified
+	}
+	late := false
+	for _, o := range s.others {
+		late = !o.same(r.at.about.Identity) && !isPackedName(o.path) && f.chain.hasGrown(o) || late
 	}
 	if r.moved && !f.moveToCopy(s, r) {
 		last := r.at
