@@ -31,7 +31,7 @@ func (f *fakeConn) Close() error {
 
 // TestWhoGetsAPlace: each step is a newcomer's host and whose place it gets: "+" a
 // free one, "-" none, or the name of the client that is ended. Clients are named by
-// host and number; "=a1" is a byte of one, "~" a minute that passes.
+// host and number; "=a1" is a byte of one, "~" a minute that passes, "." half of one.
 func TestWhoGetsAPlace(t *testing.T) {
 	hosts := map[byte]string{'a': "10.0.0.1", 'b': "10.0.0.2", 'c': "fe80::3"}
 	for name, c := range map[string]struct {
@@ -45,6 +45,7 @@ func TestWhoGetsAPlace(t *testing.T) {
 		"who sends stays":                            {2, 2, "a+ =a1 a+ =a2 b-"},
 		"who has been silent gives way to a host":    {2, 2, "a+ =a1 a+ =a2 ~ b:a1 =b1 ~ a- c-"},
 		"who sends gives way to a host that waits":   {2, 2, "a+ =a1 a+ =a2 b- ~ =a1 =a2 b:a1 =b1 a- ~ =b1 =a2 a-"},
+		"but not before a minute is over":            {2, 2, "a+ =a1 a+ =a2 b- . =a1 =a2 b- . =a1 =a2 b:a1"},
 		"but not to one more of a host":              {3, 3, "a+ =a1 a+ =a2 b+ =b1 b- ~ =a1 =a2 =b1 b-"},
 		"of hosts with one each to one with none":    {2, 2, "a+ =a1 b+ =b1 c- ~ =b1 =a1 c:b1 =c1 b- ~ =a1 =c1 b:a1"},
 		"the one silent for longest":                 {3, 3, "a+ =a1 a+ =a2 a+ =a3 ~ =a1 b:a2"},
@@ -59,8 +60,8 @@ func TestWhoGetsAPlace(t *testing.T) {
 			clients, count := map[string]*slotConn{}, map[byte]int{}
 			for _, step := range strings.Fields(c.steps) {
 				switch {
-				case step == "~":
-					now += int64(replaceableAfter)
+				case step == "~" || step == ".":
+					now += int64(replaceableAfter) / int64(map[string]int{"~": 1, ".": 2}[step])
 					continue
 				case step[0] == '=':
 					clients[step[1:]].sent.Store(true)
