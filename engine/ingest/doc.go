@@ -79,6 +79,12 @@ type Config struct {
 	// Published tells what is in the lake. Nil: this ingest does not know, its
 	// answers say nothing of it, and gateways let go of what has landed.
 	Published Published
+	// Unread counts what of each gateway has landed and was not read by its task; a
+	// gateway that has too much of it waits. Nil: nobody tells what is read.
+	Unread *Unread
+	// MaxGateways bounds the gateways of which anything is in the lake, or landed through
+	// this ingest: of one more nothing is taken. 0: no bound.
+	MaxGateways int
 	// Confirm is asked after what a gateway lets go of has landed, and before that is
 	// acknowledged: an error is why it is not, now. It is not asked of a gateway that
 	// keeps its records until they are published. It may be called from any goroutine.

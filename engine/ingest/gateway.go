@@ -34,6 +34,7 @@ type gateway struct {
 	first     uint64     // of the log that came first last
 	ends      []boundary // of endsOf, newest last
 	endsOf    record.LogID
+	opened    []record.LogID // that were new and were let in, newest last
 	resends   map[record.LogID]*resend
 	conflicts map[record.Hash]bool
 	next      record.Offset

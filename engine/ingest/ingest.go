@@ -42,11 +42,13 @@ type Handler struct {
 	remembered int
 	refused    map[wire.Code]uint64
 	nobody     map[certs.Reason]uint64 // of refused: why the name was not proved
+	letInNow   map[string]bool         // gateways of which nothing was known, and nothing may be in the lake yet
 
 	requests, questions, blocks, records         atomic.Uint64
 	blockBytes, wireBytes                        atomic.Uint64
 	duplicates, conflicts, alternations, unknown atomic.Uint64
-	resends, displaced, paced                    atomic.Uint64
+	resends, displaced, paced, heldBack, tooMany atomic.Uint64
+	tooManyAt                                    atomic.Int64 // a record.Micros; 0: never
 }
 
 // New makes a handler. Errors: Validate's.
@@ -58,29 +60,32 @@ func New(cfg Config) (*Handler, error) {
 	return &Handler{
 		cfg: cfg, bodies: newBodies(cfg.MaxBodies), gateways: map[string]*gateway{}, sessions: map[*session]bool{}, places: map[string]int{},
 		now:     time.Now,
-		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{},
+		refused: map[wire.Code]uint64{}, nobody: map[certs.Reason]uint64{}, letInNow: map[string]bool{},
 	}, nil
 }
 
 // Stats counts what a Handler did.
 type Stats struct {
-	Sessions     int    // requests being served
-	Requests     uint64 // with blocks
-	Questions    uint64 // without
-	Blocks       uint64 // landed, contradictions not counted
-	Records      uint64 // in them
-	BlockBytes   uint64 // of them, before compression
-	WireBytes    uint64 // compressed bytes received
-	Duplicates   uint64 // blocks passed over because they are landed
-	Conflicts    uint64 // blocks that contradict what is landed
-	Alternations uint64 // times a log came back after another of its gateway: two machines under one name?
-	UnknownLogs  uint64 // requests whose start could not be checked against a tail
-	Resends      uint64 // times a gateway was told to send a log again from below what had landed
-	Displaced    uint64 // requests that were ended because others waited for their places
-	BodyBytes    int64  // of memory that bodies hold
-	PacedLogs    uint64 // requests refused because their gateway had opened too many logs
-	Refused      map[wire.Code]uint64
-	Unproven     map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
+	Sessions         int           // requests being served
+	Requests         uint64        // with blocks
+	Questions        uint64        // without
+	Blocks           uint64        // landed, contradictions not counted
+	Records          uint64        // in them
+	BlockBytes       uint64        // of them, before compression
+	WireBytes        uint64        // compressed bytes received
+	Duplicates       uint64        // blocks passed over because they are landed
+	Conflicts        uint64        // blocks that contradict what is landed
+	Alternations     uint64        // times a log came back after another of its gateway: two machines under one name?
+	UnknownLogs      uint64        // requests whose start could not be checked against a tail
+	Resends          uint64        // times a gateway was told to send a log again from below what had landed
+	Displaced        uint64        // requests that were ended because others waited for their places
+	BodyBytes        int64         // of memory that bodies hold
+	PacedLogs        uint64        // requests refused because their gateway had opened too many logs
+	HeldBack         uint64        // requests ended because their gateway's task had not read what landed before
+	RefusedGateways  uint64        // requests refused because too many gateways are known
+	RefusedGatewayAt record.Micros // when that was last; 0: never
+	Refused          map[wire.Code]uint64
+	Unproven         map[certs.Reason]uint64 // of Refused: why the gateway's name was not proved
 }
 
 // Stats gives the counters. It may be called from any goroutine.
@@ -92,6 +97,7 @@ func (h *Handler) Stats() Stats {
 		Blocks: h.blocks.Load(), Records: h.records.Load(), BlockBytes: h.blockBytes.Load(), WireBytes: h.wireBytes.Load(),
 		Duplicates: h.duplicates.Load(), Conflicts: h.conflicts.Load(), Alternations: h.alternations.Load(),
 		UnknownLogs: h.unknown.Load(), Resends: h.resends.Load(), Displaced: h.displaced.Load(), PacedLogs: h.paced.Load(),
+		HeldBack: h.heldBack.Load(), RefusedGateways: h.tooMany.Load(), RefusedGatewayAt: record.Micros(h.tooManyAt.Load()),
 		BodyBytes: h.bodies.held(), Refused: map[wire.Code]uint64{}, Unproven: map[certs.Reason]uint64{},
 	}
 	for _, r := range certs.Reasons() {

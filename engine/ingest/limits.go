@@ -3,11 +3,13 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"landfall/edge/record"
+	"landfall/engine/published"
 )
 
 // MinGatewayBytes is the least that GatewayBytes may be: a block a second
@@ -27,6 +29,13 @@ const (
 	maxNewLogs = 1024
 	// newLogEvery is when the next one may come after that.
 	newLogEvery = 10 * time.Second
+	// maxLogs is how many logs of one gateway the lake may have before one may come in
+	// scarceLogEvery only. No number of starts ends what an honest gateway delivers.
+	maxLogs = 1 << 16
+	// maxAllLogs is the same of all gateways of a partition together: those that have an
+	// equal share of these, or more, then have to wait.
+	maxAllLogs     = 1 << 18
+	scarceLogEvery = time.Hour
 )
 
 // limits bound one gateway.
@@ -35,11 +44,13 @@ type limits struct {
 	wire     *rate.Limiter // of bodies as they arrive
 	requests *rate.Limiter
 	logs     *rate.Limiter // that are new
+	scarce   *rate.Limiter // of these, beyond maxLogs or maxAllLogs
 }
 
 func newLimits(c *Config) limits {
 	none := rate.NewLimiter(rate.Inf, 0)
-	l := limits{bytes: none, wire: none, requests: none, logs: rate.NewLimiter(rate.Every(newLogEvery), maxNewLogs)}
+	l := limits{bytes: none, wire: none, requests: none, logs: rate.NewLimiter(rate.Every(newLogEvery), maxNewLogs),
+		scarce: rate.NewLimiter(rate.Every(scarceLogEvery), 1)}
 	if c.GatewayBytes > 0 {
 		l.bytes = rate.NewLimiter(rate.Limit(c.GatewayBytes), int(c.GatewayBytes))
 		l.wire = rate.NewLimiter(wireRatio*rate.Limit(c.GatewayBytes), int(wireRatio*c.GatewayBytes))
@@ -61,12 +72,57 @@ func (g *gateway) bounded(c *Config) error {
 	return nil
 }
 
-// mayOpen says why a log that is new is not taken now.
-func (g *gateway) mayOpen() error {
-	if g.limits.logs.Allow() {
-		return nil
+// hasOpened tells whether a log that was new was let in lately.
+func (g *gateway) hasOpened(log record.LogID) bool { return slices.Contains(g.opened, log) }
+
+// mayOpen says why a log that is new, of a gateway that may be, is not taken now.
+func (s *session) mayOpen() error {
+	var n published.Count
+	if p := s.h.cfg.Published; p != nil {
+		n = p.Count(s.head.Gateway)
 	}
-	return fmt.Errorf("the gateway brought %d new logs at once, or one every %s for long: this one has to wait", maxNewLogs, newLogEvery)
+	if s.first && n.Logs == 0 && !s.h.letIn(s.head.Gateway, n.Gateways) {
+		s.h.tooMany.Add(1)
+		s.h.tooManyAt.Store(int64(s.h.cfg.Now()))
+		return fmt.Errorf("%d gateways are known, and no more are let in (limits.gateways)", s.h.cfg.MaxGateways)
+	}
+	g := s.gw
+	full := n.Logs >= maxLogs || n.AllLogs >= maxAllLogs && n.Logs >= maxAllLogs/max(1, n.Sharing)
+	if full && !g.limits.scarce.Allow() {
+		s.h.paced.Add(1)
+		return fmt.Errorf("the lake has %d logs of this gateway, and keeps each for ever: of a new one nothing is taken now, one may come every %s", n.Logs, scarceLogEvery)
+	}
+	if !g.limits.logs.Allow() {
+		s.h.paced.Add(1)
+		return fmt.Errorf("the gateway brought %d new logs at once, or one every %s for long: this one has to wait", maxNewLogs, newLogEvery)
+	}
+	if len(g.opened) == keptLogs {
+		g.opened = slices.Delete(g.opened, 0, 1)
+	}
+	g.opened = append(g.opened, s.head.Log)
+	return nil
+}
+
+// letIn tells whether a gateway of which nothing is known may deliver. There are known of
+// them in the lake; those that were let in before and are not there yet count too.
+func (h *Handler) letIn(gateway string, known int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cfg.MaxGateways == 0 || h.letInNow[gateway] {
+		return true
+	}
+	if known+len(h.letInNow) >= h.cfg.MaxGateways && h.cfg.Published != nil {
+		for name := range h.letInNow {
+			if h.cfg.Published.Count(name).Logs > 0 {
+				delete(h.letInNow, name)
+			}
+		}
+	}
+	if known+len(h.letInNow) >= h.cfg.MaxGateways {
+		return false
+	}
+	h.letInNow[gateway] = true
+	return true
 }
 
 // hold keeps a refused request waiting, or until it is given up: whoever asks

@@ -31,6 +31,8 @@ type session struct {
 	unsure bool         // see standing
 	resend *resend      // of head.Log; nil: it was never taken back
 	kept   bool         // what lands says that its gateway keeps it
+	fresh  bool         // nothing of head.Log is known here
+	first  bool         // nothing of the gateway is
 	next   record.Offset
 }
 
@@ -121,6 +123,8 @@ func (s *session) begin() {
 	f := s.facts()
 	s.stand(&f)
 	s.next, s.kept = s.head.Offset, f.passes()
+	s.fresh = f.published.Next == 0 && !f.own() && !s.gw.hasOpened(f.log)
+	s.first = s.fresh && !f.anything
 	if !s.known && s.r.ContentLength != 0 {
 		s.h.unknown.Add(1)
 	}
@@ -239,14 +243,15 @@ func (s *session) take(b *record.Block) error {
 		return refusal{wire.CodeOutOfOrder, errors.New(why)}
 	case malformed:
 		return refusal{wire.CodeMalformed, errors.New(why)}
-	case contradiction:
-		return s.conflict(b, hash, why)
 	}
-	if !s.known || s.tail.Next == 0 && s.resend == nil { // nothing of the log has landed, or is in the lake
-		if err := s.gw.mayOpen(); err != nil {
-			s.h.paced.Add(1)
+	if s.fresh {
+		if err := s.mayOpen(); err != nil {
 			return refusal{wire.CodeBusy, err}
 		}
+		s.fresh = false
+	}
+	if v == contradiction {
+		return s.conflict(b, hash, why)
 	}
 	if err := s.append(landing.Landed{Gateway: s.head.Gateway, LandedAt: s.h.cfg.Now(), Keeps: s.kept, Block: b.Bytes, Clock: s.head.Clock}); err != nil {
 		return err
@@ -324,7 +329,16 @@ func (s *session) conflict(b *record.Block, hash record.Hash, why string) error 
 // append makes one block durable. It does not end with the connection: what
 // has arrived is landed.
 func (s *session) append(l landing.Landed) error {
+	if err := s.waitForRoom(); err != nil {
+		return err
+	}
+	if u := s.h.cfg.Unread; u != nil {
+		u.add(l.Gateway, l.LandedAt, len(l.Block))
+	}
 	err := s.h.cfg.Log.Append(context.WithoutCancel(s.r.Context()), l)
+	if u := s.h.cfg.Unread; u != nil && err != nil {
+		u.failed(l.Gateway, l.LandedAt)
+	}
 	switch {
 	case err == nil:
 		return nil

@@ -20,6 +20,9 @@ type Published interface {
 	// for what is published of it since: it names the hole as long as that stands.
 	// false: nothing of the log is missing, as far as is known.
 	Wanted(gateway string, log record.LogID) (record.Offset, bool)
+	// Count returns how many logs and gateways are known to be in the lake, as far as
+	// tasks have told.
+	Count(gateway string) published.Count
 	// Newest returns the newest log of a gateway of which anything is published, and
 	// the first offset of it that is not; false: none, or not known now.
 	Newest(gateway string) (record.LogID, record.Offset, bool)

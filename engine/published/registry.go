@@ -76,6 +76,7 @@ type known struct {
 	followed bool // another engine's, as a Follower read it
 	tip      ledger.Tip
 	logs     map[key]reached
+	logsOf   map[string]int          // of each gateway, how many of logs
 	past     map[key]bool            // logs that a published one names as the one before it
 	newest   map[string]record.LogID // of each gateway, the one that began last and is not past
 	holes    map[key]record.Offset
@@ -120,7 +121,7 @@ func (r *Registry) Claimed(task stream.TaskID, logs []ledger.Log, tip *ledger.Ti
 }
 
 func newKnown(logs []ledger.Log, tip *ledger.Tip) *known {
-	k := &known{logs: make(map[key]reached, len(logs)), past: make(map[key]bool), newest: make(map[string]record.LogID), holes: make(map[key]record.Offset),
+	k := &known{logs: make(map[key]reached, len(logs)), logsOf: make(map[string]int), past: make(map[key]bool), newest: make(map[string]record.LogID), holes: make(map[key]record.Offset),
 		found: make(map[key]uint64)}
 	k.advance(logs, tip)
 	return k
@@ -188,6 +189,29 @@ func (r *Registry) Of(gateway string, log record.LogID) (Log, bool) {
 	at := k.logs[key{gateway, log}]
 	return Log{Gateway: gateway, Next: at.next, Hash: at.hash, Ledger: k.tip, Task: task.String(),
 		Closed: k.past[key{gateway, log}], Passes: r.passes[task]}, true
+}
+
+// Count is how much is known to be in the lake.
+type Count struct {
+	Logs     int // of one gateway
+	AllLogs  int // of its task
+	Sharing  int // gateways of its task
+	Gateways int // of all tasks
+}
+
+// Count returns how much is known beside a gateway, and of it. What tasks have not told is
+// not in it.
+func (r *Registry) Count(gateway string) Count {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var n Count
+	for _, k := range r.tasks {
+		n.Gateways += len(k.logsOf)
+	}
+	if k := r.tasks[r.taskOf(gateway)]; k != nil {
+		n.Logs, n.AllLogs, n.Sharing = k.logsOf[gateway], len(k.logs), len(k.logsOf)
+	}
+	return n
 }
 
 // Newest returns the newest log of a gateway of which anything is published, and the
@@ -361,6 +385,9 @@ func (k *known) advance(logs []ledger.Log, tip *ledger.Tip) {
 		have, ok := k.logs[at]
 		if ok && have.next >= l.Next {
 			continue
+		}
+		if !ok {
+			k.logsOf[l.Gateway]++
 		}
 		k.logs[at] = reached{next: l.Next, hash: chainOf(l)}
 		if have.next == 0 && l.Next > 0 && !k.past[at] {
