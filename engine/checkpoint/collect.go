@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"landfall/edge/durable/failpoint"
 	"landfall/engine/stream"
@@ -34,7 +35,7 @@ func (c *Committer) collectListed(ctx context.Context, listed []string) error {
 		c.folding.due = append(c.folding.due, dueFold{from: c.found, first: first})
 	}
 	for _, name := range listed {
-		if !kept[name] && !c.inLedger(name) {
+		if !kept[name] && !c.inLedger(name) && !strings.HasPrefix(name, AcknowledgedPrefix(c.cfg.Task)) {
 			garbage = append(garbage, name)
 		}
 	}

@@ -60,6 +60,11 @@ func ProgressName(task stream.TaskID) string { return task.String() + "/progress
 // and decides nothing about what is committed.
 func AttemptName(task stream.TaskID) string { return task.String() + "/attempt" }
 
+// AcknowledgedPrefix is how the names begin of the objects by which an operator
+// acknowledges what contradicts the logs of a task (engine/task). They stand beside HEAD
+// and decide nothing but what health says.
+func AcknowledgedPrefix(task stream.TaskID) string { return task.String() + "/acknowledged-" }
+
 func manifestName(task stream.TaskID, epoch stream.Epoch, claim stream.ClaimID) string {
 	return fmt.Sprintf("%s%s-%s.json", manifestFolder(task), epoch.Padded(), claim)
 }

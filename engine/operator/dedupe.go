@@ -176,6 +176,9 @@ func (d *Dedupe) mark(c *Context, offset record.Offset, t table.Times, content a
 	d.expiry.add(key.Gateway, t.EventTime, key, !ok)
 }
 
+// Held returns how many receptions of a gateway are remembered.
+func (d *Dedupe) Held(gateway string) int { return d.expiry.held(gateway) }
+
 // Advance tells that the gateway's watermark moved, and forgets receptions
 // beyond the horizon.
 func (d *Dedupe) Advance(gateway string, watermark record.Micros) { d.expiry.due(gateway, watermark) }

@@ -117,6 +117,14 @@ func (e *expiry[K]) bounds(gateway string, w *waiting[K]) {
 	}
 }
 
+// held is how many keys of a gateway the table has.
+func (e *expiry[K]) held(gateway string) int {
+	if w := e.byGate[gateway]; w != nil {
+		return w.held
+	}
+	return 0
+}
+
 func (e *expiry[K]) of(gateway string) *waiting[K] {
 	w := e.byGate[gateway]
 	if w == nil {

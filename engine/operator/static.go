@@ -132,6 +132,9 @@ func (s *Static) fill(c *Context, t table.Times, row *ais.Static) {
 	}
 }
 
+// Held returns how many ships of a gateway are remembered.
+func (s *Static) Held(gateway string) int { return s.expiry.held(gateway) }
+
 // Advance tells that the gateway's watermark moved, and forgets ships beyond
 // the horizon.
 func (s *Static) Advance(gateway string, watermark record.Micros) { s.expiry.due(gateway, watermark) }

@@ -195,6 +195,14 @@ func fits(own, all, gateways, most, least int) bool {
 	return own <= min(share, least)
 }
 
+// Held returns how many windows of a gateway are open, and the bytes of names in them.
+func (w *Window) Held(gateway string) (windows, names int) {
+	if g := w.open[gateway]; g != nil {
+		return g.n, g.names
+	}
+	return 0, 0
+}
+
 // take puts a reading into its window, or a copy of it into late when that has
 // closed or there are too many. lateness is judged by the watermark before the reading's block.
 func (w *Window) take(c *Context, r *table.ReadingRow, out *table.Batch) {

@@ -161,6 +161,7 @@ type WindowConfig struct {
 
 // The limits that hold where the configuration says none.
 const (
+	defaultGateways        = 16_384
 	defaultGatewayBytes    = 8 << 20
 	defaultGatewayRequests = 100
 	defaultGatewaySessions = 4
@@ -171,6 +172,9 @@ type LimitsConfig struct {
 	RequestSize config.Bytes `yaml:"request_size"` // blocks of one request, before compression
 	Sessions    int          `yaml:"sessions"`     // requests at a time, of all gateways
 	Bodies      config.Bytes `yaml:"bodies"`       // of memory that bodies of all requests hold
+	// Gateways bounds the gateways that are known; of one more nothing is taken. 0: no
+	// bound.
+	Gateways int `yaml:"gateways"`
 	// Of one gateway: bytes of blocks a second before compression, requests a
 	// second, and requests that run or wait at a time. 0: no bound.
 	GatewayBytes    config.Bytes `yaml:"gateway_bytes"`
@@ -187,7 +191,7 @@ func Default() Config {
 		Sinks:  SinksConfig{Kafka: DefaultKafkaSink()},
 		Epoch:  EpochConfig{Interval: task.DefaultEpochInterval, Records: task.DefaultEpochRecords, Size: task.DefaultEpochBytes, PublishBacklog: 2},
 		Window: WindowConfig{Size: time.Minute, AllowedLateness: 10 * time.Minute, GatewayTimeout: 10 * time.Minute},
-		Limits: LimitsConfig{RequestSize: ingest.DefaultMaxRequestBytes, Sessions: ingest.DefaultMaxSessions, Bodies: ingest.DefaultMaxBodies,
+		Limits: LimitsConfig{RequestSize: ingest.DefaultMaxRequestBytes, Sessions: ingest.DefaultMaxSessions, Bodies: ingest.DefaultMaxBodies, Gateways: defaultGateways,
 			GatewayBytes: defaultGatewayBytes, GatewayRequests: defaultGatewayRequests, GatewaySessions: defaultGatewaySessions},
 		DrainTimeout: 30 * time.Second,
 	}
@@ -259,6 +263,7 @@ func (l *LimitsConfig) validate(p *config.Problems) {
 	p.Add(l.RequestSize >= 16<<20, "limits.request_size", l.RequestSize.String(), "a size of at least 16MiB")
 	p.Add(l.Sessions >= 1, "limits.sessions", strconv.Itoa(l.Sessions), "a number of 1 or more")
 	p.Add(l.Bodies >= ingest.MinMaxBodies, "limits.bodies", l.Bodies.String(), fmt.Sprintf("a size of at least %s", config.Bytes(ingest.MinMaxBodies)))
+	p.Add(l.Gateways >= 0, "limits.gateways", strconv.Itoa(l.Gateways), "a number of 0 (none) or more")
 	p.Add(l.GatewayBytes == 0 || l.GatewayBytes >= ingest.MinGatewayBytes, "limits.gateway_bytes", l.GatewayBytes.String(),
 		fmt.Sprintf("0B for none, or at least %s", config.Bytes(ingest.MinGatewayBytes)))
 	p.Add(l.GatewayRequests >= 0, "limits.gateway_requests", strconv.Itoa(l.GatewayRequests), "a number of 0 (none) or more")

@@ -95,8 +95,8 @@ func TestAConflictTurnsHealthRed(t *testing.T) {
 	if st := s.Status(); !st.Healthy {
 		t.Errorf("before: %q", st.Reasons)
 	}
-	s.tasks[0].counters.Conflicts.Add(2)
-	s.tasks[0].counters.Contradicting.Add("mallory")
+	s.tasks[0].counters.Contradictions.Add("mallory", 1)
+	s.tasks[0].counters.Contradictions.Add("mallory", 2)
 	if st := s.Status(); st.Healthy || !strings.Contains(strings.Join(st.Reasons, "\n"), "partition 0: 2 blocks contradict a log; see the table conflict: gateway mallory") {
 		t.Errorf("healthy %v: %q", st.Healthy, st.Reasons)
 	}

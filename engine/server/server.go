@@ -75,6 +75,7 @@ type Server struct {
 	group   atomic.Pointer[kafka.Group] // of the engines that share the partitions; nil: none, or not joined
 	ingest  *ingest.Handler             // nil: not this engine's role
 	conns   *conns                      // of ingest
+	unread  *ingest.Unread              // what landed here and its task has not read; nil: tasks are elsewhere
 	tasks   []*supervisor
 	// published knows how far each log is in the lake: of the tasks of this engine, and
 	// of those that follower follows.
@@ -134,11 +135,14 @@ func (s *Server) assemble() error {
 	if !s.cfg.Landing.Kafka.Used() {
 		room.own = s.cfg.Landing.Dir
 	}
+	if s.topic == nil {
+		s.unread = ingest.NewUnread(s.log.Partitions(), nil)
+	}
 	process, lane := rand.Text(), new(task.Lane)
 	for p := 0; s.cfg.Runs(RoleTasks) && p < s.log.Partitions(); p++ {
 		s.tasks = append(s.tasks, &supervisor{
 			partition: p, sinks: s.opt.Sinks, run: task.Run, pulse: new(pulse.Pulse), logger: s.opt.Logger, counters: new(task.Counters), wait: sleep,
-			state: TaskStopped,
+			state: TaskStopped, unread: s.unread,
 			cfg: task.Config{
 				Log: s.log, Partition: p, Store: s.opt.Store, Writer: "landfall-engine " + s.opt.Version,
 				EpochInterval: s.cfg.Epoch.Interval, EpochRecords: s.cfg.Epoch.Records, EpochBytes: int64(s.cfg.Epoch.Size),
@@ -146,7 +150,7 @@ func (s *Server) assemble() error {
 				Process: process, Lane: lane,
 				Hold: s.cfg.Landing.Hold, Crowded: room.crowded(p),
 				Unreadable:     func() uint64 { return s.log.Stats().DamagedOffsets },
-				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Logger: s.opt.Logger,
+				PublishBacklog: s.cfg.Epoch.PublishBacklog, CommitTimeout: s.cfg.DrainTimeout, Look: s.show, Read: s.read, Logger: s.opt.Logger,
 			},
 		})
 	}
@@ -173,6 +177,7 @@ func (s *Server) assemble() error {
 		Published: s.tells(), Confirm: s.confirms(),
 		Log:      tapped{feed: &s.taps.landed, Log: room},
 		Identity: identity, MaxRequestBytes: int64(s.cfg.Limits.RequestSize), MaxSessions: s.cfg.Limits.Sessions, MaxBodies: int64(s.cfg.Limits.Bodies),
+		Unread: s.unread, MaxGateways: s.cfg.Limits.Gateways,
 		GatewayBytes: int64(s.cfg.Limits.GatewayBytes), GatewayRequests: s.cfg.Limits.GatewayRequests, GatewaySessions: s.cfg.Limits.GatewaySessions,
 		Logger: s.opt.Logger,
 	})
@@ -215,6 +220,9 @@ func (s *Server) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	if s.opt.WatchSinks != nil {
 		watch.Go(func() { s.opt.WatchSinks(watching) })
+	}
+	if s.opt.Store != nil {
+		watch.Go(func() { s.lookForAcknowledged(watching, sleep) })
 	}
 	if s.opt.FileSize != nil && s.cfg.Lake.Look > 0 {
 		watch.Go(func() { s.lookAtFiles(watching, sleep) })

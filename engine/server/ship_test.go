@@ -166,3 +166,19 @@ func TestAnotherLakeBehindTheAddress(t *testing.T) {
 	}
 	stop()
 }
+
+// TestWhatIsReadIsTold: what a task has read of a gateway is not unread any more, and its
+// cost is told.
+func TestWhatIsReadIsTold(t *testing.T) {
+	p := newShip(t)
+	dir := t.TempDir()
+	s, stop := p.start(dir, lakeIn(t, dir))
+	p.capture(5)
+	p.untilPublished(s)
+	until(t, "nothing is unread", func() bool { return s.unread.All(0) == 0 && s.unread.Of("mv-ada") == 0 })
+	st := s.Status().Tasks[0]
+	if len(st.Costs) != 1 || st.Costs[0].Gateway != "mv-ada" || st.Costs[0].Hour.Rows == 0 || st.Costs[0].Hour.Seconds == 0 || st.Gateways != 1 || st.Logs != 1 {
+		t.Errorf("%+v", st)
+	}
+	stop()
+}

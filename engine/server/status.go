@@ -111,6 +111,11 @@ type IngestStatus struct {
 	// PacedLogs counts requests that were refused because their gateway had brought too
 	// many logs that were new.
 	PacedLogs uint64 `json:"paced_logs"`
+	// HeldBack counts requests that were ended because their gateway had its share of what
+	// has landed and its task had not read, and RefusedGateways those that were refused
+	// because too many gateways are known.
+	HeldBack        uint64 `json:"held_back"`
+	RefusedGateways uint64 `json:"refused_gateways"`
 	// Connections are there now; ConnectionsEnded counts those that were closed to make
 	// room, ConnectionsRefused those for which there was none.
 	Connections        int                  `json:"connections"`
@@ -142,9 +147,17 @@ type TaskStatus struct {
 	Duplicates          uint64 `json:"duplicates"`
 	Lost                uint64 `json:"lost"`
 	Conflicts           uint64 `json:"conflicts"`
-	// Contradicting names the gateways whose blocks these are, the first eight.
+	// Contradictions counts what contradicts a log over restarts, as far as the state of
+	// the task remembers, and Acknowledged how many of these an operator has acknowledged.
+	Contradictions uint64 `json:"contradictions"`
+	Acknowledged   uint64 `json:"acknowledged"`
+	// Contradicting names the gateways of those that are not acknowledged, the eight that
+	// contradicted last.
 	Contradicting string `json:"contradicting,omitempty"`
-	Gaps          uint64 `json:"gaps"`
+	// ForeignOpenings counts openings of logs that name a log of another gateway as the
+	// one before.
+	ForeignOpenings uint64 `json:"foreign_openings"`
+	Gaps            uint64 `json:"gaps"`
 	// WindowsFull counts readings that are in late because too many windows of their
 	// gateway were open.
 	WindowsFull uint64 `json:"windows_full"`
@@ -157,6 +170,16 @@ type TaskStatus struct {
 	// OverShare are the gateways that had more of something than their share since the
 	// claim.
 	OverShare []OverStatus `json:"over_share,omitempty"`
+	// Gateways and Logs are how many the state of the task knows.
+	Gateways int `json:"gateways"`
+	Logs     int `json:"logs"`
+	// Unread is what has landed through this engine and the task has not read yet.
+	Unread int64 `json:"unread_bytes"`
+	// LastHour is the work of all gateways, and Costs what those cost the task that cost
+	// the most, 64 at most; CostsMore is how many gateways there are besides.
+	LastHour  WorkStatus   `json:"last_hour"`
+	Costs     []CostStatus `json:"costs,omitempty"`
+	CostsMore int          `json:"costs_more,omitempty"`
 	// Panics counts records on which a decoder panicked.
 	Panics uint64 `json:"panics"`
 	// WatermarksRefused counts watermarks that were not taken, for they lay far beyond
@@ -302,8 +325,8 @@ func (t *TaskStatus) reasons(now time.Time, hold time.Duration) []string {
 	case t.State == TaskRunning && t.PublishError != "":
 		out = append(out, fmt.Sprintf("partition %d: what is committed is not visible: %s", t.Partition, t.PublishError))
 	}
-	if t.Conflicts > 0 {
-		why := fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, t.Conflicts)
+	if n := t.unacknowledged(); n > 0 {
+		why := fmt.Sprintf("partition %d: %d blocks contradict a log; see the table conflict", t.Partition, n)
 		if t.Contradicting != "" {
 			why += ": " + t.Contradicting
 		}
@@ -361,6 +384,7 @@ func (s *Server) Status() Status {
 	out.Reasons = append(out.Reasons, shortReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, asideReasons(time.Now(), s.started, out.Tasks)...)
 	out.Reasons = append(out.Reasons, alternationReasons(time.Now(), s.gateways(), s.tasks)...)
+	out.Reasons = append(out.Reasons, s.gatewayReasons(time.Now())...)
 	out.Reasons = append(out.Reasons, s.diskReasons()...)
 	out.Reasons = append(out.Reasons, damageReasons(&out.Store, s.tasks)...)
 	out.Reasons = append(out.Reasons, s.landingReasons()...)
@@ -452,6 +476,7 @@ func ingestStatus(st ingest.Stats) IngestStatus {
 		Sessions: st.Sessions, Requests: st.Requests, Questions: st.Questions, Blocks: st.Blocks, Records: st.Records,
 		BlockBytes: st.BlockBytes, WireBytes: st.WireBytes, Duplicates: st.Duplicates, Conflicts: st.Conflicts, Alternations: st.Alternations, Refused: st.Refused, Unproven: st.Unproven,
 		UnknownLogs: st.UnknownLogs, Resends: st.Resends, Displaced: st.Displaced, BodyBytes: st.BodyBytes, PacedLogs: st.PacedLogs,
+		HeldBack: st.HeldBack, RefusedGateways: st.RefusedGateways,
 	}
 }
 
@@ -463,7 +488,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Partition: s.partition, State: s.state, Restarts: s.restarts,
 		Epoch: uint64(s.last.Epoch), Published: uint64(s.last.Checkpoint.Published), StateBytes: s.last.Checkpoint.StateBytes,
 		Records: s.counters.Records.Load(), Rows: s.counters.Rows.Load(), Duplicates: s.counters.Duplicates.Load(),
-		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), Contradicting: s.counters.Contradicting.String(), Gaps: s.counters.Gaps.Load(), Behind: -1,
+		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), ForeignOpenings: s.counters.Foreign.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
 		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), FarDates: s.counters.FarDates.Load(), OverShare: overStatus(s.last.Over),
 		Panics: s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
@@ -471,6 +496,8 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 	}
 	s.holes(log, &out)
 	s.aside(&out)
+	s.contradictions(&out)
+	s.costs(&out)
 	for _, l := range s.last.Short {
 		out.Short = append(out.Short, ShortStatus{Gateway: l.Gateway, Log: l.Log.String(), From: uint64(l.From),
 			End: uint64(l.End), Since: text(l.Since)})

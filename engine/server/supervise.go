@@ -13,6 +13,7 @@ import (
 	"landfall/edge/pulse"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
+	"landfall/engine/ingest"
 	"landfall/engine/landing"
 	"landfall/engine/stream"
 	"landfall/engine/task"
@@ -67,6 +68,8 @@ type supervisor struct {
 	last     task.Status             // as of the last commit; guarded by mu
 	commitAt time.Time               // guarded by mu
 	stats    func() checkpoint.Stats // of the newest claim; nil: none yet; guarded by mu
+	acked    uint64                  // contradictions that an operator has acknowledged; guarded by mu
+	unread   *ingest.Unread          // what landed here and was not read; nil: not known
 }
 
 // permanent tells whether trying again cannot mend err. A landing log that was cut

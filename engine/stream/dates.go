@@ -16,6 +16,8 @@ type Dated interface {
 	// open: an epoch that has enough records should end, so that nothing is filed
 	// elsewhere. Once true it stays so.
 	ManyDates() bool
+	// Dates returns how many dates each gateway has open that count for MaxFarDates.
+	Dates() map[string]int
 	// Elsewhere returns how many rows of each gateway went under the date on which they
 	// landed because of MaxFarDates and MaxAllFarDates.
 	Elsewhere() map[string]uint64

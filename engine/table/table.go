@@ -233,7 +233,7 @@ type ConflictRow struct {
 	Log      string
 	Offset   record.Offset // first offset of the block
 	Count    uint64
-	Reason   string // hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest, poison
+	Reason   string // hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest, foreign_log, poison
 	Block    []byte
 	LandedAt record.Micros
 	// LandingLog and LandingOffset are the position after the block in the

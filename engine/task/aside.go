@@ -142,9 +142,7 @@ func (p *processor) setAside(
 	v, _ := p.aside.Get(hash)
 	v.Gateway, v.Log, v.From, v.End, v.Taken = l.Gateway, b.Log.String(), b.First, b.End(), true
 	p.aside.Put(hash, v)
-	if old, ok := p.gateways.Get(l.Gateway); !ok || old != gate {
-		p.gateways.Put(l.Gateway, gate)
-	}
+	p.putGateway(l.Gateway, gate)
 }
 
 // asideBlocks lists the blocks that were set aside, oldest first.

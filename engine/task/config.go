@@ -92,6 +92,9 @@ type Config struct {
 	// Look is shown each landed block with the rows it gave, before they are
 	// staged. It keeps neither and does not wait; nil: nobody looks.
 	Look func(*landing.Landed, *table.Batch)
+	// Read is told of each landed block once it was read and its rows were made; nil
+	// disables it.
+	Read func(*landing.Landed)
 	// Logger takes what is worth a line. Nil: discarded.
 	Logger *slog.Logger
 }
@@ -110,6 +113,8 @@ type Status struct {
 	Short []ShortLog
 	// Over are the gateways that had more of something than their share since the claim.
 	Over []Over
+	// Costs are what the gateways cost, as of the newest epoch of this claim.
+	Costs Costs
 	// Lacking says since when what is missing of a log has been asked for.
 	Lacking map[record.LogID]record.Micros
 	// Aside are the blocks that were set aside because processes died of them, oldest
@@ -179,6 +184,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Claimed == nil {
 		c.Claimed = func(Status, func() checkpoint.Stats) {}
+	}
+	if c.Read == nil {
+		c.Read = func(*landing.Landed) {}
 	}
 	if c.Look == nil {
 		c.Look = func(*landing.Landed, *table.Batch) {}

@@ -10,6 +10,7 @@ type Counters struct {
 	Unchecked      atomic.Uint64 // of Duplicates: too old to be compared
 	Lost           atomic.Uint64 // given up by gateways
 	Conflicts      atomic.Uint64 // blocks kept in conflict
+	Foreign        atomic.Uint64 // openings that name a log of another gateway as the one before
 	Gaps           atomic.Uint64 // of Conflicts: blocks beyond the next expected offset
 	PassedOver     atomic.Uint64 // left to be sent again, because what comes before is missing; again each time they are read
 	Asked          atomic.Uint64 // times a gateway was asked to send a log again
@@ -45,8 +46,11 @@ type Counters struct {
 	// AlternatedAt is when the newest block that Alternations counts landed, a
 	// record.Micros; 0: there is none.
 	AlternatedAt atomic.Int64
-	// Contradicting are gateways of Conflicts, Alternating those of Alternations.
-	Contradicting, Alternating Names
+	// Alternating are gateways of Alternations.
+	Alternating Names
+	// Contradictions are what Conflicts and wrong claims of Foreign come to, by gateway,
+	// over restarts.
+	Contradictions Contradictions
 	// Oldest is when the oldest block that is read and not committed landed, a
 	// record.Micros; 0: there is none.
 	Oldest atomic.Int64

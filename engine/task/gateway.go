@@ -10,32 +10,43 @@ import (
 // gatewayState is what a task remembers of one gateway.
 type gatewayState struct {
 	Watermark record.Micros // NoTime until the gateway has told one
-	Log       record.LogID  // its newest log
+	Log       record.LogID  // its newest log; zero: nothing of it was taken
+	// Conflicts counts what the gateway sent that contradicts a log: its blocks in the
+	// table conflict, but for those that were set aside, and what it said of other
+	// gateways' logs that turned out false later. A version before this one kept none.
+	Conflicts  uint64
+	ConflictAt record.Micros // when the newest of these landed, or was found; 0: none
 }
 
-// gatewayCodec writes version 1. Key: the name. Value: varint watermark, 16
-// bytes log.
+// gatewayCodec writes version 2. Key: the name. Value: varint watermark, 16
+// bytes log, uvarint Conflicts, uvarint ConflictAt. Version 1 ended with the log.
 type gatewayCodec struct{}
 
 // Version implements state.Codec.
-func (gatewayCodec) Version() uint16 { return 1 }
+func (gatewayCodec) Version() uint16 { return 2 }
 
 // AppendKey implements state.Codec.
 func (gatewayCodec) AppendKey(dst []byte, k string) []byte { return append(dst, k...) }
 
 // AppendValue implements state.Codec.
 func (gatewayCodec) AppendValue(dst []byte, v gatewayState) []byte {
-	return append(binary.AppendVarint(dst, int64(v.Watermark)), v.Log[:]...)
+	dst = append(binary.AppendVarint(dst, int64(v.Watermark)), v.Log[:]...)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, v.Conflicts), uint64(max(v.ConflictAt, 0)))
 }
 
 // DecodeKey implements state.Codec.
 func (gatewayCodec) DecodeKey(_ uint16, p []byte) (string, error) { return string(p), nil }
 
 // DecodeValue implements state.Codec.
-func (gatewayCodec) DecodeValue(_ uint16, p []byte) (gatewayState, error) {
-	at, k := binary.Varint(p)
-	if k <= 0 || len(p) != k+16 {
+func (gatewayCodec) DecodeValue(version uint16, p []byte) (gatewayState, error) {
+	f := record.NewFields(p)
+	v := gatewayState{Watermark: record.Micros(f.Varint())}
+	copy(v.Log[:], f.Take(uint64(len(v.Log))))
+	if version >= 2 {
+		v.Conflicts, v.ConflictAt = f.Uvarint(), record.Micros(f.Uvarint())
+	}
+	if f.Bad() || len(f.Rest()) > 0 {
 		return gatewayState{}, fmt.Errorf("decode gateway state of %d bytes: %w", len(p), record.ErrCorrupt)
 	}
-	return gatewayState{Watermark: record.Micros(at), Log: record.LogID(p[k:])}, nil
+	return v, nil
 }

@@ -33,8 +33,9 @@ func (p *processor) touch(id record.LogID, next record.Offset, at record.Micros)
 // the hash of that log's last block, for then the gateway was renamed. A gateway sends
 // one log after the other; where a newer log was opened all the same before anything
 // of this one came, this one begins closed.
-func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
-	g, heard := p.gateways.Get(l.Gateway)
+func (p *processor) opened(l *landing.Landed, after stream.Position, b *record.Block, st *logState, out *table.Batch) {
+	g, _ := p.gateways.Get(l.Gateway)
+	heard := !g.Log.IsZero()
 	if heard {
 		newest, known := p.logs.Get(g.Log)
 		if known && newest.Gateway == l.Gateway && newest.Previous == b.Log {
@@ -51,11 +52,13 @@ func (p *processor) opened(l *landing.Landed, b *record.Block, st *logState) {
 	if heard && !o.Prev.IsZero() && !old.begun() && !l.Keeps {
 		p.endsAt(l.Gateway, o.Prev, &old, o.PrevEnd, l.LandedAt)
 	}
+	p.follows(l, after, &b.Header, &o, &old, out)
 	renamed := old.Gateway != l.Gateway
 	if !known || !old.begun() || old.Closed || renamed && !o.Proves(old.Next, old.Hash) {
 		return
 	}
 	old.Closed, old.End = true, o.PrevEnd
+	p.goesBeyond(o.Prev, &old, l.LandedAt)
 	switch {
 	case renamed: // nothing of it is missing
 	case l.Keeps && old.Next < o.PrevEnd:

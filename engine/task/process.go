@@ -35,13 +35,15 @@ type processor struct {
 	window   *operator.Window
 
 	counters *Counters
-	context  operator.Context            // of the block at hand
-	at       stream.Position             // where the block at hand begins
-	open     map[record.LogID]bool       // logs with a hole
-	short    map[record.LogID][]ShortLog // one of each gateway that says so; not in the state: it follows from that
-	found    []finding                   // holes found or filled since they were asked for
+	context  operator.Context                // of the block at hand
+	at       stream.Position                 // where the block at hand begins
+	open     map[record.LogID]bool           // logs with a hole
+	short    map[record.LogID][]ShortLog     // one of each gateway that says so; not in the state: it follows from that
+	claims   map[record.LogID][]foreignClaim // what gateways say of others' logs; not in the state: it follows from that
+	found    []finding                       // holes found or filled since they were asked for
 	sources  map[string]string
 	over     overs
+	logsOf   map[string]int         // of each gateway, how many of logs anything was taken of
 	touched  map[record.LogID]touch // logs that the open epoch advanced, opened or closed
 	// spill takes a batch that has many rows, of the block at hand, and returns an empty one
 	// for what follows. Nil: all rows of a block go into one batch.
@@ -71,7 +73,7 @@ func EpochMemory(size int64) int64 {
 
 func newProcessor(c *Counters, windows operator.WindowConfig) (*processor, error) {
 	p := &processor{state: state.New(), counters: c, sources: map[string]string{}, touched: map[record.LogID]touch{},
-		open: map[record.LogID]bool{}, short: map[record.LogID][]ShortLog{}, over: overs{}}
+		logsOf: map[string]int{}, open: map[record.LogID]bool{}, short: map[record.LogID][]ShortLog{}, claims: map[record.LogID][]foreignClaim{}, over: overs{}}
 	var err error
 	if p.logs, err = state.Register(p.state, "logs", logCodec{}); err != nil {
 		return nil, err
@@ -126,8 +128,12 @@ func (p *processor) restoreFrom(objects iter.Seq2[[]byte, error]) error {
 		if st.Hole.isOpen() {
 			p.open[id] = true
 		}
+		if st.begun() {
+			p.logsOf[st.Gateway]++
+		}
 	}
 	p.findShort()
+	p.findClaims()
 	names := p.names()
 	p.dedupe.Restored(names)
 	p.static.Restored(names)
@@ -209,9 +215,11 @@ func (p *processor) take(l *landing.Landed, after stream.Position, into **table.
 		*into = out
 	}
 	if !known {
-		p.opened(l, &b, &st)
+		p.logsOf[l.Gateway]++
+		p.opened(l, after, &b, &st, out)
 	}
 	st.advance(&b.Header, hash, digest)
+	p.goesBeyond(b.Log, &st, l.LandedAt)
 	p.fill(b.Log, &st)
 	p.goesOn(l.Gateway, b.Log, st.Next)
 	p.logs.Put(b.Log, st)
@@ -231,7 +239,7 @@ func (p *processor) conflict(l *landing.Landed, after stream.Position, h *record
 		Block: l.Block, LandedAt: l.LandedAt, LandingLog: after.Log, LandingOffset: after.Offset,
 	})
 	p.counters.Conflicts.Add(1)
-	p.counters.Contradicting.Add(l.Gateway)
+	p.contradicts(l.Gateway, l.LandedAt)
 }
 
 // gateway notes which log a gateway writes. An older log that goes on after a
@@ -253,7 +261,7 @@ func (p *processor) gateway(l *landing.Landed, h *record.Header, st *logState, k
 			p.logs.Put(g.Log, old)
 		}
 		g.Log = log
-	case g.Log != log:
+	case g.Log != log || st.Closed: // by its next log, or under another name
 		p.counters.Alternations.Add(1)
 		p.counters.AlternatedAt.Store(int64(l.LandedAt))
 		p.counters.Alternating.Add(l.Gateway)
@@ -398,9 +406,7 @@ func (p *processor) watermark(l *landing.Landed, g gatewayState, b *record.Block
 		g.Watermark = w.At
 	}
 	name := l.Gateway
-	if old, ok := p.gateways.Get(name); !ok || old != g {
-		p.gateways.Put(name, g)
-	}
+	p.putGateway(name, g)
 	if g.Watermark != record.NoTime {
 		p.dedupe.Advance(name, g.Watermark)
 		p.static.Advance(name, g.Watermark)
@@ -412,6 +418,9 @@ func (p *processor) watermark(l *landing.Landed, g gatewayState, b *record.Block
 func (p *processor) watermarks() []stream.Watermark {
 	var all []stream.Watermark
 	for name, g := range p.gateways.All() {
+		if g.Watermark == record.NoTime && g.Log.IsZero() {
+			continue // all that came of it are contradictions
+		}
 		all = append(all, stream.Watermark{Gateway: name, At: g.Watermark})
 	}
 	return all

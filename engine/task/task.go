@@ -45,7 +45,9 @@ type loop struct {
 	// claim before found it so, or this one when it looked last.
 	crowded bool
 
-	care care
+	care  care
+	costs costs
+	last  Costs // as of the newest committed epoch
 
 	cut atomic.Bool // the landing log was cut below the reader: nothing more is released
 }
@@ -176,10 +178,12 @@ func release(cfg *Config, below stream.Position) error {
 func (l *loop) run(ctx context.Context) error {
 	manifest := l.committer.Manifest()
 	l.cfg.Published.Claimed(l.cfg.id(), l.processor.allLogs(), manifest.Ledger)
+	l.cfg.Counters.Contradictions.reset(l.processor.contradicting())
 	l.askAgain()
 	if manifest.Final {
 		return nil
 	}
+	l.last = l.processor.costs(map[string]Cost{}, nil)
 	l.cfg.Counters.Oldest.Store(0) // whatever an earlier claim read is read again
 	l.cfg.Claimed(l.status(l.processor.watermarks()), l.committer.Stats)
 	if err := l.beginCare(ctx); err != nil {
@@ -357,8 +361,9 @@ func (l *loop) take(landed *landing.Landed, after stream.Position) (err error) {
 	}
 	l.kept()
 	l.ask()
+	l.cfg.Read(landed)
 	l.cfg.Look(landed, batch)
-	l.writer.write(batch)
+	l.writer.write(landed.Gateway, batch)
 	l.position = after
 	return nil
 }
@@ -371,16 +376,27 @@ func (l *loop) rows(landed *landing.Landed, after stream.Position, batch *table.
 		l.cfg.Lane.mu.RLock()
 		defer l.cfg.Lane.mu.RUnlock()
 	}
+	work, began := Work{Blocks: 1, Bytes: uint64(len(landed.Block))}, time.Now()
 	l.processor.spill = func(full *table.Batch) (*table.Batch, error) {
+		work.Took += time.Since(began)
+		work.Rows += uint64(countRows(full))
+		defer func() { began = time.Now() }()
 		l.cfg.Look(landed, full)
 		if !l.care.alone { // the writer needs it, and whoever wants the Lane alone goes first
 			l.cfg.Lane.mu.RUnlock()
 			defer l.cfg.Lane.mu.RLock()
 		}
-		l.writer.write(full)
+		l.writer.write(landed.Gateway, full)
 		return l.writer.next(), nil
 	}
-	return l.processor.pieces(landed, after, batch)
+	last, err := l.processor.pieces(landed, after, batch)
+	now := time.Now()
+	work.Took += now.Sub(began)
+	if err == nil {
+		work.Rows += uint64(countRows(last))
+	}
+	l.costs.add(landed.Gateway, work, now)
+	return last, err
 }
 
 // datesEpochRecords is how many records an epoch has at least that ends because many
@@ -407,14 +423,15 @@ func (l *loop) commit(ctx context.Context, final bool) (err error) {
 	}
 	batch := l.writer.next()
 	logs := l.processor.end(l.committer.Manifest().Epoch+1, final, batch)
-	l.writer.write(batch)
+	l.writer.write("", batch)
 	stages, err := l.finish()
 	if err != nil {
 		return fmt.Errorf("stage rows up to %s+%d: %w", l.position.Log, l.position.Offset, err)
 	}
+	dates := map[string]int{}
 	for _, stage := range stages {
 		l.cfg.Counters.Rows.Add(uint64(stage.Rows()))
-		l.elsewhere(stage)
+		l.elsewhere(stage, dates)
 	}
 	watermarks := l.processor.watermarks()
 	err = l.committer.Commit(ctx, checkpoint.Cut{
@@ -426,17 +443,21 @@ func (l *loop) commit(ctx context.Context, final bool) (err error) {
 	}
 	l.cfg.Counters.Epochs.Add(1)
 	l.cfg.Counters.Oldest.Store(0)
+	l.last = l.processor.costs(l.costs.end(time.Now()), dates)
 	l.cameThrough(ctx)
 	l.cfg.Progress(l.status(watermarks))
 	return nil
 }
 
 // elsewhere counts the rows that a stage filed under another date than that of their
-// event time.
-func (l *loop) elsewhere(stage stream.Stage) {
+// event time, and adds up the dates that are open of each gateway.
+func (l *loop) elsewhere(stage stream.Stage, dates map[string]int) {
 	dated, ok := stage.(stream.Dated)
 	if !ok {
 		return
+	}
+	for gateway, n := range dated.Dates() {
+		dates[gateway] += n
 	}
 	for gateway, n := range dated.Elsewhere() {
 		l.processor.overBy(OverDates, &l.cfg.Counters.FarDates)(gateway, int(n))
@@ -448,7 +469,7 @@ func (l *loop) status(watermarks []stream.Watermark) Status {
 	return Status{
 		Task: l.cfg.id(), Epoch: l.committer.Manifest().Epoch, Position: l.position,
 		Watermarks: watermarks, Checkpoint: l.committer.Stats(), Hold: l.committer.Manifest().Hold, Short: l.processor.shortLogs(),
-		Lacking: l.lacking(), Over: l.processor.over.list(), Aside: l.processor.asideBlocks(),
+		Lacking: l.lacking(), Over: l.processor.over.list(), Costs: l.last, Aside: l.processor.asideBlocks(),
 	}
 }
 
@@ -458,6 +479,12 @@ func (l *loop) finish() ([]stream.Stage, error) {
 	l.cfg.Pulse.Begin()
 	defer l.cfg.Pulse.End()
 	stages, err := l.writer.finish()
+	now := time.Now()
+	for gateway, took := range l.writer.took {
+		if gateway != "" {
+			l.costs.add(gateway, Work{Took: took}, now)
+		}
+	}
 	l.writer = nil
 	if err != nil {
 		abandon(stages)

@@ -2,6 +2,7 @@ package task
 
 import (
 	"sync/atomic"
+	"time"
 
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -14,20 +15,29 @@ import (
 type writer struct {
 	stages []stream.Stage
 	empty  chan *table.Batch
-	filled chan *table.Batch
+	filled chan filled
 	done   chan struct{} // closed when the goroutine has ended
 	err    error         // the first error; nothing is written after it; read after done
 	bytes  atomic.Int64  // memory that the fullest stage holds
 	dates  atomic.Bool   // a stage has many dates open
 	failed atomic.Bool
 	lane   *Lane // nil: the task is alone in it
+	// took is how long staging took of each gateway's rows; read after done.
+	took map[string]time.Duration
+}
+
+// filled is a batch with the gateway from which its rows are; empty: those that the end of
+// an epoch makes.
+type filled struct {
+	gateway string
+	batch   *table.Batch
 }
 
 // startWriter takes the stages over until finish.
 func startWriter(stages []stream.Stage, batches *[2]table.Batch, lane *Lane) *writer {
 	w := &writer{
-		stages: stages, empty: make(chan *table.Batch, len(batches)), filled: make(chan *table.Batch, len(batches)),
-		done: make(chan struct{}), lane: lane,
+		stages: stages, empty: make(chan *table.Batch, len(batches)), filled: make(chan filled, len(batches)),
+		done: make(chan struct{}), lane: lane, took: map[string]time.Duration{},
 	}
 	for i := range batches {
 		w.empty <- &batches[i]
@@ -43,8 +53,9 @@ func (w *writer) next() *table.Batch {
 	return b
 }
 
-// write hands a batch from next over. Errors come out of finish.
-func (w *writer) write(b *table.Batch) { w.filled <- b }
+// write hands a batch from next over, with the gateway from which its rows are, or none.
+// Errors come out of finish.
+func (w *writer) write(gateway string, b *table.Batch) { w.filled <- filled{gateway, b} }
 
 // full says that a stage holds as many bytes as an epoch may, or that staging
 // failed and reading on is of no use.
@@ -60,19 +71,22 @@ func (w *writer) finish() ([]stream.Stage, error) {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for b := range w.filled {
+	for f := range w.filled {
 		if w.err == nil {
-			w.stage(b)
+			w.stage(f)
 		}
-		w.empty <- b
+		w.empty <- f.batch
 	}
 }
 
-func (w *writer) stage(b *table.Batch) {
+func (w *writer) stage(f filled) {
 	if w.lane != nil {
 		w.lane.mu.RLock()
 		defer w.lane.mu.RUnlock()
 	}
+	began := time.Now()
+	defer func() { w.took[f.gateway] += time.Since(began) }()
+	b := f.batch
 	for _, s := range w.stages {
 		if w.err = stageRows(s, b); w.err != nil {
 			w.failed.Store(true)

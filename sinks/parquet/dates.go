@@ -57,5 +57,14 @@ func (f *farDates) open(gateway string, d day) {
 // ManyDates implements stream.Dated.
 func (s *Stage) ManyDates() bool { return s.far.many }
 
+// Dates implements stream.Dated.
+func (s *Stage) Dates() map[string]int {
+	n := make(map[string]int, len(s.far.of))
+	for gateway, days := range s.far.of {
+		n[gateway] = len(days)
+	}
+	return n
+}
+
 // Elsewhere implements stream.Dated.
 func (s *Stage) Elsewhere() map[string]uint64 { return s.far.elsewhere }

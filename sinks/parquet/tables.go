@@ -89,7 +89,7 @@ type conflictCols struct {
 func (c *conflictCols) declare(d *declaration) {
 	c.lineageCols.declare(d)
 	d.int64(&c.count, "count", "", false, "offsets of the block, from _offset")
-	d.string(&c.reason, "reason", false, "what it contradicts: hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest; or poison: nothing, processes died of it")
+	d.string(&c.reason, "reason", false, "what it contradicts: hash, chain, gap, unknown_log, gateway, after_loss, corrupt, ingest, or foreign_log: its opening another gateway's log; or poison: nothing, processes died of it")
 	d.blob(&c.block, "block", Blob, false, "the whole block as it landed")
 	d.time(&c.landed, "landed_at", "the cloud's clock when it was durable there; NULL: unknown")
 	d.string(&c.landing, "landing_log", false, "link of the landing log's chain in which the block lies")

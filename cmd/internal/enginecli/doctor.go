@@ -253,8 +253,8 @@ func tasks(s *standing) []cli.Finding {
 		switch {
 		case t.State != server.TaskRunning:
 			f.Verdict, f.Detail, f.Fix = cli.Bad, fmt.Sprintf("%s: %s", t.State, t.Error), "what gateways send still lands, and waits; docs/operator.md says what each text means"
-		case t.Conflicts > 0:
-			f.Verdict, f.Detail, f.Fix = cli.Look, fmt.Sprintf("%d blocks contradict a log", t.Conflicts), "SELECT * FROM conflict: two machines under one gateway name, or a restored image"
+		case t.Contradictions > t.Acknowledged:
+			f.Verdict, f.Detail, f.Fix = cli.Look, fmt.Sprintf("%d blocks contradict a log", t.Contradictions-t.Acknowledged), "SELECT * FROM conflict: two machines under one gateway name, or a restored image; then landfall-engine acknowledge"
 		case t.Behind > manyBehind:
 			f.Verdict, f.Fix = cli.Look, "it catches up while behind falls: landfall-engine top"
 		}

@@ -51,7 +51,7 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why", Config: DefaultConfig, Load: load,
 		Value: func(_ context.Context, c *server.Config) ([]explain.Handoff, error) { return Explain(c), nil }, Text: explain.Text,
 	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), doctorCommand(), inspectCommand(), auditCommand(), repairCommand(version), landingCommand(version), replayCommand(version))
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), doctorCommand(), acknowledgeCommand(), inspectCommand(), auditCommand(), repairCommand(version), landingCommand(version), replayCommand(version))
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,7 +150,50 @@ func printStatus(w io.Writer, s *standing) error {
 		}
 	}
 	_, _ = fmt.Fprintln(w)
+	if err := costTable(w, s.Tasks); err != nil {
+		return err
+	}
 	return explain.ProgressText(w, s.Handoffs)
+}
+
+// shownCosts is how many gateways the table of costs has at most.
+const shownCosts = 10
+
+// costTable prints what the gateways cost that cost the most, of all partitions.
+func costTable(w io.Writer, tasks []server.TaskStatus) error {
+	type cost struct {
+		partition int
+		*server.CostStatus
+	}
+	var all []cost
+	more := 0
+	for i := range tasks {
+		for n := range tasks[i].Costs {
+			all = append(all, cost{tasks[i].Partition, &tasks[i].Costs[n]})
+		}
+		more += tasks[i].CostsMore
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b cost) int {
+		return cmp.Or(cmp.Compare(b.Hour.Seconds, a.Hour.Seconds), cmp.Compare(b.StateBytes, a.StateBytes))
+	})
+	more += max(0, len(all)-shownCosts)
+	rows := [][]string{{"COST OF AN HOUR", "PARTITION", "SECONDS", "BYTES", "ROWS", "UNREAD", "STATE", "LOGS", "WINDOWS", "RECEPTIONS", "DATES", "DENIED"}}
+	for _, c := range all[:min(len(all), shownCosts)] {
+		rows = append(rows, []string{c.Gateway, fmt.Sprint(c.partition), fmt.Sprintf("%.3f", c.Hour.Seconds), fmt.Sprint(c.Hour.Bytes),
+			fmt.Sprint(c.Hour.Rows), fmt.Sprint(c.Unread), fmt.Sprint(c.StateBytes), fmt.Sprint(c.Logs), fmt.Sprint(c.Windows),
+			fmt.Sprint(c.Receptions), fmt.Sprint(c.Dates), cli.Dash(strings.Join(c.Denied, ", "))})
+	}
+	if err := cli.Table(w, rows); err != nil {
+		return err
+	}
+	if more > 0 {
+		_, _ = fmt.Fprintf(w, "and %d more gateways\n", more)
+	}
+	_, _ = fmt.Fprintln(w)
+	return nil
 }
 
 // groupLine says which partitions of a topic are this engine's.
