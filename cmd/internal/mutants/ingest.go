@@ -84,7 +84,7 @@ func ingestMutants() []mutant {
 		{"health names whose blocks contradict", "engine/server/status.go",
 			"			why += \": \" + t.Contradicting\n", "			why += \"\"\n", []string{"-run", "AConflictTurns", "./engine/server"}},
 		{"the task notes whose blocks contradict", "engine/task/process.go",
-			"	p.counters.Contradicting.Add(l.Gateway)\n", "", []string{"-run", "HostileGateway", "./cmd/internal/lifetest"}},
+			"	p.contradicts(l.Gateway, l.LandedAt)\n", "", []string{"-run", "HostileGateway", "./cmd/internal/lifetest"}},
 		{"a finding about a row names its gateway", "engine/audit/read.go",
 			"Gateway: l.key.gateway, Log: l.key.log,\n", "\n", []string{"-run", "HostileGateway", "./cmd/internal/lifetest"}},
 		{"more logs that lost their ends are named", "engine/server/status.go",

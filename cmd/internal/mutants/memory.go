@@ -33,7 +33,7 @@ func memoryMutants() []mutant {
 		{"what a body held is given back", "engine/ingest/session.go",
 			"s.h.bodies.give(s, d.Taken()-landed)", "s.h.bodies.give(s, 0*(d.Taken()-landed))", bodies},
 		{"a log of which the lake has nothing is new", "engine/ingest/session.go",
-			"!s.known || s.tail.Next == 0 && s.resend == nil", "!s.known", []string{"-run", "NewLogs", "./engine/ingest"}},
+			"f.published.Next == 0 && !f.own() && !s.gw.hasOpened(f.log)", "!s.known", []string{"-run", "NewLogs", "./engine/ingest"}},
 		{"a block of too many records is refused", "engine/ingest/session.go", "block.Count > record.MaxRecords", "block.Count > 1<<30", bodies},
 		{"a stream has the memory that its first frame asks for", "edge/wire/body.go",
 			"	d.window = max(honestWindow, min(window, maxWindowBytes))", "	d.window = max(honestWindow, min(0, window))", bodies},

@@ -12,6 +12,7 @@ func table() []mutant {
 		fairMutants(), clockMutants(),
 		boundMutants(),
 		stateMutants(),
+		costMutants(),
 		poisonMutants(), asideMutants(),
 		memoryMutants(),
 		ingestMutants(),
