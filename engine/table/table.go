@@ -314,8 +314,16 @@ func (b *Batch) CutTyped(n TypedRows) {
 	b.Others, b.Readings, b.Lates = b.Others[:n[6]], b.Readings[:n[7]], b.Lates[:n[8]]
 }
 
-// Reset empties the batch and keeps its memory.
+// Reset empties the batch and keeps its memory, but nothing of what rows point to: raw
+// bytes alias landed blocks, and a row that is not written again would hold all of one.
 func (b *Batch) Reset() {
+	for i := range b.Records {
+		b.Records[i].Raw = nil
+	}
+	clear(b.Readings)
+	clear(b.Lates)
+	clear(b.Windows)
+	clear(b.Conflicts)
 	b.Records, b.Positions, b.Statics = b.Records[:0], b.Positions[:0], b.Statics[:0]
 	b.BaseStations, b.AtoNs, b.Binaries = b.BaseStations[:0], b.AtoNs[:0], b.Binaries[:0]
 	b.Safeties, b.Others = b.Safeties[:0], b.Others[:0]

@@ -222,6 +222,7 @@ func (r *reader) Next(ctx context.Context) (landing.Landed, stream.Position, err
 	if err != nil {
 		return landing.Landed{}, stream.Position{}, fmt.Errorf("read landing log %s at offset %d: %w", r.log, q.offset, err)
 	}
+	r.queued[0] = payload{} // what is taken holds its block no longer
 	r.queued = r.queued[1:]
 	return l, stream.Position{Log: r.log.String(), Offset: int64(q.offset) + 1, Hash: l.Hash()}, nil
 }
