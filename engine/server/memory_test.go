@@ -6,6 +6,8 @@ import (
 
 	"landfall/edge/config"
 	"landfall/edge/memory"
+	"landfall/engine/operator"
+	"landfall/engine/task"
 )
 
 // TestMemoryIsTheSumOfItsBounds: each setting that lets an engine hold more adds to what
@@ -31,6 +33,12 @@ func TestMemoryIsTheSumOfItsBounds(t *testing.T) {
 				t.Errorf("%d MiB, before %d", after>>20, before>>20)
 			}
 		})
+	}
+	two := usable()
+	two.Landing.Partitions = 2
+	each := landingMemory + operator.StateMemory + task.EpochMemory(int64(base.Epoch.Size))
+	if more := memory.Sum(two.MemoryItems()) - memory.Sum(base.MemoryItems()); more < each-1<<20 || more > each+1<<20 {
+		t.Errorf("a second partition adds %d MiB, want %d", more>>20, each>>20)
 	}
 	few := usable()
 	few.Limits.Sessions = 16

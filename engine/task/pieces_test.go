@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,8 +37,9 @@ func TestRowsOfABlockAreMadeInPieces(t *testing.T) {
 		go func() {
 			defer close(alone)
 			for range 100 {
-				cfg.Lane.mu.Lock()
-				cfg.Lane.mu.Unlock() //nolint:staticcheck // a task with a suspect block takes and leaves it
+				cfg.Lane.mu.Lock() // as a task with a suspect block does
+				runtime.Gosched()
+				cfg.Lane.mu.Unlock()
 			}
 		}()
 		ended := make(chan error, 1)
