@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -142,9 +143,6 @@ func manyRecords(t *testing.T, ingest string, _ net.Conn) {
 // heldBodies has 200 requests of as many names bring the most of a block that costs
 // nothing to send, and then stand still.
 func heldBodies(t *testing.T, ingest string, _ net.Conn) {
-	client := attacker(3)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
 	// A block whose end never comes: what was flushed is unpacked, and kept.
 	var out bytes.Buffer
 	z, err := zstd.NewWriter(&out, zstd.WithWindowSize(8<<20), zstd.WithEncoderConcurrency(1))
@@ -152,26 +150,30 @@ func heldBodies(t *testing.T, ingest string, _ net.Conn) {
 		t.Error(err)
 		return
 	}
-	_, _ = z.Write(append(binary.LittleEndian.AppendUint32(nil, wire.MaxBlockBytes), make([]byte, wire.MaxBlockBytes-1000)...))
-	_ = z.Flush()
-	begun := bytes.Clone(out.Bytes())
+	_, err = z.Write(append(binary.LittleEndian.AppendUint32(nil, wire.MaxBlockBytes), make([]byte, wire.MaxBlockBytes-1000)...))
+	if err = errors.Join(err, z.Flush()); err != nil {
+		t.Error(err)
+		return
+	}
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 3, 3)}}
 	var all sync.WaitGroup
 	for i := range 200 {
 		all.Go(func() {
-			body, feed := io.Pipe()
-			defer func() { _ = feed.Close() }()
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+ingest+wire.Path, body)
+			c, err := from.Dial("tcp", ingest)
 			if err != nil {
-				t.Error(err)
-				return
+				return // more connections than one host may have
 			}
-			log := record.LogID{10, byte(i)}
-			head := wire.RequestHeader{Gateway: fmt.Sprintf("mallory-%d", i), Log: log, Request: wire.RequestID{1}}
-			head.Write(req.Header, true)
-			go func() { _, _ = feed.Write(begun) }()
-			if resp, err := client.Do(req); err == nil {
-				_ = resp.Body.Close()
-			}
+			defer func() { _ = c.Close() }()
+			_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+			h := http.Header{"Host": {"ingest"}, "Transfer-Encoding": {"chunked"}}
+			head := wire.RequestHeader{Gateway: fmt.Sprintf("mallory-%d", i), Log: record.LogID{10, byte(i)}, Request: wire.RequestID{1}}
+			head.Write(h, true)
+			var request bytes.Buffer
+			fmt.Fprintf(&request, "POST %s HTTP/1.1\r\n", wire.Path)
+			_ = h.Write(&request)
+			fmt.Fprintf(&request, "\r\n%x\r\n%s\r\n", out.Len(), out.Bytes())
+			_, _ = c.Write(request.Bytes())
+			_, _ = io.Copy(io.Discard, c) // until it is answered, or the time is over
 		})
 	}
 	all.Wait()
