@@ -43,7 +43,7 @@ func TestDemoKillsAndProves(t *testing.T) {
 		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
 	}
 	for want, n := range map[string]int{
-		"killed engine (SIGKILL)": 1, "killed gateway north (SIGKILL)": 1, "EXACT": 1, "exactly once": 6, "at most once": 3, "duckdb -c": 1,
+		"killed engine (SIGKILL)": 1, "killed gateway north (SIGKILL)": 1, "EXACT": 1, "exactly once": 6, "at most once": 3, "duckdb -c": 1, "60 ships, 4 receivers": 1,
 	} {
 		if got := strings.Count(out, want); got != n {
 			t.Errorf("%q stands there %d times, want %d\n%s", want, got, n, out)

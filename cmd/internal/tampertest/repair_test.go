@@ -328,10 +328,19 @@ func TestRepairEndsWithWhatTheAuditFinds(t *testing.T) {
 
 // TestRepairUnderAnEarlierCheckpoint: files of epochs that the checkpoint does not
 // reach are taken on and not moved. The audit is exact; with tips, which vouch for the
-// ledger that is gone, it is not.
+// ledger that is gone, it is not, nor is one that goes on from an earlier audit of that.
 func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
 	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
 	b := NewBench(t, good)
+	code, earlier, errs := engine(t, "audit", "--lake", b.Dir, "--json")
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s", code, errs)
+	}
+	since := filepath.Join(t.TempDir(), "earlier.json")
+	must(t, os.WriteFile(since, []byte(earlier), 0o600))
+	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--since", since); code != 0 {
+		t.Errorf("audit since: exit code %d\n%s%s", code, out, errs)
+	}
 	b.Remove("_checkpoint")
 	Copy(t, filepath.Join(good.Earlier, "_checkpoint"), b.Checkpoints())
 	if code, r := b.repairs(fromNothing); code != cli.ExitOK || r.kinds()[repair.Aside] > 0 || r.kinds()[repair.Head] != partitions {
@@ -344,6 +353,9 @@ func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
 	must(t, os.WriteFile(tips, good.Tips[0].Data, 0o600))
 	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--tips", tips); code != cli.ExitData || !strings.Contains(out, "entry") {
 		t.Errorf("audit with tips: exit code %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--since", since); code != cli.ExitData || !strings.Contains(out, "the history before it is another") {
+		t.Errorf("audit since the earlier one: exit code %d\n%s%s", code, out, errs)
 	}
 }
 
@@ -389,32 +401,7 @@ func TestRepairBesideAnEngine(t *testing.T) {
 func TestRepairBesideARunningEngine(t *testing.T) {
 	l := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
 	b := &Bench{TB: t, Lake: l}
-	var said safeBuffer
-	c := server.Default()
-	c.Listen, c.Identity.Unauthenticated, c.Landing.Dir, c.Landing.Partitions, c.Lake.Dir = "127.0.0.1:0", true, l.Landing, partitions, l.Dir
-	c.Landing.Reserve = 0
-	c.Window.Size, c.Window.AllowedLateness = Windows().Size, Windows().AllowedLateness
-	store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
-	must(t, err)
-	files, err := object.OpenLake(durable.OS{}, l.Dir)
-	must(t, err)
-	ready := make(chan struct{})
-	s, err := server.New(t.Context(), c, server.Options{
-		Store: store, Logger: slog.New(slog.NewTextHandler(&said, nil)), Ready: func() { close(ready) },
-		Sinks: func() ([]stream.Sink, error) {
-			k, err := parquet.New(parquet.Config{Files: files})
-			return []stream.Sink{k}, err
-		},
-	})
-	must(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		must(t, <-ended)
-	})
-	<-ready
+	s, said := startEngine(t, l)
 	tasks := func() []server.TaskStatus { return s.Status().Tasks }
 	until := func(what string, good func(server.TaskStatus) bool) {
 		t.Helper()
@@ -449,6 +436,39 @@ func TestRepairBesideARunningEngine(t *testing.T) {
 	if code, r := b.repairs(fromEdge); code != 0 || len(r.Actions) > 0 {
 		t.Errorf("again: exit code %d: %+v", code, r.Result)
 	}
+}
+
+// startEngine runs the whole engine of a lake until the test ends, and returns it with
+// what it logs.
+func startEngine(t *testing.T, l *Lake) (*server.Server, *safeBuffer) {
+	t.Helper()
+	said := new(safeBuffer)
+	c := server.Default()
+	c.Listen, c.Identity.Unauthenticated, c.Landing.Dir, c.Landing.Partitions, c.Lake.Dir = "127.0.0.1:0", true, l.Landing, partitions, l.Dir
+	c.Landing.Reserve, c.Epoch.Interval = 0, 100*time.Millisecond
+	c.Window.Size, c.Window.AllowedLateness = Windows().Size, Windows().AllowedLateness
+	store, err := object.OpenDir(durable.OS{}, l.Checkpoints())
+	must(t, err)
+	files, err := object.OpenLake(durable.OS{}, l.Dir)
+	must(t, err)
+	ready := make(chan struct{})
+	s, err := server.New(t.Context(), c, server.Options{
+		Store: store, Logger: slog.New(slog.NewTextHandler(said, nil)), Ready: func() { close(ready) },
+		Sinks: func() ([]stream.Sink, error) {
+			k, err := parquet.New(parquet.Config{Files: files})
+			return []stream.Sink{k}, err
+		},
+	})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		must(t, <-ended)
+	})
+	<-ready
+	return s, said
 }
 
 // safeBuffer is a buffer for several goroutines.
