@@ -319,6 +319,39 @@ func TestReplayEndsContinuesAndRefuses(t *testing.T) {
 	}
 }
 
+// TestARecordingThatHasGrownIsRefused: of a recording that begins as one that was
+// replayed nothing lands twice, unless that is meant.
+func TestARecordingThatHasGrownIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	lake, text := filepath.Join(dir, "lake"), traffic(t, 20_000)
+	half := strings.LastIndexByte(text[:len(text)/2], '\n') + 1
+	replayIt := func(content string, more ...string) (int, string) {
+		code, out, errs := engine(t, append([]string{"replay", write(t, filepath.Join(dir, "a.nmea"), content), "--lake", lake}, more...)...)
+		return code, out + errs
+	}
+	if code, out := replayIt(text[:half]); code != 0 {
+		t.Fatalf("exit %d %s", code, out)
+	}
+	for name, c := range map[string]struct{ content, want string }{
+		"grown":   {text, fmt.Sprintf("the first %d of its %d bytes were replayed before", half, len(text))},
+		"changed": {text[:half-10] + "\n", "begins with the same 65536 bytes"},
+		"cut":     {text[:half/2], "begins with the same 65536 bytes"},
+	} {
+		if code, out := replayIt(c.content); code != cli.ExitData || !strings.Contains(out, c.want) {
+			t.Errorf("%s: exit %d %s", name, code, out)
+		}
+	}
+	if code, out := replayIt(text[half:]); code != 0 {
+		t.Errorf("what it gained: exit %d %s", code, out)
+	}
+	if code, out := replayIt(text[:half]); code != 0 || !strings.Contains(out, "already, nothing added") {
+		t.Errorf("as it was: exit %d %s", code, out)
+	}
+	if code, out := replayIt(text, "--again"); code != 0 {
+		t.Errorf("--again: exit %d %s", code, out)
+	}
+}
+
 func TestExitCodesOfMistakes(t *testing.T) {
 	dir := t.TempDir()
 	bad := write(t, filepath.Join(dir, "bad.yaml"), "listen: 127.0.0.1:0\nlisten_too: 1\n")

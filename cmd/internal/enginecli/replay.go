@@ -53,7 +53,7 @@ func replayCommand(version string) *cobra.Command {
 	c := &cobra.Command{Use: "replay FILE…", Short: "Backfills a lake from recorded NMEA, plain or .gz", Args: cli.MinArgs(1),
 		Long: "Reads each file through the same code as the gateway and the engine. Exit 0 only when everything is published.\n" +
 			"A replay that was killed continues where it was; the same content again adds nothing; the same content with other\n" +
-			"settings is refused, unless --again says that it is meant.\n\n" +
+			"settings, or one that begins as another and goes on otherwise, is refused, unless --again says that it is meant.\n\n" +
 			"With --config the files are landed in the topic of that configuration (landing.kafka), beside what gateways send, and\n" +
 			"the engines that share it make the rows: replay waits until they have published all of it."}
 	f := replayFlags{version: version}
@@ -170,6 +170,7 @@ func (f *replayFlags) file(c *cobra.Command, name string, base record.Micros, st
 	if err != nil {
 		return replayed{}, refused(err)
 	}
+	f.grown(name, log, watched.reader.Load())
 	after, err := checkpoint.Load(context.WithoutCancel(c.Context()), store, id)
 	if err != nil {
 		return replayed{}, err

@@ -29,14 +29,24 @@ type replayNote struct {
 	// says the same of its rows, so that an epoch can be made again. 0: the note is
 	// of a program that kept none.
 	LandedAt record.Micros `json:"landed_at,omitempty"`
+	// Bytes is the length of the content, and Head the SHA-256 of its first
+	// replay.HeadBytes: by them a recording is known that has grown, or was cut, since.
+	// 0 and empty: the note is of a program that kept neither, or it is shorter than that.
+	Bytes int64  `json:"bytes,omitempty"`
+	Head  string `json:"head,omitempty"`
 }
+
+// replayFolder is where a store keeps the notes, named by the content's log.
+const replayFolder = "_replay/"
 
 // noteReplay writes the note of a content, or compares it with the one that is
 // there. Errors: checkpoint.IdentityError for other settings, and one that says
 // where the content is.
 func noteReplay(ctx context.Context, store checkpoint.Store, log *replay.Log, id landing.ID, topic string) error {
-	name := "_replay/" + string(log.ID())
-	want := replayNote{Landing: id, Topic: topic, Params: log.Params(), LandedAt: log.LandedAt()}
+	name := replayFolder + string(log.ID())
+	want := replayNote{
+		Landing: id, Topic: topic, Params: log.Params(), LandedAt: log.LandedAt(), Bytes: log.Size(), Head: log.Beginning(replay.HeadBytes),
+	}
 	text, err := json.Marshal(want)
 	if err != nil {
 		return err
@@ -74,7 +84,7 @@ func readNote(ctx context.Context, store checkpoint.Store, name string) (replayN
 // landedWhen returns the Log as of the time at which the first replay of its
 // content into the lake began.
 func landedWhen(ctx context.Context, store checkpoint.Store, log *replay.Log) (*replay.Log, error) {
-	note, err := readNote(ctx, store, "_replay/"+string(log.ID()))
+	note, err := readNote(ctx, store, replayFolder+string(log.ID()))
 	if errors.Is(err, checkpoint.ErrNotExist) || err == nil && note.LandedAt == 0 {
 		return log, nil
 	}
@@ -88,10 +98,17 @@ func landedWhen(ctx context.Context, store checkpoint.Store, log *replay.Log) (*
 // older program began with this content, so that the log goes on; in the newest
 // one when nobody did.
 func (f *replayFlags) open(ctx context.Context, store checkpoint.Store, name string, base record.Micros, at time.Time) (*replay.Log, error) {
+	notes, err := f.alike(ctx, store)
+	if err != nil {
+		return nil, err
+	}
 	newest, err := replay.Open(durable.OS{}, name, replay.Options{
-		Gateway: f.gateway, BaseTime: base, LandedAt: record.Micros(at.UnixMicro()), Again: f.again,
+		Gateway: f.gateway, BaseTime: base, LandedAt: record.Micros(at.UnixMicro()), Again: f.again, Prefixes: notes.lengths(),
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := notes.refuse(newest); err != nil {
 		return nil, err
 	}
 	for version := replay.Version - 1; version > 0; version-- {
@@ -115,7 +132,7 @@ func begunWith(ctx context.Context, store checkpoint.Store, id landing.ID) (map[
 	if err == nil || !errors.Is(err, checkpoint.ErrNotExist) {
 		return m.Params, err
 	}
-	note, err := readNote(ctx, store, "_replay/"+string(id)) // into a topic, or killed before its first checkpoint
+	note, err := readNote(ctx, store, replayFolder+string(id)) // into a topic, or killed before its first checkpoint
 	if errors.Is(err, checkpoint.ErrNotExist) {
 		return nil, nil
 	}

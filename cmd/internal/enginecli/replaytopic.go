@@ -171,6 +171,7 @@ func (t *topicReplay) append(ctx context.Context, log *replay.Log, name string, 
 	stop := t.bar(t.err, name, watched, &records)
 	end, err = replay.Land(ctx, reader, t.topic, func(err error) bool { return t.mayPass(ctx, err) }, func(n uint32) { records.Add(uint64(n)) })
 	stop()
+	t.grown(name, log, reader)
 	if ctx.Err() != nil {
 		err = cli.Fail(cli.ExitUnavailable, errors.New("interrupted; the same command continues"))
 	}

@@ -42,7 +42,8 @@ func TestReplayIntoATopicEnds(t *testing.T) {
 	dir := t.TempDir()
 	config := topicEngine(t, dir)
 	file := write(t, filepath.Join(dir, "a.nmea"), traffic(t, 4_000))
-	direct := write(t, filepath.Join(dir, "b.nmea"), traffic(t, 1000)[:40_000])
+	later := traffic(t, 6_000)
+	direct := write(t, filepath.Join(dir, "b.nmea"), later[len(later)-40_000:])
 	if code, _, errs := engine(t, "replay", direct, "--lake", dir+"/lake"); code != 0 {
 		t.Fatalf("replay into the lake: exit %d %s", code, errs)
 	}

@@ -19,6 +19,8 @@
 //     the file's beginning and leaves out what lies before, so a killed replay
 //     goes on where its last epoch ended.
 //
-// Open reads the whole file once to hash it. A file that changes while it is
-// read is noticed at its end and fails the replay.
+// Open reads the whole file once to hash it, piece by piece. While it is read again
+// each piece is compared before anything is captured from it, so a file that is
+// changed or cut meanwhile fails the replay and leaves no block that its content
+// does not have; what is appended meanwhile is left out, and said.
 package replay

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +39,8 @@ type Options struct {
 	// Again makes identity depend on all options instead of the content alone:
 	// the same content lands once more.
 	Again bool
+	// Prefixes are lengths for which Beginning is asked, bytes of the content.
+	Prefixes []int64
 	// Version of the blocks: an older one continues what an older program began.
 	// 0: Version.
 	Version int
@@ -53,6 +54,9 @@ type Log struct {
 	id   record.LogID
 	sum  [sha256.Size]byte // of the content
 	size int64             // of the content, bytes
+
+	pieces   [][sha256.Size]byte         // of the content up to the end of each piece
+	prefixes map[int64][sha256.Size]byte // of its beginnings
 }
 
 // Open reads the file once, to know it by its content. Errors: io/fs's, and
@@ -73,11 +77,11 @@ func Open(fs durable.FS, path string, opt Options) (*Log, error) {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	h := sha256.New()
-	if l.size, err = io.CopyBuffer(h, f, make([]byte, 256<<10)); err != nil {
+	h := newSums(opt.Prefixes)
+	if l.size, err = io.CopyBuffer(h, f, make([]byte, pieceBytes)); err != nil {
 		return nil, fmt.Errorf("replay %s: read the content: %w", path, err)
 	}
-	h.Sum(l.sum[:0])
+	l.sum, l.pieces, l.prefixes = h.end(), h.pieces, h.at
 	l.id = l.identity()
 	return l, nil
 }
@@ -132,7 +136,7 @@ func (l *Log) Params() map[string]string {
 	return map[string]string{
 		"gateway": l.opt.Gateway, "base_time": base,
 		"capture_version": fmt.Sprintf("%d.%d", capture.Version, l.opt.Version),
-		"content":         hex.EncodeToString(l.sum[:]),
+		"content":         l.Content(),
 	}
 }
 

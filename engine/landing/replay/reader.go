@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync/atomic"
 
@@ -33,8 +32,9 @@ type Reader struct {
 	err    error         // why it ended; set before blocks is closed
 	closed bool
 
-	read atomic.Int64 // bytes of the file read
-	size int64        // of the file
+	read  atomic.Int64 // bytes of the file read
+	grown atomic.Bool  // there was more than at Open
+	size  int64        // of the file
 }
 
 func newReader(l *Log, f *source.Recorded, from record.Offset, stands string) *Reader {
@@ -51,8 +51,12 @@ func newReader(l *Log, f *source.Recorded, from record.Offset, stands string) *R
 // goroutine.
 func (r *Reader) Progress() (read, size int64) { return r.read.Load(), r.size }
 
-// Next gives the next block; see landing.Reader. ErrChanged when the file is
-// not what it was; then none of its last epoch is committed.
+// Grown says, once Next returned io.EOF, that the file has become longer since
+// Open. What it gained was not read. From any goroutine.
+func (r *Reader) Grown() bool { return r.grown.Load() }
+
+// Next returns the next block; see landing.Reader. ErrChanged when the file is
+// not what it was; no block holds bytes of what it became.
 func (r *Reader) Next(ctx context.Context) (landing.Landed, stream.Position, error) {
 	select {
 	case block, ok := <-r.blocks:
@@ -83,19 +87,15 @@ func (r *Reader) Close() error {
 
 var errStopped = errors.New("stopped")
 
-// run captures the whole file, hands over the blocks from r.from on, and ends
-// with io.EOF when the content is what it was at Open.
+// run captures the whole content, hands over the blocks from r.from on, and ends
+// with io.EOF.
 func (r *Reader) run() {
 	defer close(r.done)
 	defer close(r.blocks)
 	p := newPacker(r.log, r.hand)
-	sum := sha256.New()
-	err := r.lines(p, sum)
+	err := r.lines(p)
 	if err == nil {
 		err = p.finish()
-	}
-	if err == nil && !bytes.Equal(sum.Sum(nil), r.log.sum[:]) {
-		err = fmt.Errorf("replay %s: %w", r.log.path, ErrChanged)
 	}
 	if err == nil && r.from > p.next {
 		err = fmt.Errorf("replay %s: position %d of %d: %w", r.log.path, r.from, p.next, landing.ErrCut)
@@ -106,27 +106,44 @@ func (r *Reader) run() {
 	r.err = err
 }
 
-// lines feeds the content to p line by line.
-func (r *Reader) lines(p *packer, sum hash.Hash) error {
+// lines feeds the content to p line by line, each piece after it was found to be
+// what it was at Open: nothing is captured from other bytes. What the file gained
+// since then is left out.
+func (r *Reader) lines(p *packer) error {
 	var split source.Splitter
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := r.file.Read(buf)
-		_, _ = sum.Write(buf[:n]) // never fails
-		split.Feed(buf[:n], p.line)
+	sum, buf := sha256.New(), make([]byte, pieceBytes)
+	left := r.log.size
+	for _, want := range r.log.pieces {
+		piece := buf[:min(left, pieceBytes)]
+		left -= int64(len(piece))
+		_, err := io.ReadFull(r.file, piece)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("replay %s: it is shorter: %w", r.log.path, ErrChanged)
+		}
+		if err != nil {
+			return fmt.Errorf("replay %s: %w", r.log.path, err)
+		}
+		_, _ = sum.Write(piece) // never fails
+		if !bytes.Equal(sum.Sum(nil), want[:]) {
+			return fmt.Errorf("replay %s: %w", r.log.path, ErrChanged)
+		}
+		split.Feed(piece, p.line)
 		read, _ := r.file.Progress()
 		r.read.Store(read)
 		if p.err != nil {
 			return p.err
 		}
-		if errors.Is(err, io.EOF) {
-			split.Flush(false, p.line)
-			return p.err
-		}
-		if err != nil {
-			return fmt.Errorf("replay %s: %w", r.log.path, err)
-		}
 	}
+	split.Flush(false, p.line)
+	if p.err != nil {
+		return p.err
+	}
+	n, err := r.file.Read(buf) // also gzip's own checksum
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("replay %s: %w", r.log.path, err)
+	}
+	r.grown.Store(n > 0)
+	return nil
 }
 
 // hand gives one block to the task unless it lies before the position.

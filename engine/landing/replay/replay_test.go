@@ -198,25 +198,70 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestChangedFileFails: what was hashed must be what was read.
+// TestChangedFileFails: of a file that is changed or cut after it was opened no
+// block holds other bytes, so that what was committed continues with the file as it
+// was; what is appended is left out, and told.
 func TestChangedFileFails(t *testing.T) {
-	data := traffic(t, 3000)
-	path := file(t, "a", data)
-	l := open(t, path, plain)
-	data[len(data)/2]++
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
+	data := traffic(t, 20_000)
+	want, _ := read(t, open(t, file(t, "as it was", data), plain), stream.Position{})
+	changed := bytes.Clone(data)
+	changed[len(changed)*3/4]++
+	for _, c := range []struct {
+		name  string
+		now   []byte
+		err   error
+		grown bool
+	}{
+		{"changed", changed, ErrChanged, false},
+		{"cut", data[:len(data)/2], ErrChanged, false},
+		{"cut at a piece", data[:2*pieceBytes], ErrChanged, false},
+		{"appended to", append(bytes.Clone(data), "!AIVDM,1,1,,A,13u?etPv2;0n:dDPwUM1U1Cb069D,0*24\n"...), io.EOF, true},
+		{"as it was", data, io.EOF, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := file(t, "a", data)
+			l := open(t, path, plain)
+			if err := os.WriteFile(path, c.now, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := l.Reader(0, stream.Position{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = r.Close() }()
+			n := 0
+			for {
+				landed, _, err := r.Next(t.Context())
+				if err != nil {
+					grown := r.(*Reader).Grown()
+					if !errors.Is(err, c.err) || grown != c.grown || c.err == io.EOF && n != len(want) {
+						t.Errorf("ended with %v after %d of %d blocks, grown %v", err, n, len(want), grown)
+					}
+					break
+				}
+				if !bytes.Equal(landed.Block, want[n]) {
+					t.Fatalf("block %d is another one", n)
+				}
+				n++
+			}
+		})
 	}
-	r, err := l.Reader(0, stream.Position{})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestBeginning: the sum of a beginning is that of a content which ends there.
+func TestBeginning(t *testing.T) {
+	data := traffic(t, 20_000)
+	lengths := []int64{1, 5000, HeadBytes, pieceBytes, pieceBytes + 1, int64(len(data)) - 1}
+	l := open(t, file(t, "a", data), Options{Gateway: "g", Prefixes: append(lengths, int64(len(data)), int64(len(data))+1)})
+	for _, n := range lengths {
+		if want := open(t, file(t, "b", data[:n]), plain).Content(); l.Beginning(n) != want {
+			t.Errorf("the first %d bytes: %s, want %s", n, l.Beginning(n), want)
+		}
 	}
-	defer func() { _ = r.Close() }()
-	for err == nil {
-		_, _, err = r.Next(t.Context())
-	}
-	if !errors.Is(err, ErrChanged) {
-		t.Errorf("ended with %v", err)
+	for _, n := range []int64{0, 7, int64(len(data)), int64(len(data)) + 1} {
+		if got := l.Beginning(n); got != "" {
+			t.Errorf("the first %d bytes of %d: %s", n, len(data), got)
+		}
 	}
 }
 
