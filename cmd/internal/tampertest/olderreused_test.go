@@ -13,6 +13,7 @@ import (
 	"landfall/cmd/internal/cli"
 	"landfall/engine/audit"
 	"landfall/engine/landing"
+	"landfall/engine/ledger"
 	"landfall/engine/repair"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -99,6 +100,56 @@ func TestAnOlderCheckpointThatWasUsed(t *testing.T) {
 				t.Errorf("not exact: %+v", o.findings)
 			}
 			sameRowsBut(t, good.Dir, b.Dir, table.Log)
+		})
+	}
+}
+
+// TestAnOlderCheckpointThatWasUsedAndCannotBeDropped: of what an engine of before made from
+// an older checkpoint something was let go of, or may have been. Nothing is changed, of the
+// files of published epochs neither, and the text says why.
+func TestAnOlderCheckpointThatWasUsedAndCannotBeDropped(t *testing.T) {
+	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	one, _ := withOlder(t, base)
+	swapLanding(one)
+	w := one.open(t)
+	if err := w.goOnAsBefore(t, 0, one.epochRecords*3); !errors.Is(err, stream.ErrContent) {
+		t.Fatalf("it ended with %v", err)
+	}
+	w.close(t)
+	for _, c := range []struct {
+		name, why string
+		do        func(b *Bench)
+	}{
+		{"an epoch was published", "was published with", func(b *Bench) {
+			_, m := b.Head(b, Task(0))
+			b.Forge(Task(0), func(e *ledger.Entry) {
+				if e.Epoch == m.Epoch {
+					f := e.Files[0]
+					f.Name = strings.Replace(f.Name, "dt=", "dt=2001-01-01-", 1)
+					e.Files = append(e.Files, f)
+				}
+			})
+		}},
+		{"rows went to topics", "went to sink kafka too", func(b *Bench) {
+			head, m := b.Head(b, Task(0))
+			m.Staged = append(m.Staged, stream.Staged{Sink: "kafka", Table: table.Record, Name: "ais.record", SHA256: strings.Repeat("0", 64)})
+			b.setHead(Task(0), head, m)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := goOnBench(t, one.Lake)
+			c.do(b)
+			before := b.treeOf(Task(0).String())
+			code, r := b.repairs(fromLanding)
+			told := slices.ContainsFunc(r.Left, func(a repair.Action) bool {
+				return strings.Contains(a.Detail, "gave the numbers of published epochs") && strings.Contains(a.Detail, c.why)
+			})
+			if code != cli.ExitData || !told || r.kinds()[repair.Aside] > 0 {
+				t.Errorf("exit code %d, told %v: %+v", code, told, r.Result)
+			}
+			if !slices.Equal(b.treeOf(Task(0).String()), before) {
+				t.Error("the task or its files were changed")
+			}
 		})
 	}
 }
