@@ -4,33 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-)
 
-// smallDisk mounts a file system of a few bytes, where the user may.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("SKIPPED a full disk: mounting needs root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	return dir
-}
+	"landfall/edge/durable/smalldisk"
+)
 
 // TestWhatTheDiskDidNotTakeIsNotCounted: on a full disk the records of status are
 // those behind C1, no more, and C1's offset can be compared with C2's.
 func TestWhatTheDiskDidNotTakeIsNotCounted(t *testing.T) {
 	c := fileGateway(t, 0, "http://"+freeAddress(t)) // nobody answers: nothing is released
-	c.DataDir = filepath.Join(smallDisk(t, "1m"), "data")
+	c.DataDir = filepath.Join(smalldisk.Mount(t, "1m"), "data")
 	c.Log.SegmentSize, c.Log.Quota, c.Log.Reserve = 256<<10, 0, 1
 	c.Sources[0].File.Follow = true
 	a := start(t, c, Options{})

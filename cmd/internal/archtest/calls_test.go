@@ -10,11 +10,11 @@ import (
 // fileSeams may call the operating system's file functions in all their code:
 // the two seams, and the workshop's tools, whose files hold nobody's data: bench
 // measures the disk itself, mutants breaks a copy of the tree, pack makes packages, scaledemo removes what it made,
-// kafkatest runs brokers, s3test looks into a store's own folder, vm makes a
-// machine's disk.
+// kafkatest runs brokers, s3test looks into a store's own folder, smalldisk mounts
+// disks for tests, vm makes a machine's disk.
 func fileSeams() []string {
 	return []string{"edge/durable", "sinks/object", "cmd/internal/bench", "cmd/internal/mutants", "cmd/internal/pack", "cmd/internal/scaledemo", "cmd/internal/vm", "engine/landing/kafkatest",
-		"sinks/object/s3/s3test"}
+		"edge/durable/smalldisk", "sinks/object/s3/s3test"}
 }
 
 // fileExceptions lists single files outside the seams that may, and why.
@@ -25,7 +25,7 @@ func fileExceptions() map[string]string {
 		"edge/source/serialcount_linux.go":        "opens a serial port for its counters, which is a device and no file",
 		"edge/memory/group.go":                    "asks the kernel what memory its control group may have",
 		"edge/memory/usage.go":                    "asks the kernel what memory the process has had",
-		"cmd/internal/enginecli/repairscratch.go": "a folder to work in, below the system's temporary one",
+		"cmd/internal/enginecli/repairscratch.go": "a folder to work in, which nobody reads and nothing keeps",
 		"cmd/internal/testport/testport.go":       "asks the kernel which ports it chooses",
 		"cmd/internal/traffic/pty_linux.go":       "opens a pseudo terminal, which is a device and no file of ours",
 	}

@@ -25,7 +25,8 @@ type cloud struct {
 // yet.
 func newCloud(t *testing.T, dir, data string) *cloud {
 	t.Helper()
-	c := &cloud{dir: dir, lake: filepath.Join(data, "lake"), addr: freePort(t), config: filepath.Join(dir, "engine.yaml")}
+	c := &cloud{dir: dir, lake: filepath.Join(data, "lake"), addr: freePort(t),
+		config: filepath.Join(dir, "engine.yaml")}
 	writeText(t, c.config, engineConfig(c, data))
 	c.program = program{name: "engine", path: binaries(t).engine, args: []string{"run", "--config", c.config}, dir: dir}
 	return c

@@ -11,27 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// smallDisk mounts a file system of a few bytes. Where the user may not, the
-// test is skipped, but for CI as root.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "disk")
-	makeDirs(t, dir)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
-			t.Fatalf("mount a small disk: %v", err)
-		}
-		t.Skipf("SKIPPED a full disk: mounting needs root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	return dir
-}
+	"landfall/edge/durable/smalldisk"
+)
 
 // ballast is a file that takes what room is left on a disk.
 type ballast struct{ name string }
@@ -113,7 +95,7 @@ func (g *gateway) untilFlows(t *testing.T, n uint64) {
 // acknowledged that is not kept, also by an edge that is killed and started on
 // the full disk, and capture goes on by itself when there is room.
 func TestFullDiskAtTheEdge(t *testing.T) {
-	disk, dir := smallDisk(t, "8m"), workdir(t)
+	disk, dir := smalldisk.Mount(t, "8m"), workdir(t)
 	c := newCloud(t, dir, dir)
 	// What waits while the log is full is one group, which has to fit into a recycled segment.
 	options := edgeOptions{
@@ -187,7 +169,7 @@ func TestShedOldest(t *testing.T) {
 // TestFullDiskInTheCloud fills the engine's disk: it says no to the edges, ends
 // nothing it has acknowledged, and goes on by itself when there is room.
 func TestFullDiskInTheCloud(t *testing.T) {
-	disk, dir := smallDisk(t, "48m"), workdir(t)
+	disk, dir := smalldisk.Mount(t, "48m"), workdir(t)
 	c := newCloud(t, dir, disk)
 	g := newGateway(t, dir, "alpha", c.addr, seed(t), 2, edgeOptions{log: edgeLogOptions}, "file", "acked")
 	s := scenario{t: t, cloud: c, gateways: []*gateway{g}}

@@ -43,7 +43,8 @@ const edgeLogOptions = "  segment_size: 16KiB\n  quota: 256MiB\n  reserve: 1MiB\
 func newGateway(t *testing.T, dir, name, ingest string, seed uint64, perTick int, o edgeOptions, kinds ...string) *gateway {
 	t.Helper()
 	g := &gateway{
-		name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), status: freePort(t), stop: make(chan struct{}),
+		name: name, dir: o.dataDir, config: filepath.Join(dir, name+".yaml"), status: freePort(t),
+		stop: make(chan struct{}),
 	}
 	if g.dir == "" {
 		g.dir = filepath.Join(dir, name)

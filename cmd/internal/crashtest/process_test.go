@@ -48,7 +48,7 @@ func (p program) start(env ...string) (*process, error) {
 		return nil, err
 	}
 	life := &process{program: p, cmd: exec.Command(p.path, p.args...), logFrom: info.Size(), done: make(chan struct{})}
-	life.cmd.Env = append(os.Environ(), env...)
+	life.cmd.Env = append(append(os.Environ(), "TMPDIR="+p.dir), env...) // what a killed one leaves goes with the test
 	life.cmd.Stdout, life.cmd.Stderr = log, log
 	life.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	life.started = time.Now()

@@ -57,6 +57,9 @@ func TestRepairSurvivesKills(t *testing.T) {
 				if code, stdout, stderr := command(t, engine, "repair", "--lake", lake); code != 0 {
 					t.Fatalf("repair: exit code %d\n%s%s", code, stdout, stderr)
 				}
+				if left, _ := filepath.Glob(filepath.Join(lake, "_repair*")); len(left) > 0 {
+					t.Errorf("what the killed repair worked in is still there: %v", left)
+				}
 				after := contents(t, lake)
 				for name, content := range before {
 					if !bytes.Equal(after[name], content) {

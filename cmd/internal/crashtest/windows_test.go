@@ -171,7 +171,8 @@ func (s *scenario) soundings(name, ingest, dir string, begin int64, rng *rand.Ra
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := &gateway{name: name, dir: filepath.Join(dir, name), config: filepath.Join(dir, name+".yaml"), status: freePort(s.t), stop: make(chan struct{})}
+	g := &gateway{name: name, dir: filepath.Join(dir, name), config: filepath.Join(dir, name+".yaml"),
+		status: freePort(s.t), stop: make(chan struct{})}
 	makeDirs(s.t, g.dir)
 	writeText(s.t, g.config, fmt.Sprintf(`gateway: %s
 data_dir: %s

@@ -106,7 +106,7 @@ func (l lakeToRepair) repair(ctx context.Context, cfg repair.Config) (result *re
 	} else {
 		cfg.Lake = dirLake{filesLake{files}, durable.OS{}, l.lake}
 	}
-	made, err := newScratch()
+	made, err := newScratch(l.lake, l.dryRun)
 	if err != nil {
 		return nil, err
 	}

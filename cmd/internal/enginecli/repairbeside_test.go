@@ -87,16 +87,19 @@ func repairBeside(t *testing.T, lake string, times int) (*repair.Result, error) 
 	busy := &busyStore{Store: store, times: times, epoch: func() {
 		tasks, err := checkpoint.Tasks(t.Context(), store)
 		must(err)
-		c, err := checkpoint.Claim(t.Context(), checkpoint.Config{Store: store, Sinks: []stream.Sink{sink}, Task: tasks[0], Partitions: 1, Schema: table.SchemaVersion})
+		c, err := checkpoint.Claim(t.Context(),
+			checkpoint.Config{Store: store, Sinks: []stream.Sink{sink}, Task: tasks[0], Partitions: 1,
+				Schema: table.SchemaVersion})
 		must(err)
 		stages, err := c.Begin()
 		must(err)
 		must(c.Commit(t.Context(), checkpoint.Cut{Position: c.Manifest().Position, Stages: stages}))
 		must(c.Close(t.Context()))
 	}}
-	made, err := newScratch()
+	made, err := newScratch(lake, false)
 	must(err)
-	r, err := repair.Run(t.Context(), repair.Config{Lake: dirLake{filesLake{files}, durable.OS{}, lake}, Store: busy, Sink: sink, Scratch: made})
+	r, err := repair.Run(t.Context(),
+		repair.Config{Lake: dirLake{filesLake{files}, durable.OS{}, lake}, Store: busy, Sink: sink, Scratch: made})
 	must(made.remove())
 	return r, err
 }
@@ -119,10 +122,12 @@ func TestRepairOfStateBesideAnEngineThatCommits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := repairBeside(t, lake, 1); !errors.Is(err, stream.ErrFenced) || !strings.Contains(err.Error(), "the task went on meanwhile; repair again") {
+	if _, err := repairBeside(t, lake, 1); !errors.Is(err, stream.ErrFenced) ||
+		!strings.Contains(err.Error(), "the task went on meanwhile; repair again") {
 		t.Fatalf("an epoch meanwhile: %v", err)
 	}
-	if left, err := filepath.Glob(filepath.Join(lake, "_checkpoint", "replay-*", "state", "*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(lake, "_checkpoint", "replay-*", "state", "*")); err != nil ||
+		len(left) > 0 {
 		t.Errorf("state was written: %v, %v", left, err)
 	}
 	if r, err := repairBeside(t, lake, 0); err != nil || len(r.Left) > 0 || len(r.Actions) == 0 {

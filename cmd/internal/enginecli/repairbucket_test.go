@@ -94,7 +94,7 @@ func TestRepairInABucketGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func(ctx context.Context, sink stream.Sink) (*repair.Result, error) {
-		made, err := newScratch()
+		made, err := newScratch(lake, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func TestRepairBesideANewTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := newScratch()
+	made, err := newScratch(lake, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,17 @@ func repairMutants() []mutant {
 	used := func(which string) []string {
 		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointThatWasUsed/" + which, "./cmd/internal/tampertest"}
 	}
+	scratch := []string{"-run", "RepairWorks", "./cmd/internal/enginecli"}
 	reused := []string{"-timeout", "100s", "-run", "TestAFileOfAnEpochThatWasUsedAgainStays", "./cmd/internal/tampertest"}
 	return []mutant{
+		{"a repair works beside the tables", "cmd/internal/enginecli/repairscratch.go",
+			"if dryRun || server.IsBucket(lake) {", "if dryRun || lake != \"\" {", scratch},
+		{"a dry run writes nothing below the lake", "cmd/internal/enginecli/repairscratch.go",
+			"if dryRun || server.IsBucket(lake) {", "if server.IsBucket(lake) {", scratch},
+		{"what a killed repair left is removed", "cmd/internal/enginecli/repairscratch.go",
+			"	removeDead(root)\n", "", scratch},
+		{"a repair that lives keeps its folder", "cmd/internal/enginecli/repairscratch.go",
+			"	lock, err := durable.OS{}.Lock(dir + scratchLock)\n", "	lock, err := durable.OS{}.Lock(dir + \"-\" + scratchLock)\n", scratch},
 		{"a later epoch is known by a file of whichever table", "sinks/parquet/inventory.go",
 			"	slices.Reverse(tables) // record and log are the last\n", "	slices.Reverse(tables)\n	tables = tables[:2]\n",
 			[]string{"-run", "PublishedAfter", "./sinks/parquet"}},
