@@ -162,8 +162,8 @@ func TestEveryCallFails(t *testing.T) {
 }
 
 func everyCallFails(t *testing.T, begin func(*testing.T) *world) {
-	plain := &faultobject.Script{}
-	w := begin(t)
+	plain, first := &faultobject.Script{}, begin(t)
+	w := first.copied(t)
 	if err := w.run(faultobject.Store(w.store, plain), faultobject.Files(w.files, plain)); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func everyCallFails(t *testing.T, begin func(*testing.T) *world) {
 	for k := 1; k <= calls; k++ {
 		for _, outcome := range faultobject.Outcomes() {
 			for i, loss := range losses {
-				w := begin(t)
+				w := first.copied(t)
 				script := &faultobject.Script{}
 				script.Fail(k, outcome)
 				err := w.run(faultobject.Store(w.store, script), faultobject.Files(w.files, script))
@@ -226,7 +226,8 @@ func TestEveryFileOperationFails(t *testing.T) {
 }
 
 func everyFileOperationFails(t *testing.T, begin func(*testing.T) *world) {
-	w := begin(t)
+	first := begin(t)
+	w := first.copied(t)
 	w.fsys.Script()
 	if err := w.run(w.store, w.files); err != nil {
 		t.Fatal(err)
@@ -241,7 +242,7 @@ func everyFileOperationFails(t *testing.T, begin func(*testing.T) *world) {
 	for k := 1; k <= ops; k++ {
 		for _, mode := range modes {
 			for i, loss := range losses {
-				w := begin(t)
+				w := first.copied(t)
 				w.fsys.Script(faultfs.Fault{On: faultfs.OpMutating, N: k, Mode: mode})
 				err := w.run(w.store, w.files)
 				op, hit := nth(w.fsys.Ops(), k)

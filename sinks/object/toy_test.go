@@ -175,7 +175,21 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{fsys: faultfs.New(), backlog: 2}
+	return worldOn(t, faultfs.New())
+}
+
+// copied returns a world with the same disk and the same past.
+func (w *world) copied(t testing.TB) *world {
+	t.Helper()
+	c := worldOn(t, w.fsys.Clone())
+	c.history, c.released = slices.Clone(w.history), w.released
+	return c
+}
+
+// worldOn starts a process on a disk.
+func worldOn(t testing.TB, disk *faultfs.FS) *world {
+	t.Helper()
+	w := &world{fsys: disk, backlog: 2}
 	w.again = func() (checkpoint.Store, object.Files, error) {
 		store, err := object.OpenDir(w.fsys, "/lake/_checkpoint")
 		if err != nil {
