@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -92,15 +93,15 @@ func judge(t testing.TB, err error) {
 }
 
 func python(ctx context.Context, script, stdin string, args ...string) ([]byte, error) {
-	venv, err := environment(ctx)
+	venv, err := environment()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	return run(ctx, filepath.Join(venv, "bin", "python"), stdin, append([]string{"-c", script}, args...)...)
 }
 
-// environment gives the virtual environment, made if need be.
-func environment(ctx context.Context) (string, error) {
+// environment returns the virtual environment, made if need be; each process looks once.
+var environment = sync.OnceValues(func() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("no cache directory: %w", err)
@@ -111,9 +112,9 @@ func environment(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("no python3: %w", err)
 	}
 	args := append([]string{"-c", installScript, venv}, strings.Fields(foreignPackages)...)
-	_, err = run(ctx, py, "", args...)
+	_, err = run(context.Background(), py, "", args...)
 	return venv, err
-}
+})
 
 func run(ctx context.Context, name, stdin string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)

@@ -89,8 +89,10 @@ func (b *Broker) start() error {
 	if b.process != nil {
 		return fmt.Errorf("broker %d runs already", b.id)
 	}
+	// A killed broker leaves what it unpacked (liblz4-java-*.so): in its own directory, which goes with the test.
 	cmd := exec.Command(b.tools.java, fmt.Sprintf("-Xmx%dm", b.heapMiB), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(b.tools.jars, "*"), "kafka.Kafka", b.properties())
+		"-XX:-UsePerfData", "-Djava.io.tmpdir="+b.dir, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+		"-cp", filepath.Join(b.tools.jars, "*"), "kafka.Kafka", b.properties())
 	cmd.Stdout, cmd.Stderr = &b.output, &b.output
 	cmd.SysProcAttr = dieWithParent()
 	started, ended := make(chan error), make(chan struct{})
