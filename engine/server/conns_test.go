@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -82,19 +83,24 @@ func TestWhichConnectionEnds(t *testing.T) {
 	}
 }
 
+// served answers gateways until the test ends, and returns where.
+func served(t *testing.T, s *Server) string {
+	t.Helper()
+	listener, local, err := s.listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, _ := s.serve(listener)
+	t.Cleanup(func() { _ = errors.Join(web.Close(), local.Close()) })
+	return listener.Addr().String()
+}
+
 // TestSilentConnectionsKeepNobodyOut: one host takes every place with connections that
 // say nothing; a gateway of another asks and is answered, and what ends makes room.
 func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 	s := aServer(t)
 	s.conns.max = 8
-	listener, local, err := s.listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = local.Close() }()
-	web, _ := s.serve(listener)
-	defer func() { _ = web.Close() }()
-	address := listener.Addr().String()
+	address := served(t, s)
 	for range 8 {
 		silent, err := net.Dial("tcp", address)
 		if err != nil {
@@ -146,15 +152,9 @@ func (n netConner) NetConn() net.Conn { return n.conn }
 func TestARunningRequestKeepsItsConnection(t *testing.T) {
 	s := aServer(t)
 	s.conns.max = 2
-	listener, local, err := s.listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = local.Close() }()
-	web, _ := s.serve(listener)
-	defer func() { _ = web.Close() }()
+	address := served(t, s)
 	dial := func() net.Conn {
-		c, err := net.Dial("tcp", listener.Addr().String())
+		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
