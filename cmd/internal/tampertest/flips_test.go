@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,8 +23,7 @@ func flips() int {
 // HEAD leads to, is found at the level bytes, and the file is named. A flip never
 // ends the audit with an error.
 func TestBitFlips(t *testing.T) {
-	l := Make(t, filepath.Join(t.TempDir(), "lake"), Config{Records: 6000})
-	b := NewBench(t, l)
+	b := NewBench(t, shared.good(t, 6_000))
 	files := b.everything()
 	rng := rand.New(rand.NewPCG(17, 1))
 	for range flips() {

@@ -18,9 +18,7 @@ import (
 // gateways with three logs each; its audit is exact, and made twice it is the
 // same.
 func TestLakeIsGood(t *testing.T) {
-	dir := t.TempDir()
-	l := Make(t, filepath.Join(dir, "a"), Config{Records: 6000})
-	other := Make(t, filepath.Join(dir, "b"), Config{Records: 6000})
+	l, other := shared.good(t, 6_000), Make(t, t.TempDir(), Config{Records: 6_000})
 	for _, name := range table.Names() {
 		files := Files(t, l.Dir, string(name)+"/dt=*/*.parquet")
 		if rare := name == table.Conflict || name == table.Loss; rare != (len(files) == 0) {
@@ -67,7 +65,7 @@ func same(t testing.TB, a, b string) bool {
 // TestRewritingKeepsTheRest: one value is another one, every other value, the
 // schema and the number of bytes are as before, also for DuckDB.
 func TestRewritingKeepsTheRest(t *testing.T) {
-	l := Make(t, filepath.Join(t.TempDir(), "lake"), Config{Records: 6000})
+	l := shared.good(t, 6_000)
 	b := NewBench(t, l)
 	name := b.Large(table.AISPosition)
 	before := b.size(name)

@@ -2,12 +2,10 @@ package tampertest
 
 import (
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"landfall/edge/record"
-	"landfall/edge/seglog"
 	"landfall/engine/landing"
 )
 
@@ -15,14 +13,8 @@ import (
 // landing log from the first block that was passed over, as the state says it; where
 // that is lost too, the result says what is assumed.
 func TestRepairKeepsWhatTheLandingLogHeldBack(t *testing.T) {
-	l := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
-	id := record.LogID{0x10, LogsPerGateway}
-	store, err := seglog.Open(seglog.Config{Dir: l.EdgeLogs[Gateways()[0]]})
-	must(t, err)
-	blocks := blocksOf(t, store, id)
-	must(t, store.Close())
-	last, err := record.Parse(blocks[len(blocks)-1])
-	must(t, err)
+	l := goOnBench(t, shared.good(t, 3_000)).Lake
+	last := l.lastBlock(t)
 	missing, err := record.Parse(nextBlock(t, &last))
 	must(t, err)
 	w := l.open(t)

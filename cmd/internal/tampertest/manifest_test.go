@@ -12,7 +12,7 @@ import (
 // TestAChangedManifestIsMadeAgain does what docs/operator.md says: with the manifest
 // out of the way, repair makes it again from the ledger.
 func TestAChangedManifestIsMadeAgain(t *testing.T) {
-	l := Make(t, t.TempDir(), Config{Records: 6_000})
+	l := shared.good(t, 6_000)
 	for name, change := range map[string]func(m *checkpoint.Manifest){
 		"final":    func(m *checkpoint.Manifest) { m.Final = true },
 		"no state": func(m *checkpoint.Manifest) { m.State = nil },

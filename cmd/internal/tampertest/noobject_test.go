@@ -20,7 +20,7 @@ import (
 // name and set aside; what was there is made again like what is gone, and the rest of
 // the lake is repaired as ever.
 func TestRepairPassesWhatIsNoObject(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	good := shared.good(t, 3_000)
 	task := func(pattern string) func(b *Bench) string {
 		return func(b *Bench) string { return ofTask(b, pattern) }
 	}

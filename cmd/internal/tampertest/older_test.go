@@ -15,7 +15,6 @@ import (
 	"landfall/engine/ledger"
 	"landfall/engine/repair"
 	"landfall/engine/table"
-	"landfall/sinks/sinktest"
 )
 
 // olderParts is in how many parts the rest of a lake lands that is given older
@@ -60,7 +59,7 @@ func withOlder(t testing.TB, base *Lake) (older, good *Bench) {
 // are newer. A repair takes them on; the task goes on, with the landing log or another
 // copy of it, and what comes out is what would have come out.
 func TestAnOlderCheckpointGoesOn(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	one, good := withOlder(t, base)
 	_, had := good.Head(t, Task(0))
 	newest := newestOf(good, Task(0).String(), uint64(had.Epoch))
@@ -112,7 +111,7 @@ func TestAnOlderCheckpointGoesOn(t *testing.T) {
 			if o := audited(t, b.Lake, audit.LevelValues); !o.exact {
 				t.Errorf("not exact: %+v", o.findings)
 			}
-			sameRowsBut(t, good.Dir, b.Dir, table.Log) // other epochs may end elsewhere
+			sameRows(t, good.Dir, b.Dir, table.Log) // other epochs may end elsewhere
 			if n := len(Files(t, b.Dir, string(table.Conflict)+"/*/*.parquet")); n > 0 {
 				t.Errorf("%d files of conflict", n)
 			}
@@ -154,28 +153,10 @@ func (b *Bench) tree() (all []string) {
 	return all
 }
 
-// sameRowsBut is sameRows without a table.
-func sameRowsBut(t testing.TB, a, b string, but table.Name) {
-	t.Helper()
-	var queries []string
-	for _, n := range table.Names() {
-		if n == but || len(Files(t, a, string(n)+"/*/*.parquet")) == 0 {
-			continue
-		}
-		rows := func(dir string) string {
-			return fmt.Sprintf("SELECT * FROM read_parquet('%s/%s/*/*.parquet', hive_partitioning = false)", dir, n)
-		}
-		queries = append(queries, fmt.Sprintf("SELECT '%[3]s' AS t, count(*) AS n FROM ((%[1]s EXCEPT ALL %[2]s) UNION ALL (%[2]s EXCEPT ALL %[1]s))", rows(a), rows(b), n))
-	}
-	if got := sinktest.DuckDB(t, "SELECT * FROM ("+strings.Join(queries, " UNION ALL ")+") WHERE n > 0"); len(got) > 0 {
-		t.Errorf("rows that differ, by table: %s", got)
-	}
-}
-
 // TestAnOlderCheckpointOverADamagedLake: what does not prove itself is not taken on,
 // nor is anything moved: the task stays as it is, and the reason names the epoch.
 func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	one, good := withOlder(t, base)
 	_, had := good.Head(t, Task(0))
 	newest, before := newestOf(good, Task(0).String(), uint64(had.Epoch)), newestOf(good, Task(0).String(), uint64(had.Epoch)-1)
@@ -246,7 +227,7 @@ func TestAnOlderCheckpointOverADamagedLake(t *testing.T) {
 // between are gone or damaged. They are made again of what proves them, with what they held;
 // the rest stays as it is, and the task goes on.
 func TestAnOlderCheckpointOverADamagedLakeIsMadeWhole(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	one, good := withOlder(t, base)
 	_, had := good.Head(t, Task(0))
 	newest, before := newestOf(good, Task(0).String(), uint64(had.Epoch)), newestOf(good, Task(0).String(), uint64(had.Epoch)-1)

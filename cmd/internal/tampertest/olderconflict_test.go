@@ -64,7 +64,7 @@ func (w *world) claims(t testing.TB, partition int) error {
 // nothing, and one gateway can bring that about. The engine takes nothing on either, with
 // the landing log of now or of then; a repair takes the epochs on as they are.
 func TestAnOlderCheckpointUnderEpochsOfConflictsAlone(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	for _, c := range []struct {
 		name             string
 		parts            int // of ordinary epochs before those of conflicts
@@ -132,7 +132,7 @@ func TestAnOlderCheckpointUnderEpochsOfConflictsAlone(t *testing.T) {
 // checkpoint, and gave the numbers of published epochs to other rows. Their files are no
 // strays: the audit is not exact, and a repair says so and moves none of them.
 func TestAFileOfAnEpochThatWasUsedAgainStays(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	other, b := goOnBench(t, base), goOnBench(t, base)
 	other.conflictEpochs(t, 1)
 	b.goOnBy(t, 0, olderParts)

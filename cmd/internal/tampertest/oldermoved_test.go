@@ -20,7 +20,7 @@ import (
 // to another landing log, whose tasks have gone on with the same logs. Nothing is taken on,
 // of the tasks of before neither, and the text says why.
 func TestAnOlderCheckpointOverALakeThatMoved(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	b := goOnBench(t, base)
 	was := filepath.Join(t.TempDir(), "was")
 	Copy(t, b.Checkpoints(), was)

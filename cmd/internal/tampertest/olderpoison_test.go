@@ -69,7 +69,7 @@ func onlySetAside(t *testing.T, found []audit.Finding) {
 // taken on, with the records of that block in conflict and nowhere else; the task goes on
 // behind it, and what comes out is what would have come out.
 func TestAnOlderCheckpointUnderABlockThatWasSetAside(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: 2 * olderRecords, Unfinished: true})
+	base := shared.unfinished(t, 2*olderRecords)
 	one, was := withAside(t, base)
 	good := goOnBench(t, one.Lake)
 	good.goOnBy(t, olderParts-1, olderParts)
@@ -96,7 +96,7 @@ func TestAnOlderCheckpointUnderABlockThatWasSetAside(t *testing.T) {
 			onlySetAside(t, r.Audit.Findings)
 			b.goOnBy(t, olderParts-1, olderParts)
 			onlySetAside(t, audited(t, b.Lake, audit.LevelValues).findings)
-			sameRowsBut(t, good.Dir, b.Dir, table.Log)
+			sameRows(t, good.Dir, b.Dir, table.Log)
 		})
 	}
 }
@@ -115,7 +115,7 @@ func recordBeside(b *Bench) string {
 // TestAnOlderCheckpointUnderAForgedBlock: what is said to be set aside and is not what was
 // captured, or is nowhere, is not taken on, and nothing is moved.
 func TestAnOlderCheckpointUnderAForgedBlock(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: 2 * olderRecords, Unfinished: true})
+	base := shared.unfinished(t, 2*olderRecords)
 	one, was := withAside(t, base)
 	one.Remove("_checkpoint")
 	Copy(t, was, one.Checkpoints())

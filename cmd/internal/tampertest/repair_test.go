@@ -29,7 +29,6 @@ import (
 	"landfall/engine/table"
 	"landfall/sinks/object"
 	"landfall/sinks/parquet"
-	"landfall/sinks/sinktest"
 )
 
 // repaired is what landfall-engine repair printed.
@@ -242,41 +241,18 @@ func damages() []damage {
 // reading is late.
 const repairRecords = 6_000
 
-// lazyLake is a lake that the first test which needs it makes.
-type lazyLake struct {
-	Config
-	dir  string
-	once sync.Once
-	lake *Lake
-}
-
-func (l *lazyLake) make(t testing.TB) *Lake {
-	t.Helper()
-	l.once.Do(func() { l.lake = Make(t, l.dir, l.Config) })
-	if l.lake == nil {
-		t.Fatal("the lake could not be made")
-	}
-	return l.lake
-}
-
 // TestRepair: what was damaged is right again, with the bytes that it had where
 // they can be reached; an audit at the level bytes is exact, DuckDB reads what it
 // read before, and repairing again finds nothing to do. What cannot be repaired
 // is told.
 func TestRepair(t *testing.T) {
-	dir := t.TempDir()
-	lakes := map[string]*lazyLake{ // a run of some of the damages makes only those that these need
-		"good": {dir: filepath.Join(dir, "good"), Config: Config{Records: repairRecords}},
-		"shed": {dir: filepath.Join(dir, "shed"), Config: Config{Records: repairRecords, Shed: true}},
-	}
-	other := &lazyLake{dir: filepath.Join(dir, "other"), Config: Config{Records: repairRecords * 3 / 2}}
 	for _, one := range damages() {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
-			good := lakes[one.of].make(t)
+			good := shared.like(t, Config{Records: repairRecords, Shed: one.of == "shed"})
 			b := NewBench(t, good)
 			if one.with == fromOther {
-				b.Others = other.make(t).EdgeLogs
+				b.Others = shared.like(t, Config{Records: repairRecords * 3 / 2}).EdgeLogs
 			}
 			one.do(b)
 			dry := tree(t, b.Dir)
@@ -318,7 +294,7 @@ func TestRepair(t *testing.T) {
 // log is named: the repair finds every file as the ledger says, and ends with what the audit
 // finds.
 func TestRepairEndsWithWhatTheAuditFinds(t *testing.T) {
-	b := NewBench(t, Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000}))
+	b := NewBench(t, shared.good(t, 3_000))
 	forgeRaw(b)
 	code, r := b.repairs(fromNothing)
 	if code != cli.ExitData || len(r.Actions)+len(r.Left) > 0 || !slices.ContainsFunc(r.Audit.Findings, func(f audit.Finding) bool { return f.Kind == audit.KindDigest }) {
@@ -330,7 +306,7 @@ func TestRepairEndsWithWhatTheAuditFinds(t *testing.T) {
 // reach are taken on and not moved. The audit is exact; with tips, which vouch for the
 // ledger that is gone, it is not, nor is one that goes on from an earlier audit of that.
 func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	good := shared.good(t, 3_000)
 	b := NewBench(t, good)
 	code, earlier, errs := engine(t, "audit", "--lake", b.Dir, "--json")
 	if code != 0 {
@@ -343,7 +319,8 @@ func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
 	}
 	b.Remove("_checkpoint")
 	Copy(t, filepath.Join(good.Earlier, "_checkpoint"), b.Checkpoints())
-	if code, r := b.repairs(fromNothing); code != cli.ExitOK || r.kinds()[repair.Aside] > 0 || r.kinds()[repair.Head] != partitions {
+	if code, r := b.repairs(fromNothing); code != cli.ExitOK || r.kinds()[repair.Aside] > 0 ||
+		r.kinds()[repair.Head] != partitions {
 		t.Errorf("exit code %d: %+v", code, r.Result)
 	}
 	if other := differing(t, good.Dir, b.Dir); len(other) > 0 {
@@ -351,7 +328,8 @@ func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
 	}
 	tips := filepath.Join(t.TempDir(), good.Tips[0].Name)
 	must(t, os.WriteFile(tips, good.Tips[0].Data, 0o600))
-	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--tips", tips); code != cli.ExitData || !strings.Contains(out, "entry") {
+	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--tips", tips); code != cli.ExitData ||
+		!strings.Contains(out, "entry") {
 		t.Errorf("audit with tips: exit code %d\n%s%s", code, out, errs)
 	}
 	if code, out, errs := engine(t, "audit", "--lake", b.Dir, "--since", since); code != cli.ExitData || !strings.Contains(out, "the history before it is another") {
@@ -362,23 +340,16 @@ func TestRepairUnderAnEarlierCheckpoint(t *testing.T) {
 // TestRepairBesideAnEngine: an engine that runs meanwhile is fenced, does its
 // epoch again under a new claim, and everything is exact.
 func TestRepairBesideAnEngine(t *testing.T) {
-	dir := t.TempDir()
-	l := Make(t, filepath.Join(dir, "good"), Config{Records: 6_000})
-	b := &Bench{TB: t, Lake: l}
-	id := record.LogID{0x10, LogsPerGateway}
-	store, err := seglog.Open(seglog.Config{Dir: l.EdgeLogs[Gateways()[0]]})
-	must(t, err)
-	blocks := blocksOf(t, store, id)
-	must(t, store.Close())
-	last, err := record.Parse(blocks[len(blocks)-1])
-	must(t, err)
+	b := goOnBench(t, shared.good(t, 6_000))
+	l := b.Lake
+	last := l.lastBlock(t)
 	w := l.open(t)
 	defer w.close(t)
 	more := nextBlock(t, &last)
 	w.land(t, Gateways()[0], [][]byte{more}, 1000)
 	ours := slices.DeleteFunc(b.Table(table.AISPosition), func(name string) bool { return taskOf(name) != Task(1).String() })
 	b.Remove(ours[len(ours)/2])
-	err = w.work(t, 1, 10_000, func() {
+	err := w.work(t, 1, 10_000, func() {
 		if code, r := b.repairs(fromEdge); len(r.Left) > 0 || r.kinds()[repair.Restored] != 1 {
 			t.Errorf("exit code %d: %+v", code, r.Result)
 		}
@@ -399,8 +370,8 @@ func TestRepairBesideAnEngine(t *testing.T) {
 // and goes on by itself, without an operator; its log says why. A second repair
 // finds nothing to do.
 func TestRepairBesideARunningEngine(t *testing.T) {
-	l := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
-	b := &Bench{TB: t, Lake: l}
+	b := goOnBench(t, shared.good(t, 3_000))
+	l := b.Lake
 	s, said := startEngine(t, l)
 	tasks := func() []server.TaskStatus { return s.Status().Tasks }
 	until := func(what string, good func(server.TaskStatus) bool) {
@@ -489,6 +460,20 @@ func (b *safeBuffer) String() string {
 	return b.b.String()
 }
 
+// lastBlock returns the newest block of the first gateway, read from a copy of its log.
+func (l *Lake) lastBlock(t testing.TB) record.Block {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "edge")
+	must(t, os.CopyFS(dir, os.DirFS(l.EdgeLogs[Gateways()[0]])))
+	store, err := seglog.Open(seglog.Config{Dir: dir})
+	must(t, err)
+	blocks := blocksOf(t, store, record.LogID{0x10, LogsPerGateway})
+	must(t, store.Close())
+	last, err := record.Parse(blocks[len(blocks)-1])
+	must(t, err)
+	return last
+}
+
 // nextBlock makes a block of one text record that follows another.
 func nextBlock(t testing.TB, b *record.Block) []byte {
 	t.Helper()
@@ -558,21 +543,10 @@ func uncertain(t table.Name) string {
 // know.
 func sameValues(t testing.TB, a, b string) {
 	t.Helper()
-	var queries []string
-	for _, n := range table.Names() {
-		if len(Files(t, a, string(n)+"/*/*.parquet")) == 0 {
-			continue
-		}
-		columns := "*"
+	sameColumns(t, a, b, func(n table.Name) string {
 		if u := uncertain(n); u != "" {
-			columns = "* EXCLUDE (" + u + ")"
+			return "* EXCLUDE (" + u + ")"
 		}
-		rows := func(dir string) string {
-			return fmt.Sprintf("SELECT %s FROM read_parquet('%s/%s/*/*.parquet', hive_partitioning = false)", columns, dir, n)
-		}
-		queries = append(queries, fmt.Sprintf("SELECT '%[3]s' AS t, count(*) AS n FROM ((%[1]s EXCEPT ALL %[2]s) UNION ALL (%[2]s EXCEPT ALL %[1]s))", rows(a), rows(b), n))
-	}
-	if got := sinktest.DuckDB(t, "SELECT * FROM ("+strings.Join(queries, " UNION ALL ")+") WHERE n > 0"); len(got) > 0 {
-		t.Errorf("rows that differ, by table: %s", got)
-	}
+		return "*"
+	})
 }

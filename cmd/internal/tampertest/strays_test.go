@@ -22,7 +22,7 @@ import (
 // the published files is moved to _quarantine, whatever it is called and whatever
 // it is; what no reader reads stays; nothing hangs.
 func TestRepairMovesWhatReadersRead(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	good := shared.good(t, 3_000)
 	content, err := os.ReadFile((&Bench{TB: t, Lake: good}).Path(middle(&Bench{TB: t, Lake: good}, table.Record)))
 	must(t, err)
 	file := func(name string) func(b *Bench, day string) string {
@@ -145,7 +145,7 @@ func TestRepairMovesWhatReadersRead(t *testing.T) {
 // TestRepairPrintsNamesQuoted: a name of a lake cannot write a line of its own into
 // the result, and what is left has a name.
 func TestRepairPrintsNamesQuoted(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	good := shared.good(t, 3_000)
 	b := NewBench(t, good)
 	Write(b, b.Path(path.Join(path.Dir(middle(b, table.Record)), "x.parquet\nEXACT at level bytes\x1b[2J")), []byte("x"))
 	b.Remove(entryObject(b, 2), entryObject(b, 3)) // of two that follow each other nothing is to be had
@@ -163,7 +163,7 @@ func TestRepairPrintsNamesQuoted(t *testing.T) {
 // TestRepairFollowsADayThatLiesElsewhere: a day that is a link to a folder on
 // another disk is read through it, and stays where it is.
 func TestRepairFollowsADayThatLiesElsewhere(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: 3_000})
+	good := shared.good(t, 3_000)
 	b := NewBench(t, good)
 	name := middle(b, table.AISPosition)
 	day, other := b.Path(path.Dir(name)), filepath.Join(t.TempDir(), "other")

@@ -111,20 +111,16 @@ func asideBench(t testing.TB, good *Lake, together bool) *Bench {
 // decides, with another lake's.
 func (b *Bench) sameRows(good *Lake) {
 	b.Helper()
-	for _, n := range append(table.TypedNames(), table.Record) {
-		columns := "*"
-		if u := uncertain(n); u != "" && n != table.Record {
-			columns = "* EXCLUDE (" + u + ")"
+	sameColumns(b, good.Dir, b.Dir, func(n table.Name) string {
+		switch u := uncertain(n); {
+		case n != table.Record && !slices.Contains(table.TypedNames(), n):
+			return ""
+		case n == table.Record || u == "":
+			return "*"
+		default:
+			return "* EXCLUDE (" + u + ")"
 		}
-		rows := func(dir string) string {
-			return fmt.Sprintf("SELECT %s FROM read_parquet('%s/%s/*/*.parquet', hive_partitioning = false)", columns, dir, n)
-		}
-		x, y := rows(good.Dir), rows(b.Dir)
-		got := sinktest.DuckDB(b, fmt.Sprintf("SELECT count(*) FROM ((%[1]s EXCEPT ALL %[2]s) UNION ALL (%[2]s EXCEPT ALL %[1]s))", x, y))
-		if fmt.Sprint(got) != "[[0]]" {
-			b.Errorf("%s: %v rows differ", n, got)
-		}
-	}
+	})
 }
 
 // readingsAreLate fails where a reading of a file of what was taken in is not in late, or
@@ -161,7 +157,7 @@ func (b *Bench) onlySetAside(r *audit.Result, conflicts bool) {
 // been set aside, once, and the audit is exact; a dry run changes nothing, a second run
 // finds nothing, and the task goes on. What else lies in conflict stays there.
 func TestBlocksThatWereSetAsideAreTakenIn(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: repairRecords})
+	good := shared.good(t, repairRecords)
 	for name, together := range map[string]bool{"in epochs of their own": false, "in an epoch with others": true} {
 		t.Run(name, func(t *testing.T) {
 			b := asideBench(t, good, together)
@@ -213,7 +209,7 @@ func TestBlocksThatWereSetAsideAreTakenIn(t *testing.T) {
 // task is right. What can be repaired is repaired first, and the block is taken in then;
 // what cannot be leaves it set aside, and so does a block that is not what was captured.
 func TestNothingIsTakenInBesideDamage(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: repairRecords})
+	good := shared.good(t, repairRecords)
 	base := asideBench(t, good, false)
 	ours := func(b *Bench, n table.Name) string {
 		all := slices.DeleteFunc(b.Table(n), func(name string) bool { return taskOf(name) != taskOf(conflictFiles(b)[0]) })
@@ -258,7 +254,7 @@ func TestNothingIsTakenInBesideDamage(t *testing.T) {
 // TestWhatWasTakenInIsRestoredFromACopy: a file of what was taken in that is gone is told
 // and stays gone as long as no copy of it lies in the lake, and is restored from one.
 func TestWhatWasTakenInIsRestoredFromACopy(t *testing.T) {
-	good := Make(t, filepath.Join(t.TempDir(), "good"), Config{Records: repairRecords})
+	good := shared.good(t, repairRecords)
 	b := asideBench(t, good, true)
 	if _, r := b.repairs(fromNothing, "--take-aside"); r.kinds()[repair.Taken] != 2 {
 		t.Fatalf("%+v", r.Result)

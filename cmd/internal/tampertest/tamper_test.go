@@ -38,7 +38,7 @@ func TestTampering(t *testing.T) {
 	dir := t.TempDir()
 	n := records()
 	lakes := map[string]*Lake{
-		"good": Make(t, filepath.Join(dir, "good"), Config{Records: n}),
+		"good": shared.good(t, n),
 		"shed": Make(t, filepath.Join(dir, "shed"), Config{Records: n, Shed: true}),
 	}
 	was := captured{}
@@ -58,7 +58,8 @@ func TestTampering(t *testing.T) {
 		}
 	}
 	var rows []row
-	for _, one := range tamperings(o) {
+	all := tamperings(o)
+	for _, one := range all {
 		t.Run(one.name, func(t *testing.T) {
 			b := NewBench(t, lakes[one.of])
 			v := one.do(b)
@@ -74,7 +75,9 @@ func TestTampering(t *testing.T) {
 			rows = append(rows, row{one, level, best, since})
 		})
 	}
-	hold(t, rows)
+	if len(rows) == len(all) { // else -run chose some, or one has failed
+		hold(t, rows)
+	}
 }
 
 // untouched is what the audit says of a lake before it is tampered with.
