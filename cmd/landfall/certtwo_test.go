@@ -36,7 +36,8 @@ func TestProcessesOfOneAuthorityUndoNothing(t *testing.T) {
 			return err
 		}
 	}
-	if err := errors.Join(cert("init"), cert("gateway", "stolen-0"), cert("gateway", "stolen-1"), cert("gateway", "stolen-2")); err != nil {
+	if err := errors.Join(cert("init"), cert("gateway", "stolen-0"), cert("gateway", "stolen-1"),
+		cert("gateway", "stolen-2")); err != nil {
 		t.Fatal(err)
 	}
 	const gateways = 5

@@ -160,8 +160,11 @@ func TestJSONIsJSON(t *testing.T) {
 	ran := map[string]bool{}
 	for _, args := range [][]string{
 		{edgeVerb, "check", "-c", c.edge}, {edgeVerb, "explain", "-c", c.edge}, {edgeVerb, "status", "-c", c.edge},
-		{edgeVerb, "top", "-c", c.edge, "--count", "2", "--interval", "1ms"}, {edgeVerb, "health", "-c", c.edge}, {edgeVerb, "clock", "-c", c.edge}, {edgeVerb, "clock", "forget", "-c", c.edge},
-		{edgeVerb, "tap", "-c", c.edge, "--oldest", "--count", "1"}, {edgeVerb, "inspect", segments[0]}, {edgeVerb, "tips", "-c", c.edge}, {edgeVerb, "acknowledge", "f", "-c", c.edge}, {edgeVerb, "forget", "none", "-c", c.edge},
+		{edgeVerb, "top", "-c", c.edge, "--count", "2", "--interval", "1ms"}, {edgeVerb, "health", "-c", c.edge},
+		{edgeVerb, "clock", "-c", c.edge}, {edgeVerb, "clock", "forget", "-c", c.edge},
+		{edgeVerb, "tap", "-c", c.edge, "--oldest", "--count", "1"}, {edgeVerb, "inspect", segments[0]},
+		{edgeVerb, "tips", "-c", c.edge}, {edgeVerb, "acknowledge", "f", "-c", c.edge},
+		{edgeVerb, "forget", "none", "-c", c.edge},
 		{edgeVerb, "setup", "--listen", "0s", "--gateway", "pier", "--data-dir", c.dir}, {edgeVerb, "doctor", "-c", c.edge},
 		{engineVerb, "check", "-c", c.engine}, {engineVerb, "explain", "-c", c.engine}, {engineVerb, "status", "-c", c.engine},
 		{engineVerb, "top", "-c", c.engine, "--count", "1"}, {engineVerb, "health", "-c", c.engine}, {engineVerb, "doctor", "-c", c.engine},

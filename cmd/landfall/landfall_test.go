@@ -19,7 +19,8 @@ import (
 // TestMain lets the test binary be the daemons that demo starts, and answer a
 // shell that completes, as the real binary does.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == edgeVerb || os.Args[1] == engineVerb || os.Args[1] == certVerb || os.Args[1] == cobra.ShellCompRequestCmd) {
+	if len(os.Args) > 1 && (os.Args[1] == edgeVerb || os.Args[1] == engineVerb || os.Args[1] == certVerb ||
+		os.Args[1] == cobra.ShellCompRequestCmd) {
 		main()
 	}
 	os.Exit(m.Run())

@@ -63,7 +63,8 @@ func TestFieldsAreBounded(t *testing.T) {
 		strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001): "! no_json",
 	} {
 		r := Report{Address: "a", Payload: []byte(payload)}
-		if one.Read(&r); shown(&r) != want && !strings.HasPrefix(payload, `{"a":{`) || strings.HasPrefix(want, "!") != (r.Reason != "") {
+		if one.Read(&r); shown(&r) != want && !strings.HasPrefix(payload, `{"a":{`) ||
+			strings.HasPrefix(want, "!") != (r.Reason != "") {
 			t.Errorf("%.40s: %.40s, want %s", payload, shown(&r), want)
 		}
 	}
@@ -72,8 +73,10 @@ func TestFieldsAreBounded(t *testing.T) {
 // TestReadsWhatEncodingJSONDoes compares the fields with those that encoding/json reads.
 func TestReadsWhatEncodingJSONDoes(t *testing.T) {
 	for _, payload := range []string{
-		`{}`, ` { } `, `{"a":1,"a":{"b":[]},"a":2}`, `{"a":{"b":1},"a":{"c":2}}`, "{\"\\u0061\\n\":\"\\ud800x\",\"\xff\":\"\xfe\"}",
-		`{"a":[{"]":"\\\"]"},[[]]],"b":-1.5e-7 ,"c":null,"d":true,"e":false,"":""}`, `{"a":[1,{"b":[2]}],"o":{"l":[3]}}`,
+		`{}`, ` { } `, `{"a":1,"a":{"b":[]},"a":2}`, `{"a":{"b":1},"a":{"c":2}}`,
+		"{\"\\u0061\\n\":\"\\ud800x\",\"\xff\":\"\xfe\"}",
+		`{"a":[{"]":"\\\"]"},[[]]],"b":-1.5e-7 ,"c":null,"d":true,"e":false,"":""}`,
+		`{"a":[1,{"b":[2]}],"o":{"l":[3]}}`,
 		`{"a":1}x`, `{"a":01}`, `{"a":tru}`, `[{}]`, `"a"`, `1`, ``, `{"a" : "\u2028<>&" , "b" : [ ] }`,
 	} {
 		compareWithJSON(t, []byte(payload))
@@ -116,19 +119,32 @@ func TestNamesAreNotBuiltBeyondTheirBound(t *testing.T) {
 		topic, payload string
 		want           string
 	}{
-		"a long key over 4,000 fields":       {every, "t", `{"` + long + `":{"a":0` + manyFields(4000) + `}}`, RejectNameTooLong},
-		"a long key over 13,000 fields":      {every, "t", `{"` + long + `":{"a":0` + manyFields(13_000) + `}}`, RejectNameTooLong},
-		"a long key over 13,000 objects":     {every, "t", `{"` + long + `":{"a":{}` + strings.ReplaceAll(manyFields(13_000), ":0", ":{}") + `}}`, RejectNoField},
-		"a long key over 13,000 lists":       {every, "t", `{"` + long + `":{"a":[]` + strings.ReplaceAll(manyFields(13_000), ":0", ":[]") + `}}`, RejectNoField},
-		"nested as deep as it goes":          {every, "t", strings.Repeat(nested, 9999) + "1" + strings.Repeat("}", 9999), RejectNameTooLong},
-		"a digit a byte":                     {every, "t", `{"a":` + strings.Repeat("9", 1<<20) + `}`, RejectNameTooLong},
-		"a list of objects":                  {every, "t", `{"a":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, RejectNoField},
-		"many fields of which one is taken":  {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "a"}}}, "t", `{"a":0` + manyFields(120_000) + `}`, RejectTooManyFields},
-		"a long topic in each name":          {Mapping{Format: FormatJSON, Metrics: topics}, long[:60<<10], `{"a":0}`, RejectNameTooLong},
-		"a sensor named by a list":           {Mapping{Format: FormatJSON, SensorField: "s"}, "t", `{"a":0,"s":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, RejectNameTooLong},
-		"a sensor named by a text":           {Mapping{Format: FormatJSON, SensorField: "s"}, "t", `{"s":"` + strings.Repeat("s", 1<<20) + `"` + manyFields(4000) + `}`, RejectNameTooLong},
-		"many lists where a value is mapped": {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "o"}}}, "t", `{"o":{"l":[0]` + manyLists(8) + `}}`, ""},
-		"a list where a value is mapped":     {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "l"}}}, "t", `{"l":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, ""},
+		"a long key over 4,000 fields": {every, "t", `{"` + long + `":{"a":0` + manyFields(4000) + `}}`,
+			RejectNameTooLong},
+		"a long key over 13,000 fields": {every, "t", `{"` + long + `":{"a":0` + manyFields(13_000) + `}}`,
+			RejectNameTooLong},
+		"a long key over 13,000 objects": {every, "t",
+			`{"` + long + `":{"a":{}` + strings.ReplaceAll(manyFields(13_000), ":0", ":{}") + `}}`, RejectNoField},
+		"a long key over 13,000 lists": {every, "t",
+			`{"` + long + `":{"a":[]` + strings.ReplaceAll(manyFields(13_000), ":0", ":[]") + `}}`, RejectNoField},
+		"nested as deep as it goes": {every, "t",
+			strings.Repeat(nested, 9999) + "1" + strings.Repeat("}", 9999), RejectNameTooLong},
+		"a digit a byte": {every, "t", `{"a":` + strings.Repeat("9", 1<<20) + `}`,
+			RejectNameTooLong},
+		"a list of objects": {every, "t", `{"a":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`,
+			RejectNoField},
+		"many fields of which one is taken": {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "a"}}}, "t",
+			`{"a":0` + manyFields(120_000) + `}`, RejectTooManyFields},
+		"a long topic in each name": {Mapping{Format: FormatJSON, Metrics: topics}, long[:60<<10], `{"a":0}`,
+			RejectNameTooLong},
+		"a sensor named by a list": {Mapping{Format: FormatJSON, SensorField: "s"}, "t",
+			`{"a":0,"s":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, RejectNameTooLong},
+		"a sensor named by a text": {Mapping{Format: FormatJSON, SensorField: "s"}, "t",
+			`{"s":"` + strings.Repeat("s", 1<<20) + `"` + manyFields(4000) + `}`, RejectNameTooLong},
+		"many lists where a value is mapped": {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "o"}}}, "t",
+			`{"o":{"l":[0]` + manyLists(8) + `}}`, ""},
+		"a list where a value is mapped": {Mapping{Format: FormatJSON, Metrics: []Metric{{Field: "l"}}}, "t",
+			`{"l":[` + strings.Repeat(`{"":0},`, 150_000) + `0]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := Report{Address: tt.topic, Payload: []byte(tt.payload)}

@@ -127,7 +127,8 @@ func TestOlderTLSIsRefused(t *testing.T) {
 func TestStrangersEndNoLink(t *testing.T) {
 	s := newSigner(t, "one")
 	leaf := s.leaf("engine", x509.ExtKeyUsageServerAuth)
-	past := s.leaf("old", x509.ExtKeyUsageServerAuth, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = birth.Add(-life), birth.Add(-life/2) })
+	past := s.leaf("old", x509.ExtKeyUsageServerAuth,
+		func(c *x509.Certificate) { c.NotBefore, c.NotAfter = birth.Add(-life), birth.Add(-life/2) })
 	for _, c := range []struct {
 		name string
 		leaf *x509.Certificate

@@ -105,7 +105,8 @@ func (a *Anchors) Note(e Estimate) bool {
 	at, now := a.cost(was), a.cost(&next)
 	d := next.Offset() - was.Offset()
 	contradicts := max(d, -d) > now+at+agreeSlack
-	better := next.Basis > was.Basis || next.Basis == was.Basis && (next.Quality > was.Quality || next.Quality == was.Quality && now <= at-at/10)
+	better := next.Basis > was.Basis || next.Basis == was.Basis &&
+		(next.Quality > was.Quality || next.Quality == was.Quality && now <= at-at/10)
 	switch {
 	case contradicts && next.Basis < was.Basis && was.Basis.Authenticated():
 		return changed
@@ -138,7 +139,8 @@ func withoutFuture(all []record.Anchor, now *record.Anchor) ([]record.Anchor, bo
 	}
 	n := len(all)
 	all = slices.DeleteFunc(all, func(x record.Anchor) bool {
-		return x.Boot != now.Boot && !x.Basis.Authenticated() && x.UTC > now.UTC+record.Micros(x.Uncertainty+now.Uncertainty+worthTelling)
+		return x.Boot != now.Boot && !x.Basis.Authenticated() &&
+			x.UTC > now.UTC+record.Micros(x.Uncertainty+now.Uncertainty+worthTelling)
 	})
 	return all, len(all) != n
 }
@@ -157,7 +159,8 @@ func Heed(all []record.Anchor, boot BootID, floor record.Micros, v *Evidence) []
 		c.basis = record.BasisEngine
 	}
 	word := record.Anchor{
-		Boot: boot, Begin: v.Mono, Mono: v.Mono, UTC: record.Micros(v.Mono + c.point), Uncertainty: c.u, Quality: record.QualitySynchronised, Basis: c.basis,
+		Boot: boot, Begin: v.Mono, Mono: v.Mono, UTC: record.Micros(v.Mono + c.point), Uncertainty: c.u,
+		Quality: record.QualitySynchronised, Basis: c.basis,
 	}
 	all, _ = withoutFuture(all, &word)
 	n := len(all)

@@ -10,7 +10,8 @@ import (
 func attacked(t *testing.T, off int64) *modelGateway {
 	t.Helper()
 	g := newModel(nil)
-	g.hear(&facts{wall: word{true, 0}, mast: radioWords{stations: []int64{off, off}, traffic: true, off: off}, feed: radioWords{stations: []int64{off, off}, traffic: true, off: off, first: 90}}, 72)
+	g.hear(&facts{wall: word{true, 0}, mast: radioWords{stations: []int64{off, off}, traffic: true, off: off},
+		feed: radioWords{stations: []int64{off, off}, traffic: true, off: off, first: 90}}, 72)
 	if e := g.est.Current(); e.Basis != record.BasisRadio || e.Quality != record.QualitySynchronised {
 		t.Fatalf("the attack fails: %+v", e)
 	}
@@ -21,7 +22,8 @@ func attacked(t *testing.T, off int64) *modelGateway {
 }
 
 // remembered checks what goes along for the boot that runs: its error and its quality.
-func (g *modelGateway) remembered(t *testing.T, name string, all []record.Anchor, off int64, quality record.TimeQuality) {
+func (g *modelGateway) remembered(t *testing.T, name string, all []record.Anchor, off int64,
+	quality record.TimeQuality) {
 	t.Helper()
 	if len(all) == 0 || all[len(all)-1].Boot != g.anchors.boot {
 		t.Errorf("%s: nothing is remembered of the boot", name)
@@ -30,7 +32,8 @@ func (g *modelGateway) remembered(t *testing.T, name string, all []record.Anchor
 	x := &all[len(all)-1]
 	utc, _ := x.At(g.mono - g.begun)
 	if got := int64(utc - g.utc()); !near(got, off) || x.Quality != quality {
-		t.Errorf("%s: remembered is %v, off by %v, want %v, off by %v", name, x.Quality, span1(got), quality, span1(off))
+		t.Errorf("%s: remembered is %v, off by %v, want %v, off by %v", name, x.Quality, span1(got), quality,
+			span1(off))
 	}
 }
 
@@ -71,8 +74,10 @@ func TestAStrangersBootEndsWithHim(t *testing.T) {
 		t.Errorf("a time of day ended what was believed, remembered is %+v", x)
 	}
 	g = attacked(t, 6*60*minute)
-	g.hear(&facts{wall: wall, plain: word{true, 0}, mast: radioWords{stations: []int64{6 * 60 * minute, 6 * 60 * minute}, traffic: true, off: 6 * 60 * minute}}, 8)
-	g.remembered(t, "a plain word against strangers who are heard", g.anchors.All(), 6*60*minute, record.QualityAsserted)
+	g.hear(&facts{wall: wall, plain: word{true, 0},
+		mast: radioWords{stations: []int64{6 * 60 * minute, 6 * 60 * minute}, traffic: true, off: 6 * 60 * minute}}, 8)
+	g.remembered(t, "a plain word against strangers who are heard", g.anchors.All(), 6*60*minute,
+		record.QualityAsserted)
 }
 
 // TestABootOfTheFutureIsWithdrawn: what strangers said of another boot, and an
@@ -96,7 +101,8 @@ func TestAnAnswerCountsBeforeItIsJudged(t *testing.T) {
 	const lie = 10 * day
 	answer := func(g *modelGateway, off int64, trusted bool) *Evidence {
 		now := g.mono - g.begun
-		return &Evidence{Kind: KindCloud, Observer: Local, Mono: now, Before: now - 100*milli, UTC: g.utc() + record.Micros(off) - 50_000, Trusted: trusted}
+		return &Evidence{Kind: KindCloud, Observer: Local, Mono: now, Before: now - 100*milli,
+			UTC: g.utc() + record.Micros(off) - 50_000, Trusted: trusted}
 	}
 	heed := func(g *modelGateway, v *Evidence) []record.Anchor {
 		return Heed(g.anchors.All(), g.anchors.boot, Floor, v)

@@ -59,7 +59,8 @@ func (e *Estimator) choose(mono int64, g *guess) {
 		c.refused = e.vetoed(c, mono)
 	}
 	if d, ok := e.strangers(g); ok {
-		if e.settle(mono, &d); g.opposes(&d.candidate) && (mono-e.since < unopposedFor || d.lone && g.later(&d.candidate)) {
+		if e.settle(mono, &d); g.opposes(&d.candidate) &&
+			(mono-e.since < unopposedFor || d.lone && g.later(&d.candidate)) {
 			e.current.Quality = min(e.current.Quality, record.QualityAsserted)
 		}
 		return
@@ -103,7 +104,8 @@ func (e *Estimator) authority(mono int64) (d decision, ok bool) {
 		e.ref = Estimate{Known: true, Mono: mono, Offset: d.point, Uncertainty: d.u, Quality: d.quality, Basis: d.basis}
 	} else if e.ref.Known {
 		_, u := e.ref.UTC(mono)
-		d = decision{candidate{kind: KindHost, observer: Local, point: e.ref.Offset, u: u, tight: true, dated: true}, -1, e.ref.Basis, e.ref.Quality, false}
+		d = decision{candidate{kind: KindHost, observer: Local, point: e.ref.Offset, u: u, tight: true, dated: true},
+			-1, e.ref.Basis, e.ref.Quality, false}
 		ok = true
 	}
 	if !ok {
@@ -342,7 +344,8 @@ func (e *Estimator) settle(mono int64, d *decision) {
 		}
 	}
 	next := Estimate{
-		Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: d.quality, Basis: d.basis,
+		Known: true, Mono: mono, Offset: fine.point, Uncertainty: fine.u, Radio: fine.radio, Quality: d.quality,
+		Basis: d.basis,
 	}
 	was := e.current
 	if !was.Known {

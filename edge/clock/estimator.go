@@ -95,7 +95,8 @@ type Estimator struct {
 
 // NewEstimator starts without evidence.
 func NewEstimator(cfg EstimatorConfig) *Estimator {
-	e := &Estimator{cfg: cfg, interval: cfg.Interval.Microseconds(), chosen: -1, proven: cfg.Proven, floor: max(cfg.Floor, cfg.Proven)}
+	e := &Estimator{cfg: cfg, interval: cfg.Interval.Microseconds(), chosen: -1, proven: cfg.Proven,
+		floor: max(cfg.Floor, cfg.Proven)}
 	if e.interval <= 0 {
 		e.interval = sec
 	}
@@ -244,7 +245,8 @@ func exchange(v *Evidence, mono int64, basis record.Basis) candidate {
 	lo, hi := int64(v.UTC)-v.Mono, int64(v.UTC)-v.Before
 	u := (hi-lo)/2 + record.Drift(mono-v.Mono) + milli
 	return candidate{
-		kind: v.Kind, observer: Local, point: (lo + hi) / 2, u: u, clocks: 1, tight: true, dated: true, day: true, samples: minSamples,
-		basis: basis, tellers: []teller{{kind: v.Kind, observer: Local}}, kinds: families[v.Kind],
+		kind: v.Kind, observer: Local, point: (lo + hi) / 2, u: u, clocks: 1, tight: true, dated: true, day: true,
+		samples: minSamples,
+		basis:   basis, tellers: []teller{{kind: v.Kind, observer: Local}}, kinds: families[v.Kind],
 	}
 }

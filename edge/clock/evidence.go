@@ -66,7 +66,8 @@ const (
 )
 
 var families = [kinds]family{
-	KindStamp: ofStamps, KindEnvelope: ofStamps, KindBase: ofStations, KindGNSS: ofGNSS, KindDaytime: ofGNSS, KindSensor: ofSensors,
+	KindStamp: ofStamps, KindEnvelope: ofStamps, KindBase: ofStations, KindGNSS: ofGNSS, KindDaytime: ofGNSS,
+	KindSensor: ofSensors,
 	KindSecond: ofTraffic, KindMinute: ofTraffic, KindSlot: ofTraffic, KindCloud: ofIngest,
 }
 

@@ -87,14 +87,16 @@ func (g *modelGateway) hear(f *facts, seconds int) {
 		g.mono += sec
 		now := g.mono - g.begun
 		if f.host.says {
-			g.est.Observe(Evidence{Kind: KindHost, Observer: Local, Mono: now, Before: now - 20*milli, UTC: g.utc() + record.Micros(f.host.off) + 10_000})
+			g.est.Observe(Evidence{Kind: KindHost, Observer: Local, Mono: now, Before: now - 20*milli,
+				UTC: g.utc() + record.Micros(f.host.off) + 10_000})
 		}
 		for _, c := range []struct {
 			w       word
 			trusted bool
 		}{{f.tls, true}, {f.plain, false}} {
 			if c.w.says {
-				g.est.Observe(Evidence{Kind: KindCloud, Observer: Local, Mono: now, Before: now - 100*milli, UTC: g.utc() + record.Micros(c.w.off) - 50_000, Trusted: c.trusted})
+				g.est.Observe(Evidence{Kind: KindCloud, Observer: Local, Mono: now, Before: now - 100*milli,
+					UTC: g.utc() + record.Micros(c.w.off) - 50_000, Trusted: c.trusted})
 			}
 		}
 		g.radio(0, &f.mast)
@@ -298,7 +300,8 @@ func (f *facts) wantOfStrangers() want {
 			continue
 		}
 		contradicted = true
-		wallA, wallB := f.wall.says && max(f.wall.off-best.off, best.off-f.wall.off) < nearGuess, f.wall.says && max(f.wall.off-g.off, g.off-f.wall.off) < nearGuess
+		wallA, wallB := f.wall.says && max(f.wall.off-best.off, best.off-f.wall.off) < nearGuess, f.wall.says &&
+			max(f.wall.off-g.off, g.off-f.wall.off) < nearGuess
 		if wallA == wallB {
 			w.either, w.other = true, g.off
 		}
@@ -306,7 +309,8 @@ func (f *facts) wantOfStrangers() want {
 	if best.level == 2 && !contradicted {
 		w.quality = record.QualitySynchronised
 	}
-	if f.wall.says && !near(f.wall.off, w.off) && max(f.wall.off-w.off, w.off-f.wall.off) > nearGuess && w.quality == record.QualitySynchronised {
+	if f.wall.says && !near(f.wall.off, w.off) && max(f.wall.off-w.off, w.off-f.wall.off) > nearGuess &&
+		w.quality == record.QualitySynchronised {
 		w.later = true
 	}
 	return w
@@ -330,7 +334,8 @@ func (g *modelGateway) check(f *facts) error {
 	case w.unknown:
 		return nil
 	case !near(off, w.off) && !(w.either && near(off, w.other)):
-		return fmt.Errorf("believes an error of %v, want %v (or %v: %v)", span1(off), span1(w.off), w.either, span1(w.other))
+		return fmt.Errorf("believes an error of %v, want %v (or %v: %v)", span1(off), span1(w.off), w.either,
+			span1(w.other))
 	case w.later && g.mono-1000*sec < unopposedFor && e.Quality != record.QualityAsserted:
 		return fmt.Errorf("calls it %v in the first minute, against the machine's clock", e.Quality)
 	case w.later && g.mono-1000*sec < unopposedFor:
@@ -362,7 +367,8 @@ func everyFact(lie int64, f func(*facts)) {
 						for _, traffic := range []bool{true, false} {
 							for _, other := range feed {
 								other.first = 900
-								one := facts{wall: wall, host: host, tls: tls, plain: plain, mast: radioWords{stations: stations, traffic: traffic, first: 100}, feed: other}
+								one := facts{wall: wall, host: host, tls: tls, plain: plain,
+									mast: radioWords{stations: stations, traffic: traffic, first: 100}, feed: other}
 								f(&one)
 							}
 						}
@@ -511,13 +517,15 @@ func TestNoStateOfTheClockLasts(t *testing.T) {
 				}
 				right := &facts{wall: f.wall, tls: word{true, 0}}
 				g.hear(right, 3)
-				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised || !g.connects(right) {
+				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised ||
+					!g.connects(right) {
 					fail(f, way.name, "the engine is not believed", g)
 				}
 				g = after()
 				right = &facts{wall: f.wall, host: word{true, 0}}
 				g.hear(right, 3)
-				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised || !g.connects(right) {
+				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised ||
+					!g.connects(right) {
 					fail(f, way.name, "the host is not believed", g)
 				}
 				g = after()
@@ -530,7 +538,8 @@ func TestNoStateOfTheClockLasts(t *testing.T) {
 				if right.want().later {
 					g.hear(right, 61)
 				}
-				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised || !g.connects(right) {
+				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised ||
+					!g.connects(right) {
 					fail(f, way.name, "strangers who agree are not believed", g)
 				}
 			}
@@ -543,15 +552,18 @@ func TestNoStateOfTheClockLasts(t *testing.T) {
 // 2046 made of the clock. Nothing of it stands in the way.
 func TestWhatVersion1KeptIsNoFloor(t *testing.T) {
 	for _, boot := range []byte{1, 9} { // this boot, another one
-		wrong := record.Anchor{Boot: BootID{boot}, Mono: 1, UTC: modelBirth + record.Micros(20*365*day), Quality: record.QualitySynchronised, Radio: true}
+		wrong := record.Anchor{Boot: BootID{boot}, Mono: 1, UTC: modelBirth + record.Micros(20*365*day),
+			Quality: record.QualitySynchronised, Radio: true}
 		for _, wall := range []word{{}, {true, 0}} {
-			for _, right := range []*facts{honest(wall), {wall: wall, host: word{true, 0}}, {wall: wall, tls: word{true, 0}}} {
+			for _, right := range []*facts{honest(wall), {wall: wall, host: word{true, 0}},
+				{wall: wall, tls: word{true, 0}}} {
 				g := newModel(record.EncodeAnchors([]record.Anchor{wrong}))
 				if !g.connects(right) {
 					t.Errorf("boot %d, %+v: the link does not connect", boot, right)
 				}
 				g.hear(right, 8)
-				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised || !g.connects(right) {
+				if off, e := g.believed(); !near(off, 0) || e.Quality != record.QualitySynchronised ||
+					!g.connects(right) {
 					t.Errorf("boot %d, %+v: off by %v, %+v", boot, right, span1(off), e)
 				}
 			}

@@ -18,7 +18,8 @@ const (
 )
 
 var refusalNames = [refusals]string{
-	"", "before_floor", "contradicts_authenticated", "jump_forward", "lone_station", "delays", "outvoted", "sensors_alone", "authorities_disagree",
+	"", "before_floor", "contradicts_authenticated", "jump_forward", "lone_station", "delays", "outvoted",
+	"sensors_alone", "authorities_disagree",
 }
 
 // String returns the name used by status and metrics; empty: not refused.

@@ -62,7 +62,8 @@ type Witness struct {
 // Report gives the state of the last judgement.
 func (e *Estimator) Report() Report {
 	r := Report{
-		Estimate: e.current, Judged: e.judged, Held: e.chosen < 0, RolledOver: e.rolled, Refused: e.refused, Authority: e.ref, Split: e.split,
+		Estimate: e.current, Judged: e.judged, Held: e.chosen < 0, RolledOver: e.rolled, Refused: e.refused,
+		Authority: e.ref, Split: e.split,
 		Proven: e.proven, Floor: e.floor,
 	}
 	now := e.current
@@ -70,7 +71,8 @@ func (e *Estimator) Report() Report {
 	for i := range e.candidates {
 		c := &e.candidates[i]
 		r.Live = r.Live || c.basis.Authenticated()
-		if !c.dated && i > 0 && e.candidates[i-1].dated && e.candidates[i-1].observer == c.observer && e.candidates[i-1].refused == NotRefused && i != e.chosen {
+		if !c.dated && i > 0 && e.candidates[i-1].dated && e.candidates[i-1].observer == c.observer &&
+			e.candidates[i-1].refused == NotRefused && i != e.chosen {
 			continue // the same source's, told already
 		}
 		name := c.kind.String()
@@ -125,7 +127,8 @@ func (e *Estimator) Resume(a record.Anchor) {
 		return
 	}
 	e.current = Estimate{
-		Known: true, Mono: a.Mono, Offset: a.Offset(), Uncertainty: a.Uncertainty, Quality: a.Quality, Radio: a.Radio, Basis: a.Basis,
+		Known: true, Mono: a.Mono, Offset: a.Offset(), Uncertainty: a.Uncertainty, Quality: a.Quality, Radio: a.Radio,
+		Basis: a.Basis,
 	}
 	e.ref = e.current
 	e.ref.Radio = false
@@ -138,7 +141,8 @@ func (e *Estimator) Forget() {
 		*o = observer{name: o.name, live: o.live}
 	}
 	*e = Estimator{
-		cfg: EstimatorConfig{Floor: e.cfg.Floor, Interval: e.cfg.Interval}, interval: e.interval, observers: e.observers, chosen: -1,
+		cfg: EstimatorConfig{Floor: e.cfg.Floor, Interval: e.cfg.Interval}, interval: e.interval,
+		observers: e.observers, chosen: -1,
 		floor: e.cfg.Floor, rolled: e.rolled, refused: e.refused,
 	}
 }

@@ -30,7 +30,8 @@ func TestTrafficOfOneShipIsNoWitness(t *testing.T) {
 				g.est.Observe(Evidence{Kind: KindBase, Clock: 7 + i, Sender: 7 + i, Mono: now, UTC: at - 1_000_000})
 			}
 			for ship := range ships {
-				g.est.Observe(Evidence{Kind: KindSecond, Sender: 200 + ship, Mono: now, UTC: (at - 1_200_000) / 1_000_000 % 60 * 1_000_000})
+				g.est.Observe(Evidence{Kind: KindSecond, Sender: 200 + ship, Mono: now,
+					UTC: (at - 1_200_000) / 1_000_000 % 60 * 1_000_000})
 			}
 		})
 		if got != want {
@@ -42,7 +43,8 @@ func TestTrafficOfOneShipIsNoWitness(t *testing.T) {
 // TestAStationIsOneThroughEverySource: two receivers that hear the same base station
 // are not two who tell the date.
 func TestAStationIsOneThroughEverySource(t *testing.T) {
-	for second, want := range map[uint32]record.TimeQuality{7: record.QualityUnsynchronised, 8: record.QualityAsserted} {
+	for second, want := range map[uint32]record.TimeQuality{7: record.QualityUnsynchronised,
+		8: record.QualityAsserted} {
 		g := newModel(nil)
 		_, got := heardFor(g, 20, func(at record.Micros, now int64) {
 			g.est.Observe(Evidence{Kind: KindBase, Observer: 0, Clock: 7, Mono: now, UTC: at - 1_000_000})
@@ -63,7 +65,8 @@ func TestAStationThatSaysTwoThings(t *testing.T) {
 		says []int64
 		used bool
 		at   int64
-	}{{[]int64{0, day}, false, 0}, {[]int64{day, 0}, false, 0}, {[]int64{0, 0, day}, true, 0}, {[]int64{day}, true, day}, {[]int64{day, day, 0, 0}, false, 0}} {
+	}{{[]int64{0, day}, false, 0}, {[]int64{day, 0}, false, 0}, {[]int64{0, 0, day}, true, 0}, {[]int64{day}, true,
+		day}, {[]int64{day, day, 0, 0}, false, 0}} {
 		o.clocks[0] = h
 		for i, x := range c.says {
 			o.clocks[0].add(sample{int64(i), x}, 5)
@@ -161,7 +164,9 @@ func TestStrangersGiveWayAfterSilence(t *testing.T) {
 		off     int64
 	}{
 		{"one word at once", 0, facts{feed: radioWords{tag: word{true, 0}}}, false, lie},
-		{"one word while they contradict themselves", 0, facts{mast: radioWords{stations: []int64{lie, lie, 0, 0}, traffic: true, off: lie}, feed: radioWords{tag: word{true, 0}}}, false, lie},
+		{"one word while they contradict themselves", 0,
+			facts{mast: radioWords{stations: []int64{lie, lie, 0, 0}, traffic: true, off: lie},
+				feed: radioWords{tag: word{true, 0}}}, false, lie},
 		{"one word after 20 minutes", 20 * minute, facts{feed: radioWords{tag: word{true, 0}}}, false, 0},
 		{"nothing after 20 minutes", 20 * minute, facts{}, false, lie},
 		{"a time of day at once", 0, facts{feed: radioWords{traffic: true}}, false, lie},
@@ -198,17 +203,21 @@ func TestCertificateTime(t *testing.T) {
 		{"against strangers", Report{Estimate: radio}, at(100), at(100), false},
 		{"strangers alone", Report{Estimate: radio}, 0, at(300), true},
 		{"one word", Report{Estimate: estimate(300, record.BasisWord, record.QualityAsserted)}, 0, floor, false},
-		{"strangers who are contradicted", Report{Estimate: estimate(300, record.BasisRadio, record.QualityAsserted)}, 0, floor, false},
+		{"strangers who are contradicted", Report{Estimate: estimate(300, record.BasisRadio, record.QualityAsserted)},
+			0, floor, false},
 		{"strangers, once the engine proved", Report{Estimate: radio, Proven: at(50)}, 0, at(50), false},
 		{"a clock before what the engine proved", Report{Proven: at(150)}, at(100), at(150), false},
 		{"a clock after what the engine proved", Report{Proven: at(50)}, at(100), at(100), false},
 		{"authenticated now", Report{Authority: host, Live: true}, at(100), at(200), false},
 		{"authenticated before, and a clock that was set", Report{Authority: host}, at(100), at(100), false},
 		{"authenticated before, and none", Report{Authority: host}, 0, at(200), false},
-		{"authenticated now, in the past", Report{Authority: estimate(-50, record.BasisHost, record.QualitySynchronised), Live: true}, at(100), floor, false},
+		{"authenticated now, in the past",
+			Report{Authority: estimate(-50, record.BasisHost, record.QualitySynchronised), Live: true}, at(100), floor,
+			false},
 	} {
 		if got, weak := c.r.CertificateTime(c.wall, mono, floor); got != c.want || weak != c.weak {
-			t.Errorf("%s: day %d, weak %v; want day %d, weak %v", c.name, int64(got-Floor)/day, weak, int64(c.want-Floor)/day, c.weak)
+			t.Errorf("%s: day %d, weak %v; want day %d, weak %v", c.name, int64(got-Floor)/day, weak,
+				int64(c.want-Floor)/day, c.weak)
 		}
 	}
 }
@@ -217,8 +226,10 @@ func TestCertificateTime(t *testing.T) {
 // stranger's boot does not replace an authenticated one.
 func TestWhatIsKept(t *testing.T) {
 	g := newModel(nil)
-	g.hear(&facts{host: word{true, 365 * day}, plain: word{true, 365 * day}, mast: radioWords{stations: []int64{365 * day, 365 * day}, traffic: true}}, 8)
-	if k, err := record.DecodeKept(g.kept); err != nil || k.Proven != 0 || len(k.Anchors) != 1 || k.Anchors[0].Basis != record.BasisHost {
+	g.hear(&facts{host: word{true, 365 * day}, plain: word{true, 365 * day},
+		mast: radioWords{stations: []int64{365 * day, 365 * day}, traffic: true}}, 8)
+	if k, err := record.DecodeKept(g.kept); err != nil || k.Proven != 0 || len(k.Anchors) != 1 ||
+		k.Anchors[0].Basis != record.BasisHost {
 		t.Errorf("kept %+v, %v", k, err)
 	}
 	g.hear(&facts{tls: word{true, 0}}, 3)
@@ -230,7 +241,8 @@ func TestWhatIsKept(t *testing.T) {
 		t.Error("the engine proved nothing")
 	}
 	boots, _ := NewAnchors(BootID{1}, nil)
-	kept := Estimate{Known: true, Mono: 1, Offset: 0, Uncertainty: 100, Quality: record.QualitySynchronised, Basis: record.BasisEngine}
+	kept := Estimate{Known: true, Mono: 1, Offset: 0, Uncertainty: 100, Quality: record.QualitySynchronised,
+		Basis: record.BasisEngine}
 	boots.Note(kept)
 	for _, b := range []record.Basis{record.BasisWord, record.BasisRadio, record.BasisHost} {
 		other := Estimate{Known: true, Mono: 2, Offset: 365 * day, Quality: record.QualitySynchronised, Basis: b}
@@ -247,11 +259,13 @@ func TestWhatIsKept(t *testing.T) {
 // TestSecondsAreNoContradiction: an engine over plain HTTP whose clock is some seconds
 // off leaves the radio's time as sure as it was; one an hour off does not.
 func TestSecondsAreNoContradiction(t *testing.T) {
-	for off, want := range map[int64]record.TimeQuality{3 * sec: record.QualitySynchronised, 60 * minute: record.QualityAsserted} {
+	for off, want := range map[int64]record.TimeQuality{3 * sec: record.QualitySynchronised,
+		60 * minute: record.QualityAsserted} {
 		g := newModel(nil)
 		g.hear(&facts{plain: word{true, off}, mast: radioWords{stations: []int64{0, 0}, traffic: true}}, 8)
 		is, e := g.believed()
-		if r := g.est.Report(); max(is, -is) > sec || e.Quality != want || (r.Refused[Outvoted] > 0) != (want == record.QualityAsserted) {
+		if r := g.est.Report(); max(is, -is) > sec || e.Quality != want ||
+			(r.Refused[Outvoted] > 0) != (want == record.QualityAsserted) {
 			t.Errorf("%v off: %+v, off by %v, %v", span1(off), e, span1(is), r.Refused)
 		}
 	}
@@ -269,7 +283,8 @@ func TestScatteredSecondsShowADelay(t *testing.T) {
 			late += c.step
 			for i := range uint32(2) {
 				g.est.Observe(Evidence{Kind: KindBase, Clock: 7 + i, Mono: now, UTC: at - 1_000_000})
-				g.est.Observe(Evidence{Kind: KindSecond, Sender: 200 + i, Mono: now, UTC: (at - 1_200_000 - record.Micros(late)) / 1_000_000 % 60 * 1_000_000})
+				g.est.Observe(Evidence{Kind: KindSecond, Sender: 200 + i, Mono: now,
+					UTC: (at - 1_200_000 - record.Micros(late)) / 1_000_000 % 60 * 1_000_000})
 			}
 		})
 		if r := g.est.Report(); got != c.want || (r.Refused[Delays] > 0) != (c.step > 0) {

@@ -20,14 +20,16 @@ func TestListening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for address, want := range map[string]error{taken.Addr().String(): ErrBusy, "192.0.2.1:8470": ErrBusy, "127.0.0.1:99999": ErrInvalid, "nowhere": ErrInvalid} {
+	for address, want := range map[string]error{taken.Addr().String(): ErrBusy, "192.0.2.1:8470": ErrBusy,
+		"127.0.0.1:99999": ErrInvalid, "nowhere": ErrInvalid} {
 		ln, err := net.Listen("tcp", address)
 		if err == nil {
 			_ = ln.Close()
 			t.Fatalf("%s is free", address)
 		}
 		err = Listening("listen", "a free address", err)
-		if located := file.Locate(err); !errors.Is(err, want) || !errors.Is(located, want) || errors.Is(located, ErrInvalid) != (want == ErrInvalid) {
+		if located := file.Locate(err); !errors.Is(err, want) || !errors.Is(located, want) ||
+			errors.Is(located, ErrInvalid) != (want == ErrInvalid) {
 			t.Errorf("%s: %v, located %v", address, err, located)
 		}
 	}

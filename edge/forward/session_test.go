@@ -404,12 +404,15 @@ func TestLookingAgainEndsARest(t *testing.T) {
 			capture(t, s, 1, 10)
 			c, url := newCloud(t)
 			c.answer = func(a *wire.Answer) { a.Code, a.Conflict = first, first == wire.CodeConflict }
-			f, _ := start(t, Config{URL: url, Store: s, Tuning: Tuning{Linger: -1, BackoffMin: time.Hour, BackoffMax: time.Hour, RedMin: time.Hour, RedRetry: time.Hour}})
+			f, _ := start(t, Config{URL: url, Store: s,
+				Tuning: Tuning{Linger: -1, BackoffMin: time.Hour, BackoffMax: time.Hour, RedMin: time.Hour,
+					RedRetry: time.Hour}})
 			until(t, "it rests", func() bool {
 				st := f.Status()
 				return len(st.Reds) > 0 && st.State != stateAsking || !st.NextTryAt.IsZero()
 			})
-			if st := f.Status(); first == wire.CodeBusy && (st.LastErrorAt.IsZero() || st.NextTryAt.Sub(st.LastErrorAt) < 20*time.Minute) {
+			if st := f.Status(); first == wire.CodeBusy &&
+				(st.LastErrorAt.IsZero() || st.NextTryAt.Sub(st.LastErrorAt) < 20*time.Minute) {
 				t.Errorf("%+v", st)
 			}
 			f.LookAgain() // it is refused again

@@ -64,7 +64,8 @@ func TestDamage(t *testing.T) {
 	if err := read(string(whole)); !errors.Is(err, record.ErrCorrupt) {
 		t.Errorf("JSON of another kind: %v", err)
 	}
-	if err := read(strings.Replace(frozen, "landfall-sample", "landfall-other", 1)); !errors.Is(err, record.ErrCorrupt) {
+	if err := read(strings.Replace(frozen, "landfall-sample", "landfall-other", 1)); !errors.Is(err,
+		record.ErrCorrupt) {
 		t.Errorf("another file: %v", err)
 	}
 }

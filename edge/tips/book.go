@@ -174,7 +174,8 @@ func (b *Book) Body(gateway string, at record.Micros) Body {
 
 // Encode returns the bytes of the file.
 func (b *Book) Encode() ([]byte, error) {
-	return textfile.Encode(bookMagic, bookVersion, bookJSON{Names: append([]remembered{}, b.names...), Anchors: append([]Anchor{}, b.anchors...)})
+	return textfile.Encode(bookMagic, bookVersion,
+		bookJSON{Names: append([]remembered{}, b.names...), Anchors: append([]Anchor{}, b.anchors...)})
 }
 
 // DecodeBook reads what Encode wrote. Errors: record.ErrCorrupt,

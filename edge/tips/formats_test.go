@@ -16,7 +16,8 @@ import (
 var writeFormats = flag.Bool("write-formats", false, "write frozen files of a format version that has none yet")
 
 func summed(text string) string {
-	return fmt.Sprintf("%s %d %08x\n%s", bookMagic, bookVersion, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)), text)
+	return fmt.Sprintf("%s %d %08x\n%s", bookMagic, bookVersion,
+		crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)), text)
 }
 
 // frozen returns a frozen file; make makes one that is not there yet.

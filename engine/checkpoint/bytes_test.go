@@ -120,7 +120,8 @@ func TestRepairOverAnEarlierHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, err := Load(t.Context(), store, c.cfg.Task)
-	if err != nil || m.Epoch != 7 || m.Previous != h.SHA256 || len(m.State) != 1 || !bytes.Equal(store.content(m.State[0].Name), object) {
+	if err != nil || m.Epoch != 7 || m.Previous != h.SHA256 || len(m.State) != 1 ||
+		!bytes.Equal(store.content(m.State[0].Name), object) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if err := Repair(t.Context(), config(store, s), &later, state); !errors.Is(err, stream.ErrFenced) {

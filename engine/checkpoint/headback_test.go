@@ -269,7 +269,8 @@ func TestAllCheckpointsOfAnEarlierTime(t *testing.T) {
 	released.Store(0)
 	_, err := Claim(t.Context(), cfg)
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "HEAD was set back: the lake holds epoch 4 of l-0000") ||
-		!strings.Contains(err.Error(), "ends at epoch 2") || !strings.Contains(err.Error(), "`landfall-engine repair` takes on what the lake holds") {
+		!strings.Contains(err.Error(), "ends at epoch 2") ||
+		!strings.Contains(err.Error(), "`landfall-engine repair` takes on what the lake holds") {
 		t.Fatalf("claimed with %v", err)
 	}
 	if len(store.objects) != len(old) || len(s.seen()) != seen || released.Load() != 0 {

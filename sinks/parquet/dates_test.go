@@ -22,11 +22,16 @@ const landedAt = record.Micros(1_780_000_000_000_000) - 1_780_000_000_000_000%mi
 func readings(gateway string, first int, at ...record.Micros) *table.Batch {
 	b := new(table.Batch)
 	for i, e := range at {
-		l := table.Lineage{Gateway: gateway, Log: fmt.Sprintf("%032x", len(gateway)), Offset: record.Offset(first + i), Rows: 1}
-		times := table.Times{EventTime: landedAt, TimeSource: record.TimeClock, TimeQuality: record.QualitySynchronised, ReceivedAt: landedAt}
-		b.Records = append(b.Records, table.RecordRow{Lineage: l, Times: times, LandedAt: landedAt, Kind: record.KindReading, Raw: []byte("{}")})
+		l := table.Lineage{Gateway: gateway, Log: fmt.Sprintf("%032x", len(gateway)), Offset: record.Offset(first + i),
+			Rows: 1}
+		times := table.Times{EventTime: landedAt, TimeSource: record.TimeClock, TimeQuality: record.QualitySynchronised,
+			ReceivedAt: landedAt}
+		b.Records = append(b.Records, table.RecordRow{Lineage: l, Times: times, LandedAt: landedAt,
+			Kind: record.KindReading, Raw: []byte("{}")})
 		times.EventTime, times.TimeSource, times.TimeQuality = e, record.TimePayload, record.QualityAsserted
-		b.Readings = append(b.Readings, table.ReadingRow{Lineage: l, Times: times, Source: "broker", Sensor: "x", Metric: "m", Value: ais.Some(1.0)})
+		b.Readings = append(b.Readings,
+			table.ReadingRow{Lineage: l, Times: times, Source: "broker", Sensor: "x", Metric: "m",
+				Value: ais.Some(1.0)})
 	}
 	return b
 }
@@ -84,7 +89,8 @@ func TestAGatewayOpensAShareOfDates(t *testing.T) {
 	stage := stageOf(t, s)
 	times := wild(20_000)
 	for i := 0; i < len(times); i += 500 {
-		for _, b := range []*table.Batch{readings("evil", i, times[i:i+500]...), readings("honest", i, landedAt, landedAt)} {
+		for _, b := range []*table.Batch{readings("evil", i, times[i:i+500]...),
+			readings("honest", i, landedAt, landedAt)} {
 			if err := stage.Write(b); err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +215,8 @@ func TestWindowsWithoutRecordsAreFiled(t *testing.T) {
 	stage := stageOf(t, s, readings("g", 0, landedAt))
 	var b table.Batch
 	for _, at := range append(wild(stream.MaxFarDates+5), landedAt) {
-		b.Windows = append(b.Windows, table.WindowRow{Gateway: "g", Sensor: "x", Metric: "m", WindowStart: at, WindowEnd: at + 1, Count: 1})
+		b.Windows = append(b.Windows, table.WindowRow{Gateway: "g", Sensor: "x", Metric: "m", WindowStart: at,
+			WindowEnd: at + 1, Count: 1})
 	}
 	if err := stage.Write(&b); err != nil {
 		t.Fatal(err)

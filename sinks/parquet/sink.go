@@ -109,7 +109,8 @@ func New(c Config) (*Sink, error) {
 	if n == 0 {
 		n = min(2, runtime.GOMAXPROCS(0))
 	}
-	s := &Sink{undated: c.Undated, every: c.EveryDate, files: c.Files, encoders: make(chan *encoder, n), writers: n, live: make(map[string]bool)}
+	s := &Sink{undated: c.Undated, every: c.EveryDate, files: c.Files, encoders: make(chan *encoder, n), writers: n,
+		live: make(map[string]bool)}
 	for range n {
 		e, err := newEncoder()
 		if err != nil {
@@ -131,7 +132,8 @@ func (s *Sink) Begin(task stream.TaskID, claim stream.ClaimID, epoch stream.Epoc
 	if claim == "" {
 		return nil, fmt.Errorf("begin epoch %s of %s: no claim", epoch, task)
 	}
-	return &Stage{sink: s, task: task, claim: claim, epoch: epoch, tables: s.takeTables(), far: farDates{every: s.every}, landed: record.NoTime}, nil
+	return &Stage{sink: s, task: task, claim: claim, epoch: epoch, tables: s.takeTables(),
+		far: farDates{every: s.every}, landed: record.NoTime}, nil
 }
 
 // Publish implements stream.Sink.

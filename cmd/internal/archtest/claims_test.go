@@ -11,7 +11,8 @@ import (
 // claimPages are the pages of which each paragraph, item and row of a table names what
 // shows it, in the page or in docs/evidence/claims.md.
 func claimPages() []string {
-	return []string{"README.md", "docs/guarantee.md", "docs/security.md", "docs/operator.md", "docs/time.md", "docs/configuration.md"}
+	return []string{"README.md", "docs/guarantee.md", "docs/security.md", "docs/operator.md", "docs/time.md",
+		"docs/configuration.md"}
 }
 
 // claim is a row of docs/evidence/claims.md: words of a page, and what shows them.

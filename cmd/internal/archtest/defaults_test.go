@@ -29,7 +29,8 @@ func defaultsDiffer(page, heading string, defaults func() any) (problems []strin
 				break // one default for several keys is the first one's
 			}
 			value := quoted.FindStringSubmatch(cells[i])
-			if value == nil || value[0] != cells[i] || strings.Contains(cells[i], "AWS_") || strings.Contains(cells[i], "<lake>") {
+			if value == nil || value[0] != cells[i] || strings.Contains(cells[i], "AWS_") ||
+				strings.Contains(cells[i], "<lake>") {
 				continue // a word, or what is taken from elsewhere
 			}
 			read++

@@ -48,7 +48,9 @@ func TestPagesNameMetrics(t *testing.T) {
 	if all < 100 {
 		t.Errorf("only %d metrics named", all)
 	}
-	problems, named := unknownMetrics("p", "`a_b_total`, `landfall_edge_a_b_total`, `c_d_total`, `landfall_engine_gone`", map[string]string{"landfall_edge_a_b_total": "counter x"})
+	problems, named := unknownMetrics("p",
+		"`a_b_total`, `landfall_edge_a_b_total`, `c_d_total`, `landfall_engine_gone`",
+		map[string]string{"landfall_edge_a_b_total": "counter x"})
 	mustFind(t, problems, "c_d_total", "landfall_engine_gone")
 	if named != 4 {
 		t.Errorf("%d metrics named", named)

@@ -72,8 +72,11 @@ func TestProxiesThatEndTLS(t *testing.T) {
 			p := behindProxy(t)
 			text := documented(t, kind)
 			for from, to := range map[string]string{
-				"0.0.0.0:8443": p.address, "127.0.0.1:8480": p.engine, "/etc/landfall/engine.pem": p.file("127.0.0.1.pem"), "/etc/landfall/engine.key": p.file("127.0.0.1.key"),
-				"/etc/landfall/engine-and-key.pem": p.file("both.pem"), "/etc/landfall/ca.pem": p.file("ca.pem"), "/etc/landfall/crl.pem": p.file("crl.pem"),
+				"0.0.0.0:8443": p.address, "127.0.0.1:8480": p.engine,
+				"/etc/landfall/engine.pem":         p.file("127.0.0.1.pem"),
+				"/etc/landfall/engine.key":         p.file("127.0.0.1.key"),
+				"/etc/landfall/engine-and-key.pem": p.file("both.pem"), "/etc/landfall/ca.pem": p.file("ca.pem"),
+				"/etc/landfall/crl.pem": p.file("crl.pem"),
 			} {
 				text = strings.ReplaceAll(text, from, to)
 			}
@@ -259,7 +262,8 @@ func (p *proxied) check(t *testing.T) {
 			t.Errorf("%s: %d %s %v", name, code, text, err)
 		}
 	}
-	for name, cert := range map[string]string{"revoked": "eve", "without a certificate": "", "of another authority": "foreign"} {
+	for name, cert := range map[string]string{"revoked": "eve", "without a certificate": "",
+		"of another authority": "foreign"} {
 		gateway := cert
 		if cert == "" || cert == "foreign" {
 			gateway = "ada"

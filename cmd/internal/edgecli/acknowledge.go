@@ -105,7 +105,8 @@ func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text
 	if a.LostEnds == 0 {
 		return a, "the disk has lost no end of the log\n", nil
 	}
-	text = fmt.Sprintf("%s of the log acknowledged, the last: %s\n", config.Count(a.LostEnds, "lost end"), a.LastLostEnd)
+	text = fmt.Sprintf("%s of the log acknowledged, the last: %s\n", config.Count(a.LostEnds, "lost end"),
+		a.LastLostEnd)
 	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds)
 }
 
@@ -114,6 +115,7 @@ func acknowledgeDataDir(cfg *agent.Config, d *agent.DataDirStatus) (a acknowledg
 	if a.UnknownLogs == 0 {
 		return a, "the data directory knows every log of this gateway that the cloud was found to have\n", nil
 	}
-	text = fmt.Sprintf("data directory: %s acknowledged, the last: %s\n", config.Count(a.UnknownLogs, "finding"), a.LastUnknown)
+	text = fmt.Sprintf("data directory: %s acknowledged, the last: %s\n", config.Count(a.UnknownLogs, "finding"),
+		a.LastUnknown)
 	return a, text, cfg.AcknowledgeUnknownLogs(durable.OS{}, a.UnknownLogs)
 }

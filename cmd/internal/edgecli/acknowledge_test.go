@@ -64,7 +64,8 @@ func TestAcknowledge(t *testing.T) {
 func TestAcknowledgeOneThing(t *testing.T) {
 	for _, args := range []string{"", "--log --data-dir", "f --log", "f g"} {
 		var out bytes.Buffer
-		code := cli.Run(t.Context(), Command("landfall-edge", "v0"), append([]string{"acknowledge"}, strings.Fields(args)...), &out, &out)
+		code := cli.Run(t.Context(), Command("landfall-edge", "v0"),
+			append([]string{"acknowledge"}, strings.Fields(args)...), &out, &out)
 		if code != cli.ExitUsage || !strings.Contains(out.String(), "the name of a source, --log or --data-dir") {
 			t.Errorf("acknowledge %s: code %d, %q", args, code, out.String())
 		}

@@ -28,7 +28,9 @@ type clockForgotten struct {
 }
 
 func forgetClockCommand() *cobra.Command {
-	c := &cobra.Command{Use: "forget", Short: "Has the gateway forget what it believes of the time and what it kept, when that is wrong", Args: cli.NoArgs,
+	c := &cobra.Command{Use: "forget",
+		Short: "Has the gateway forget what it believes of the time and what it kept, when that is wrong",
+		Args:  cli.NoArgs,
 		Long: "Drops everything that was learned about the time: what is believed, the time of earlier boots, and the last time that the engine proved,\n" +
 			"before which no receiver is believed. The gateway begins again with what it hears now: the running one within seconds, else at its next start.\n\n" +
 			"Use it when landfall-edge clock shows a wrong time and the machine's clock and the engine's are right: after a test transmitter, a receiver with a\n" +
@@ -49,7 +51,8 @@ func forgetClockCommand() *cobra.Command {
 		if *asJSON {
 			return cli.JSON(c.OutOrStdout(), f)
 		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), choice(f.Running, "the running gateway forgets the time within seconds; landfall-edge clock shows what it believes then",
+		_, err = fmt.Fprintln(c.OutOrStdout(), choice(f.Running,
+			"the running gateway forgets the time within seconds; landfall-edge clock shows what it believes then",
 			"no gateway answers; it forgets the time when it starts"))
 		return err
 	}
@@ -88,9 +91,11 @@ func printClock(w io.Writer, c *agent.ClockStatus) error {
 		_, _ = fmt.Fprintln(w, "the engine and the machine's own keeper of the time contradict each other: the earlier is believed")
 	}
 	if len(c.Proposals) > 0 {
-		rows := [][]string{{"WHO", "BY", "SAYS", "GIVE OR TAKE", "CLOCKS", "DATES", "DELAYS", "DATE", "SUPPORTED BY", "VERDICT"}}
+		rows := [][]string{{"WHO", "BY", "SAYS", "GIVE OR TAKE", "CLOCKS", "DATES", "DELAYS", "DATE", "SUPPORTED BY",
+			"VERDICT"}}
 		for _, p := range c.Proposals {
-			rows = append(rows, []string{p.Name, p.Finest, later(p.Difference), span(p.Uncertainty), fmt.Sprint(p.Clocks), fmt.Sprint(p.Dates), choice(p.Tight, "no", "may"),
+			rows = append(rows, []string{p.Name, p.Finest, later(p.Difference), span(p.Uncertainty),
+				fmt.Sprint(p.Clocks), fmt.Sprint(p.Dates), choice(p.Tight, "no", "may"),
 				choice(p.Dated, "heard", "assumed"), fmt.Sprint(p.Supporters), judged(&p)})
 		}
 		_, _ = fmt.Fprintln(w)

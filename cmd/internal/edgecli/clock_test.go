@@ -20,8 +20,10 @@ func TestClockSaysWhy(t *testing.T) {
 		Proposals: []agent.ClockProposal{
 			{Name: "radio", Finest: "slot", Uncertainty: 0.04, Clocks: 3, Tight: true, Dated: true, Supporters: 2, Agrees: true, Chosen: true},
 			{Name: "satellite", Finest: "slot", Difference: -5.5, Uncertainty: 0.8, Clocks: 3, Dated: true, Supporters: 1},
-			{Name: "ingest", Finest: "ingest", Difference: 3600, Uncertainty: 0.1, Clocks: 2, Tight: true, Dated: true, Supporters: 1, Refused: "contradicts_authenticated"},
-			{Name: "pier", Finest: "base_station", Difference: 86400 * 365, Clocks: 1, Dated: true, Dates: 1, Refused: "lone_station"},
+			{Name: "ingest", Finest: "ingest", Difference: 3600, Uncertainty: 0.1, Clocks: 2, Tight: true, Dated: true,
+				Supporters: 1, Refused: "contradicts_authenticated"},
+			{Name: "pier", Finest: "base_station", Difference: 86400 * 365, Clocks: 1, Dated: true, Dates: 1,
+				Refused: "lone_station"},
 		},
 		Witnesses: []agent.ClockWitness{
 			{Source: "radio", Kind: "base_station", Clock: 2_000_001, Heard: 40, Samples: 5, Cluster: 5, Age: "3s", Least: -0.5, Most: 2.5, Used: true, Agrees: true},
@@ -34,7 +36,8 @@ func TestClockSaysWhy(t *testing.T) {
 	}
 	for _, want := range []string{
 		"2026-06-15T10:30:07.000000Z, give or take 40ms: synchronised, from AIS traffic", "20619.4 days behind", "12 records captured while nothing",
-		"taken", "late", "contradicts what is authenticated", "one station alone tells no date", "2000001", "-1m20s to -1m10s", "too few or too scattered",
+		"taken", "late", "contradicts what is authenticated", "one station alone tells no date", "2000001",
+		"-1m20s to -1m10s", "too few or too scattered",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("missing %q in\n%s", want, out.String())
@@ -54,7 +57,8 @@ func TestClockSaysWhy(t *testing.T) {
 
 // TestDoctorSaysWhatIsBelieved, who says otherwise, and what helps.
 func TestDoctorSaysWhatIsBelieved(t *testing.T) {
-	now := agent.ClockStatus{Known: true, UTC: "2026-06-15T10:30:07.000000Z", Wall: "2026-06-15T10:30:07.000000Z", Quality: "synchronised", RestsOn: "engine"}
+	now := agent.ClockStatus{Known: true, UTC: "2026-06-15T10:30:07.000000Z", Wall: "2026-06-15T10:30:07.000000Z",
+		Quality: "synchronised", RestsOn: "engine"}
 	for _, c := range []struct {
 		name     string
 		change   func(*agent.ClockStatus)
@@ -65,14 +69,18 @@ func TestDoctorSaysWhatIsBelieved(t *testing.T) {
 		{"nothing known", func(c *agent.ClockStatus) { c.Known = false }, cli.Good, "not known", ""},
 		{"a delay is no lie", func(c *agent.ClockStatus) { c.Proposals = []agent.ClockProposal{{Name: "sat", Refused: "delays"}} }, cli.Good, "rests on", ""},
 		{"a stranger says otherwise", func(c *agent.ClockStatus) {
-			c.Proposals = []agent.ClockProposal{{Name: "pier", Difference: 86400 * 365, Refused: "contradicts_authenticated"}}
+			c.Proposals = []agent.ClockProposal{{Name: "pier", Difference: 86400 * 365,
+				Refused: "contradicts_authenticated"}}
 		}, cli.Look, "pier says +365.0 days (contradicts what is authenticated)", "clock forget"},
-		{"the keepers disagree", func(c *agent.ClockStatus) { c.Split = true }, cli.Bad, "contradict each other", "landfall-edge clock"},
-		{"the engine was ahead", func(c *agent.ClockStatus) { c.Proven = "2027-06-15T10:30:07.000000Z" }, cli.Look, "behind that", "landfall-edge clock forget"},
+		{"the keepers disagree", func(c *agent.ClockStatus) { c.Split = true }, cli.Bad, "contradict each other",
+			"landfall-edge clock"},
+		{"the engine was ahead", func(c *agent.ClockStatus) { c.Proven = "2027-06-15T10:30:07.000000Z" }, cli.Look,
+			"behind that", "landfall-edge clock forget"},
 	} {
 		s := now
 		c.change(&s)
-		if f := believed(&s); f.Verdict != c.verdict || !strings.Contains(f.Detail, c.say) || !strings.Contains(f.Fix, c.fix) {
+		if f := believed(&s); f.Verdict != c.verdict || !strings.Contains(f.Detail, c.say) ||
+			!strings.Contains(f.Fix, c.fix) {
 			t.Errorf("%s: %+v", c.name, f)
 		}
 	}
@@ -96,7 +104,8 @@ func TestForgetTheClock(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if code, out, errs := run(t, "clock", "forget", "-c", config, "--json"); code != 0 || !strings.Contains(out, `"running": false`) {
+	if code, out, errs := run(t, "clock", "forget", "-c", config, "--json"); code != 0 ||
+		!strings.Contains(out, `"running": false`) {
 		t.Errorf("%d: %s%s", code, out, errs)
 	}
 }

@@ -56,7 +56,8 @@ func examine(ctx context.Context, _ string, c *agent.Config) []cli.Finding {
 	case err != nil:
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: err.Error(), Fix: "systemctl status landfall-edge; journalctl -u landfall-edge"})
 	case !s.Healthy:
-		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: strings.Join(s.Reasons, "; "), Fix: healthFix(s.Reasons)})
+		all = append(all, cli.Finding{What: "service", Verdict: cli.Bad, Detail: strings.Join(s.Reasons, "; "),
+			Fix: healthFix(s.Reasons)})
 	default:
 		all = append(all, cli.Finding{What: "service", Verdict: cli.Good, Detail: "runs, and is healthy"})
 	}
@@ -109,7 +110,8 @@ func believed(c *agent.ClockStatus) cli.Finding {
 		f.Verdict, f.Detail = cli.Bad, f.Detail+"; the engine and the machine's keeper of the time contradict each other"
 		f.Fix = "correct the one that is wrong: the engine's machine, or this one's NTP; landfall-edge clock shows both"
 	case errProven == nil && errWall == nil && proven.Sub(wall).Seconds() > farAhead:
-		f.Verdict, f.Detail = cli.Look, fmt.Sprintf("%s; the engine proved %s, and the machine's clock is behind that", f.Detail, c.Proven)
+		f.Verdict, f.Detail = cli.Look, fmt.Sprintf("%s; the engine proved %s, and the machine's clock is behind that",
+			f.Detail, c.Proven)
 		f.Fix = "set the machine's clock; if it is right and the engine's was wrong: landfall-edge clock forget"
 	case len(others) > 0:
 		f.Verdict, f.Detail = cli.Look, f.Detail+"; not believed: "+strings.Join(others, ", ")
@@ -297,7 +299,8 @@ func link(ctx context.Context, c *agent.Config, s *standing) []cli.Finding {
 	var secure *tls.Config
 	var all []cli.Finding
 	if u.Scheme == "https" {
-		k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: c.Forward.CAFile, CertFile: c.Forward.CertFile, KeyFile: c.Forward.KeyFile, Prefix: "forward.", Floor: cli.Built(), Now: judging(s)})
+		k, err := certs.Open(certs.Config{FS: durable.OS{}, CAFile: c.Forward.CAFile, CertFile: c.Forward.CertFile,
+			KeyFile: c.Forward.KeyFile, Prefix: "forward.", Floor: cli.Built(), Now: judging(s)})
 		if err != nil {
 			return []cli.Finding{{What: "certificates", Verdict: cli.Bad, Detail: err.Error(), Fix: "landfall cert gateway " + c.Gateway + " makes them; the user landfall must be able to read them"}}
 		}
@@ -337,7 +340,8 @@ func reach(ctx context.Context, c *agent.Config, secure *tls.Config) cli.Finding
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error()}
 	}
 	resp, err := client.Do(req)
-	if refused := new(certs.Refusal); errors.As(err, &refused) && (refused.Reason == certs.Expired || refused.Reason == certs.NotYetValid) {
+	if refused := new(certs.Refusal); errors.As(err, &refused) &&
+		(refused.Reason == certs.Expired || refused.Reason == certs.NotYetValid) {
 		return cli.Finding{What: "engine", Verdict: cli.Bad, Detail: err.Error(),
 			Fix: "renew the engine's certificate if it is out of date; else the time is wrong by which it is judged: landfall-edge clock says whose it is, then set the machine's clock (NTP), or landfall-edge clock forget"}
 	}

@@ -16,7 +16,8 @@ import (
 func TestDoctorKnowsTheWayOutOfTooManySenders(t *testing.T) {
 	other := "source ais is absent: no such file"
 	full := "source k refuses clients, last at 2026-12-01T10:00:00Z sender flood7: too many senders"
-	if fix := healthFix([]string{other, full}); !strings.Contains(fix, "another name for the source") || !strings.Contains(fix, "landfall-edge forget") {
+	if fix := healthFix([]string{other, full}); !strings.Contains(fix, "another name for the source") ||
+		!strings.Contains(fix, "landfall-edge forget") {
 		t.Errorf("the way out of %q is %q", full, fix)
 	}
 	if fix := healthFix([]string{other}); fix != "landfall-edge status" {

@@ -21,7 +21,8 @@ func TestDoctorSaysThatAnotherLakeAnswers(t *testing.T) {
 			t.Errorf("%q is not in %+v", want, f)
 		}
 	}
-	if !strings.Contains(f.Fix, "forward.lake: bbbbbbbbbbbbbbbb") || !strings.Contains(f.Fix, "feeds lake aaaaaaaaaaaaaaaa") {
+	if !strings.Contains(f.Fix, "forward.lake: bbbbbbbbbbbbbbbb") ||
+		!strings.Contains(f.Fix, "feeds lake aaaaaaaaaaaaaaaa") {
 		t.Errorf("%+v", f)
 	}
 }

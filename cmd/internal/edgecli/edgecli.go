@@ -40,7 +40,9 @@ func Command(use, version string) *cobra.Command {
 		Use: "explain", Short: "Says what each handoff guarantees, and why; of a gateway that runs, what was seen too", Config: DefaultConfig, Load: load,
 		Value: explained, Text: explain.Text,
 	}
-	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(), statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), clockCommand(), tipsCommand(), acknowledgeCommand(), forgetCommand(), inspectCommand(), setupCommand(), doctorCommand())
+	root.AddCommand(runCommand(version), checkCommand(), explainVerb.Command(), statusReport().Command(),
+		statusReport().Top("Shows status again and again"), healthCommand(), tapCommand(), clockCommand(),
+		tipsCommand(), acknowledgeCommand(), forgetCommand(), inspectCommand(), setupCommand(), doctorCommand())
 	return root
 }
 

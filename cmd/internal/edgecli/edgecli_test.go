@@ -70,7 +70,9 @@ func gateway(t *testing.T) (config string) {
 	defer tick.Stop()
 	for limit := time.After(30 * time.Second); ; {
 		var s standing
-		if code, out, _ := run(t, "status", "-c", config, "--json"); code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.Forward.Pending == 5 && s.Capture.Groups > 0 { // the log has them before it is counted
+		if code, out, _ := run(t, "status", "-c", config, "--json"); code == 0 &&
+			json.Unmarshal([]byte(out), &s) == nil && s.Forward.Pending == 5 &&
+			s.Capture.Groups > 0 { // the log has them before it is counted
 			return config
 		}
 		select {

@@ -60,7 +60,8 @@ func handoffs(c *agent.Config, s *agent.Status) []explain.Progress {
 	link := explain.Progress{
 		From: "edge log", To: "landing log", Commit: "C2", Guarantee: promised[len(c.Sources)].Guarantee,
 		Offset: ackedOffset(s), Watermark: s.Capture.Watermark, LagRecords: explain.Number(s.Forward.Pending),
-		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now), LastError: lastError(&s.Forward, now),
+		Oldest: s.Forward.OldestPending, LagSeconds: explain.Lag(s.Forward.OldestPending, now),
+		LastError: lastError(&s.Forward, now),
 	}
 	return append(all, link)
 }
@@ -118,7 +119,8 @@ func printStatus(w io.Writer, s *standing) error {
 	}
 	if n := len(s.Log.AsideSources); n > 0 {
 		if _, err := fmt.Fprintf(w, "marks: %s of %s configured no more: %s; landfall-edge forget, if it does not come back\n",
-			cli.Size(s.Log.MarkAsideBytes), config.Count(n, "source"), strings.Join(s.Log.AsideSources, ", ")); err != nil {
+			cli.Size(s.Log.MarkAsideBytes), config.Count(n, "source"), strings.Join(s.Log.AsideSources,
+				", ")); err != nil {
 			return err
 		}
 	}
@@ -132,7 +134,8 @@ func printStatus(w io.Writer, s *standing) error {
 // kept says what the log keeps only because it is not published, and how long an
 // outage it stands at the present rate, and how that is known.
 func kept(s *agent.Status) string {
-	text := fmt.Sprintf("%s landed and not published, %s of the log", config.Count(s.Forward.Unpublished, "record"), cli.Size(s.Forward.KeptBytes))
+	text := fmt.Sprintf("%s landed and not published, %s of the log", config.Count(s.Forward.Unpublished, "record"),
+		cli.Size(s.Forward.KeptBytes))
 	over := (time.Duration(s.Log.RateSeconds) * time.Second).String()
 	switch {
 	case s.Log.BytesPerDay == 0:

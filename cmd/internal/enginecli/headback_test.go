@@ -97,14 +97,17 @@ func TestAWholeOlderCheckpointIsCured(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(checkpoints), os.Rename(old, checkpoints)); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errs := again(); code == 0 || !strings.Contains(errs, "HEAD was set back: the lake holds epoch") || !strings.Contains(errs, "landfall-engine repair") {
+	if code, out, errs := again(); code == 0 || !strings.Contains(errs, "HEAD was set back: the lake holds epoch") ||
+		!strings.Contains(errs, "landfall-engine repair") {
 		t.Errorf("replay over an older checkpoint: exit %d\n%s%s", code, out, errs)
 	}
-	if code, out, errs := engine(t, "repair", "--lake", lake, "--dry-run"); code != cli.ExitData || !strings.Contains(out, "epochs 4 to 6 is rebuilt") {
+	if code, out, errs := engine(t, "repair", "--lake", lake, "--dry-run"); code != cli.ExitData ||
+		!strings.Contains(out, "epochs 4 to 6 is rebuilt") {
 		t.Errorf("dry run: exit %d\n%s%s", code, out, errs)
 	}
 	code, out, errs := engine(t, "repair", "--lake", lake)
-	if code != 0 || !strings.Contains(out, "epochs 4 to 6 is rebuilt") || strings.Contains(out, "aside ") || !strings.Contains(out, "3 epochs of task") {
+	if code != 0 || !strings.Contains(out, "epochs 4 to 6 is rebuilt") || strings.Contains(out, "aside ") ||
+		!strings.Contains(out, "3 epochs of task") {
 		t.Errorf("repair: exit %d\n%s%s", code, out, errs)
 	}
 	if after := tablesOf(t, lake); !slices.Equal(after, before) {

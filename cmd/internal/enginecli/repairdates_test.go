@@ -47,7 +47,8 @@ func datedLake(t *testing.T, dates int, everyDate bool) (lake string) {
 			t.Fatal(err)
 		}
 	}
-	store, sinks, err := openLake(t.Context(), place{lake: lake, checkpoints: server.Checkpoints(lake), everyDate: everyDate})
+	store, sinks, err := openLake(t.Context(),
+		place{lake: lake, checkpoints: server.Checkpoints(lake), everyDate: everyDate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,8 @@ func TestRepairOfManyDates(t *testing.T) {
 				t.Fatalf("%d files, want %d: %v", len(files), want, err)
 			}
 			lost := map[string][]byte{}
-			for _, name := range []string{files[3], files[len(files)-1]} { // the last is of the landing, where the rest lies
+			for _, name := range []string{files[3],
+				files[len(files)-1]} { // the last is of the landing, where the rest lies
 				if lost[name], err = os.ReadFile(name); err == nil {
 					err = os.Remove(name)
 				}

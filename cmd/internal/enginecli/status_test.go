@@ -46,9 +46,11 @@ func TestEachHandoffHasItsLagAndError(t *testing.T) {
 // TestAGatewayThatWasRefusedHasNoLog: nothing of a log has come, and no zeros are shown
 // for one, of an engine of an earlier version neither.
 func TestAGatewayThatWasRefusedHasNoLog(t *testing.T) {
-	for log, want := range map[string]string{"": "-", strings.Repeat("0", 32): "-", "1000" + strings.Repeat("0", 28): "10000000", "ab": "ab"} {
+	for log, want := range map[string]string{"": "-", strings.Repeat("0", 32): "-",
+		"1000" + strings.Repeat("0", 28): "10000000", "ab": "ab"} {
 		var b bytes.Buffer
-		if err := printStatus(&b, &standing{Status: &server.Status{Gateways: []server.GatewayStatus{{Gateway: "a", Log: log}}}}); err != nil {
+		if err := printStatus(&b, &standing{Status: &server.Status{Gateways: []server.GatewayStatus{{Gateway: "a",
+			Log: log}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), "WATERMARK a "+want+" 0") {

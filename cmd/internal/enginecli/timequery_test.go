@@ -52,7 +52,8 @@ func TestTheQuestionOfTheReadme(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := write(t, filepath.Join(dir, "in.nmea"), traffic(t, 3000))
-	if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--quiet"); code != 0 {
+	if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake",
+		filepath.Join(dir, "lake"), "--quiet"); code != 0 {
 		t.Fatalf("replay: %d\n%s%s", code, out, errs)
 	}
 	rows := sinktest.DuckDB(t, strings.ReplaceAll(string(text[0]), string(text[1]), dir))

@@ -139,7 +139,8 @@ func TestVersion1OfTheAcknowledgedProtocolIsNotExact(t *testing.T) {
 		c.Sources = []agent.SourceConfig{{Name: "a", Acked: &tt.acked}}
 		h := Edge(&c)[0]
 		limits := strings.Join(h.Limits, " ")
-		if h.Guarantee != tt.want || !strings.Contains(limits, tt.says) || (tt.want == ExactlyOnce) == strings.Contains(limits, "not captured") {
+		if h.Guarantee != tt.want || !strings.Contains(limits, tt.says) ||
+			(tt.want == ExactlyOnce) == strings.Contains(limits, "not captured") {
 			t.Errorf("%+v: %+v", tt.acked, h)
 		}
 	}
@@ -178,7 +179,8 @@ func TestLimitsNameWhatIdentifiesFilesAndSessions(t *testing.T) {
 		{Name: "m", MQTT: &agent.MQTTConfig{}},
 	}
 	all := Edge(&c)
-	for i, want := range []string{"the first 1,024 bytes and the 256 before the position", "with this client_id takes the session over"} {
+	for i, want := range []string{"the first 1,024 bytes and the 256 before the position",
+		"with this client_id takes the session over"} {
 		if limits := strings.Join(all[i].Limits, " "); !strings.Contains(limits, want) {
 			t.Errorf("%s: the limits are %q", all[i].From, limits)
 		}

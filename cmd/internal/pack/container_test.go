@@ -42,7 +42,8 @@ func saidSize(t *testing.T, dir, name string) int64 {
 // TestSizesOfImagesAreSaid: README says a size of each image; TestContainers holds the
 // images to it.
 func TestSizesOfImagesAreSaid(t *testing.T) {
-	if edge, engine := saidSize(t, "../../..", "edge"), saidSize(t, "../../..", "engine"); edge < 5e6 || edge >= engine || engine > 40e6 {
+	if edge, engine := saidSize(t, "../../..", "edge"), saidSize(t, "../../..", "engine"); edge < 5e6 ||
+		edge >= engine || engine > 40e6 {
 		t.Errorf("%d and %d bytes", edge, engine)
 	}
 }

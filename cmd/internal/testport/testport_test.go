@@ -14,7 +14,8 @@ func TestPortsAreReserved(t *testing.T) {
 	for range 50 {
 		address := Take(t)
 		var port int
-		if _, err := fmt.Sscanf(strings.TrimPrefix(address, "127.0.0.1:"), "%d", &port); err != nil || port < lowest || port >= ephemeral() {
+		if _, err := fmt.Sscanf(strings.TrimPrefix(address, "127.0.0.1:"), "%d", &port); err != nil || port < lowest ||
+			port >= ephemeral() {
 			t.Fatalf("%s, and the system chooses from %d on: %v", address, ephemeral(), err)
 		}
 		if seen[address] {
