@@ -76,7 +76,7 @@ archtest:
 	$(GO) test -count=1 ./cmd/internal/archtest
 
 unit:
-	$(GO) test -json $$(.ci/race) -p 2 -timeout 15m ./... | $(GO) run ./cmd/internal/testreport
+	GO='$(GO)' .ci/unit | $(GO) run ./cmd/internal/testreport
 
 # The engine of DuckDB is C++, in a module of its own; where no compiler is, deps has said so.
 duckdb:
@@ -87,7 +87,7 @@ fuzz:
 	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS) '!decoders/(nmea|ais)'
 
 crash:
-	$(GO) test -tags failpoint -count=1 -timeout 20m -v ./cmd/internal/crashtest
+	$(GO) test -tags failpoint -vet=off -count=1 -timeout 20m -v ./cmd/internal/crashtest
 
 scale-demo:
 	$(GO) run ./cmd/internal/scaledemo
