@@ -107,7 +107,7 @@ func TestAnOlderCheckpointThatWasUsed(t *testing.T) {
 // an older checkpoint something was let go of, or may have been. Nothing is changed, of the
 // files of published epochs neither, and the text says why.
 func TestAnOlderCheckpointThatWasUsedAndCannotBeDropped(t *testing.T) {
-	base := Make(t, filepath.Join(t.TempDir(), "base"), Config{Records: olderRecords, Unfinished: true})
+	base := shared.unfinished(t, olderRecords)
 	one, _ := withOlder(t, base)
 	swapLanding(one)
 	w := one.open(t)
