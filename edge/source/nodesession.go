@@ -86,7 +86,7 @@ func (s *nodeSession) take(body []byte, wall record.Micros, mono int64) {
 	case frameStart:
 		s.start(body)
 	case frameSchema:
-		s.learn(body)
+		s.learn(body, nil)
 	case frameReading:
 		s.reading(body, "", wall, mono)
 	case frameLost:
@@ -97,14 +97,22 @@ func (s *nodeSession) take(body []byte, wall record.Micros, mono int64) {
 }
 
 // refuse takes a frame of which the gateway died: of a reading the number is read, so that
-// it is kept as it came and acknowledged, and nothing else.
+// it is kept as it came and acknowledged; without a schema readings have no names.
 func (s *nodeSession) refuse(body []byte, wall record.Micros, mono int64) {
-	if s.state != nil && body[0] == frameReading && binary.LittleEndian.Uint32(body[1:]) == s.hello.id.tag() {
-		s.reading(body, sensor.RejectKills, wall, mono)
+	s.fail("frame of type %d of which the gateway died", body[0])
+	if s.state == nil || binary.LittleEndian.Uint32(body[1:]) != s.hello.id.tag() {
 		return
 	}
-	s.fail("frame of type %d of which the gateway died", body[0])
+	switch body[0] {
+	case frameReading:
+		s.reading(body, sensor.RejectKills, wall, mono)
+	case frameSchema:
+		s.learn(body, errNodeKills)
+	}
 }
+
+// errNodeKills says that a frame is not read, because the gateway died of it.
+var errNodeKills = errors.New("the gateway died of it")
 
 // errNodePanic says that a decoder panicked.
 var errNodePanic = errors.New("a frame made its decoder panic")
@@ -227,18 +235,22 @@ func (s *nodeSession) isTwice(r *nodeReading) {
 }
 
 // learn takes the description of readings to come. A node that was asked to go
-// back says it first: what is missing after it is missing anew.
-func (s *nodeSession) learn(body []byte) {
+// back says it first: what is missing after it is missing anew. refused says why it is
+// not read.
+func (s *nodeSession) learn(body []byte, refused error) {
 	if len(body) < nodeFrameHead+2 {
 		s.fail("schema of %d bytes", len(body))
 		return
 	}
 	id, text := binary.LittleEndian.Uint16(body[nodeFrameHead:]), body[nodeFrameHead+2:]
 	var metrics []nodeMetric
-	err := s.guarded(func() (err error) {
-		metrics, err = s.decoders.schema(text)
-		return err
-	})
+	err := refused
+	if err == nil {
+		err = s.guarded(func() (err error) {
+			metrics, err = s.decoders.schema(text)
+			return err
+		})
+	}
 	if err != nil || schemaID(text) != id {
 		s.fail("schema %04x of %s cannot be used: %v", id, s.name, err) // its readings are kept without names
 	}

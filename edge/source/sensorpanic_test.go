@@ -158,26 +158,39 @@ func TestWhatKilledTheGatewayIsARecord(t *testing.T) {
 			t.Errorf("%q, %+v", reasons, s.Counters)
 		}
 	})
-	t.Run("node", func(t *testing.T) {
-		var body []byte
-		new(nodeReader).feed(readingOf(testNode, 2, 2), func(b []byte) { body = bytes.Clone(b) })
-		guard := careful(t, "tank", testNode.String(), body)
-		synctest.Test(t, func(t *testing.T) {
-			sink := &holdingSink{testSink: newTestSink()}
-			w, n, end := lineOf(t, "tank", new(Nodes), sink, func(n *Node) { n.o.Care = guard })
-			w.say(helloOf(testNode, 9, 0), startOf(testNode, 1), schemaOf(testNode, testSchema), readingOf(testNode, 1, 1), readingOf(testNode, 2, 2), readingOf(testNode, 3, 3))
-			synctest.Wait()
-			sink.durable()
-			if got := w.told(); !strings.HasSuffix(got, "ack 3") {
-				t.Errorf("said %q", got)
-			}
-			if got := sink.took(t); got != "sequence 1 temperature 0.001Cel level bad_timeout; kills; sequence 3 temperature 0.003Cel level bad_timeout" {
-				t.Errorf("took %q", got)
-			}
-			if s := n.Status(); s.Rejected != 1 || s.Kills != 1 {
-				t.Errorf("%+v", s.Counters)
-			}
-			end()
-		})
+	for name, c := range map[string]struct {
+		frame    []byte
+		want     string
+		rejected uint64
+	}{
+		"a node's reading": {readingOf(testNode, 2, 2), "sequence 1 temperature 0.001Cel level bad_timeout; kills; sequence 3 temperature 0.003Cel level bad_timeout", 1},
+		"a node's schema": {schemaOf(testNode, testSchema),
+			"sequence 1 value_1 1 value_2 bad_timeout; sequence 2 value_1 2 value_2 bad_timeout; sequence 3 value_1 3 value_2 bad_timeout", 0},
+	} {
+		t.Run(name, func(t *testing.T) { nodeThatKilled(t, c.frame, c.want, c.rejected) })
+	}
+}
+
+// nodeThatKilled plays three readings of a node of whose frame the gateway died.
+func nodeThatKilled(t *testing.T, frame []byte, want string, rejected uint64) {
+	var body []byte
+	new(nodeReader).feed(frame, func(b []byte) { body = bytes.Clone(b) })
+	guard := careful(t, "tank", testNode.String(), body)
+	synctest.Test(t, func(t *testing.T) {
+		sink := &holdingSink{testSink: newTestSink()}
+		w, n, end := lineOf(t, "tank", new(Nodes), sink, func(n *Node) { n.o.Care = guard })
+		w.say(helloOf(testNode, 9, 0), startOf(testNode, 1), schemaOf(testNode, testSchema), readingOf(testNode, 1, 1), readingOf(testNode, 2, 2), readingOf(testNode, 3, 3))
+		synctest.Wait()
+		sink.durable()
+		if got := w.told(); !strings.HasSuffix(got, "ack 3") {
+			t.Errorf("said %q", got)
+		}
+		if got := sink.took(t); got != want {
+			t.Errorf("took %q, want %q", got, want)
+		}
+		if s := n.Status(); s.Rejected != rejected || s.Kills != 1 {
+			t.Errorf("%+v", s.Counters)
+		}
+		end()
 	})
 }

@@ -43,6 +43,8 @@ func careMutants() []mutant {
 			"		r.Reason = sensor.RejectKills\n", "", source},
 		{"a node's frame that kills is a record", "edge/source/node.go",
 			"			s.refuse(body, wall, mono)\n", "", source},
+		{"a node's schema that kills leaves readings without names", "edge/source/nodesession.go",
+			"		s.learn(body, errNodeKills)\n", "", source},
 		{"a panic over a node's frame is caught", "edge/source/nodesession.go",
 			"		if what := recover(); what != nil {", "		if what := any(nil); what != nil {", source},
 		{"a node's reading is judged after its values were read", "edge/source/nodesession.go",
