@@ -57,8 +57,8 @@ type Care struct {
 	careful atomic.Bool
 	refused map[record.Hash]bool // read only
 	all     []Refused            // read only
-	address record.Hash          // refused until refusedFor after since; zero: none; read only
-	where   Refused              // what address is, for people; read only
+	where   *Refused             // an address that is refused until refusedFor after since; nil: none; read only
+	address record.Hash          // its key; read only
 	stopped chan struct{}
 	stop    sync.Once
 
@@ -118,7 +118,7 @@ func Open(cfg Config) (*Care, error) {
 	c.note = next
 	c.begin()
 	c.careful.Store(c.note.careful)
-	c.active.Store(c.note.careful || len(c.refused) > 0 || c.address != record.Hash{})
+	c.active.Store(c.note.careful || len(c.refused) > 0 || c.where != nil)
 	return c, nil
 }
 
@@ -158,7 +158,7 @@ func (c *Care) decide(last *note, d decision) {
 		log.Error("the gateway died of messages of one address three times: they are refused for a while, and "+
 			"captured as they are, with the reason kills; please report it",
 			"source", r.Source, "address", r.Address, "for", refusedFor)
-		c.address, c.where = last.hand.address, r
+		c.address, c.where = last.hand.address, &r
 	case d.died && last.holding:
 		log.Warn("the gateway died while it read a message, or was killed then: it is read again after a while",
 			"source", r.Source, "address", r.Address, "deaths", d.deaths)
@@ -246,14 +246,13 @@ func (c *Care) Status() (s Status) {
 	}
 	s.Careful, s.Refused = c.careful.Load(), c.all
 	if c.refusesAddress(c.address) {
-		where := c.where
-		s.Address = &where
+		s.Address = c.where
 	}
 	return s
 }
 
 func (c *Care) refusesAddress(address record.Hash) bool {
-	return address != record.Hash{} && address == c.address && time.Since(c.since) < refusedFor
+	return c.where != nil && address == c.address && time.Since(c.since) < refusedFor
 }
 
 // Guard is the care for one source. A nil Guard refuses nothing.

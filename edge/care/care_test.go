@@ -201,7 +201,9 @@ func TestWhoIsNotBlamed(t *testing.T) {
 		"the power fails":   {func(t *testing.T, dir string) { open(t, dir, [16]byte{2}) }, 4},
 		"no boot is known":  {func(t *testing.T, dir string) { open(t, dir, [16]byte{}) }, 4},
 		"it is read to an end": {func(t *testing.T, dir string) {
-			open(t, dir, thisBoot).Guard("plc").Read("a", []byte("poison"), func() {})
+			c := open(t, dir, thisBoot)
+			c.Guard("plc").Read("a", []byte("poison"), func() {})
+			_ = c.Close()
 		}, 3},
 		"the note is damaged": {func(t *testing.T, dir string) { put(t, dir+"/care.note", "LFcare1\nx") }, 4},
 	} {
@@ -235,7 +237,7 @@ func TestKillersBlameNobody(t *testing.T) {
 	const inHand, wait = 1, 1000 // time of a message in hand, and the longest wait, equal units
 	for _, when := range []string{"always at one moment", "at any moment"} {
 		n, blamed, struck := note{boot: thisBoot}, 0, 0
-		for range 300_000 {
+		for range 30_000 {
 			var d decision
 			if n, d = n.resume(thisBoot); d.message || d.address {
 				blamed++
@@ -260,10 +262,10 @@ func TestKillersBlameNobody(t *testing.T) {
 			}
 		}
 		// Each third strike on one suspect needs two that hit a wait's one moment.
-		if blamed > 10 || struck < 30_000 {
+		if blamed > 3 || struck < 3_000 {
 			t.Errorf("%s: %d blamed, %d struck in hand", when, blamed, struck)
 		}
-		t.Logf("%s: of 300,000 kills %d struck a message in hand, %d refused one", when, struck, blamed)
+		t.Logf("%s: of 30,000 kills %d struck a message in hand, %d refused one", when, struck, blamed)
 	}
 }
 

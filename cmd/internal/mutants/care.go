@@ -26,7 +26,7 @@ func careMutants() []mutant {
 		{"an address of which one is read to its end is none", "edge/care/note.go",
 			"	n.addresses.clear(n.hand.address)\n	n.holding", "	n.holding", care},
 		{"a suspect waits", "edge/care/care.go",
-			"	if !suspect || g.refuses(&h) {", "	if true {", care},
+			"	if !suspect || g.refuses(&h) {", "	if !suspect || true {", care},
 		{"with care one message is in hand at a time", "edge/care/care.go",
 			"	c.lane.Lock()\n	defer c.lane.Unlock()\n	if !c.note.careful", "	if !c.note.careful", append([]string{"-race"}, care...)},
 		{"it is noted what is in hand", "edge/care/care.go",
