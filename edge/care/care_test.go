@@ -371,6 +371,14 @@ func TestWhatCannotBeNotedIsReadAllTheSame(t *testing.T) {
 	if !strings.Contains(log.String(), "cannot be noted") {
 		t.Errorf("the log says %s", log.String())
 	}
+	// Nor is what comes after the end.
+	c = open(t, dir, thisBoot)
+	if err := c.Close(); err != nil || !c.Status().Careful {
+		t.Fatal(err)
+	}
+	if read = false; !c.Guard("plc").Read("a", []byte("one"), func() { read = true }) || !read {
+		t.Error("it is not read after the end")
+	}
 }
 
 // sample is a note with every field.
