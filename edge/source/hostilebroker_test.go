@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"landfall/decoders/sensor"
+	"landfall/edge/record"
 )
 
 // hostileMemory is what a hostile peer may make a source hold, bytes, beside what the
@@ -299,6 +300,28 @@ func TestASubscriptionIsAnswered(t *testing.T) {
 	h.play(mqttPacket(0x20, []byte{0, 0}), mqttPacket(0x90, []byte{0, 1, 1, 1}))
 	if s := h.meter.Status(); s.State != StateAbsent || strings.Contains(s.Detail, "0 answered") {
 		t.Errorf("%+v", s)
+	}
+	h.judge()
+}
+
+// TestATakeoverIsCounted: a connection that the broker ended, followed at once by one with
+// the session, is counted; one that follows a refusal, or that finds no session, is not.
+func TestATakeoverIsCounted(t *testing.T) {
+	h := newHostileBroker(t, 0)
+	const known, unknown, refused = 0x0100, 0, 0x0005
+	for i, c := range []struct {
+		answer uint16 // of CONNACK
+		want   uint64
+	}{{known, 0}, {known, 1}, {refused, 1}, {known, 1}, {known, 2}, {unknown, 2}, {known, 3}} {
+		ack := mqttPacket(0x20, []byte{byte(c.answer >> 8), byte(c.answer)})
+		if c.answer == refused {
+			h.play(ack)
+		} else {
+			h.play(ack, mqttPacket(0x90, []byte{0, 1, 1}))
+		}
+		if s := h.meter.Status(); s.Takeovers != c.want || (s.LastTakeoverAt == record.NoTime) != (c.want == 0) {
+			t.Errorf("connection %d: %d takeovers, the last at %d; want %d", i, s.Takeovers, s.LastTakeoverAt, c.want)
+		}
 	}
 	h.judge()
 }
