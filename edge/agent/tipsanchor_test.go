@@ -116,6 +116,8 @@ func (allPublished) Newest(string) (record.LogID, record.Offset, bool) {
 	return record.LogID{}, 0, false
 }
 
+func (allPublished) Count(string) told.Count { return told.Count{} }
+
 func (allPublished) AgainIn() time.Duration { return 0 }
 
 func (allPublished) Lake() string { return "" }
