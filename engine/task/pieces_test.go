@@ -27,21 +27,32 @@ func TestRowsOfABlockAreMadeInPieces(t *testing.T) {
 		var mu sync.Mutex
 		var sizes []int
 		seen := 0
+		var others sync.WaitGroup
+		wantsTheLane := func() { // as a task with a suspect block, and returns when it waits or had it
+			had := make(chan struct{})
+			others.Go(func() {
+				defer close(had)
+				cfg.Lane.mu.Lock()
+				runtime.Gosched()
+				cfg.Lane.mu.Unlock()
+			})
+			for cfg.Lane.mu.TryRLock() {
+				cfg.Lane.mu.RUnlock()
+				select {
+				case <-had:
+					return
+				default:
+					runtime.Gosched()
+				}
+			}
+		}
 		cfg.Look = func(_ *landing.Landed, b *table.Batch) {
+			wantsTheLane()
 			mu.Lock()
 			defer mu.Unlock()
 			sizes = append(sizes, b.Rows())
 			seen += len(b.Records)
 		}
-		alone := make(chan struct{})
-		go func() {
-			defer close(alone)
-			for range 100 {
-				cfg.Lane.mu.Lock() // as a task with a suspect block does
-				runtime.Gosched()
-				cfg.Lane.mu.Unlock()
-			}
-		}()
 		ended := make(chan error, 1)
 		go func() { ended <- Run(ctx, cfg) }()
 		synctest.Wait()
@@ -49,7 +60,7 @@ func TestRowsOfABlockAreMadeInPieces(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		<-alone
+		others.Wait()
 		sameRows(t, r.sink.rows(), want("g", l, 2*records))
 		if seen != 2*records || len(sizes) != 8 {
 			t.Errorf("%d of %d records were seen, in batches of %v rows", seen, 2*records, sizes)
