@@ -465,8 +465,13 @@ func (f *File) isAtPath(r *fileReader) bool {
 	if size, err := r.c.file.Size(); err != nil || s.about.IsKnown() && size != r.trail.read {
 		return false
 	}
-	n, err := f.newReader(s, r.trail.whole())
+	whole := r.trail.whole()
+	n, err := f.newReader(s, whole)
 	if n == nil || err != nil {
+		return false
+	}
+	if s.about.IsKnown() && f.isBeside(whole) {
+		n.c.close()
 		return false
 	}
 	r.c.close()
@@ -521,14 +526,30 @@ func (f *File) moveToCopy(s *snapshot, r *fileReader) bool {
 	if len(f.chain.queue) > 0 || s.path == nil || r.c.gz != nil || err != nil || size != r.trail.read || size < headBytes || f.chain.findForm(s, &last) != nil {
 		return false
 	}
-	n, err := f.newReader(s.path, r.trail.whole())
+	whole := r.trail.whole()
+	n, err := f.newReader(s.path, whole)
 	if n == nil || err != nil {
+		return false
+	}
+	if s.holds(f, whole) {
+		s.takeBack(n)
 		return false
 	}
 	f.leave(r)
 	r.c, r.at, r.moved = n.c, n.at, false
 	f.log(slog.LevelInfo, "file was moved away and written again: going on in the new one", "path", r.at.path, "position", r.trail.read)
 	return true
+}
+
+// isBeside tells whether a rotated file has all that was read: then another file that has
+// it is no sign that it is the same one, written again.
+func (f *File) isBeside(whole filePosition) bool {
+	s, err := f.look()
+	if err != nil {
+		return true
+	}
+	defer s.close()
+	return s.holds(f, whole)
 }
 
 // isStopped tells whether Run is to end.

@@ -140,6 +140,30 @@ func TestFileAlikeInItsPlace(t *testing.T) {
 	}
 }
 
+// TestFileRemovedWithOthersAlike: a file that was read is packed and removed, and the one
+// after it has a name with a number already, before anybody looks. Both that one and the
+// one under the path begin with all that was read: neither is the one that was read.
+func TestFileRemovedWithOthersAlike(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ais.log")
+	all, one, two := alike("", 0, 0), append(alike("", 0, 0), "one"), append(alike("", 0, 0), "two")
+	write2(t, path, text(all), 0)
+	sink := &hookSink{testSink: newTestSink(), at: 1, do: func() {
+		write2(t, path+".2.gz", gzipped(text(all)), 0)
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+		write2(t, path+".1", text(one), 0)
+		write2(t, path, text(two), 0)
+	}}
+	if err := newTestFile(t, path, false).Run(t.Context(), sink); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, sink.lines(), append(append(all, one...), two...)...)
+	if gaps := sink.gaps(); len(gaps) > 0 {
+		t.Errorf("gaps %q", gaps)
+	}
+}
+
 // TestFileThatOnlyRepeatsItself: every line is the same one. That such a file was cut
 // while nobody read cannot be seen, so a copy that may stem from a cut is a gap, once.
 // One that was made after the last line was written is none.

@@ -107,6 +107,18 @@ func (s *snapshot) onItsDevice(id durable.Identity) durable.Identity {
 	return id
 }
 
+// holds tells whether any but the path has all that was read before at.
+func (s *snapshot) holds(f *File, at filePosition) bool {
+	return slices.ContainsFunc(s.others, func(o *sibling) bool {
+		r, err := f.newReader(o, at)
+		if r == nil {
+			return errors.Is(err, errStopped) || errors.Is(err, durable.ErrMedia)
+		}
+		s.takeBack(r)
+		return true
+	})
+}
+
 // takeBack takes a file back from a reader that is not to read it after all.
 func (s *snapshot) takeBack(r *fileReader) {
 	for _, o := range append([]*sibling{s.path}, s.others...) {

@@ -35,21 +35,24 @@ func (f *File) find(s *snapshot, at filePosition) (r *fileReader, why gapReason,
 	if err != nil || len(all) == 0 {
 		return nil, 0, err
 	}
-	i := chosen(all, at)
-	r = all[i]
+	wasCut := is != nil && is.isPath
+	i, isSince := chosen(all, at)
 	for j, o := range all {
-		if j != i {
+		if j != i || wasCut && !isSince {
 			s.takeBack(o)
 		}
 	}
-	if r.moved {
+	if wasCut && !isSince {
+		return nil, 0, nil // a copy is no older than what it was made of
+	}
+	if r = all[i]; r.moved {
 		f.rotations.Add(1)
 	}
 	switch {
-	case is != nil && is.isPath:
+	case wasCut:
 		r.copy = true
 		r.owe(micros(at.modified))
-	case len(all) > 1 || at.id.IsKnown() && r.c.gz == nil:
+	case len(all) > 1 || at.id.IsKnown() && (r.c.gz == nil || !isSince):
 		why = gapGone
 	}
 	return r, why, nil
@@ -80,23 +83,24 @@ func (f *File) holders(s *snapshot, at filePosition, but *sibling) (all []*fileR
 	return all, nil
 }
 
-// chosen returns which of some files that have what was read is gone on with. Without
-// an identity it is the path. Else it is the first of those that were written since, for
-// each later one came after it; else the newest, and the path last.
-func chosen(all []*fileReader, at filePosition) int {
+// chosen returns which of some files that have what was read is gone on with, and whether
+// it was written since. Without an identity it is the path. Else it is the first of those
+// that were written since, for each later one came after it; else the newest, and the
+// path last.
+func chosen(all []*fileReader, at filePosition) (i int, isSince bool) {
 	last := len(all) - 1
-	if last == 0 || !at.id.IsKnown() && !all[last].moved {
-		return last
+	if !at.id.IsKnown() && !all[last].moved {
+		return last, true
 	}
 	for i, r := range all {
-		if r.moved && at.modified != 0 && r.at.about.Modified >= at.modified {
-			return i
+		if r.moved && r.at.about.Modified >= at.modified {
+			return i, true
 		}
 	}
-	if !all[last].moved {
-		return last - 1
+	if last > 0 && !all[last].moved {
+		last--
 	}
-	return last
+	return last, all[last].at.about.Modified >= at.modified
 }
 
 // amongCopies returns what to go on with when the file under the path is the one that
@@ -106,8 +110,8 @@ func chosen(all []*fileReader, at filePosition) int {
 func (f *File) amongCopies(s *snapshot, r *fileReader, at filePosition) (*fileReader, gapReason, error) {
 	why, since := gapReason(0), max(at.modified, int64(at.gap.until)*1000)
 	for _, o := range s.others {
-		if at.offset == 0 || o.about.Modified < since {
-			continue
+		if at.offset == 0 || o.about.Modified <= since || !isPackedName(o.path) && o.about.Born != 0 && o.about.Born <= since {
+			continue // it was there before, or nothing was written to it since
 		}
 		c, err := f.newReader(o, at)
 		if errors.Is(err, durable.ErrMedia) || errors.Is(err, errStopped) {

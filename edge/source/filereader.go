@@ -57,7 +57,10 @@ func (f *File) newReader(s *sibling, at filePosition) (*fileReader, error) {
 	}
 	r.split.Resume(at.cut)
 	r.sound, r.quietSince = f.cfg.Clock.Now()
-	r.lookedAt, r.wholeAt = r.quietSince, s.about.Modified
+	if now, err := durable.Describe(c.file); err == nil {
+		r.at.about = now // it may have waited for long: what is older than this did not come after it
+	}
+	r.lookedAt, r.wholeAt = r.quietSince, r.at.about.Modified
 	if at.owes {
 		r.owe(micros(at.modified))
 	}
