@@ -41,7 +41,7 @@ func asideMutants() []mutant {
 		{"what else is in conflict stays", "engine/repair/takein.go",
 			"	e.made = append(e.made, made...)\n", "", taken("/in_an_epoch_with_others")},
 		{"only blocks that were set aside are taken in", "engine/repair/takein.go",
-			"if one.Reason == task.ReasonPoison {", "if one.Reason != \"\" {", taken("/in_an_epoch_with_others")},
+			"if one.Reason == task.ReasonPoison {", "if one.Reason == task.ReasonPoison || one.Reason != \"\" {", taken("/in_an_epoch_with_others")},
 		{"rows that are taken in have files of their own", "engine/repair/takein.go",
 			"\"-\" + strconv.Itoa(n)", "\"-\" + strconv.Itoa(0*n)", taken("/in_an_epoch_with_others")},
 		{"readings of what is taken in are late", "engine/repair/takein.go",
