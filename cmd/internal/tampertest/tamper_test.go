@@ -227,6 +227,16 @@ that are, and newer tips vouch for them. An entry is told when it is published a
 telling is not found. The result of an earlier audit does the same for the history before it: keep it somewhere else, and give it to
 the next one with ` + "`--since`" + `.
 
+## What level values does not compute again
+
+Three kinds of the forgeries above are of values that level ` + "`values`" + ` leaves out, as ` + "`not checked`" + ` says. With tips none of them passes; without, this is why:
+
+- ` + "`monotonic`" + ` of ` + "`record`" + `, like ` + "`source`" + `, ` + "`kind`" + `, ` + "`flags`" + `, ` + "`boot_id`" + ` and the times, is what the gateway knew beside the bytes. The digest covers the bytes alone, and nothing else in the lake says these values again.
+- ` + "`is_duplicate`" + `, ` + "`dup_log`" + `, ` + "`dup_offset`" + ` and ` + "`is_late`" + ` follow from the records before, in the order in which they landed, and from where the gateway's watermark stood at each block: what lies 120 s behind it is
+  forgotten. The table ` + "`log`" + ` has the watermark at the ends of epochs only, and the order between two logs of a gateway within an epoch is not kept where ` + "`landed_at`" + ` is the same. So most rows could be computed again and some
+  could not, and no finding may be one that an honest lake brings. A repair that makes state again does this, and says how many came out as published instead of judging them.
+- ` + "`window`" + ` and ` + "`late`" + ` depend on the same watermark, and a sum of doubles on the order in which they were added.
+
 ## Single bits
 
 ` + "`TestBitFlips`" + ` changes one bit of one file, of tables and of checkpoints, 2,000 times (` + "`LANDFALL_SOAK=1`" + `; 60 in ` + "`make test`" + `). The level
