@@ -87,7 +87,7 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	}
 	var err error
 	storing := cfg.storeConfig(opt.FS, opt.Logger)
-	landed, known := cfg.knownEnds(opt.FS)
+	landed, known := cfg.knownLogs(opt.FS)
 	storing.Known = known
 	if a.store, err = seglog.Open(storing); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)

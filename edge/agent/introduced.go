@@ -101,17 +101,19 @@ func (c *Config) readsFiles() bool {
 	return false
 }
 
-// knownEnd returns up to where the data directory knows a log; false: not at all.
+// knownEnd returns up to where the data directory knows a log; false: not at all. The
+// book of tips vouches for a log only where one of the directory comes after it: else the
+// log is gone, and the positions in files with it.
 func (a *Agent) knownEnd(log record.LogID) (end record.Offset, known bool) {
+	ends := map[record.LogID]record.Offset{}
 	for _, l := range a.store.Logs() {
-		if l.ID == log {
-			end, known = l.End, true
-		}
+		ends[l.Prev] = max(ends[l.Prev], l.PrevEnd)
+		ends[l.ID] = max(ends[l.ID], l.End)
 	}
-	if t, ok := a.tips.find(log); ok {
-		end, known = max(end, t.End), true
+	if end, known = ends[log]; known {
+		return end, true
 	}
-	return end, known
+	return a.tips.endBefore(log, func(l record.LogID) bool { _, ok := ends[l]; return ok })
 }
 
 // handOn lets a source of files that has no position go on where one stood that is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -207,19 +208,34 @@ func (l *lostEnds) told() (n uint64, last string) {
 	return l.list.Count, last
 }
 
-// knownEnds returns what is known beside the log of where its logs were durable: what
-// has landed, and the ends that the book has. What of it cannot be read is said by
-// those who need it.
-func (c *Config) knownEnds(fsys durable.FS) (landed map[record.LogID]record.Offset, known func(record.LogID) (record.Offset, bool)) {
+// knownLogs returns what is known beside the log of the logs there were, in opening
+// order: those that the book has, and behind them those of which only the state of
+// forwarding tells; and below which offset each had landed. What of it cannot be read is
+// said by those who need it.
+func (c *Config) knownLogs(fsys durable.FS) (landed map[record.LogID]record.Offset, known []seglog.KnownLog) {
 	landed, _ = forward.ReadLanded(fsys, c.ForwardState())
-	book, err := loadTips(fsys, c.TipsFile())
-	return landed, func(log record.LogID) (record.Offset, bool) {
-		end, ok := landed[log]
-		if err == nil {
-			if t, has := book.Find(log); has {
-				end, ok = max(end, t.End), true
+	was, settled, _ := forward.ReadSettled(fsys, c.ForwardState())
+	listed := map[record.LogID]bool{}
+	if book, err := loadTips(fsys, c.TipsFile()); err == nil {
+		for _, t := range book.InOrder() {
+			id, err := record.ParseLogID(t.Log)
+			if err != nil {
+				continue
+			}
+			listed[id] = true
+			if end := max(t.End, landed[id]); end > 0 {
+				prev, _ := record.ParseLogID(t.Previous) // zero: there is none
+				known = append(known, seglog.KnownLog{
+					ID: id, Prev: prev, End: end, Closed: t.Closed && end == t.End,
+					Settled: max(t.Acked, settled[id]) >= end || was != "" && was != t.Gateway, // of another name nothing can be declared any more
+				})
 			}
 		}
-		return end, ok
 	}
+	for _, id := range slices.SortedFunc(maps.Keys(landed), func(a, b record.LogID) int { return slices.Compare(a[:], b[:]) }) {
+		if !listed[id] && landed[id] > 0 {
+			known = append(known, seglog.KnownLog{ID: id, End: landed[id], Settled: true})
+		}
+	}
+	return landed, known
 }

@@ -191,15 +191,25 @@ func (t *tipBook) acked(log record.LogID, below record.Offset) {
 	}
 }
 
-// find returns the tip of a log that the book knows; of one whose tip was merged, which
-// the cloud has whole, that it has no end that could be passed.
-func (t *tipBook) find(log record.LogID) (tips.Tip, bool) {
+// endBefore returns where a log ended that was opened before one of which here says that
+// it is in the directory; of one whose tip was merged, which the cloud has whole, that it
+// has no end that could be passed. False: the book has it not, or nothing of the
+// directory comes after it.
+func (t *tipBook) endBefore(log record.LogID, here func(record.LogID) bool) (end record.Offset, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tip, ok := t.book.Find(log); ok {
-		return tip, true
+	if t.book.IsLastMerged(log.String()) {
+		end, known = math.MaxUint64, true
 	}
-	return tips.Tip{End: math.MaxUint64}, t.book.IsLastMerged(log.String())
+	after := false
+	for _, k := range t.book.InOrder() {
+		id, err := record.ParseLogID(k.Log)
+		after = after || known && err == nil && here(id)
+		if k.Log == log.String() {
+			end, known = k.End, true
+		}
+	}
+	return end, known && after
 }
 
 // digestAt returns the digest of a log at its end, where it is known.

@@ -184,11 +184,17 @@ func (c *Core) pick(now time.Time, logs []Log) (*Log, time.Time) {
 	return nil, recheck
 }
 
-// forget drops what is known of logs that the store has no more.
+// forget drops what is known of logs that the store has no more, once it is more than
+// the store has.
 func (c *Core) forget(logs []Log) {
 	if max(len(c.marks), len(c.red), len(c.hear), len(c.back), len(c.doubts)) <= len(logs) {
 		return
 	}
+	c.keepOnly(logs)
+}
+
+// keepOnly drops what is known of logs that are not among the given ones.
+func (c *Core) keepOnly(logs []Log) {
 	here := make(map[record.LogID]bool, len(logs))
 	for _, l := range logs {
 		here[l.ID] = true

@@ -459,6 +459,7 @@ func (s *Session) show() {
 // file could not be written, nothing is released, and it is to be tried again.
 func (s *Session) settle() bool {
 	failpoint.Hit("forward.before-ack")
+	s.core.keepOnly(s.logs()) // who reads the state takes a log in it that is not there for lost
 	st := state{gateway: s.cfg.Gateway, lake: s.core.lake, release: s.cfg.Release, telling: s.core.telling, marks: s.core.marks}
 	p, err := st.encode()
 	if err == nil {

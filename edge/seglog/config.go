@@ -92,9 +92,9 @@ type Config struct {
 	// which tells at the next Open when the end of the newest log is gone. One that is
 	// there is read in any case.
 	TailMarker bool
-	// Known returns the offset below which a log was durable, by what is kept elsewhere;
-	// false, or nil: nothing is known. Only Open calls it.
-	Known func(record.LogID) (record.Offset, bool)
+	// Known is what is kept elsewhere of logs, in the order in which they were opened. A
+	// log ends no earlier than it says, and one that is not there is missed at Open.
+	Known []KnownLog
 	// MarkOwner returns the source that a mark belongs to, "" for a mark of the
 	// gateway itself; Owners are the sources that there are. Marks of another source
 	// are set aside at Open, and taken back at the Open at which it is one of Owners
@@ -151,9 +151,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.NewLogID == nil {
 		c.NewLogID = randomLogID
-	}
-	if c.Known == nil {
-		c.Known = func(record.LogID) (record.Offset, bool) { return 0, false }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -38,7 +38,10 @@ func (s *Store) recover() error {
 	ends := map[record.LogID]record.Offset{}
 	if marked {
 		ends = s.takeTailMarker(&mark)
+		s.sortLogs()
 	}
+	s.knowPrevious(headers, ends)
+	missing := s.takeKnownLogs(ends)
 	for _, l := range s.logs {
 		s.cutSegments(l)
 	}
@@ -46,6 +49,7 @@ func (s *Store) recover() error {
 		return err
 	}
 	s.keepEnds(&mark)
+	s.keepMissing(missing)
 	for _, l := range s.logs {
 		if err := s.finishShed(l); err != nil {
 			return err
@@ -197,11 +201,8 @@ func (s *Store) cutSegments(l *logState) {
 	l.segments = kept
 }
 
-// recoverEnds finds where each log ended and the marks. A log's end is what
-// the opening of the next log said; for the newest log it is searched for, and is at
-// least what the note, the tail marker and Config.Known say. ends are those that the
-// marker tells.
-func (s *Store) recoverEnds(headers map[*segment]header, ends map[record.LogID]record.Offset) error {
+// knowPrevious has each log know the one before it, and ends where that one ended.
+func (s *Store) knowPrevious(headers map[*segment]header, ends map[record.LogID]record.Offset) {
 	for _, l := range s.logs {
 		for _, g := range l.segments {
 			if h, ok := headers[g]; ok {
@@ -210,6 +211,13 @@ func (s *Store) recoverEnds(headers map[*segment]header, ends map[record.LogID]r
 			}
 		}
 	}
+}
+
+// recoverEnds finds where each log ended and the marks. A log's end is what
+// the opening of the next log said; for the newest log it is searched for, and is at
+// least what the note, the tail marker and Config.Known say. ends are those that the
+// marker and the logs after them tell.
+func (s *Store) recoverEnds(headers map[*segment]header, ends map[record.LogID]record.Offset) error {
 	newest := s.newestWithSegments()
 	if newest == nil { // no block is left that they could be true of
 		for _, n := range s.marks.numbers {

@@ -30,8 +30,8 @@ func (s *Store) reachEnd(l *logState, said record.Offset, known, searched bool) 
 	}
 	if searched || n == 0 && !known && l.newest != nil {
 		l.end = max(l.end, said)
-		if least, ok := s.cfg.Known(l.id); ok {
-			l.end = max(l.end, least)
+		if least, ok := s.known(l.id); ok {
+			l.end = max(l.end, least.End)
 		}
 	}
 	if n > 0 {

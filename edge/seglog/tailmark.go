@@ -205,7 +205,7 @@ func (s *Store) knows(id record.LogID) bool {
 	if l, _ := s.find(id); l != nil {
 		return true
 	}
-	_, ok := s.cfg.Known(id)
+	_, ok := s.known(id)
 	return ok
 }
 

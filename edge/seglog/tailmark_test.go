@@ -290,7 +290,7 @@ func TestTailMarkerOfAnotherDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeBytes(t, mine, TailMarkerName(cfg.Dir), readBytes(t, fsys, TailMarkerName(cfg.Dir)))
-	cfg.Known = func(id record.LogID) (record.Offset, bool) { return 7, id == record.LogID{15: 2} }
+	cfg.Known = []KnownLog{{ID: record.LogID{15: 2}, End: 7}}
 	m = mustOpen(t, cfg)
 	defer m.Close()
 	if want := []TailLoss{{record.LogID{15: 2}, 0, 121}}; !slices.Equal(m.TailLosses(), want) {
@@ -314,7 +314,7 @@ func TestKnownEndIsTheLeast(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Known = func(id record.LogID) (record.Offset, bool) { return 119, id == record.LogID{15: 2} }
+	cfg.Known = []KnownLog{{ID: record.LogID{15: 1}, End: 121, Settled: true}, {ID: record.LogID{15: 2}, End: 119}}
 	s = mustOpen(t, cfg)
 	defer s.Close()
 	if want := []TailLoss{{record.LogID{15: 2}, from, 119}}; !slices.Equal(s.TailLosses(), want) {
@@ -510,5 +510,87 @@ func TestFrozenTailMarker(t *testing.T) {
 	writeBytes(t, fsys, TailMarkerName(cfg.Dir), newer)
 	if _, err := Open(cfg); !errors.Is(err, record.ErrVersion) {
 		t.Errorf("a newer version: %v", err)
+	}
+}
+
+// TestKnownLogsAreMissed: a log of which nothing is in the directory, and which is known
+// elsewhere, is told like any lost end where something of it is needed or where it was
+// the newest, and the next log follows it; also at the starts after, without what is
+// known elsewhere. One that was released, or that a newer directory had, is not.
+func TestKnownLogsAreMissed(t *testing.T) {
+	zero, one, two := record.LogID{15: 99}, record.LogID{15: 1}, record.LogID{15: 2}
+	settled := KnownLog{ID: one, End: 121, Closed: true, Settled: true}
+	newest := KnownLog{ID: two, Prev: one, End: 121, Closed: true}
+	old := KnownLog{ID: zero, End: 7, Closed: true}
+	released, releasedOld := newest, old
+	released.Settled, releasedOld.Settled = true, true
+	open := newest
+	open.Closed = false
+	lost := []TailLoss{{two, 0, 121}}
+	for _, c := range []struct {
+		name     string
+		put      string // what is in the directory
+		known    []KnownLog
+		want     []TailLoss
+		unproven bool
+	}{
+		{"nothing is there", "nothing", []KnownLog{settled, newest}, lost, false},
+		{"nothing is there, and all is settled", "nothing", []KnownLog{settled, released}, lost, false},
+		{"nothing is there, and it was not closed", "nothing", []KnownLog{open}, lost, true},
+		{"an older copy", "older", []KnownLog{settled, newest}, lost, false},
+		{"an older copy, and all is settled", "older", []KnownLog{settled, released}, lost, false},
+		{"one from between", "all", []KnownLog{old, settled, newest}, []TailLoss{{zero, 0, 7}}, false},
+		{"one from between that is settled", "all", []KnownLog{releasedOld, settled, newest}, nil, false},
+		{"the directory is newer", "all", []KnownLog{old, settled}, nil, false},
+		{"nothing is known", "older", nil, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fsys, clone, cfg := tailStore(t, false, true)
+			if c.put != "all" {
+				removeAll(t, fsys, cfg.Dir)
+			}
+			if c.put == "older" {
+				copyAll(t, fsys, clone, cfg.Dir)
+			}
+			writeBytes(t, fsys, TailMarkerName(cfg.Dir), nil) // it tells nothing
+			cfg.Known = c.known
+			for start := range 2 {
+				s := mustOpen(t, cfg)
+				if !slices.Equal(s.TailLosses(), c.want) {
+					t.Fatalf("start %d: told %v, want %v", start, s.TailLosses(), c.want)
+				}
+				for _, loss := range c.want {
+					if _, gaps := readLog(t, s, loss.Log, 0); len(gaps) != 1 || gaps[0].To != loss.To {
+						t.Errorf("start %d: gaps %v, want %v", start, gaps, loss)
+					}
+				}
+				if start == 1 && slices.Equal(c.want, lost) {
+					appendTexts(t, s, "new")
+					if o := opening(t, s, activeLog(t, s)); o.Prev != two || o.PrevEnd != 121 || o.PrevEndUnproven != c.unproven {
+						t.Errorf("opening %+v", o)
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if cfg.Known = nil; start == 0 {
+					continue
+				}
+				for _, loss := range c.want { // nobody needs it any more
+					s := mustOpen(t, cfg)
+					appendTexts(t, s, "newer")
+					if err := errors.Join(s.Release(loss.Log, loss.To), s.Close()); err != nil {
+						t.Fatal(err)
+					}
+					s = mustOpen(t, cfg)
+					if n := len(s.TailLosses()); n > 0 {
+						t.Errorf("released, and told again: %v", s.TailLosses())
+					}
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"landfall/edge/record"
 	"landfall/edge/textfile"
@@ -158,6 +159,37 @@ func (b *Book) Names() []string {
 		names = append(names, b.names[i].Gateway)
 	}
 	return names
+}
+
+// Kept is a tip that is kept by itself, with the name that the gateway had then.
+type Kept struct {
+	Gateway string
+	Tip
+}
+
+// InOrder returns all tips that are kept by themselves, in the order in which the logs
+// were opened, also where the gateway was renamed and got an earlier name again.
+func (b *Book) InOrder() []Kept {
+	byLog := make(map[string]Kept)
+	var listed, ordered []Kept
+	for i := range b.names {
+		for _, t := range b.names[i].Logs {
+			byLog[t.Log] = Kept{b.names[i].Gateway, t}
+			listed = append(listed, byLog[t.Log])
+		}
+	}
+	for _, k := range listed {
+		from := len(ordered)
+		for ok := true; ok; k, ok = byLog[k.Previous] {
+			if _, waits := byLog[k.Log]; !waits {
+				break // it stands there, and what is before it
+			}
+			delete(byLog, k.Log)
+			ordered = append(ordered, k)
+		}
+		slices.Reverse(ordered[from:])
+	}
+	return ordered
 }
 
 // Body returns what a document says of the logs under one name. Anchors have no

@@ -219,3 +219,27 @@ func FuzzBook(f *testing.F) {
 		}
 	})
 }
+
+// TestInOrder: logs stand in the order in which they were opened, also where a gateway
+// got an earlier name again, and where what a log says of the one before leads nowhere.
+func TestInOrder(t *testing.T) {
+	var b Book
+	b.Learn("old", []Tip{closedLog(0), closedLog(1)})
+	b.Learn("new", []Tip{closedLog(1), closedLog(2), closedLog(3)})
+	b.Learn("old", []Tip{closedLog(3), closedLog(4)})
+	var got []string
+	for _, k := range b.InOrder() {
+		got = append(got, k.Gateway+k.Log)
+	}
+	var want []string
+	for n, name := range []string{"old", "old", "new", "new", "old"} {
+		want = append(want, name+logNumber(n))
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	ring := Book{names: []remembered{{Logs: []Tip{{Log: "a", Previous: "b"}, {Log: "b", Previous: "a"}, {Log: "c", Previous: "gone"}}}}}
+	if n := len(ring.InOrder()); n != 3 {
+		t.Errorf("%d of 3 logs in a ring", n)
+	}
+}

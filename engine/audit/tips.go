@@ -106,7 +106,7 @@ func (a *audit) compareTips() {
 			a.find(f)
 		}
 		for i := range g.body.Logs {
-			a.compareTip(g.tips[g.body.Logs[i].Log], a.logs[logKey{g.body.Gateway, g.body.Logs[i].Log}], wrong)
+			a.compareTip(g.tips[g.body.Logs[i].Log], a.logs[logKey{g.body.Gateway, g.body.Logs[i].Log}], a.laterLog(g, i), wrong)
 		}
 		a.compareMerged(g, wrong)
 		a.unknownLogs(g, wrong)
@@ -121,13 +121,27 @@ func (l *logState) found() uint64 {
 	return l.end
 }
 
-func (a *audit) compareTip(t *tipOf, l *logState, wrong func(log, where, format string, args ...any)) {
+// laterLog returns a log in the lake that a gateway opened after its i-th, "" for none. A
+// gateway sends its logs one after the other: of those before a later one nothing is
+// still to come, unless the gateway holds one back.
+func (a *audit) laterLog(g *gatewayTips, i int) string {
+	for _, t := range g.body.Logs[i+1:] {
+		if l := a.logs[logKey{g.body.Gateway, t.Log}]; l != nil && l.found() > 0 {
+			return t.Log
+		}
+	}
+	return ""
+}
+
+func (a *audit) compareTip(t *tipOf, l *logState, later string, wrong func(log, where, format string, args ...any)) {
 	k, have, end, acked := l.key, l.found(), uint64(t.End), uint64(t.Acked)
 	switch {
 	case acked > have:
 		wrong(k.log, offsets(have, acked), "the cloud acknowledged log %s of %s up to offset %d, and the lake has it up to %d: not published yet, or lost; audit again after the engine's next epoch", k.log, k.gateway, acked, have)
 	case l.closedAt != nil && end != uint64(*l.closedAt) && (t.Closed || end > uint64(*l.closedAt)):
 		wrong(k.log, offsets(min(end, uint64(*l.closedAt)), max(end, uint64(*l.closedAt))), "log %s of %s ended at offset %d on the gateway, and the log after it says that it ended at %s", k.log, k.gateway, end, *l.closedAt)
+	case end > have && later != "":
+		wrong(k.log, offsets(have, end), "log %s of %s had offsets up to %d when its tips were made, and the lake has it up to %d, and log %s, which was opened after it: lost on the gateway's disk, or held back there", k.log, k.gateway, end-1, have, later)
 	case end > have && a.ledgerless(): // nothing else says what has to be there
 		wrong(k.log, offsets(have, end), "log %s of %s had offsets up to %d when its tips were made, and the lake has it up to %d: not sent yet, or lost, and no checkpoint tells which", k.log, k.gateway, end-1, have)
 	case end > have:

@@ -226,6 +226,9 @@ func TestTipsTellWhatTheLakeCannot(t *testing.T) {
 		}, exact: true},
 		{name: "another previous log", tips: func(b *tips.Body) { b.Logs[1].Previous = logID(7).String() }, want: Finding{Kind: KindTips, Log: last}},
 		{name: "more on the gateway, not acknowledged", tips: func(b *tips.Body) { b.Logs[1].End = 80 }, exact: true},
+		{name: "more on the gateway of a log that a later one comes after", lake: func(e []*table.Batch) []*table.Batch {
+			return append(e[:1], epochOf("gw", logID(1), record.LogID{}, 0, 40, 100), epochOf("gw", logID(2), record.LogID{}, 0, 0, 60))
+		}, tips: func(b *tips.Body) { b.Logs[0].End, b.Logs[1].Previous = 130, "" }, want: Finding{Kind: KindTips, Log: first, Offsets: "100-129", Detail: "held back there"}},
 		{name: "acknowledged and not there", tips: func(b *tips.Body) { b.Logs[1].End, b.Logs[1].Acked = 80, 70 }, want: Finding{Kind: KindTips, Log: last, Offsets: "60-69"}},
 		{name: "another digest", tips: func(b *tips.Body) { b.Logs[1].Digest = "1" }, want: Finding{Kind: KindTips, Log: last, Offsets: "0-59"}},
 		{name: "a digest that is not known", tips: func(b *tips.Body) { b.Logs[1].Digest = "" }, exact: true},

@@ -201,6 +201,8 @@ func auditMutants() []mutant {
 
 		{"audit: what the cloud acknowledged to the tips' gateway", "engine/audit/tips.go",
 			"case acked > have:", "case false:", in("TestTipsTell")},
+		{"audit: what lacks of a log that a later one comes after", "engine/audit/tips.go",
+			"	case end > have && later != \"\":\n", "	case end > have && later == k.log:\n", in("TestTips")},
 		{"audit: a log beyond the end that its gateway gave it", "engine/audit/tips.go",
 			"case t.Closed && have > end:", "case false:", in("TestTipsTell")},
 		{"audit: the log before, by the tips", "engine/audit/tips.go",

@@ -3,8 +3,9 @@ package main
 // tailMutants are in what finds that the end of a gateway's log is gone, and tells it.
 func tailMutants() []mutant {
 	const mark, loss = "edge/seglog/tailmark.go", "edge/seglog/tailloss.go"
+	const missing, missingLog = "edge/seglog/recover.go", "edge/seglog/missing.go"
 	tail := []string{"-run", "Tail|TornSlot|Known", "./edge/seglog"}
-	lost := []string{"-run", "Lost|Landed|CloudHasMore", "./edge/agent"}
+	lost := []string{"-run", "Lost|Landed|CloudHasMore|OnlyOtherFiles", "./edge/agent"}
 	return []mutant{
 		{"files wait where the end of the log is lost", "edge/agent/introduced.go",
 			"!acknowledged(a.opt.FS, a.cfg.lostEndsNote(n), n)", "n > 1<<40", lost},
@@ -33,7 +34,7 @@ func tailMutants() []mutant {
 		{"a log ends where its tail marker says", loss,
 			"		l.end = max(l.end, l.newest.end)\n", "", tail},
 		{"a log ends no earlier than it had landed", loss,
-			"			l.end = max(l.end, least)\n", "			_ = least\n", tail},
+			"			l.end = max(l.end, least.End)\n", "			_ = least\n", tail},
 		{"a lost end is unproven, unless the log was closed", loss,
 			"s.app.unproven = s.app.unproven || last && !known && !closed", "s.app.unproven = s.app.unproven || last && !known && closed", tail},
 		{"the digest of a lost end is known", loss,
@@ -46,6 +47,24 @@ func tailMutants() []mutant {
 			"			l.list.Count = max(l.list.Count, n)\n", "			_ = n\n", lost},
 		{"what had landed is asked for when a log is opened", "edge/agent/agent.go",
 			"	storing.Known = known\n", "	_ = known\n", lost},
+		{"a log of which nothing is there is missed", missing,
+			"	missing := s.takeKnownLogs(ends)\n", "	var missing []*logState\n", tail},
+		{"the newest log is missed, also where all of it is settled", missingLog,
+			"(follows || i < len(s.cfg.Known)-1)", "(follows || i < len(s.cfg.Known))", tail},
+		{"a log that was released is not missed", missingLog,
+			"(follows || i < len(s.cfg.Known)-1)", "(follows && i < len(s.cfg.Known)-1)", tail},
+		{"a directory that is newer misses nothing", missingLog,
+			"		if _, ok := s.known(l.id); !ok {\n			return nil\n", "		if _, ok := s.known(l.id); !ok {\n			continue\n", tail},
+		{"that a log is missed is kept", missing,
+			"	s.keepMissing(missing)\n", "	_ = missing\n", tail},
+		{"a log that was not closed has no proven end", missingLog,
+			"&newest{end: k.End, closed: k.Closed}", "&newest{end: k.End, closed: true}", tail},
+		{"the state of forwarding alone is evidence of a log", "edge/agent/lostends.go",
+			"		if !listed[id] && landed[id] > 0 {\n", "		if false {\n", lost},
+		{"the book of tips is evidence of a log", "edge/agent/lostends.go",
+			"			if end := max(t.End, landed[id]); end > 0 {\n", "			if end := max(t.End, landed[id]); end == 0 {\n", lost},
+		{"the book alone vouches for no log", "edge/agent/tips.go",
+			"	return end, known && after\n", "	return end, known\n", []string{"-run", "BookAlone", "./edge/agent"}},
 		{"a cloud that has more of a log than the disk is told of", "edge/forward/session.go",
 			"	if landed > here.End {\n", "	if landed < here.End {\n", []string{"-run", "Ahead", "./edge/forward"}},
 	}
