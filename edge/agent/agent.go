@@ -183,6 +183,8 @@ func (a *Agent) assemble() error {
 			if err := a.handOn(marks, fileOf(s)); err != nil {
 				return err
 			}
+			n, last := source.GapsIn(marks[s.Name()])
+			renewNotes(a.opt.FS, a.opt.Logger, a.cfg.gapsBase(s.Name()), n, last)
 			s = introduced{s, a}
 		}
 		if n, ok := s.(*source.Node); ok {

@@ -107,7 +107,7 @@ func TestForgettingASourceCrashed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.AcknowledgeGaps(fsys, "gone", 2); err != nil {
+		if err := c.AcknowledgeGaps(fsys, "gone", 2, "gap"); err != nil {
 			t.Fatal(err)
 		}
 		if err := durable.WriteFileAtomic(fsys, c.FiltersState("gone"), []byte("list")); err != nil {

@@ -19,11 +19,11 @@ import (
 // still ends what it subscribed to before), the list is removed. So as long as it goes on
 // where it stood, the list is there too.
 func (c *Config) ForgetSource(fsys durable.FS, source string) (bytes int64, err error) {
-	notes, err := notesOf(fsys, c.gapsFile(source, 0))
+	notes, err := notesOf(fsys, c.gapsBase(source))
 	if err != nil {
 		return 0, fmt.Errorf("forget the gaps of source %s: %w", source, err)
 	}
-	for _, name := range notes {
+	for name := range notes {
 		if err := fsys.Remove(filepath.Join(c.DataDir, name)); err != nil {
 			return 0, fmt.Errorf("forget the gaps of source %s: %w", source, err)
 		}

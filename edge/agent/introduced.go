@@ -50,10 +50,10 @@ func (s introduced) Status() source.Status {
 
 // held says why files are not read; "" when they may be.
 func (a *Agent) held() string {
-	if n, last, held := a.unknown.found(); held && !a.cfg.unknownAcknowledged(a.opt.FS, n) {
+	if n, last, held := a.unknown.found(); held && !a.cfg.unknownAcknowledged(a.opt.FS, n, last) {
 		return Held + " (--data-dir) that the data directory does not know " + last
 	}
-	if n, last := a.lost.told(); !acknowledged(a.opt.FS, a.cfg.lostEndsNote(n), n) {
+	if n, last := a.lost.told(); !acknowledged(a.opt.FS, a.cfg.LostEndsFile(), n, last) {
 		return Held + " (--log) that the disk has lost " + last +
 			"; it is read again then from where the rest of the log knows it, and what the cloud had of that comes twice"
 	}
@@ -79,7 +79,7 @@ func (a *Agent) awaitIntroduction(ctx context.Context) bool {
 			return false
 		}
 	}
-	a.unknown.begin()
+	a.unknown.readFiles()
 	return true
 }
 

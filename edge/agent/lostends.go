@@ -44,7 +44,7 @@ type lostEnd struct {
 // String says it for people.
 func (e *lostEnd) String() string {
 	if e.Log == "" {
-		return "the list of them, log.lost, was damaged itself"
+		return "the list of them, log.lost, was damaged itself, found at " + e.At
 	}
 	what := fmt.Sprintf("%d offsets, %d to %d of log %s", e.To-e.From, e.From, e.To-1, e.Log)
 	switch {
@@ -80,14 +80,11 @@ func decodeLost(p []byte) (l lostList, err error) {
 // LostEndsFile is the file with the ends of logs that the disk lost.
 func (c *Config) LostEndsFile() string { return filepath.Join(c.DataDir, "log.lost") }
 
-// lostEndsNote says, by being there, that an operator knows of the first n lost ends.
-// Its name is of no source's notes, whatever the source is called.
-func (c *Config) lostEndsNote(n uint64) string { return fmt.Sprintf("%s-%d", c.LostEndsFile(), n) }
-
 // AcknowledgeLostEnds notes, durable on return, that an operator knows of the first n
-// ends of logs that the disk lost. It may run beside the daemon, and again.
-func (c *Config) AcknowledgeLostEnds(fsys durable.FS, n uint64) error {
-	if err := acknowledge(fsys, c.lostEndsNote(n), n); err != nil {
+// ends of logs that the disk lost; last is the n-th as status says it. It may run beside
+// the daemon, and again. The name of the note is of no source's, whatever it is called.
+func (c *Config) AcknowledgeLostEnds(fsys durable.FS, n uint64, last string) error {
+	if err := acknowledge(fsys, c.LostEndsFile(), n, last); err != nil {
 		return fmt.Errorf("acknowledge the lost ends of logs: %w", err)
 	}
 	return nil
@@ -120,11 +117,11 @@ func openLostEnds(c *Config, opt *Options, store *seglog.Store, landed map[recor
 	}
 	switch {
 	case errors.Is(err, record.ErrCorrupt), errors.Is(err, durable.ErrMedia), errors.Is(err, durable.ErrTooLarge):
-		notes, errNotes := notesOf(l.fs, c.lostEndsNote(0))
+		notes, errNotes := notesOf(l.fs, l.path)
 		if errNotes != nil {
 			return nil, fmt.Errorf("look for what was acknowledged: %w", errNotes)
 		}
-		for n := range notes {
+		for _, n := range notes {
 			l.list.Count = max(l.list.Count, n)
 		}
 		l.logger.Error("the list of lost ends of logs is damaged, and begun again", "path", l.path, "error", err)
@@ -132,6 +129,8 @@ func openLostEnds(c *Config, opt *Options, store *seglog.Store, landed map[recor
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read the list of lost ends: %w", err)
 	}
+	n, last := l.told()
+	renewNotes(l.fs, l.logger, l.path, n, last)
 	for _, loss := range store.TailLosses() {
 		had := landed[loss.Log]
 		if l.has(loss.Log) {

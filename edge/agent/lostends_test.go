@@ -114,7 +114,7 @@ func TestALostEndTurnsHealthRed(t *testing.T) {
 				t.Errorf("landed %t: %d losses declared, %d pending", landed, n, s.Forward.Pending)
 			}
 		}
-		if err := c.AcknowledgeLostEnds(durable.OS{}, 1); err != nil {
+		if err := c.AcknowledgeLostEnds(durable.OS{}, 1, heldAgent(t, c).Log.LastLostEnd); err != nil {
 			t.Fatal(err)
 		}
 		if s := runAgent(t, c); !s.Healthy || s.Log.LostEnds != 1 || !s.Log.LostEndsAcknowledged || s.Capture.Records == 0 {
@@ -197,7 +197,8 @@ func TestLostEndsAreKept(t *testing.T) {
 	if n, last := l.told(); n != 40 || len(l.list.Ends) != lostKept || !strings.Contains(last, "1 of log 28") {
 		t.Fatalf("%d kept, %d, the last %q", len(l.list.Ends), n, last)
 	}
-	if err := c.AcknowledgeLostEnds(fsys, 40); err != nil {
+	_, last := l.told()
+	if err := c.AcknowledgeLostEnds(fsys, 40, last); err != nil {
 		t.Fatal(err)
 	}
 	p, err := durable.ReadFile(fsys, c.LostEndsFile())
@@ -211,7 +212,7 @@ func TestLostEndsAreKept(t *testing.T) {
 	if l, err = open(); err != nil {
 		t.Fatal(err)
 	}
-	if n, last := l.told(); n != 41 || acknowledged(fsys, c.lostEndsNote(n), n) || !strings.Contains(last, "damaged") {
+	if n, last := l.told(); n != 41 || acknowledged(fsys, c.LostEndsFile(), n, last) || !strings.Contains(last, "damaged") {
 		t.Errorf("after damage: %d, %q", n, last)
 	}
 	newer := strings.Replace(string(p), " 1 ", " 2 ", 1)

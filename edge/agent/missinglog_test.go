@@ -78,7 +78,7 @@ func TestALogThatOnlyOtherFilesKnow(t *testing.T) {
 					t.Errorf("%d losses declared", n)
 				}
 			}
-			if err := cfg.AcknowledgeLostEnds(durable.OS{}, 1); err != nil {
+			if err := cfg.AcknowledgeLostEnds(durable.OS{}, 1, heldAgent(t, cfg).Log.LastLostEnd); err != nil {
 				t.Fatal(err)
 			}
 			for start, want := range []bool{true, false} {

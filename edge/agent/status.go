@@ -200,7 +200,7 @@ func (a *Agent) Status() Status {
 // dataDir says what the data directory does not know.
 func (a *Agent) dataDir(s *Status) {
 	n, last, _ := a.unknown.found()
-	if s.DataDir.Acknowledged = a.cfg.unknownAcknowledged(a.opt.FS, n); n == 0 {
+	if s.DataDir.Acknowledged = a.cfg.unknownAcknowledged(a.opt.FS, n, last); n == 0 {
 		return
 	}
 	s.DataDir.UnknownLogs, s.DataDir.LastUnknown = n, last
@@ -263,7 +263,7 @@ func (a *Agent) captured(s *Status, wall record.Micros) {
 			Watermark: text(src.Watermark.At), Idle: src.Watermark.Idle, Open: src.Open,
 			Records: src.Captured.Records, Flagged: src.Captured.Flagged, Crowded: src.Captured.Crowded, SourceCounters: SourceCounters(src.Counters),
 			LastRefused: src.LastRefused, LastRefusedAt: text(src.LastRefusedAt), LastTakeoverAt: text(src.LastTakeoverAt),
-			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps),
+			Gaps: src.Gaps, LastGap: src.LastGap, GapsAcknowledged: a.cfg.gapsAcknowledged(a.opt.FS, src.Name, src.Gaps, src.LastGap),
 		})
 		if st := &s.Sources[i]; !st.GapsAcknowledged {
 			s.red("source %s: lines may be missing in %s, the last: %s; when you have looked: landfall-edge acknowledge %s", src.Name, config.Count(src.Gaps, "interval"), src.LastGap, src.Name)
@@ -349,7 +349,7 @@ func (a *Agent) logged(s *Status) {
 		s.red("%s in the log, %d bytes", config.Count(st.CorruptBlocks, "damaged place"), st.CorruptBytes)
 	}
 	s.Log.LostEnds, s.Log.LastLostEnd = a.lost.told()
-	s.Log.LostEndsAcknowledged = acknowledged(a.opt.FS, a.cfg.lostEndsNote(s.Log.LostEnds), s.Log.LostEnds)
+	s.Log.LostEndsAcknowledged = acknowledged(a.opt.FS, a.cfg.LostEndsFile(), s.Log.LostEnds, s.Log.LastLostEnd)
 	if !s.Log.LostEndsAcknowledged {
 		s.red("the disk has lost the end of a log %s, the last: %s; when you have looked: landfall-edge acknowledge --log", config.Count(s.Log.LostEnds, "time"), s.Log.LastLostEnd)
 	}

@@ -45,7 +45,8 @@ type unknownLogs struct {
 //	{"found":<how often>,"held":<files wait for the operator>,"logs":[{"log":"…","next":…,"known":…,"at":…}, …]}\n
 //
 // logs are the last ones, the newest last: up to where the cloud had the log and the
-// data directory knew it, and when that was found, microseconds since 1970 UTC.
+// data directory knew it, and when that was found, microseconds since 1970 UTC. Where the
+// file itself was damaged an entry has no log.
 type unknownState struct {
 	Found uint64       `json:"found"`
 	Held  bool         `json:"held"`
@@ -60,11 +61,10 @@ type unknownLog struct {
 }
 
 const (
-	unknownMagic     = "landfall-unknown-logs"
-	unknownVersion   = 1
-	maxUnknownLogs   = 64
-	maxUnknownBytes  = 64 << 10
-	unknownNoteStart = "unknown-logs-"
+	unknownMagic    = "landfall-unknown-logs"
+	unknownVersion  = 1
+	maxUnknownLogs  = 64
+	maxUnknownBytes = 64 << 10
 )
 
 // UnknownLogsFile is the file that holds which logs of the cloud the data directory was
@@ -84,23 +84,48 @@ func decodeUnknown(p []byte) (s unknownState, err error) {
 }
 
 // open reads the file; absent: nothing was found. A damaged one says that something
-// was: it counts as one. Errors: record.ErrVersion, and those of the file system.
+// was: it counts as one, and is begun again with that; where it cannot be written, at the
+// next start. Errors: record.ErrVersion, and those of the file system.
 func (u *unknownLogs) open() error {
 	p, err := durable.ReadFileUpTo(u.fs, u.path, maxUnknownBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil {
 		u.state, err = decodeUnknown(p)
 	}
-	if errors.Is(err, record.ErrCorrupt) || errors.Is(err, durable.ErrMedia) || errors.Is(err, durable.ErrTooLarge) {
-		u.logger.Error("the file of unknown logs is damaged: it counts as one", "path", u.path, "error", err)
-		u.state, err = unknownState{Found: 1}, nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, record.ErrCorrupt), errors.Is(err, durable.ErrMedia), errors.Is(err, durable.ErrTooLarge):
+		u.logger.Error("the file of unknown logs is damaged: it counts as one, and is begun again", "path", u.path, "error", err)
+		wall, _ := u.clock.Now()
+		u.state = unknownState{Found: 1, Logs: []unknownLog{{At: wall}}}
+		if err := u.write(&u.state); err != nil {
+			u.logger.Warn("the file of unknown logs is not begun again", "path", u.path, "error", err)
+		}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("open the unknown logs: %w", err)
 	}
+	renewNotes(u.fs, u.logger, u.path, u.state.Found, u.state.last())
 	return nil
+}
+
+// write replaces the file, durably on return.
+func (u *unknownLogs) write(s *unknownState) error {
+	p, err := s.encode()
+	if err == nil {
+		err = durable.WriteFileAtomic(u.fs, u.path, p)
+	}
+	return err
+}
+
+// last says the last one in words; "" for none.
+func (s *unknownState) last() string {
+	k := len(s.Logs)
+	if k == 0 {
+		return ""
+	}
+	l := &s.Logs[k-1]
+	if l.Log == "" {
+		return "one that is not known: the file that says which was damaged, found at " + text(l.At)
+	}
+	return fmt.Sprintf("log %s below offset %d, of which %d are known here, found at %s", l.Log, l.Next, l.Known, text(l.At))
 }
 
 // hear takes the newest log of the gateway that the cloud has. One that is not known,
@@ -124,11 +149,7 @@ func (u *unknownLogs) hear(newest wire.HeldLog) error {
 	}
 	next.Logs = append(next.Logs, unknownLog{newest.Log.String(), newest.Next, end, wall})
 	next.Logs = next.Logs[max(0, len(next.Logs)-maxUnknownLogs):]
-	p, err := next.encode()
-	if err == nil {
-		err = durable.WriteFileAtomic(u.fs, u.path, p)
-	}
-	if err != nil {
+	if err := u.write(&next); err != nil {
 		return fmt.Errorf("note a log of the cloud that is not known here: %w", err)
 	}
 	u.state = next
@@ -137,9 +158,9 @@ func (u *unknownLogs) hear(newest wire.HeldLog) error {
 	return nil
 }
 
-// begin notes that files are being read from now on: what is found later cannot hold
+// readFiles notes that files are being read from now on: what is found later cannot hold
 // them any more.
-func (u *unknownLogs) begin() {
+func (u *unknownLogs) readFiles() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.begun = true
@@ -150,30 +171,20 @@ func (u *unknownLogs) begin() {
 func (u *unknownLogs) found() (n uint64, last string, held bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	last = "the file that says which is damaged"
-	if k := len(u.state.Logs); k > 0 {
-		l := &u.state.Logs[k-1]
-		last = fmt.Sprintf("log %s below offset %d, of which %d are known here, found at %s", l.Log, l.Next, l.Known, text(l.At))
-	}
-	return u.state.Found, last, u.state.Held
+	return u.state.Found, u.state.last(), u.state.Held
 }
 
-// unknownNote says, by being there, that an operator has acknowledged the first n
-// findings.
-func (c *Config) unknownNote(n uint64) string {
-	return filepath.Join(c.DataDir, fmt.Sprint(unknownNoteStart, n))
-}
-
-// unknownAcknowledged tells whether the first n findings are acknowledged.
-func (c *Config) unknownAcknowledged(fsys durable.FS, n uint64) bool {
-	return acknowledged(fsys, c.unknownNote(n), n)
+// unknownAcknowledged tells whether the first n findings are acknowledged, the last of
+// which is given in words.
+func (c *Config) unknownAcknowledged(fsys durable.FS, n uint64, last string) bool {
+	return acknowledged(fsys, c.UnknownLogsFile(), n, last)
 }
 
 // AcknowledgeUnknownLogs notes, durable on return, that an operator knows of the first n
-// logs of the cloud that the data directory does not know. It may run beside the
-// daemon, and again.
-func (c *Config) AcknowledgeUnknownLogs(fsys durable.FS, n uint64) error {
-	if err := acknowledge(fsys, c.unknownNote(n), n); err != nil {
+// logs of the cloud that the data directory does not know; last is the n-th as status
+// says it. It may run beside the daemon, and again.
+func (c *Config) AcknowledgeUnknownLogs(fsys durable.FS, n uint64, last string) error {
+	if err := acknowledge(fsys, c.UnknownLogsFile(), n, last); err != nil {
 		return fmt.Errorf("acknowledge unknown logs: %w", err)
 	}
 	return nil

@@ -81,17 +81,18 @@ func TestADataDirThatDoesNotKnow(t *testing.T) {
 			}
 			c.change(t, &cfg, older)
 			appendLines(t, &cfg, "three\n")
+			last := ""
 			for range 2 {
 				a, stop := running(t, cfg)
 				waitFor(t, func() bool { return a.Status().Sources[0].State == "absent" })
 				s := a.Status()
-				if s.Healthy || s.Capture.Records != 0 || s.DataDir.UnknownLogs != 1 || !strings.Contains(strings.Join(s.Reasons, " "), "landfall-edge acknowledge --data-dir") ||
+				if last = s.DataDir.LastUnknown; s.Healthy || s.Capture.Records != 0 || s.DataDir.UnknownLogs != 1 || !strings.Contains(strings.Join(s.Reasons, " "), "landfall-edge acknowledge --data-dir") ||
 					!strings.Contains(s.Sources[0].Detail, "acknowledge") {
 					t.Errorf("%q, %+v, %+v", s.Reasons, s.DataDir, s.Sources[0])
 				}
 				stop()
 			}
-			if err := cfg.AcknowledgeUnknownLogs(durable.OS{}, 1); err != nil {
+			if err := cfg.AcknowledgeUnknownLogs(durable.OS{}, 1, last); err != nil {
 				t.Fatal(err)
 			}
 			if s := ended(t, cfg); !s.Healthy || s.Capture.Records != c.records || s.DataDir.UnknownLogs != 1 || !s.DataDir.Acknowledged {
@@ -165,7 +166,7 @@ func TestWhatIsUnknown(t *testing.T) {
 		{record.LogID{1}, 101, true, 3, false},
 	} {
 		if c.begin {
-			u.begin()
+			u.readFiles()
 		}
 		if err := u.hear(wire.HeldLog{Log: c.log, Next: c.next}); err != nil {
 			t.Fatal(err)
@@ -241,8 +242,26 @@ func TestUnknownLogsFormatIsFrozen(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.state = unknownState{}
-		if err := u.open(); errors.Is(err, record.ErrVersion) != newer || !newer && (err != nil || u.state.Found != 1) {
+		if err := u.open(); errors.Is(err, record.ErrVersion) != newer || !newer && (err != nil || u.state.Found == 0) {
 			t.Errorf("%q: %+v, %v", bad, u.state, err)
+		}
+		if newer {
+			continue
+		}
+		n, last, _ := u.found()
+		if err := acknowledge(fsys, u.path, n, last); err != nil || !acknowledged(fsys, u.path, n, last) {
+			t.Errorf("%q: not acknowledged, %v", bad, err)
+		}
+		again := knowsNothing(t, fsys, nothing)
+		if n, last, _ := again.found(); !acknowledged(fsys, u.path, n, last) {
+			t.Errorf("%q: the next start tells it again", bad)
+		}
+		if err := durable.WriteFileAtomic(fsys, u.path, []byte(bad)); err != nil {
+			t.Fatal(err)
+		}
+		again = knowsNothing(t, fsys, nothing)
+		if n, last, _ := again.found(); acknowledged(fsys, u.path, n, last) {
+			t.Errorf("%q: damaged again, and acknowledged", bad)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func acknowledgeSource(cfg *agent.Config, sources []agent.SourceStatus, name str
 		return a, fmt.Sprintf("source %s has no gaps\n", name), nil
 	}
 	text = fmt.Sprintf("source %s: %s acknowledged, the last: %s\n", name, config.Count(a.Gaps, "gap"), a.LastGap)
-	return a, text, cfg.AcknowledgeGaps(durable.OS{}, name, a.Gaps)
+	return a, text, cfg.AcknowledgeGaps(durable.OS{}, name, a.Gaps, a.LastGap)
 }
 
 func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text string, err error) {
@@ -107,7 +107,7 @@ func acknowledgeLog(cfg *agent.Config, l *agent.LogStatus) (a acknowledged, text
 	}
 	text = fmt.Sprintf("%s of the log acknowledged, the last: %s\n", config.Count(a.LostEnds, "lost end"),
 		a.LastLostEnd)
-	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds)
+	return a, text, cfg.AcknowledgeLostEnds(durable.OS{}, a.LostEnds, a.LastLostEnd)
 }
 
 func acknowledgeDataDir(cfg *agent.Config, d *agent.DataDirStatus) (a acknowledged, text string, err error) {
@@ -117,5 +117,5 @@ func acknowledgeDataDir(cfg *agent.Config, d *agent.DataDirStatus) (a acknowledg
 	}
 	text = fmt.Sprintf("data directory: %s acknowledged, the last: %s\n", config.Count(a.UnknownLogs, "finding"),
 		a.LastUnknown)
-	return a, text, cfg.AcknowledgeUnknownLogs(durable.OS{}, a.UnknownLogs)
+	return a, text, cfg.AcknowledgeUnknownLogs(durable.OS{}, a.UnknownLogs, a.LastUnknown)
 }

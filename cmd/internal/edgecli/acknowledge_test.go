@@ -47,8 +47,8 @@ func TestAcknowledge(t *testing.T) {
 		if (err != nil) != (c.says == "") || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%s: %v, %q", c.source, err, out.String())
 		}
-		notes, _ := filepath.Glob(filepath.Join(dir, "*-[0-9]"))
-		if got := strings.Join(notes, " "); got != "" && filepath.Base(got) != c.note || c.note != "" && got == "" {
+		notes, _ := filepath.Glob(filepath.Join(dir, "*-[0-9]-????????????????"))
+		if got := strings.Join(notes, " "); got != "" && !strings.HasPrefix(filepath.Base(got), c.note+"-") || c.note != "" && got == "" {
 			t.Errorf("%s: notes %q", c.source, got)
 		}
 		for _, n := range notes {

@@ -68,7 +68,8 @@ func TestForget(t *testing.T) {
 	for _, name := range []string{"gone", "running"} {
 		setAside(t, dir+"/data/log", name)
 		for n := range 2 {
-			if err := os.WriteFile(fmt.Sprintf("%s/data/%s.gaps-%d", dir, name, n+3), nil, 0o600); err != nil {
+			note := fmt.Sprintf("%s/data/%s.gaps-%d%s", dir, name, n+3, []string{"", "-0123456789abcdef"}[n])
+			if err := os.WriteFile(note, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

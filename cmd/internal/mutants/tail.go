@@ -8,7 +8,7 @@ func tailMutants() []mutant {
 	lost := []string{"-run", "Lost|Landed|CloudHasMore|OnlyOtherFiles", "./edge/agent"}
 	return []mutant{
 		{"files wait where the end of the log is lost", "edge/agent/introduced.go",
-			"!acknowledged(a.opt.FS, a.cfg.lostEndsNote(n), n)", "n > 1<<40", lost},
+			"!acknowledged(a.opt.FS, a.cfg.LostEndsFile(), n, last)", "n > 1<<40", lost},
 		{"a loss that the cloud was told is not taken for records", "edge/agent/lostends.go",
 			"		if l.has(loss.Log) {", "		if false {", lost},
 		{"a tail marker says no more than is durable", mark,
