@@ -26,7 +26,7 @@ func repairMutants() []mutant {
 	reused := []string{"-timeout", "100s", "-run", "TestAFileOfAnEpochThatWasUsedAgainStays", "./cmd/internal/tampertest"}
 	return []mutant{
 		{"a repair works beside the tables", "cmd/internal/enginecli/repairscratch.go",
-			"if dryRun || server.IsBucket(lake) {", "if dryRun || lake != \"\" {", scratch},
+			"if dryRun || server.IsBucket(lake) {", "if dryRun || server.IsBucket(lake) || lake != \"\" {", scratch},
 		{"a dry run writes nothing below the lake", "cmd/internal/enginecli/repairscratch.go",
 			"if dryRun || server.IsBucket(lake) {", "if server.IsBucket(lake) {", scratch},
 		{"what a killed repair left is removed", "cmd/internal/enginecli/repairscratch.go",
