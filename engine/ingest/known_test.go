@@ -167,4 +167,13 @@ func TestGatewaysAreBounded(t *testing.T) {
 	if st := k.h.Stats(); st.RefusedGateways != 3 || st.RefusedGatewayAt == 0 || st.Conflicts != 0 {
 		t.Errorf("%+v", st)
 	}
+	k = newKnown(t, ingest.Config{MaxGateways: 4})
+	k.claimed(lakeLogs("a", 1)...)
+	k.open("c")
+	k.open("d")
+	k.registry.Published(stream.TaskID{Landing: "m"}, append(lakeLogs("c", 1), lakeLogs("d", 1)...), ledger.Tip{})
+	if a, _ := k.open("e"); a.Code != wire.CodeNone {
+		t.Errorf("those that came into the lake count once: %+v", a)
+	}
+	refused("f")
 }
