@@ -216,16 +216,16 @@ func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
 		msg := &messages[i]
 		line, is := m.report(msg)
 		hashes, known := seen.recall(msg, is.identified)
-		if marked && !known && seen.full(len(hashes)) {
+		if marked && seen.full(len(hashes)) {
 			break // they go into the next chunk, and so with the next batch
 		}
 		m.count(msg, is, known)
-		if known {
-			continue
-		}
 		if len(hashes) > 0 {
 			seen.add(hashes...)
 			marked = true
+		}
+		if known {
+			continue
 		}
 		b.Lines = append(b.Lines, line)
 		bytes += len(line.Data)

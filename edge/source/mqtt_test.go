@@ -444,6 +444,62 @@ func TestRetainedValueComesBack(t *testing.T) {
 	}
 }
 
+// TestRetainedValuesAreNotForgotten: what a topic had last is known however many
+// messages of others came since, over restarts, with an identity and without, also
+// where it was taken before it was brought as retained; more topics than there is room
+// for are forgotten, and end nothing.
+func TestRetainedValuesAreNotForgotten(t *testing.T) {
+	const remember, others = 256, 5000
+	for _, identified := range []bool{true, false} {
+		sink := newTestSink()
+		s, err := openSeen("m", remember, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// take is what a source does with a message.
+		take := func(topic, value string, retained, identified bool) (known bool) {
+			hashes, known := s.recall(&message{topic: topic, payload: []byte(value), retained: retained}, identified)
+			if len(hashes) > 0 {
+				s.add(hashes...)
+				name, mark := s.mark()
+				sink.positions[name] = mark
+			}
+			return known
+		}
+		topics := remember / keptShare
+		for i := range topics {
+			if identified && i%2 == 0 { // live first: nobody says then that it is retained
+				take(fmt.Sprint("t", i), "1", false, true)
+			}
+			if known := take(fmt.Sprint("t", i), "1", true, identified); known != (identified && i%2 == 0) {
+				t.Fatalf("topic %d at first: known %v", i, known)
+			}
+		}
+		for i := range others {
+			take("others", fmt.Sprint(i), false, true)
+			if i%97 == 0 {
+				if s, err = openSeen("m", remember, sink); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i := range topics {
+			if !take(fmt.Sprint("t", i), "1", true, identified) {
+				t.Errorf("topic %d of %d, identified %v: what it had last is taken once more", i, topics, identified)
+			}
+			if take(fmt.Sprint("t", i), "2", true, identified) || !take(fmt.Sprint("t", i), "2", true, identified) {
+				t.Errorf("topic %d, identified %v: another value", i, identified)
+			}
+		}
+		for i := range 10 * topics {
+			take(fmt.Sprint("more", i), "1", true, identified)
+		}
+		if !take("more"+fmt.Sprint(10*topics-1), "1", true, identified) || len(s.topics) > topics {
+			t.Errorf("%d topics of %d are kept", len(s.topics), topics)
+		}
+	}
+}
+
 // TestSeenRemembersLastValues: of each topic the newest, over restarts, until as many
 // others came as are remembered.
 func TestSeenRemembersLastValues(t *testing.T) {

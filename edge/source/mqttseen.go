@@ -18,12 +18,15 @@ import (
 //
 // A message without an identity of its own is not remembered, but where a topic has
 // a retained one: each connection brings that again, so the last value taken of the
-// topic is. It is two hashes in one chunk, of the topic (lastTopic) and of the value
-// right after it; the newest such pair of a topic counts. An earlier value is a new
-// message when it comes back.
+// topic is. It is three hashes in one chunk: lastMark, of the topic (lastTopic) and of
+// the value; the newest ones of a topic count. An earlier value is a new message when
+// it comes back. However many others came since, last values are not forgotten, of
+// as many topics as there is room for (keptShare): they move on into the chunk that takes the place of theirs. (What
+// older programs wrote has no lastMark, and is forgotten with its chunk.)
 type seen struct {
 	name    string
 	chunks  uint64
+	topics  map[uint64]bool   // with a last value that moves on
 	taken   map[uint64]uint64 // hash to the newest chunk it lies in
 	ring    [][]uint64        // chunk c lies at c mod chunks
 	numbers []uint64          // of the chunks in ring
@@ -33,6 +36,9 @@ type seen struct {
 const (
 	seenVersion = 1
 	seenChunk   = 16 // hashes a chunk
+	// keptShare is how many hashes are remembered for each topic whose last value moves
+	// on: so those are at most three of eight hashes.
+	keptShare = 8
 )
 
 // identify hashes a message: equal hashes are equal messages, as far as 64 bits
@@ -54,11 +60,17 @@ func lastTopic(topic string) uint64 { return identify("\x00\x00"+topic, nil) }
 
 func lastValue(topic string, payload []byte) uint64 { return identify("\x00"+topic, payload) }
 
+// lastMark is the hash that stands before those of a last value.
+var lastMark = identify("\x00\x00\x00", nil)
+
 // openSeen reads the marks of a source. Error: record.ErrVersion; a damaged
 // mark is as if it were not there.
 func openSeen(name string, remember int, sink Sink) (*seen, error) {
 	chunks := max(2, (remember+seenChunk-1)/seenChunk)
-	s := &seen{name: name, chunks: uint64(chunks), taken: map[uint64]uint64{}, ring: make([][]uint64, chunks), numbers: make([]uint64, chunks)}
+	s := &seen{
+		name: name, chunks: uint64(chunks), topics: map[uint64]bool{},
+		taken: map[uint64]uint64{}, ring: make([][]uint64, chunks), numbers: make([]uint64, chunks),
+	}
 	for n := range uint64(chunks) {
 		p := sink.Position(s.markName(n))
 		if len(p) == 0 {
@@ -81,8 +93,11 @@ func openSeen(name string, remember int, sink Sink) (*seen, error) {
 		}
 	}
 	for n := range uint64(chunks) {
-		for _, h := range s.ring[n] {
+		for i, h := range s.ring[n] {
 			s.taken[h] = max(s.taken[h], s.numbers[n])
+			if h == lastMark && i+2 < len(s.ring[n]) {
+				s.keep(s.ring[n][i+1])
+			}
 		}
 	}
 	if at := s.chunk % s.chunks; s.numbers[at] != s.chunk || len(s.ring[at]) >= seenChunk {
@@ -118,27 +133,29 @@ func (s *seen) last(topic uint64) (value uint64, ok bool) {
 	return 0, false
 }
 
-// recall tells whether a message was taken, and else what is to be remembered of it.
-// One that is not retained and has no identity may have the bytes of another and be
-// new; like any other it ends what was the last value of its topic.
+// recall tells whether a message was taken, and what is to be remembered of it all the
+// same. One that is not retained and has no identity may have the bytes of another and
+// be new; like any other it ends what was the last value of its topic.
 func (s *seen) recall(msg *message, identified bool) (hashes []uint64, known bool) {
 	if identified {
 		key := identify(msg.topic, msg.payload)
-		if s.has(key) {
-			return nil, true
+		if known = s.has(key); !known {
+			hashes = append(hashes, key)
 		}
-		hashes = append(hashes, key)
 	}
 	topic := lastTopic(msg.topic)
 	last, ok := s.last(topic)
-	if !ok && (identified || !msg.retained) {
-		return hashes, false
+	if !ok && !msg.retained {
+		return hashes, known
 	}
 	value := lastValue(msg.topic, msg.payload)
-	if ok && last == value {
-		return hashes, msg.retained && !identified
+	switch {
+	case ok && last == value:
+		return hashes, known || msg.retained
+	case known && ok: // an older message of the topic, once more
+		return nil, true
 	}
-	return append(hashes, topic, value), false
+	return append(hashes, lastMark, topic, value), known
 }
 
 // full says that adding n more begins a chunk, and so another mark.
@@ -147,26 +164,53 @@ func (s *seen) full(n int) bool { return len(s.ring[s.chunk%s.chunks])+n > seenC
 // add remembers hashes of a message that is being taken, in one chunk, and forgets the
 // oldest ones.
 func (s *seen) add(hashes ...uint64) {
-	if s.full(len(hashes)) {
+	for s.full(len(hashes)) {
 		s.next()
 	}
+	s.put(hashes)
+}
+
+// put appends hashes to the chunk that is being filled.
+func (s *seen) put(hashes []uint64) {
 	at := s.chunk % s.chunks
 	s.ring[at] = append(s.ring[at], hashes...)
-	for _, h := range hashes {
+	for i, h := range hashes {
 		s.taken[h] = s.chunk
+		if h == lastMark {
+			s.keep(hashes[i+1])
+		}
 	}
 }
 
-// next begins a chunk in the place of the oldest.
+// keep has the last values of a topic move on, where there is room for it.
+func (s *seen) keep(topic uint64) {
+	if uint64(len(s.topics)) < s.chunks*seenChunk/keptShare {
+		s.topics[topic] = true
+	}
+}
+
+// next begins a chunk in the place of the oldest, with those last values of it that are
+// the newest of their topic. Until the chunk's mark is written the old one has them.
 func (s *seen) next() {
 	s.chunk++
 	at := s.chunk % s.chunks
-	for _, h := range s.ring[at] {
-		if s.taken[h] == s.numbers[at] { // else it lies in a newer one too
-			delete(s.taken, h)
+	old, number := s.ring[at], s.numbers[at]
+	s.ring[at], s.numbers[at] = make([]uint64, 0, seenChunk), s.chunk
+	var kept []uint64
+	for i, h := range old {
+		if h == lastMark && i+2 < len(old) && s.topics[old[i+1]] && s.taken[old[i+1]] == number && !slices.Contains(old[i+2:], old[i+1]) {
+			kept = append(kept, old[i:i+3]...)
 		}
 	}
-	s.ring[at], s.numbers[at] = s.ring[at][:0], s.chunk
+	for _, h := range old {
+		if s.taken[h] == number { // else it lies in a newer one too
+			delete(s.taken, h)
+			if !slices.Contains(kept, h) {
+				delete(s.topics, h)
+			}
+		}
+	}
+	s.put(kept)
 }
 
 // mark gives the mark of the chunk that is being filled.

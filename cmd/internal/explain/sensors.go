@@ -37,7 +37,7 @@ func explainMQTT(s *agent.SourceConfig, h *Handoff) {
 		h.Why += fmt.Sprintf(" Of shared subscriptions (%s) the broker may send again to another of the group, which does not know that a message was taken here.", strings.Join(shared, ", "))
 	}
 	if len(unidentified) > 0 {
-		h.Limits = append(h.Limits, "a retained message without an identity that has the value which was taken last of its topic is taken for a repeat, after a reconnect.")
+		h.Limits = append(h.Limits, "a retained message without an identity that has the value which was taken last of its topic is taken for a repeat, after a reconnect, for an eighth as many topics as are remembered; one that was first taken live is taken once more.")
 	}
 	h.Limits = append(h.Limits,
 		"what its publisher sends at QoS 0 comes at QoS 0, whatever is asked for here: at most once; status counts it as downgraded.",
