@@ -13,6 +13,7 @@ import (
 // first offset, then by number.
 //
 //	lock                                            held while a Store is open
+//	owner                                           of whoever keeps logs here; a Store leaves it alone
 //	<ordinal 10>-<LogID>-<first 20>-<number 8>.seg  a segment
 //	<ordinal 10>-<LogID>.shed                       ranges of a log given up
 //	<ordinal 10>-<LogID>.last                       which segment of a log is the newest
@@ -21,6 +22,10 @@ import (
 //	<hash of a source's name 32>.aside              marks of a source that is not there any more
 //	quarantine/<segment's name>-<position 12>.bad   damaged bytes, kept for people
 const (
+	// OwnerName is the name of a file in which whoever keeps logs in a directory may say
+	// whose it is. A Store leaves it alone.
+	OwnerName = "owner"
+
 	lockName       = "lock"
 	segmentSuffix  = ".seg"
 	shedSuffix     = ".shed"

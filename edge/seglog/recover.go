@@ -98,7 +98,7 @@ func (s *Store) recoverName(e fs.DirEntry, headers map[*segment]header) error {
 		_ = s.discardUnknown(name)
 	case name == quarantineName:
 		s.recoverQuarantine()
-	case name == lockName:
+	case name == lockName, name == OwnerName:
 	default:
 		s.stats.Orphans++
 		s.cfg.Logger.Warn("unknown file in log directory", "dir", s.cfg.Dir, "name", name)

@@ -61,6 +61,8 @@ func (c *LandingConfig) OpenDir(fsys durable.FS, logger *slog.Logger) (*embedded
 		QuotaBytes: int64(c.Quota), ReserveBytes: int64(c.Reserve), Logger: logger,
 	})
 	switch {
+	case errors.Is(err, embedded.ErrFolder):
+		return nil, &config.FieldError{Key: "landing.dir", Got: err.Error(), Want: "the folders of its partitions, each in its place"}
 	case errors.Is(err, landing.ErrMismatch):
 		return nil, &config.FieldError{Key: "landing.partitions", Got: err.Error(),
 			Want: "what the landing log was made with, for its life; `landfall-engine landing replace` moves the " +

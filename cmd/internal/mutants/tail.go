@@ -3,6 +3,8 @@ package main
 // tailMutants are in what finds that the end of a gateway's log is gone, and tells it.
 func tailMutants() []mutant {
 	const mark, loss = "edge/seglog/tailmark.go", "edge/seglog/tailloss.go"
+	const folder = "engine/landing/embedded/folder.go"
+	folders := []string{"-run", "Folder", "./engine/landing/embedded"}
 	const missing, missingLog = "edge/seglog/recover.go", "edge/seglog/missing.go"
 	tail := []string{"-run", "Tail|TornSlot|Known", "./edge/seglog"}
 	lost := []string{"-run", "Lost|Landed|CloudHasMore|OnlyOtherFiles", "./edge/agent"}
@@ -47,6 +49,14 @@ func tailMutants() []mutant {
 			"			l.list.Count = max(l.list.Count, n)\n", "			_ = n\n", lost},
 		{"what had landed is asked for when a log is opened", "edge/agent/agent.go",
 			"	storing.Known = known\n", "	_ = known\n", lost},
+		{"a folder of the landing log is not taken for another's", folder,
+			"	case is != want:\n", "	case is != want && is == want:\n", folders},
+		{"a folder of another landing log is refused", folder,
+			"	case is.Landing != want.Landing:\n", "	case is.Landing != want.Landing && is == want:\n", folders},
+		{"a folder that does not say whose it is is known by its gateways", folder,
+			"; of != partition {\n", "; of != of {\n", folders},
+		{"a folder says whose it is from its first opening on", folder,
+			"		err = durable.WriteFileAtomic(cfg.FS, filepath.Join(", "		_ = filepath.Join(", folders},
 		{"a log of which nothing is there is missed", missing,
 			"	missing := s.takeKnownLogs(ends)\n", "	var missing []*logState\n", tail},
 		{"the newest log is missed, also where all of it is settled", missingLog,

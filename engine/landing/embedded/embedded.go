@@ -6,7 +6,8 @@
 //
 //	<dir>/landing       identity and number of partitions, see meta.go
 //	<dir>/landing.lock  held while the log is open
-//	<dir>/p0000 …       a seglog.Store each; a record is an encoded Landed
+//	<dir>/p0000 …       a seglog.Store each; a record is an encoded Landed; a file
+//	                    owner in it says which partition it is, see folder.go
 //
 // Each start opens the next log of a partition's chain, at its first append. A
 // Position names the LogID of such a log; offset 0 of each is its opening and
@@ -22,7 +23,8 @@
 //     after any crash. No tail is ever forgotten, and no number of them stops the
 //     landing: seglog keeps them in files of their own.
 //  3. The chain is never appended to by two processes: directories are locked.
-//  4. A range damaged on this disk is passed over, counted and reported: the
+//  4. A partition's folder is not taken for another's.
+//  5. A range damaged on this disk is passed over, counted and reported: the
 //     task sees the hole in the gateway's log, where it shows.
 //
 // It is one disk: what that loses is asked for again, from gateways that keep it until
@@ -107,7 +109,7 @@ type stats struct {
 }
 
 // Open opens the landing log in Dir, or makes one. Errors: ErrMismatch, naming
-// what the log is and what was asked for; durable.ErrLocked; record.ErrVersion;
+// what the log is and what was asked for; ErrFolder; durable.ErrLocked; record.ErrVersion;
 // record.ErrCorrupt for a damaged identity; those of the file system.
 func Open(cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
@@ -139,12 +141,24 @@ func (l *Log) open(cfg Config) error {
 		return err
 	}
 	l.id = m.ID
-	for i := range m.Partitions {
-		store, err := seglog.Open(cfg.store(fmt.Sprintf("p%04d", i)))
+	said := make([]bool, m.Partitions)
+	for i := range said {
+		if said[i], err = checkFolder(cfg, m, i); err != nil { // before any of them is opened
+			return err
+		}
+	}
+	for i := range said {
+		store, err := seglog.Open(cfg.store(folderName(i)))
 		if err != nil {
 			return fmt.Errorf("partition %d: %w", i, err)
 		}
-		l.parts = append(l.parts, newPartition(store, &l.stats, cfg.Logger.With("partition", i)))
+		p := newPartition(store, &l.stats, cfg.Logger.With("partition", i))
+		if l.parts = append(l.parts, p); said[i] {
+			continue
+		}
+		if err := p.claim(cfg, m, i); err != nil {
+			return fmt.Errorf("partition %d: %w", i, err)
+		}
 	}
 	return nil
 }
