@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,9 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if err := a.unknown.open(); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
+	if was = cmp.Or(was, a.tips.newestName()); was != "" && was != cfg.Gateway {
+		a.unknown.renamed(was, cfg.Gateway)
+	}
 	boot := a.opt.Clock.Boot()
 	a.care, err = care.Open(care.Config{FS: opt.FS, Dir: cfg.DataDir, Boot: [16]byte(boot), Now: a.wall, Logger: opt.Logger})
 	if err != nil {
@@ -159,7 +163,7 @@ func (a *Agent) assemble() error {
 		introduce = a.heardNewest
 	}
 	a.session, err = forward.New(forward.Config{
-		Newest: a.unknown.hear, Introduced: introduce,
+		Newest: a.unknown.hear, Introduced: introduce, Was: a.unknown.was(&a.cfg, a.opt.FS), NewestWas: a.heardWas,
 		Release: release, Lake: a.cfg.Forward.Lake,
 		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored, OnAhead: a.lost.ahead,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),

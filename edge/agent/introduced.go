@@ -8,6 +8,7 @@ import (
 
 	"landfall/edge/record"
 	"landfall/edge/source"
+	"landfall/edge/wire"
 )
 
 const (
@@ -51,6 +52,9 @@ func (s introduced) Status() source.Status {
 // held says why files are not read; "" when they may be.
 func (a *Agent) held() string {
 	if n, last, held := a.unknown.found(); held && !a.cfg.unknownAcknowledged(a.opt.FS, n, last) {
+		if a.unknown.isRename() {
+			return Held + " (--data-dir) that " + last
+		}
 		return Held + " (--data-dir) that the data directory does not know " + last
 	}
 	if n, last := a.lost.told(); !acknowledged(a.opt.FS, a.cfg.LostEndsFile(), n, last) {
@@ -89,6 +93,18 @@ func (a *Agent) heardNewest(err error) {
 		a.opt.Logger.Warn("it is not known which log of this gateway the cloud has newest: files are read all the same", "error", err)
 	}
 	close(a.introduction)
+}
+
+// heardWas is told which log the cloud has newest under the name that this gateway had: if
+// the directory knows that, the gateway was only renamed.
+func (a *Agent) heardWas(newest wire.HeldLog) {
+	if end, known := a.knownEnd(newest.Log); known && newest.Next <= end {
+		a.unknown.vouch(&a.cfg, a.opt.FS)
+		return
+	}
+	if err := a.unknown.hear(newest); err != nil {
+		a.opt.Logger.Error("a log of the cloud under an earlier name is not noted", "log", newest.Log, "error", err)
+	}
 }
 
 // readsFiles tells whether any source reads files.

@@ -204,6 +204,11 @@ func (a *Agent) dataDir(s *Status) {
 		return
 	}
 	s.DataDir.UnknownLogs, s.DataDir.LastUnknown = n, last
+	if !s.DataDir.Acknowledged && a.unknown.isRename() {
+		s.red("%s: it was renamed, or this is a copy of another one's directory, and then what files, brokers and senders "+
+			"give again may come twice; when you have looked: landfall-edge acknowledge --data-dir", last)
+		return
+	}
 	if !s.DataDir.Acknowledged {
 		s.red("the cloud has records of this gateway that its data directory does not know (%s, the last: %s): the directory was lost, put back from an older copy or is another one, "+
 			"or another machine has this name. What files, brokers and senders give again may come twice; when you have looked: landfall-edge acknowledge --data-dir", config.Count(n, "time"), last)

@@ -191,6 +191,17 @@ func (t *tipBook) acked(log record.LogID, below record.Offset) {
 	}
 }
 
+// newestName returns the name under which the newest log was captured; "": there is none.
+func (t *tipBook) newestName() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	logs := t.book.InOrder()
+	if len(logs) == 0 {
+		return ""
+	}
+	return logs[len(logs)-1].Gateway
+}
+
 // endBefore returns where a log ended that was opened before one of which here says that
 // it is in the directory; of one whose tip was merged, which the cloud has whole, that it
 // has no end that could be passed. False: the book has it not, or nothing of the

@@ -44,7 +44,8 @@ type unknownLogs struct {
 //	landfall-unknown-logs 1 <CRC-32C of the JSON, 8 hexadecimal digits>\n
 //	{"found":<how often>,"held":<files wait for the operator>,"logs":[{"log":"…","next":…,"known":…,"at":…}, …]}\n
 //
-// logs are the last ones, the newest last: up to where the cloud had the log and the
+// An entry may have a "from" and a "to" instead of a log: the directory is that of a
+// gateway of the first name, and this one has the second. logs are the last ones, the newest last: up to where the cloud had the log and the
 // data directory knew it, and when that was found, microseconds since 1970 UTC. Where the
 // file itself was damaged an entry has no log.
 type unknownState struct {
@@ -58,6 +59,10 @@ type unknownLog struct {
 	Next  record.Offset `json:"next"`
 	Known record.Offset `json:"known"`
 	At    record.Micros `json:"at"`
+	// From and To say that the directory is that of another gateway name, and no log is
+	// named.
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
 const (
@@ -122,6 +127,9 @@ func (s *unknownState) last() string {
 		return ""
 	}
 	l := &s.Logs[k-1]
+	if l.From != "" {
+		return fmt.Sprintf("the directory is that of gateway %s, and this one is %s, found at %s", l.From, l.To, text(l.At))
+	}
 	if l.Log == "" {
 		return "one that is not known: the file that says which was damaged, found at " + text(l.At)
 	}
@@ -143,12 +151,11 @@ func (u *unknownLogs) hear(newest wire.HeldLog) error {
 		return nil // told
 	}
 	wall, _ := u.clock.Now()
-	next := unknownState{Found: u.state.Found + 1, Held: !u.begun, Logs: slices.Clone(u.state.Logs)}
+	was := u.state.Logs
 	if i >= 0 {
-		next.Logs = slices.Delete(next.Logs, i, i+1)
+		was = slices.Delete(slices.Clone(was), i, i+1)
 	}
-	next.Logs = append(next.Logs, unknownLog{newest.Log.String(), newest.Next, end, wall})
-	next.Logs = next.Logs[max(0, len(next.Logs)-maxUnknownLogs):]
+	next := unknownState{u.state.Found + 1, !u.begun, bounded(was, unknownLog{Log: newest.Log.String(), Next: newest.Next, Known: end, At: wall})}
 	if err := u.write(&next); err != nil {
 		return fmt.Errorf("note a log of the cloud that is not known here: %w", err)
 	}
@@ -156,6 +163,68 @@ func (u *unknownLogs) hear(newest wire.HeldLog) error {
 	u.logger.Error("the cloud has records of this gateway that the data directory does not know: it was lost, put back from an older copy or is another one, or another machine has this name",
 		"log", newest.Log, "cloud", newest.Next, "known", end)
 	return nil
+}
+
+// bounded returns logs with one more, without the oldest where they are too many.
+func bounded(logs []unknownLog, one unknownLog) []unknownLog {
+	logs = append(slices.Clone(logs), one)
+	return logs[max(0, len(logs)-maxUnknownLogs):]
+}
+
+// renamed notes that the directory is that of a gateway of another name: it was renamed,
+// or this is a copy of another one's directory, which may be older than what that has
+// captured since. It is noted before anything makes the directory that of the new name,
+// so that a crash does not lose it; where it cannot be written, it is told all the same.
+func (u *unknownLogs) renamed(from, to string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if was, _ := u.state.rename(to); was == from {
+		return // at an earlier start
+	}
+	wall, _ := u.clock.Now()
+	u.state = unknownState{u.state.Found + 1, true, bounded(u.state.Logs, unknownLog{From: from, To: to, At: wall})}
+	if err := u.write(&u.state); err != nil {
+		u.logger.Error("that the data directory is of another name is not noted", "path", u.path, "error", err)
+	}
+	u.logger.Warn("the data directory is that of a gateway of another name: it was renamed, or this is a copy", "was", from, "is", to)
+}
+
+// rename returns from which name to the given one the directory came last, if that is
+// the last finding.
+func (s *unknownState) rename(to string) (from string, ok bool) {
+	k := len(s.Logs)
+	if k == 0 || s.Logs[k-1].From == "" || s.Logs[k-1].To != to {
+		return "", false
+	}
+	return s.Logs[k-1].From, true
+}
+
+// was returns the name that the directory is of, while nobody has said that it may be; "".
+func (u *unknownLogs) was(c *Config, fsys durable.FS) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	from, ok := u.state.rename(c.Gateway)
+	if !ok || c.unknownAcknowledged(fsys, u.state.Found, u.state.last()) {
+		return ""
+	}
+	return from
+}
+
+// vouch takes back that the directory is of another name: it has all that the cloud has
+// under that.
+func (u *unknownLogs) vouch(c *Config, fsys durable.FS) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, ok := u.state.rename(c.Gateway); !ok {
+		return
+	}
+	next := unknownState{Found: u.state.Found - 1, Logs: slices.Clone(u.state.Logs[:len(u.state.Logs)-1])}
+	next.Held = !c.unknownAcknowledged(fsys, next.Found, next.last())
+	if err := u.write(&next); err != nil {
+		u.logger.Error("that this gateway was only renamed is not noted", "path", u.path, "error", err)
+		return
+	}
+	u.state = next
 }
 
 // readFiles notes that files are being read from now on: what is found later cannot hold
@@ -172,6 +241,14 @@ func (u *unknownLogs) found() (n uint64, last string, held bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.state.Found, u.state.last(), u.state.Held
+}
+
+// isRename tells whether the last finding is that the directory is of another name.
+func (u *unknownLogs) isRename() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := len(u.state.Logs)
+	return k > 0 && u.state.Logs[k-1].From != ""
 }
 
 // unknownAcknowledged tells whether the first n findings are acknowledged, the last of

@@ -218,7 +218,7 @@ func TestUnknownLogsSurvive(t *testing.T) {
 // damaged one counts, and a newer one is refused.
 func TestUnknownLogsFormatIsFrozen(t *testing.T) {
 	path := filepath.Join("testdata", "formats", "unknown-logs-v1.txt")
-	s := unknownState{Found: 3, Held: true, Logs: []unknownLog{{record.LogID{7}.String(), 130, 20, 1_790_000_000_000_000}}}
+	s := unknownState{Found: 3, Held: true, Logs: []unknownLog{{Log: record.LogID{7}.String(), Next: 130, Known: 20, At: 1_790_000_000_000_000}}}
 	want, err := s.encode()
 	if err != nil {
 		t.Fatal(err)

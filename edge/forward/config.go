@@ -79,6 +79,11 @@ type Config struct {
 	// Introduced is told what came of asking that at the beginning of Run, before
 	// anything is sent: nil when Newest was told it. nil: it is not asked.
 	Introduced func(error)
+	// Was is a name that the gateway had before, "" for none. At the beginning of Run the
+	// cloud is asked which log it has newest under that, and NewestWas is told it, unless
+	// the cloud does not say. From Run's goroutine; nil disables it.
+	Was       string
+	NewestWas func(wire.HeldLog)
 	// Anchored is told the newest entry of the ledger of this gateway's task that an
 	// answer names, once for each. From Run's goroutine; nil disables it.
 	Anchored func(wire.LedgerTip)

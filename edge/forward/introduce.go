@@ -16,7 +16,29 @@ import (
 
 // introduce asks the cloud once, and hands over what it says of its newest log.
 func (s *Session) introduce(ctx context.Context) error {
-	h := wire.RequestHeader{Gateway: s.cfg.Gateway, Keeps: s.cfg.Release == ReleasePublished, Behind: s.behind()}
+	a, err := s.askNewest(ctx, s.cfg.Gateway)
+	if err != nil {
+		return err
+	}
+	return s.hearNewest(a)
+}
+
+// introduceWas asks under the name that the gateway had before. Where the link's
+// certificate is of the new name alone that is refused.
+func (s *Session) introduceWas(ctx context.Context) {
+	a, err := s.askNewest(ctx, s.cfg.Was)
+	switch {
+	case err != nil:
+		s.cfg.Logger.Warn("it is not known which log the cloud has newest under the name that this gateway had", "was", s.cfg.Was, "error", err)
+	case !a.Newest.IsZero() && s.core.otherLake(a) == "":
+		s.cfg.NewestWas(a.Newest)
+	}
+}
+
+// askNewest asks about a log that nobody writes. Errors: those of the link, and what the
+// cloud refuses.
+func (s *Session) askNewest(ctx context.Context, gateway string) (wire.Answer, error) {
+	h := wire.RequestHeader{Gateway: gateway, Keeps: s.cfg.Release == ReleasePublished, Behind: s.behind()}
 	_, _ = rand.Read(h.Request[:]) // never fails
 	for h.Log.IsZero() {
 		_, _ = rand.Read(h.Log[:])
@@ -29,13 +51,10 @@ func (s *Session) introduce(ctx context.Context) error {
 	s.mu.Lock()
 	s.status.Counters.Questions++
 	s.mu.Unlock()
-	switch {
-	case err != nil:
-		return err
-	case a.Code != wire.CodeNone:
-		return fmt.Errorf("%s: %s", a.Code, a.Detail)
+	if err == nil && a.Code != wire.CodeNone {
+		err = fmt.Errorf("%s: %s", a.Code, a.Detail)
 	}
-	return s.hearNewest(a)
+	return a, err
 }
 
 // hearNewest hands over the newest log that an answer names, unless another lake's

@@ -145,6 +145,9 @@ func (s *Session) Run(ctx context.Context) error {
 		}
 	}()
 	s.settle() // the name, before anything is sent under it, if the disk lets us
+	if s.cfg.Was != "" && s.cfg.NewestWas != nil {
+		s.introduceWas(ctx)
+	}
 	if s.cfg.Introduced != nil {
 		s.cfg.Introduced(s.introduce(ctx))
 	}

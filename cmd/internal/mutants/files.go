@@ -6,6 +6,7 @@ func fileMutants() []mutant {
 	file, gap := []string{"-run", "TestFile", "./edge/source"}, []string{"-run", "Gap", "./edge/agent"}
 	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead|Renamed", "./edge/agent"}
 	const dir = "edge/agent/unknownlogs.go"
+	renames := []string{"-run", "AnotherName|Vouches", "./edge/agent"}
 	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
 	const find, position = "edge/source/filefind.go", "edge/source/fileposition.go"
 	return []mutant{
@@ -72,6 +73,16 @@ func fileMutants() []mutant {
 			"		err = s.hearNewest(e.Answer) // before", "		_ = s.hearNewest(e.Answer) // before", []string{"-run", "TestTheNewestLog", "./edge/forward"}},
 		{"another lake's newest log says nothing", "edge/forward/introduce.go",
 			"if a.Newest.IsZero() || s.core.otherLake(a) != \"\" {", "if a.Newest.IsZero() {", []string{"-run", "TestTheNewestLog", "./edge/forward"}},
+		{"a directory of another name is told", "edge/agent/agent.go",
+			"		a.unknown.renamed(was, cfg.Gateway)\n", "		_ = was\n", renames},
+		{"a rename is vouched for by what the cloud has under the old name", "edge/agent/introduced.go",
+			"		a.unknown.vouch(&a.cfg, a.opt.FS)\n", "", renames},
+		{"a copy that is older is not vouched for", "edge/agent/introduced.go",
+			"known && newest.Next <= end {\n		a.unknown", "known || newest.Next > end {\n		a.unknown", renames},
+		{"that a directory is of another name is kept", "edge/agent/unknownlogs.go",
+			"	u.state = unknownState{u.state.Found + 1, true, ", "	_ = unknownState{u.state.Found + 1, true, ", renames},
+		{"the book tells of which name a directory is", "edge/agent/agent.go",
+			"was = cmp.Or(was, a.tips.newestName()); was", "was", renames},
 		{"a note is of what was acknowledged", "edge/agent/acknowledge.go",
 			"	sum := sha256.Sum256([]byte(last))\n", "	sum := sha256.Sum256(nil)\n", []string{"-run", "ANoteIsOf|StartAgain|GapsAre", "./edge/agent"}},
 		{"a note without a hash is made again where the number is its own", "edge/agent/acknowledge.go",

@@ -56,7 +56,7 @@ func tailMutants() []mutant {
 		{"a folder that does not say whose it is is known by its gateways", folder,
 			"; of != partition {\n", "; of != of {\n", folders},
 		{"a folder says whose it is from its first opening on", folder,
-			"		err = durable.WriteFileAtomic(cfg.FS, filepath.Join(", "		_ = filepath.Join(", folders},
+			"	text, err := folder{m.ID, partition}.encode()\n	if err == nil {\n", "	text, err := folder{m.ID, partition}.encode()\n	if err != nil {\n", folders},
 		{"a log of which nothing is there is missed", missing,
 			"	missing := s.takeKnownLogs(ends)\n", "	var missing []*logState\n", tail},
 		{"the newest log is missed, also where all of it is settled", missingLog,
