@@ -26,7 +26,7 @@ func TestWhichBodyGivesWay(t *testing.T) {
 		bodies []body // the last is the one that waits
 		want   int    // which gives way; -1: none
 	}{
-		"of who holds the most":      {[]body{{"a", 30, 0}, {"b", 20, 0}, {"b", 20, 0}, {"c", 1, 0}}, 1},
+		"of who holds the most":      {[]body{{"a", 30, 0}, {"b", 22, 0}, {"b", 20, 0}, {"c", 1, 0}}, 1},
 		"the larger of its two":      {[]body{{"b", 20, 0}, {"b", 25, 0}, {"c", 1, 0}}, 1},
 		"who stands still":           {[]body{{"a", 30, 0}, {"b", 2, 2 * time.Second}, {"b", 2, 3 * time.Second}, {"c", 1, 0}}, 2},
 		"a short while is no still":  {[]body{{"a", 2, time.Second / 2}, {"c", 1, 0}}, -1},
