@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -62,28 +61,6 @@ func auditing(ctx context.Context, cfg Config) ([]row, error) {
 		rows = append(rows, r)
 	}
 	return rows, nil
-}
-
-// usage is what a child process took of the machine.
-type usage struct {
-	cpu    time.Duration // user and system
-	memory float64       // at most, MiB
-}
-
-// run runs a command line and returns what it printed and took.
-func run(ctx context.Context, args []string) ([]byte, usage, error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	var failed strings.Builder
-	cmd.Stderr = &failed
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, usage{}, fmt.Errorf("run %s: %w\n%s%s", shell(args), err, out, failed.String())
-	}
-	u := usage{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		u.memory = float64(r.Maxrss) / 1024
-	}
-	return out, u, nil
 }
 
 // auditOnce audits the lake and returns how many rows it accounted for. A lake

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"landfall/decoders/aissim"
@@ -29,7 +27,7 @@ func replaying(ctx context.Context, cfg Config) ([]row, error) {
 	var ours, limit, ratio, memory []float64
 	for range max(3, cfg.Rounds/2) {
 		lake := filepath.Join(cfg.Dir, "lake")
-		elapsed, rss, err := child(ctx, append(cfg.Engine, "replay", path, "--lake", lake, "--gateway", "bench"))
+		_, used, err := run(ctx, append(cfg.Engine, "replay", path, "--lake", lake, "--gateway", "bench"))
 		if err != nil {
 			return nil, err
 		}
@@ -41,8 +39,8 @@ func replaying(ctx context.Context, cfg Config) ([]row, error) {
 		if err := errors.Join(err, os.RemoveAll(lake)); err != nil {
 			return nil, err
 		}
-		a, b := float64(n)/elapsed.Seconds(), float64(n)/bare.Seconds()
-		ours, limit, ratio, memory = append(ours, a), append(limit, b), append(ratio, a/b), append(memory, rss)
+		a, b := float64(n)/used.elapsed.Seconds(), float64(n)/bare.Seconds()
+		ours, limit, ratio, memory = append(ours, a), append(limit, b), append(ratio, a/b), append(memory, used.memory)
 	}
 	rows := []row{
 		{
@@ -80,22 +78,6 @@ func simulate(path string, n int) (int, error) {
 		return 0, fmt.Errorf("simulate traffic: %w", err)
 	}
 	return written, nil
-}
-
-// child runs a command line and gives its wall time and its largest memory in
-// MiB.
-func child(ctx context.Context, args []string) (time.Duration, float64, error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	begin := time.Now()
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("run %s: %w\n%s", shell(args), err, text)
-	}
-	elapsed := time.Since(begin)
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return elapsed, 0, nil
-	}
-	return elapsed, float64(usage.Maxrss) / 1024, nil
 }
 
 // treeBytes adds up the files below a folder.
