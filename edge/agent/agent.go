@@ -107,15 +107,12 @@ func New(cfg Config, opt Options) (*Agent, error) {
 	if err := a.unknown.open(); err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
-	if was = cmp.Or(was, a.tips.newestName()); was != "" && was != cfg.Gateway {
-		a.unknown.renamed(was, cfg.Gateway)
-	}
 	boot := a.opt.Clock.Boot()
 	a.care, err = care.Open(care.Config{FS: opt.FS, Dir: cfg.DataDir, Boot: [16]byte(boot), Now: a.wall, Logger: opt.Logger})
 	if err != nil {
 		return nil, errors.Join(err, a.store.Close())
 	}
-	if err := a.assemble(); err != nil {
+	if err := a.assemble(cmp.Or(was, a.tips.newestName(), cfg.Gateway)); err != nil {
 		return nil, errors.Join(err, a.care.Close(), a.store.Close())
 	}
 	return a, nil
@@ -147,8 +144,9 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// assemble makes forwarding, sources and capture, in this order.
-func (a *Agent) assemble() error {
+// assemble makes forwarding, sources and capture, in this order. was is the name that the
+// data directory is of.
+func (a *Agent) assemble(was string) error {
 	tlsConfig, err := a.openCerts()
 	if err != nil {
 		return err
@@ -162,8 +160,12 @@ func (a *Agent) assemble() error {
 	if a.cfg.readsFiles() {
 		introduce = a.heardNewest
 	}
+	asks := a.unknown.was(&a.cfg, a.opt.FS)
+	if was != a.cfg.Gateway {
+		asks = was
+	}
 	a.session, err = forward.New(forward.Config{
-		Newest: a.unknown.hear, Introduced: introduce, Was: a.unknown.was(&a.cfg, a.opt.FS), NewestWas: a.heardWas,
+		Newest: a.unknown.hear, Introduced: introduce, Was: asks, NewestWas: a.heardWas,
 		Release: release, Lake: a.cfg.Forward.Lake,
 		Clock: a.anchorsFor, Told: a.told, DigestAt: a.digestAt, Settled: a.tips.acked, Anchored: a.tips.anchored, OnAhead: a.lost.ahead,
 		Gateway: a.cfg.Gateway, URL: a.cfg.Forward.URL, Store: a.store, FS: a.opt.FS, StatePath: a.cfg.ForwardState(),
@@ -174,6 +176,9 @@ func (a *Agent) assemble() error {
 	}
 	if err != nil {
 		return err
+	}
+	if was != a.cfg.Gateway { // and the session does not refuse it: from Run on the directory is of the new name
+		a.unknown.renamed(was, a.cfg.Gateway)
 	}
 	var sources []capture.Source
 	marks := a.store.Marks()
