@@ -65,6 +65,7 @@ func sourceMetrics(m *page.Metrics, src *SourceStatus) {
 	m.Count("source_discarded_bytes_total", "Bytes of messages beyond max_payload.", src.Discarded, "source", src.Name)
 	m.Count("source_kills_total", "Messages and lines captured unread, with the reason kills, because the gateway died of them three times.", src.Kills, "source", src.Name)
 	m.Count("source_takeovers_total", "Connections that the broker ended and took the next of at once: another client has the client_id, or something between cuts connections.", src.Takeovers, "source", src.Name)
+	m.Count("source_copies_total", "Files beside a followed one that were not read, because one that is read has all that they have: copies.", src.Copies, "source", src.Name)
 	m.Gauge("source_gaps", "Intervals in which lines of a file may be missing, over all starts; each is a row of the table sensor_reading.", float64(src.Gaps), "source", src.Name)
 	m.Flag("source_gaps_acknowledged", "1 when an operator has acknowledged all of them, or there are none.", src.GapsAcknowledged, "source", src.Name)
 	m.Count("source_conflicts_total", "Readings, or lines of the acknowledged protocol, that contradict what was taken under their numbers.", src.Conflicts, "source", src.Name)

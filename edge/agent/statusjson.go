@@ -28,6 +28,7 @@ type SourceCounters struct {
 	Discarded uint64 `json:"discarded_bytes"`
 	Kills     uint64 `json:"kills"`
 	Takeovers uint64 `json:"takeovers"`
+	Copies    uint64 `json:"copies"`
 }
 
 // StoreStats are seglog.Stats as they stand in a Status.

@@ -92,6 +92,7 @@ func NewFile(cfg FileConfig) (*File, error) {
 		cfg.Grace = 5 * time.Second
 	}
 	f := &File{cfg: cfg}
+	f.chain.copied = f.tellCopy
 	f.init(&f.cfg.Options, "file", true)
 	return f, nil
 }
@@ -346,6 +347,7 @@ func (f *File) pop(sink Sink, why gapReason, since record.Micros) (*fileReader, 
 				r.c.close()
 				return nil, err
 			}
+			f.chain.doubt = false
 		}
 		f.log(slog.LevelInfo, "file was rotated or replaced: going on in the next one", "path", s.path)
 		return r, nil

@@ -24,6 +24,8 @@ type sibling struct {
 	gap    gapReason // why what came before it may not be all there; 0: it is
 	copied bool      // it is a copy of a file that was cut in place
 	read   *trail    // what was read of it, when it was left; nil: that is not known
+	// under is when its reader saw it under the path last; 0: it did not.
+	under record.Micros
 }
 
 // close lets go of the file, unless it was taken over. It was only read: nothing
@@ -256,6 +258,11 @@ type chain struct {
 	// beside is the files beside the path when hasNew was asked last.
 	beside map[durable.Identity]knownFile
 	forms  map[form]bool // what isPackedForm found; it reads both files
+	// doubt says that a file was passed as a copy and may be another one: a gap that is
+	// still to be declared.
+	doubt bool
+	// copied is told of each file that was passed as a copy.
+	copied func(o, of *sibling, sure bool)
 }
 
 // knownFile is how a file was when it was passed: an inode may be used again.
@@ -363,7 +370,7 @@ func (c *chain) dropAll() {
 	for _, l := range c.left {
 		l.close()
 	}
-	c.left, c.known, c.beside, c.forms = nil, nil, nil, nil
+	c.left, c.known, c.beside, c.forms, c.doubt = nil, nil, nil, nil, false
 }
 
 // holeLooks is how many looks in a row must see a hole before it is one: while
@@ -399,11 +406,13 @@ func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
 	for _, o := range s.others {
 		switch {
 		case o == at || c.isHeld(s, o, last):
-		case comesAfter(o, at, newest.about.Modified):
-			c.take(o)
-		default:
+		case !comesAfter(o, at, newest.about.Modified):
 			whole = whole && !isDoubtful(o, newest)
 			c.pass(o)
+		case c.isCopy(s, o, last, at):
+			c.pass(o)
+		default:
+			c.take(o)
 		}
 	}
 	if at != nil && !at.same(newest.about.Identity) {
@@ -412,7 +421,8 @@ func (c *chain) extend(s *snapshot, last *sibling, mayWait bool) {
 	if s.path != nil && !s.path.same(last.about.Identity) && !c.isQueued(s.path) {
 		c.take(s.path)
 	}
-	if len(c.queue) > had && !whole {
+	isDeclared := slices.ContainsFunc(c.queue[:had], func(q *sibling) bool { return q.gap != 0 })
+	if len(c.queue) > had && (!whole || c.doubt && !isDeclared) {
 		c.queue[had].gap, c.holes = gapMissing, 0
 	}
 }
@@ -431,7 +441,12 @@ func (c *chain) takeCopies(s *snapshot, last *sibling) {
 		case c.isHeld(s, o, last):
 		case !comesAfter(o, at, last.about.Modified), at != nil && at.isPath && o.about.Modified == last.about.Modified:
 			c.pass(o) // in the same tick of the clock it may be one that was read; the cut is a gap as it is
-		case wasCut(newest.file, o.file):
+		case !wasCut(newest.file, o.file):
+		case c.isCopy(s, o, last, at):
+			if c.pass(o); c.doubt {
+				newest.gap = gapTruncated
+			}
+		default:
 			o.copied = true
 			c.take(o)
 		}

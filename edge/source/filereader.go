@@ -176,7 +176,7 @@ func (r *fileReader) look(sink Sink) (next bool, err error) {
 		return false, err
 	}
 	if !r.moved {
-		r.sound = wall
+		r.sound, r.at.under = wall, wall
 		return false, nil
 	}
 	queue := f.chain.queue

@@ -61,6 +61,9 @@ type Counters struct {
 	// the session where it keeps one: another client has the client id, or something
 	// between cuts connections (MQTT, Sparkplug).
 	Takeovers uint64
+	// Copies are files beside the path that were not read, because one that is read has
+	// all that they have (File).
+	Copies uint64
 }
 
 // Status describes a source at one moment.
@@ -97,7 +100,7 @@ type meter struct {
 	rejected, conflicts, lineErrors                    atomic.Uint64
 	downgraded, forgotten, oversized, discarded        atomic.Uint64
 	unidentified, possiblyTwice, moved                 atomic.Uint64
-	idled, takeovers                                   atomic.Uint64
+	idled, takeovers, copies                           atomic.Uint64
 	lastReceipt, open, lastTakeover                    atomic.Int64
 
 	mu     sync.Mutex
@@ -214,7 +217,7 @@ func (m *meter) Status() Status {
 		Rejected: m.rejected.Load(), Conflicts: m.conflicts.Load(), LineErrors: m.lineErrors.Load(),
 		Downgraded: m.downgraded.Load(), Forgotten: m.forgotten.Load(), Oversized: m.oversized.Load(), Discarded: m.discarded.Load(), Idled: m.idled.Load(),
 		Unidentified: m.unidentified.Load(), PossiblyTwice: m.possiblyTwice.Load(), Moved: m.moved.Load(),
-		Kills: m.o.Care.Refused(), Takeovers: m.takeovers.Load(),
+		Kills: m.o.Care.Refused(), Takeovers: m.takeovers.Load(), Copies: m.copies.Load(),
 	}
 	return s
 }

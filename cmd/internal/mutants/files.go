@@ -7,6 +7,7 @@ func fileMutants() []mutant {
 	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead|Renamed", "./edge/agent"}
 	const dir = "edge/agent/unknownlogs.go"
 	renames := []string{"-run", "AnotherName|Vouches", "./edge/agent"}
+	copies := []string{"-run", "TestFileCopied|TestFileRotatedIsNo", "./edge/source"}
 	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
 	const find, position = "edge/source/filefind.go", "edge/source/fileposition.go"
 	return []mutant{
@@ -139,6 +140,18 @@ func fileMutants() []mutant {
 			"	if !r.moved && r.c.gz == nil && f.chain.hasNew(", "	if r.moved && r.c.gz == nil && f.chain.hasNew(", file},
 		{"what is added to a file that was put aside is a gap", source,
 			"	f.leave(r)\n	r.c, r.at, r.moved = n.c", "	r.c, r.at, r.moved = n.c", file},
+		{"a copy beside a followed file is not read", "edge/source/filecopy.go",
+			"	of := c.begunBy(s, o, last)\n", "	of := (*sibling)(nil)\n", copies},
+		{"a copy that was there before the rotation is no gap", reader,
+			"		r.sound, r.at.under = wall, wall\n", "		r.sound = wall\n", copies},
+		{"a copy that nobody saw may be a rotated file: a gap", "edge/source/filecopy.go",
+			"	c.doubt = c.doubt || !sure\n", "", copies},
+		{"a file that repeats the one before it is read", "edge/source/filecopy.go",
+			"	if !sure && at != nil && isBetween(o.rank, at.rank) {", "	if !sure && at == nil {", copies},
+		{"a copy that is counted is told of", "edge/source/filecopy.go",
+			"	f.copies.Add(1)\n", "", copies},
+		{"a second copy of a file that was cut is not read", chain,
+			"		case c.isCopy(s, o, last, at):\n			if c.pass", "		case o == nil:\n			if c.pass", copies},
 		{"a source of files that is renamed goes on", "edge/agent/introduced.go",
 			"	if marks[f.Name()] != nil {", "	if marks != nil {", unknown},
 		{"a source goes on in the same file only", "edge/agent/introduced.go",
