@@ -56,11 +56,15 @@ func (c *chain) begunBy(s *snapshot, o, last *sibling) *sibling {
 	return had[i]
 }
 
-// begins tells whether a plain file begins with all that o has, each byte of which it reads.
+// begins tells whether a file begins with all that o has, each byte of which it reads: of a
+// packed one, as it is packed.
 func begins(file, o *sibling) bool {
 	all, err := newContent(o.file)
 	if err != nil {
 		return false
+	}
+	if had, err := newContent(file.file); err == nil && had.gz != nil {
+		all = &content{file: o.file}
 	}
 	is, n, err := all.isBeginningOf(file.file)
 	return is && err == nil && n > 0
@@ -70,7 +74,8 @@ func begins(file, o *sibling) bool {
 func (f *File) tellCopy(o, of *sibling, sure bool) {
 	f.copies.Add(1)
 	if sure {
-		f.log(slog.LevelWarn, "a file beside the path is a copy of one that is read: it is not read", "copy", o.path, "of", of.path)
+		f.log(slog.LevelWarn, "a file beside the path is a copy of one that is read: it is not read",
+			"copy", o.path, "of", of.path)
 		return
 	}
 	f.log(slog.LevelWarn, "a file beside the path has only what another one has that is read: it is taken for a copy, and not read",

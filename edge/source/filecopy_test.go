@@ -28,7 +28,8 @@ func newCopiedFile(t *testing.T, path string) (f *File, looked func()) {
 	t.Helper()
 	clock := &wallClock{}
 	f, err := NewFile(FileConfig{
-		Options: Options{Name: "f", Clock: clock}, FS: durable.OS{}, Path: path, Follow: true, PollInterval: time.Millisecond, Grace: 10 * time.Millisecond,
+		Options: Options{Name: "f", Clock: clock}, FS: durable.OS{}, Path: path,
+		Follow: true, PollInterval: time.Millisecond, Grace: 10 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +75,37 @@ func TestFileCopiedBeside(t *testing.T) {
 			}
 			if err := stop(); err != nil {
 				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestFileCopiedLater: a file that was rotated, plain or packed, is copied beside the path,
+// and then the next one is rotated.
+func TestFileCopiedLater(t *testing.T) {
+	first, _ := numbered(0, 200)
+	for suffix, content := range map[string]string{"": first, ".gz": gzipped(first)} {
+		t.Run("copy"+suffix, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "ais.log")
+			write2(t, path+".1"+suffix, content, 0) // nobody reads it
+			write2(t, path, "one\n", 0)
+			f, looked := newCopiedFile(t, path)
+			sink := newTestSink()
+			stop := start(t, f.Run, sink)
+			sink.await(t, 1)
+			write2(t, path+"-20261201"+suffix, content, 0)
+			touched(t, path+"-20261201"+suffix, 1)
+			nextTick(t, path)
+			looked()
+			(&shifter{t: t, path: path, keep: 9}).rotate()
+			write2(t, path, "two\n", 0)
+			eventually(t, "the last line", func() bool { return slices.Contains(sink.lines(), "two") })
+			expect(t, sink.lines(), "one", "two")
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if s := f.Status(); s.Copies != 1 || s.Gaps != 0 {
+				t.Errorf("%d copies, gaps %q", s.Copies, sink.gaps())
 			}
 		})
 	}
