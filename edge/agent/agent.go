@@ -181,6 +181,7 @@ func (a *Agent) assemble(was string) error {
 		a.unknown.renamed(was, a.cfg.Gateway)
 	}
 	var sources []capture.Source
+	var files []*source.File
 	marks := a.store.Marks()
 	nodes := new(source.Nodes) // known on every line
 	for i := range a.cfg.Sources {
@@ -192,6 +193,7 @@ func (a *Agent) assemble(was string) error {
 			if err := a.handOn(marks, fileOf(s)); err != nil {
 				return err
 			}
+			files = append(files, fileOf(s))
 			n, last := source.GapsIn(marks[s.Name()])
 			renewNotes(a.opt.FS, a.opt.Logger, a.cfg.gapsBase(s.Name()), n, last)
 			s = introduced{s, a}
@@ -203,6 +205,9 @@ func (a *Agent) assemble(was string) error {
 			a.brokers = append(a.brokers, brokerCerts{s.Name(), b.certs})
 		}
 		sources = append(sources, s)
+	}
+	if err := a.keepApart(files); err != nil {
+		return err
 	}
 	capturing := capture.LiveConfig{
 		Log: a.store, Clock: a.opt.Clock, Sources: sources, Care: a.care, Look: a.show, Pulse: &a.pulses.capture, Logger: a.opt.Logger,

@@ -153,6 +153,27 @@ func (a *Agent) handOn(marks map[string][]byte, f *source.File) error {
 	return nil
 }
 
+// keepApart lets no source of files read one in which another stood, which is configured
+// with another file now or no more, unless its position was handed on.
+func (a *Agent) keepApart(files []*source.File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	positions, err := a.store.Aside()
+	if err != nil {
+		return err
+	}
+	marks := a.store.Marks()
+	for _, f := range files {
+		delete(positions, f.Name())
+		if mark := marks[f.Name()]; mark != nil {
+			positions[f.Name()] = mark
+		}
+	}
+	source.KeepApart(files, positions)
+	return nil
+}
+
 // fileOf is the File behind a source that is configured as one.
 func fileOf(s part) *source.File {
 	if r, ok := s.(served); ok {

@@ -74,6 +74,8 @@ type File struct {
 	chain    chain           // Run's own
 	lookedAt int64           // microseconds since boot when the rotated files were looked at; Run's own
 	stop     <-chan struct{} // closed when Run is to end; Run's own
+	// exchanged says why nothing may be read under this name; "": it may. KeepApart sets it.
+	exchanged string
 
 	gapsMu sync.Mutex
 	gaps   uint64  // written by Run only, guarded by gapsMu for others
@@ -98,8 +100,9 @@ func NewFile(cfg FileConfig) (*File, error) {
 }
 
 // Run reads until ctx ends or, without Follow, the file does. Errors: a mark
-// that cannot be understood; without Follow, gzip that cannot be unpacked. With
-// Follow it is tried again: another file may take its place, or the rest of it come.
+// that cannot be understood; without Follow, gzip that cannot be unpacked, or ErrConfig
+// where KeepApart lets it read nothing. With Follow gzip is tried again, for another file
+// may take its place, or the rest of it come, and the source that reads nothing waits.
 func (f *File) Run(ctx context.Context, sink Sink) error {
 	at, err := decodeFilePosition(sink.Position(f.cfg.Name))
 	if err != nil {
@@ -111,6 +114,9 @@ func (f *File) Run(ctx context.Context, sink Sink) error {
 			"bytes are known, and compared, this once", "path", f.cfg.Path, "position", at.offset)
 	}
 	f.knowGaps(at)
+	if f.exchanged != "" {
+		return f.waitForName(ctx)
+	}
 	f.stop = ctx.Done()
 	defer f.chain.dropAll()
 	var retry, broken backoff

@@ -7,6 +7,7 @@ func fileMutants() []mutant {
 	unknown := []string{"-run", "Unknown|DataDir|FilesAreRead|Renamed", "./edge/agent"}
 	const dir = "edge/agent/unknownlogs.go"
 	renames := []string{"-run", "AnotherName|Vouches", "./edge/agent"}
+	exchanged := []string{"-run", "TestNamesOfFilesExchanged", "./edge/agent"}
 	copies := []string{"-run", "TestFileCopied|TestFileRotatedIsNo", "./edge/source"}
 	const source, chain, reader = "edge/source/file.go", "edge/source/filechain.go", "edge/source/filereader.go"
 	const find, position = "edge/source/filefind.go", "edge/source/fileposition.go"
@@ -148,10 +149,20 @@ func fileMutants() []mutant {
 			"	c.doubt = c.doubt || !sure\n", "", copies},
 		{"a file that repeats the one before it is read", "edge/source/filecopy.go",
 			"	if !sure && at != nil && isBetween(o.rank, at.rank) {", "	if !sure && at == nil {", copies},
+		{"a copy of a packed file is not read", "edge/source/filecopy.go",
+			"err == nil && had.gz != nil {", "err == nil && had == nil {", copies},
 		{"a copy that is counted is told of", "edge/source/filecopy.go",
 			"	f.copies.Add(1)\n", "", copies},
 		{"a second copy of a file that was cut is not read", chain,
 			"		case c.isCopy(s, o, last, at):\n			if c.pass", "		case o == nil:\n			if c.pass", copies},
+		{"sources whose names were exchanged do not read", "edge/source/file.go",
+			"	if f.exchanged != \"\" {", "	if f.exchanged == \"-\" {", exchanged},
+		{"a source that stands in its own file reads", "edge/source/fileexchange.go",
+			"		if f.isIn(positions[f.Name()]) {\n			continue", "		if !f.isIn(positions[f.Name()]) {\n			continue", exchanged},
+		{"a source whose file another one has keeps its position", "edge/source/fileexchange.go",
+			"			if other != nil && other.exchanged == \"\" {", "			if other != nil && other == f {", exchanged},
+		{"the file of a source that is configured no more is not read again", "edge/agent/introduced.go",
+			"		delete(positions, f.Name())\n", "		clear(positions)\n", exchanged},
 		{"a source of files that is renamed goes on", "edge/agent/introduced.go",
 			"	if marks[f.Name()] != nil {", "	if marks != nil {", unknown},
 		{"a source goes on in the same file only", "edge/agent/introduced.go",
