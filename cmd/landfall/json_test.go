@@ -169,7 +169,7 @@ func TestJSONIsJSON(t *testing.T) {
 		{engineVerb, "check", "-c", c.engine}, {engineVerb, "explain", "-c", c.engine}, {engineVerb, "status", "-c", c.engine},
 		{engineVerb, "top", "-c", c.engine, "--count", "1"}, {engineVerb, "health", "-c", c.engine}, {engineVerb, "doctor", "-c", c.engine},
 		{engineVerb, "inspect", "--checkpoint", filepath.Join(lake, "_checkpoint")}, {engineVerb, "audit", "--lake", lake}, {engineVerb, "repair", "--lake", lake, "--dry-run"},
-		{engineVerb, "landing", "replace", "-c", moved, "--lost", "--dry-run"},
+		{engineVerb, "landing", "replace", "-c", moved, "--lost", "--dry-run"}, {engineVerb, "acknowledge", "-c", c.engine},
 		{engineVerb, "replay", filepath.Join(c.dir, "in.nmea"), "--lake", filepath.Join(c.dir, "other")},
 		{"cert", "init", "--dir", ca}, {"cert", "gateway", "pier", "--dir", ca}, {"cert", "engine", "localhost", "--dir", ca}, {"cert", "list", "--dir", ca}, {"cert", "revoke", "pier", "--dir", ca},
 		{"simulate", "--to", filepath.Join(c.dir, "sim.nmea"), "--lines", "10"},

@@ -70,7 +70,7 @@ func TestTheQueryOfTheGuaranteeFinds(t *testing.T) {
 	dir := t.TempDir()
 	for gateway, records := range map[string]int{"north": 400, "pier": 1000} {
 		file := write(t, filepath.Join(dir, gateway+".nmea"), traffic(t, records))
-		if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--gateway", gateway, "--quiet"); code != 0 {
+		if code, out, errs := run(context.Background(), Command("landfall-engine", "test"), "replay", file, "--lake", filepath.Join(dir, "lake"), "--gateway", gateway, "--quiet", "--again"); code != 0 { // the one begins as the other
 			t.Fatalf("replay: %d\n%s%s", code, out, errs)
 		}
 	}

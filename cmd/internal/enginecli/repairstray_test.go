@@ -24,7 +24,7 @@ func lakeOfOne(t *testing.T) (lake string, more func()) {
 	replay := func(name string, lines int) {
 		t.Helper()
 		file := write(t, filepath.Join(dir, name), traffic(t, lines))
-		if code, out, errs := engine(t, "replay", file, "--lake", lake, "--epoch-records", "3000"); code != 0 {
+		if code, out, errs := engine(t, "replay", file, "--lake", lake, "--epoch-records", "3000", "--again"); code != 0 { // b begins as a
 			t.Fatalf("replay: exit %d\n%s%s", code, out, errs)
 		}
 	}
