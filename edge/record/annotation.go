@@ -106,7 +106,7 @@ func (w Watermark) Annotation() Annotation {
 func (a Annotation) Watermark() (Watermark, error) {
 	d := NewFields(a.Body)
 	w := Watermark{At: Micros(d.Varint()), Idle: d.Byte() == 1}
-	if d.Bad() {
+	if d.Bad() || w.At != NoTime && w.At < MinTime { // one too far ahead is the engine's to refuse
 		return Watermark{}, fmt.Errorf("decode watermark annotation: %w", ErrCorrupt)
 	}
 	w.Source = string(d.Rest())
@@ -159,7 +159,7 @@ func (o *Opening) Proves(end Offset, chain Hash) bool {
 	return !o.PrevEndUnproven && o.PrevEnd == end && chain != (Hash{}) && o.PrevChain == chain
 }
 
-// DecodeOpening reads what Encode wrote. Errors: ErrCorrupt, ErrVersion.
+// DecodeOpening reads what Encode wrote; a time that is not Plausible is NoTime. Errors: ErrCorrupt, ErrVersion.
 func DecodeOpening(p []byte) (Opening, error) {
 	if len(p) < 17 {
 		return Opening{}, fmt.Errorf("decode log opening of %d bytes: %w", len(p), ErrCorrupt)
@@ -170,8 +170,8 @@ func DecodeOpening(p []byte) (Opening, error) {
 	d := NewFields(p[17:])
 	o := Opening{Prev: LogID(p[1:17]), PrevEndUnproven: p[0] == 2}
 	o.PrevEnd = Offset(d.Uvarint())
-	o.PrevLastAt = Micros(d.Varint())
-	o.OpenedAt = Micros(d.Varint())
+	o.PrevLastAt = Micros(d.Varint()).OrNone()
+	o.OpenedAt = Micros(d.Varint()).OrNone()
 	o.CutTailBytes = d.Uvarint()
 	if d.Bad() {
 		return Opening{}, fmt.Errorf("decode log opening: %w", ErrCorrupt)

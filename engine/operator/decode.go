@@ -45,6 +45,7 @@ type Decode struct {
 	window      *Window
 	names       interner
 	panicked    func(what string) // of a record that gave no rows because of it
+	implausible uint64            // records with such a time since Implausible was asked
 }
 
 // NewDecode joins the operators of one task. panicked is called with each panic of a
@@ -61,13 +62,12 @@ func NewDecode(dedupe *Dedupe, static *Static, window *Window, panicked func(wha
 // the reason RejectPanic, and no other: it does not stop those behind it.
 func (d *Decode) Record(c *Context, offset record.Offset, r *record.Record, out *table.Batch) {
 	lineage := table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset}
-	times := table.Times{EventTime: r.EventTime, TimeSource: r.TimeSource, TimeQuality: r.TimeQuality, ReceivedAt: r.ReceivedAt}
-	d.restamp(c, r, &times)
+	times := d.times(c, r)
 	var reason string
 	lineage.Rows, reason = d.guarded(c, lineage, times, r, out)
 	out.Records = append(out.Records, table.RecordRow{
 		Lineage: lineage, Times: times, LandedAt: c.LandedAt, Kind: r.Kind, Source: c.source(r.Source), Flags: r.Flags,
-		BootID: c.BootID, Monotonic: r.Monotonic, Raw: r.Raw, RejectReason: reason,
+		BootID: c.BootID, Monotonic: boundedMonotonic(r), Raw: r.Raw, RejectReason: reason,
 	})
 }
 

@@ -112,6 +112,7 @@ func taskMetrics(m *page.Metrics, t *TaskStatus) {
 	m.Count("task_windows_full_total", "Readings in late because too many windows were open, of their gateway or of the task.", t.WindowsFull, "partition", p)
 	m.Count("task_forgotten_total", "Receptions and ships forgotten before their time, because their gateway had more than its share.", t.Forgotten, "partition", p)
 	m.Count("task_far_dates_total", "Rows under the date on which they landed, because too many dates of their gateway, or of all, were open.", t.FarDates, "partition", p)
+	m.Count("task_implausible_times_total", "Records with a time that no clock can have said: their event_time is NULL.", t.ImplausibleTimes, "partition", p)
 	m.Count("task_panics_total", "Records on which a decoder panicked: they are in record alone, with reject_reason panic.", t.Panics, "partition", p)
 	m.Count("task_watermarks_refused_total", "Watermarks not taken, for they lay over 5 minutes beyond the time of landing.", t.WatermarksRefused, "partition", p)
 	m.Count("task_watermarks_withdrawn_total", "Gateways whose watermark was forgotten, for it lay that far in the future.", t.WatermarksWithdrawn, "partition", p)

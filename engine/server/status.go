@@ -180,6 +180,8 @@ type TaskStatus struct {
 	LastHour  WorkStatus   `json:"last_hour"`
 	Costs     []CostStatus `json:"costs,omitempty"`
 	CostsMore int          `json:"costs_more,omitempty"`
+	// ImplausibleTimes counts records with a time that no clock can have said.
+	ImplausibleTimes uint64 `json:"implausible_times"`
 	// Panics counts records on which a decoder panicked.
 	Panics uint64 `json:"panics"`
 	// WatermarksRefused counts watermarks that were not taken, for they lay far beyond
@@ -491,7 +493,7 @@ func (s *supervisor) status(log landingLog, marks map[string]record.Micros) Task
 		Lost: s.counters.Lost.Load(), Conflicts: s.counters.Conflicts.Load(), ForeignOpenings: s.counters.Foreign.Load(), Gaps: s.counters.Gaps.Load(), Behind: -1,
 		Damaged: s.counters.Damaged.Load(), Remade: s.counters.Remade.Load(),
 		WindowsFull: s.counters.WindowsFull.Load(), Forgotten: s.counters.Forgotten.Load(), FarDates: s.counters.FarDates.Load(), OverShare: overStatus(s.last.Over),
-		Panics: s.counters.Panics.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
+		Panics: s.counters.Panics.Load(), ImplausibleTimes: s.counters.Implausible.Load(), WatermarksRefused: s.counters.Ahead.Load(), WatermarksWithdrawn: s.counters.Withdrawn.Load(),
 		Rewinds: s.counters.Rewinds.Load(), Asked: s.counters.Asked.Load(), PassedOver: s.counters.PassedOver.Load(),
 	}
 	s.holes(log, &out)

@@ -27,7 +27,9 @@ type Counters struct {
 	// dates of their gateway, or of all, were open in the epoch.
 	FarDates atomic.Uint64
 	Panics   atomic.Uint64 // records on which a decoder panicked
-	Epochs   atomic.Uint64 // epochs committed
+	// Implausible counts records with a time that no clock can have said.
+	Implausible atomic.Uint64
+	Epochs      atomic.Uint64 // epochs committed
 	// Deaths counts claims that found that the process before them had died in the middle
 	// of an epoch.
 	Deaths  atomic.Uint64

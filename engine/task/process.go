@@ -307,7 +307,7 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		if err := b.DecodeRecord(payload, &r); err != nil {
 			out.Records = append(out.Records, table.RecordRow{
 				Lineage:  table.Lineage{Gateway: c.Gateway, Log: c.LogName, Offset: offset},
-				Times:    table.Times{EventTime: record.NoTime, ReceivedAt: b.BaseTime},
+				Times:    table.Times{EventTime: record.NoTime, ReceivedAt: b.BaseTime.Bounded()},
 				LandedAt: l.LandedAt, Raw: payload, RejectReason: RejectRecordCorrupt,
 			})
 			continue
@@ -315,6 +315,7 @@ func (p *processor) records(l *landing.Landed, b *record.Block, watermark record
 		p.decode.Record(c, offset, &r, out)
 	}
 	p.counters.Records.Add(uint64(b.Count))
+	p.counters.Implausible.Add(p.decode.Implausible())
 	return out, nil
 }
 

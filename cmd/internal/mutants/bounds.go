@@ -6,7 +6,18 @@ func boundMutants() []mutant {
 	logger := []string{"-run", "EverNewNames", "./cmd/internal/cli"}
 	headers := []string{"-run", "HeadersAreBounded", "./edge/wire"}
 	identity := []string{"-run", "Mistake", "./engine/server"}
+	implausible, times := []string{"-run", "Implausible", "./engine/operator"}, []string{"-run", "ImplausibleTimes", "./edge/record"}
 	return []mutant{
+		{"no row has an event time that no clock can have said", "engine/operator/plausible.go",
+			"plausible && t.EventTime.Plausible(); !plausible", "plausible || t.EventTime.Plausible(); !plausible", implausible},
+		{"the time since a boot is bounded", "engine/operator/plausible.go",
+			"return min(max(r.Monotonic, 0), record.MaxMonotonic)", "return r.Monotonic", implausible},
+		{"received_at is a time that can be written", "engine/operator/plausible.go",
+			"ReceivedAt: r.ReceivedAt.Bounded()}", "ReceivedAt: r.ReceivedAt}", implausible},
+		{"a watermark before the year 1 is none", "edge/record/annotation.go",
+			" || w.At != NoTime && w.At < MinTime {", " {", times},
+		{"an opening's times are plausible or none", "edge/record/annotation.go",
+			"o.OpenedAt = Micros(d.Varint()).OrNone()", "o.OpenedAt = Micros(d.Varint())", times},
 		{"lines of one text are bounded, whatever they are of", "cmd/internal/cli/logger.go",
 			"case all.shown == textShown:", "case all.shown < 0:", logger},
 		{"what tells messages apart is cut", "cmd/internal/cli/logger.go",
