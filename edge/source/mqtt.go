@@ -227,6 +227,9 @@ func (m *MQTT) batch(messages []message, seen *seen) (*Batch, int) {
 		if known {
 			continue
 		}
+		if is.identified {
+			seen.latest(msg)
+		}
 		b.Lines = append(b.Lines, line)
 		bytes += len(line.Data)
 	}

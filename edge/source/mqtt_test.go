@@ -464,15 +464,29 @@ func TestRetainedValuesAreNotForgotten(t *testing.T) {
 				name, mark := s.mark()
 				sink.positions[name] = mark
 			}
+			if identified && !known {
+				s.latest(&message{topic: topic, payload: []byte(value)})
+			}
 			return known
 		}
-		topics := remember / keptShare
+		topics := remember / keptShare / 2 // of each of two kinds
 		for i := range topics {
 			if identified && i%2 == 0 { // live first: nobody says then that it is retained
 				take(fmt.Sprint("t", i), "1", false, true)
 			}
 			if known := take(fmt.Sprint("t", i), "1", true, identified); known != (identified && i%2 == 0) {
 				t.Fatalf("topic %d at first: known %v", i, known)
+			}
+		}
+		for i := range topics {
+			take(fmt.Sprint("live", i), "1", false, true)
+		}
+		for i := range others {
+			take("others", fmt.Sprint("before", i), false, true)
+		}
+		for i := range topics { // the first connection since
+			if !take(fmt.Sprint("live", i), "1", true, true) {
+				t.Errorf("what was taken live of topic %d of %d is taken once more as retained", i, topics)
 			}
 		}
 		for i := range others {
@@ -494,8 +508,8 @@ func TestRetainedValuesAreNotForgotten(t *testing.T) {
 		for i := range 10 * topics {
 			take(fmt.Sprint("more", i), "1", true, identified)
 		}
-		if !take("more"+fmt.Sprint(10*topics-1), "1", true, identified) || len(s.topics) > topics {
-			t.Errorf("%d topics of %d are kept", len(s.topics), topics)
+		if !take("more"+fmt.Sprint(10*topics-1), "1", true, identified) || len(s.topics) > 2*topics {
+			t.Errorf("%d topics of %d are kept", len(s.topics), 2*topics)
 		}
 	}
 }

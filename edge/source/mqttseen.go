@@ -27,6 +27,8 @@ type seen struct {
 	name    string
 	chunks  uint64
 	topics  map[uint64]bool   // with a last value that moves on
+	newest  map[uint64]uint64 // of a topic, the newest message with an identity that came in this run
+	of      map[uint64]uint64 // such a message's topic
 	taken   map[uint64]uint64 // hash to the newest chunk it lies in
 	ring    [][]uint64        // chunk c lies at c mod chunks
 	numbers []uint64          // of the chunks in ring
@@ -68,7 +70,7 @@ var lastMark = identify("\x00\x00\x00", nil)
 func openSeen(name string, remember int, sink Sink) (*seen, error) {
 	chunks := max(2, (remember+seenChunk-1)/seenChunk)
 	s := &seen{
-		name: name, chunks: uint64(chunks), topics: map[uint64]bool{},
+		name: name, chunks: uint64(chunks), topics: map[uint64]bool{}, newest: map[uint64]uint64{}, of: map[uint64]uint64{},
 		taken: map[uint64]uint64{}, ring: make([][]uint64, chunks), numbers: make([]uint64, chunks),
 	}
 	for n := range uint64(chunks) {
@@ -170,6 +172,20 @@ func (s *seen) add(hashes ...uint64) {
 	s.put(hashes)
 }
 
+// latest notes that a message with an identity is the newest of its topic. A broker does
+// not say of what comes live that it is retained, and brings it at the next connection:
+// so the newest message of a topic moves on as last values do, until then. After a
+// restart that connection has been.
+func (s *seen) latest(msg *message) {
+	topic, key := lastTopic(msg.topic), identify(msg.topic, msg.payload)
+	before, ok := s.newest[topic]
+	if s.topics[topic] || !ok && uint64(len(s.newest)) >= s.chunks*seenChunk/keptShare {
+		return
+	}
+	delete(s.of, before)
+	s.newest[topic], s.of[key] = key, topic
+}
+
 // put appends hashes to the chunk that is being filled.
 func (s *seen) put(hashes []uint64) {
 	at := s.chunk % s.chunks
@@ -186,6 +202,8 @@ func (s *seen) put(hashes []uint64) {
 func (s *seen) keep(topic uint64) {
 	if uint64(len(s.topics)) < s.chunks*seenChunk/keptShare {
 		s.topics[topic] = true
+		delete(s.of, s.newest[topic])
+		delete(s.newest, topic)
 	}
 }
 
@@ -200,6 +218,8 @@ func (s *seen) next() {
 	for i, h := range old {
 		if h == lastMark && i+2 < len(old) && s.topics[old[i+1]] && s.taken[old[i+1]] == number && !slices.Contains(old[i+2:], old[i+1]) {
 			kept = append(kept, old[i:i+3]...)
+		} else if _, newest := s.of[h]; newest && s.taken[h] == number && !slices.Contains(kept, h) {
+			kept = append(kept, h)
 		}
 	}
 	for _, h := range old {
