@@ -75,13 +75,14 @@ func (c *ModbusConfig) Validate() error {
 //
 // A device that does not answer, or of which a gateway says so, is asked less
 // often, in the end for a thirtieth of the bus's time, so that the others are not
-// kept waiting.
+// kept waiting. Devices that are due share the bus's time, an answer at a time.
 type Modbus struct {
 	meter
 	cfg     ModbusConfig
 	bus     modbusBus
 	read    func(unit uint8, q *modbus.Request) ([]byte, error) // of bus
 	devices []*modbusDevice
+	served  time.Duration // what the device that had the last turn had used before it
 }
 
 // modbusDevice is a device with its schedule.
@@ -95,6 +96,11 @@ type modbusDevice struct {
 	failure  error        // the last that ended a poll
 	trouble  string       // the first of the last poll, for people; empty: none
 	split    map[int]bool // requests of which a part is refused
+
+	left   []modbusAsk   // of the poll that is under way
+	failed error         // why nothing more is read in it
+	used   time.Duration // of the bus's time, as far as it counts against others
+	slow   bool          // the last poll began an interval late
 }
 
 // NewModbus makes a Modbus. Error: ErrConfig.
@@ -123,63 +129,99 @@ func (m *Modbus) Run(ctx context.Context, sink Sink) error {
 		d.next = now
 	}
 	for {
-		d := m.devices[0]
-		for _, other := range m.devices[1:] {
-			if other.next.Before(d.next) {
-				d = other
-			}
-		}
-		if !wait(ctx, time.Until(d.next)) {
+		d, due := m.pick(time.Now())
+		if !wait(ctx, time.Until(due)) {
 			return nil
 		}
-		for d.next = d.next.Add(d.Interval); time.Until(d.next) < 0; {
-			d.next = time.Now().Add(d.Interval) // the bus is slower than the schedule
-		}
-		if err := m.poll(ctx, d, sink); err != nil || ctx.Err() != nil {
+		if err := m.turn(ctx, d, sink); err != nil || ctx.Err() != nil {
 			return nil
 		}
 	}
 }
 
-// poll reads one device and delivers a report a request.
-func (m *Modbus) poll(ctx context.Context, d *modbusDevice, sink Sink) error {
-	d.trouble = ""
-	failed := m.prepare(ctx, d)
-	for i := range d.requests {
-		q := &d.requests[i]
-		if failed == nil && !d.split[i] {
-			data, err := m.read(d.Unit, q)
-			if len(q.Reads) > 1 && refusesPart(err) {
-				d.split[i] = true
-			} else {
-				failed = m.judge(d, q, err)
-				if err := m.deliver(d, q, data, qualityOf(err), sink); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		parts := []modbus.Request{*q}
-		if d.split[i] && failed == nil {
-			parts = q.Split()
-		}
-		for j := range parts {
-			var data []byte
-			err := failed
-			if failed == nil {
-				data, err = m.read(d.Unit, &parts[j])
-				failed = m.judge(d, &parts[j], err)
-			}
-			if err := m.deliver(d, &parts[j], data, qualityOf(err), sink); err != nil {
-				return err
-			}
+// pick returns the device that has the next turn, and when: of those that are due, or
+// in the middle of a poll, the one that had the least of the bus's time, so that one
+// which answers slowly and has much to be read keeps the others waiting for one of its
+// answers, not for all of them.
+func (m *Modbus) pick(now time.Time) (next *modbusDevice, due time.Time) {
+	for _, d := range m.devices {
+		switch at := d.due(now); {
+		case next == nil, at.Before(due), at.Equal(due) && d.used < next.used:
+			next, due = d, at
 		}
 	}
-	if failed == nil {
-		d.silent = 0
+	return next, due
+}
+
+// due is when a device is to have a turn: now where its time has come.
+func (d *modbusDevice) due(now time.Time) time.Time {
+	if len(d.left) > 0 || d.next.Before(now) {
+		return now
 	}
-	m.tell()
-	return nil
+	return d.next
+}
+
+// turn gives a device a turn on the bus, and begins a poll of it where none is under way.
+func (m *Modbus) turn(ctx context.Context, d *modbusDevice, sink Sink) error {
+	begin := time.Now()
+	d.used = max(d.used, m.served) // what it did not use while it was not due is gone
+	m.served = d.used
+	defer func() { d.used += time.Since(begin) }()
+	if len(d.left) == 0 {
+		d.slow = begin.Sub(d.next) >= d.Interval
+		for d.next = d.next.Add(d.Interval); time.Until(d.next) < 0; {
+			d.next = time.Now().Add(d.Interval) // the bus is slower than the schedule
+		}
+		d.trouble = ""
+		for i := range d.requests {
+			d.left = append(d.left, modbusAsk{&d.requests[i], i})
+		}
+		d.failed = m.prepare(ctx, d)
+	}
+	err := m.ask(d, sink)
+	for err == nil && d.failed != nil && len(d.left) > 0 {
+		err = m.ask(d, sink) // nothing more is read in this poll
+	}
+	if err == nil && len(d.left) == 0 {
+		if d.failed == nil {
+			d.silent = 0
+		}
+		m.tell()
+	}
+	return err
+}
+
+// modbusAsk is a request of a poll that is under way.
+type modbusAsk struct {
+	q     *modbus.Request
+	whole int // the number of a request that may be split; -1: a part of one
+}
+
+// ask carries out the next request of a poll and delivers its report, or what takes its
+// place where the poll has failed. A request of which a part is refused is split.
+func (m *Modbus) ask(d *modbusDevice, sink Sink) error {
+	q, whole := d.left[0].q, d.left[0].whole
+	if whole >= 0 && d.split[whole] && d.failed == nil {
+		parts := q.Split()
+		split := make([]modbusAsk, 0, len(parts)+len(d.left))
+		for i := range parts {
+			split = append(split, modbusAsk{&parts[i], -1})
+		}
+		d.left = append(split, d.left[1:]...)
+		q, whole = d.left[0].q, -1
+	}
+	var data []byte
+	err := d.failed
+	if err == nil {
+		data, err = m.read(d.Unit, q)
+		if whole >= 0 && len(q.Reads) > 1 && refusesPart(err) {
+			d.split[whole] = true
+			return nil
+		}
+		d.failed = m.judge(d, q, err)
+	}
+	d.left = d.left[1:]
+	return m.deliver(d, q, data, qualityOf(err), sink)
 }
 
 // prepare makes sure that the device's next answer is the answer to its next
@@ -233,6 +275,9 @@ func (m *Modbus) tell() {
 	for _, d := range m.devices {
 		if d.trouble != "" {
 			detail += "; " + d.trouble
+		}
+		if d.slow {
+			detail += fmt.Sprintf("; unit %d: polled late: the bus is slower than its interval of %s", d.Unit, d.Interval)
 		}
 	}
 	m.set(StateOpen, detail)

@@ -241,6 +241,59 @@ func TestModbusTroubles(t *testing.T) {
 	}
 }
 
+// TestASlowDeviceKeepsNobodyWaiting: a device with a hundred registers that refuses each
+// of them just inside the time-out has its share of the bus, and the others theirs.
+func TestASlowDeviceKeepsNobodyWaiting(t *testing.T) {
+	const slow = 900 * time.Millisecond
+	for _, refuses := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := ModbusConfig{Options: options("bus"), URL: "rtuovertcp://h:502", Devices: []ModbusDevice{
+				{Unit: 3, Sensor: "victim", Interval: time.Second, Registers: []modbus.Register{{Table: modbus.Holding, Type: modbus.Uint16, Metric: "p"}}},
+				{Unit: 4, Sensor: "evil", Interval: time.Second},
+				{Unit: 6, Sensor: "rare", Interval: 4 * time.Minute},
+				{Unit: 5, Sensor: "other", Interval: 5 * time.Second, Registers: []modbus.Register{{Table: modbus.Holding, Type: modbus.Uint16, Metric: "p"}}},
+			}}
+			for i := range 100 {
+				cfg.Devices[1].Registers = append(cfg.Devices[1].Registers, modbus.Register{Table: modbus.Holding, Address: uint16(1000 * (i % 60)), Type: modbus.Uint16, Metric: fmt.Sprint("m", i)})
+			}
+			cfg.Devices[2].Registers = cfg.Devices[1].Registers[:10]
+			m := must(NewModbus(cfg))(t)
+			asked, detail := map[uint8][]time.Time{}, ""
+			m.read = func(unit uint8, q *modbus.Request) ([]byte, error) {
+				asked[unit] = append(asked[unit], time.Now())
+				if unit != 4 && unit != 6 {
+					detail = m.Status().Detail
+					time.Sleep(300 * time.Millisecond)
+					return make([]byte, 2*q.Count), nil
+				}
+				time.Sleep(slow)
+				if refuses {
+					return nil, client.ErrIllegalDataAddress
+				}
+				return make([]byte, 2*q.Count), nil
+			}
+			ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer stop()
+			if err := m.Run(ctx, newTestSink()); err != nil {
+				t.Fatal(err)
+			}
+			for unit, longest := range map[uint8]time.Duration{3: 2*time.Second + slow, 5: 6*time.Second + slow} {
+				for i, at := range asked[unit][1:] {
+					if gap := at.Sub(asked[unit][i]); gap > longest {
+						t.Fatalf("unit %d was asked %d times, and once not for %s", unit, len(asked[unit]), gap)
+					}
+				}
+			}
+			if n := len(asked[4]); n < 300 || n > 660 { // the bus's time, and what it leaves the others
+				t.Errorf("the slow one was asked %d times in 10 minutes", n)
+			}
+			if strings.Contains(detail, "unit 5: polled late") || !strings.Contains(detail, "unit 4: polled late: the bus is slower than its interval of 1s") {
+				t.Errorf("%q", detail)
+			}
+		})
+	}
+}
+
 // TestDeadSlaveLeavesTheBus: of two devices on one bus, read every second, one is
 // dead for an hour and then comes back, whether nothing says so or a gateway does. The bus is the live one's meanwhile: each of
 // its readings is made, and late by one time-out at most. Each reading of the dead one

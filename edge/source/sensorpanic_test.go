@@ -88,8 +88,10 @@ func TestAPanicOverARegisterIsARecord(t *testing.T) {
 		m.devices[0].requests[0].Reads = []modbus.Register{{Table: modbus.Coils, Metric: "a"}}
 		m.read = func(uint8, *modbus.Request) ([]byte, error) { return []byte{0, 1}, nil }
 		sink := newTestSink()
-		if err := m.poll(t.Context(), m.devices[0], sink); err != nil {
-			t.Fatal(err)
+		for range m.devices[0].requests {
+			if err := m.turn(t.Context(), m.devices[0], sink); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var reasons []string
 		for _, b := range sink.batches {
