@@ -12,6 +12,16 @@ import (
 // until then.
 const ackInterval = 5 * time.Second
 
+// maxContradicting is how many gateways that contradict a log a status names.
+const maxContradicting = 1024
+
+// ContradictingGateway is a gateway of which something contradicts a log.
+type ContradictingGateway struct {
+	Gateway string    `json:"gateway"`
+	Count   uint64    `json:"count"`  // of all that it sent, those that are acknowledged too
+	Newest  time.Time `json:"newest"` // when the newest landed, or was found
+}
+
 // unacknowledged is how many contradictions no operator has acknowledged.
 func (t *TaskStatus) unacknowledged() uint64 {
 	return t.Contradictions - min(t.Contradictions, t.Acknowledged)
@@ -23,6 +33,9 @@ func (s *supervisor) contradictions(out *TaskStatus) {
 	var names task.Names
 	for _, c := range s.counters.Contradictions.Newest(out.unacknowledged()) {
 		names.Add(c.Gateway)
+		if len(out.ContradictingGateways) < maxContradicting {
+			out.ContradictingGateways = append(out.ContradictingGateways, ContradictingGateway{c.Gateway, c.Count, time.UnixMicro(int64(c.At)).UTC()})
+		}
 	}
 	out.Contradicting = names.String()
 }

@@ -154,6 +154,9 @@ type TaskStatus struct {
 	// Contradicting names the gateways of those that are not acknowledged, the eight that
 	// contradicted last.
 	Contradicting string `json:"contradicting,omitempty"`
+	// ContradictingGateways are the gateways of those that are not acknowledged, newest
+	// first, maxContradicting at most.
+	ContradictingGateways []ContradictingGateway `json:"contradicting_gateways,omitempty"`
 	// ForeignOpenings counts openings of logs that name a log of another gateway as the
 	// one before.
 	ForeignOpenings uint64 `json:"foreign_openings"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,9 @@ type acknowledged struct {
 	Partition      int    `json:"partition"`
 	Contradictions uint64 `json:"contradictions"` // that are acknowledged now
 	New            uint64 `json:"new"`            // of these, those that were not before
-	Of             string `json:"of,omitempty"`   // whose the new ones are
+	Of             string `json:"of,omitempty"`   // whose the new ones are, in words
+	// Gateways are the gateways of the new ones, newest first.
+	Gateways []server.ContradictingGateway `json:"gateways,omitempty"`
 }
 
 func acknowledgeCommand() *cobra.Command {
@@ -61,7 +64,7 @@ func acknowledge(ctx context.Context, cfg *server.Config, partition int) ([]ackn
 		if partition >= 0 && t.Partition != partition || t.Contradictions <= t.Acknowledged {
 			continue
 		}
-		done = append(done, acknowledged{t.Partition, t.Contradictions, t.Contradictions - t.Acknowledged, t.Contradicting})
+		done = append(done, acknowledged{t.Partition, t.Contradictions, t.Contradictions - t.Acknowledged, t.Contradicting, t.ContradictingGateways})
 	}
 	if len(done) == 0 {
 		return done, nil
@@ -85,6 +88,12 @@ func acknowledgedText(done []acknowledged) string {
 	var b strings.Builder
 	for _, a := range done {
 		fmt.Fprintf(&b, "partition %d: %s acknowledged, of %s\n", a.Partition, config.Count(a.New, "contradiction"), a.Of)
+		if len(a.Gateways) < 2 {
+			continue
+		}
+		for _, g := range a.Gateways {
+			fmt.Fprintf(&b, "  %s: %d in all, the newest %s\n", g.Gateway, g.Count, g.Newest.Format(time.RFC3339))
+		}
 	}
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"landfall/edge/durable"
 	"landfall/engine/server"
@@ -22,11 +23,16 @@ import (
 // notes beside the checkpoints that they are known, of the partitions that have any.
 func TestAcknowledge(t *testing.T) {
 	const landing = "l-0123456789abcdef"
+	many := make([]server.ContradictingGateway, 20)
+	for i := range many {
+		many[i] = server.ContradictingGateway{Gateway: fmt.Sprint("g", i), Count: 1, Newest: time.Unix(int64(1_790_000_000-i), 0).UTC()}
+	}
 	status := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(server.Status{Landing: landing, Tasks: []server.TaskStatus{
 			{Partition: 0, Contradictions: 3, Acknowledged: 3},
 			{Partition: 1, Contradictions: 5, Acknowledged: 3, Contradicting: "gateway mallory"},
 			{Partition: 2, Contradictions: 1, Contradicting: "gateway eve"},
+			{Partition: 3, Contradictions: 20, Contradicting: "gateways g0, g1, g2, g3, g4, g5, g6, g7 and others", ContradictingGateways: many},
 		}})
 	}))
 	defer status.Close()
@@ -64,6 +70,9 @@ func TestAcknowledge(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	noted(0, 0, 1)
+	if got := run("--partition", "3"); strings.Count(got, "\n") != 21 || !strings.HasSuffix(got, "\n  g19: 1 in all, the newest 2026-09-21T14:13:01Z\n") {
+		t.Errorf("not everybody is named: %q", got)
+	}
 	if got := run(); !strings.HasPrefix(got, "partition 1: 2 contradictions acknowledged, of gateway mallory\n") {
 		t.Errorf("%q", got)
 	}

@@ -9,6 +9,8 @@ func costMutants() []mutant {
 	unread := []string{"-run", "Unread", "./engine/ingest"}
 	known := []string{"-run", "TasksHaveTold|LogsOfTheLake|GatewaysAreBounded|NewLogsArePaced", "./engine/ingest"}
 	return []mutant{
+		{"every gateway that contradicts a log is named", "engine/server/acknowledged.go",
+			"< maxContradicting {", "< 8 {", []string{"-run", "EveryContradicting", "./engine/server"}},
 		{"an opening of another gateway's log is counted", "engine/task/foreign.go",
 			"		p.counters.Foreign.Add(1)\n", "", foreign},
 		{"what does not fit another gateway's log is a conflict", "engine/task/foreign.go",
