@@ -207,7 +207,7 @@ func (ref *blockRef) read() (l landing.Landed, err error) {
 // hash of the one before it: so going back from the end, whatever fits is what
 // the engine took. A loss breaks the chain; before it the next hash that the
 // ledger knows would be needed, so that such a range is not proved.
-func (b *blocks) prove(_ context.Context, l ledger.Log) []blockRef {
+func (b *blocks) prove(l ledger.Log) []blockRef {
 	refs := b.byLog[l.Log]
 	want := l.Chain
 	if want == "" {
@@ -229,6 +229,19 @@ func (b *blocks) prove(_ context.Context, l ledger.Log) []blockRef {
 	}
 	slices.Reverse(chain)
 	return chain
+}
+
+// state tells whether the blocks of what an epoch took of a log say themselves that their
+// log has the digest that is named at its end, and the one that is named where it begins:
+// then the gateway stated both. refs are what prove returned.
+func (b *blocks) state(l *ledger.Log, before record.Digest, refs []blockRef) bool {
+	want, err := record.ParseDigest(l.Digest)
+	if last := refs[len(refs)-1].digest; err != nil || last != ais.Some(want) {
+		return false
+	}
+	return l.From == 0 || slices.ContainsFunc(b.byLog[l.Log], func(ref blockRef) bool {
+		return ref.end == l.From && ref.hash == refs[0].prev && ref.digest == ais.Some(before)
+	})
 }
 
 // around returns the block that holds an offset, if one is there.

@@ -70,7 +70,7 @@ func TestOnlyTheChainProves(t *testing.T) {
 				b.add(blockRef{at: p.First}, &p)
 			}
 			tt.want.Log = id.String()
-			got := b.prove(t.Context(), tt.want)
+			got := b.prove(tt.want)
 			if len(got) != tt.n {
 				t.Fatalf("%d blocks, want %d", len(got), tt.n)
 			}

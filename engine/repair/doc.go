@@ -13,6 +13,8 @@
 //     only where the digest or the chain of its logs proves what it was made of,
 //     and the entry's note says which of its columns were computed again without
 //     the state of that time.
+//     A digest that a gateway states of its own log, and that its blocks do not have,
+//     stands against nothing of other logs: it is told, and its rows stay.
 //  2. Nothing is deleted: what is damaged or stray is moved to _quarantine,
 //     under the path that it had. What lies in another program's own folder
 //     (_delta_log) is told and stays, and so is a file of a task whose checkpoint

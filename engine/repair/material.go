@@ -89,34 +89,62 @@ func (r *run) proved(ctx context.Context, t *taskState, epoch stream.Epoch, left
 	if err != nil {
 		return nil, "", err
 	}
-	known := append(slices.Clone(left), t.landed[epoch]...)
 	for _, l := range entry.Logs {
 		if l.From == l.Next {
 			continue
 		}
 		if covered(&l, left, aside) {
-			groups = append(groups, slices.DeleteFunc(slices.Clone(left), func(g *group) bool { return g.log.String() != l.Log })...)
+			groups = append(groups, ofLog(&l, left)...)
 			continue
 		}
-		refs := r.blocks.prove(ctx, l)
-		if refs == nil {
-			return nil, fmt.Sprintf("not every file of record of its epoch is right, and no log that was named (--edge-log, --landing) holds the offsets %s to %s of log %s of %s with the hashes that the ledger names",
-				l.From, l.Next-1, l.Log, l.Gateway), nil
-		}
-		for i := range refs {
-			g, err := refs[i].group(l.Gateway, known)
-			if err != nil {
-				return nil, "", err
-			}
-			groups = append(groups, g)
-		}
-		if why := proveDigest(t, l, groups); why != "" {
-			return nil, why, nil
+		known := append(slices.Clone(left), t.landed[epoch]...)
+		blocks, why, err := r.provedBlocks(ctx, t, &l, known)
+		switch found := ofLog(&l, t.landed[epoch]); {
+		case err != nil:
+			return nil, "", err
+		case why == "":
+			groups = append(groups, blocks...)
+		case covered(&l, found, aside): // the file is made again for rows of another log
+			groups = append(groups, found...)
+		default:
+			return nil, "not every file of record of its epoch is right, and " + why, nil
 		}
 	}
 	groups = withoutAside(groups, aside) // after their digest was compared
 	t.sort(groups)
 	return groups, "", nil
+}
+
+// provedBlocks returns what the blocks hold of what an epoch took of a log, where the chain
+// that the ledger holds proves them, and their records have the digest that the ledger
+// names; why: they are not to be had, or have not. Where the gateway itself stated that
+// digest in these blocks, it is the gateway's word that is false, and not the blocks: the
+// chain alone proves them then, and the log is told. known says when they landed.
+func (r *run) provedBlocks(ctx context.Context, t *taskState, l *ledger.Log, known []*group) (groups []*group, why string, err error) {
+	refs := r.blocks.prove(*l)
+	if refs == nil {
+		return nil, fmt.Sprintf("no log that was named (--edge-log, --landing) holds the offsets %s to %s of log %s of %s with the hashes that the ledger names",
+			l.From, l.Next-1, l.Log, l.Gateway), nil
+	}
+	for i := range refs {
+		g, err := refs[i].group(l.Gateway, known)
+		if err != nil {
+			return nil, "", err
+		}
+		groups = append(groups, g)
+	}
+	if why = proveDigest(t, *l, groups); why != "" {
+		if before, _ := t.digestAt(l.Log, l.From); r.blocks.state(l, before, refs) {
+			r.contradict(l)
+			why = ""
+		}
+	}
+	return groups, why, nil
+}
+
+// ofLog returns the groups of a log.
+func ofLog(l *ledger.Log, groups []*group) []*group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g *group) bool { return g.log.String() != l.Log })
 }
 
 // proveDigest compares what an epoch took of a log with what the ledger says
@@ -130,20 +158,21 @@ func proveDigest(t *taskState, l ledger.Log, groups []*group) (why string) {
 	if err != nil {
 		return err.Error()
 	}
-	have := before
-	for _, g := range groups {
-		if g.log.String() != l.Log {
-			continue
-		}
-		d := record.NewDigester(g.log)
-		for i := range g.records {
-			have += d.Record(g.records[i].offset, g.records[i].record.Raw)
-		}
-	}
-	if have != want {
+	if before+sumOf(ofLog(&l, groups)) != want {
 		return fmt.Sprintf("the blocks of log %s of %s have not the digest that the ledger names at offset %s", l.Log, l.Gateway, l.Next)
 	}
 	return ""
+}
+
+// sumOf is what the records of groups add to the digests of their logs.
+func sumOf(groups []*group) (sum record.Digest) {
+	for _, g := range groups {
+		d := record.NewDigester(g.log)
+		for i := range g.records {
+			sum += d.Record(g.records[i].offset, g.records[i].record.Raw)
+		}
+	}
+	return sum
 }
 
 // digestAt returns the digest of a log at an offset at which an epoch ended.

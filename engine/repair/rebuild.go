@@ -59,7 +59,8 @@ type rebuiltEntry struct {
 //   - every page of every file has its checksum, and the footer the file's own name;
 //   - the offsets that its rows of the table log say it took are in record or in loss,
 //     each once, and no other is; they go on where the epoch before ended;
-//   - the records have the digest that the gateway kept, which the table log tells;
+//   - the records have the digest that the gateway kept, which the table log tells, or are
+//     those of blocks that were named, in which the gateway stated a digest that is not so;
 //   - each record has the typed rows that it declares, and no other row is there;
 //   - where blocks of these offsets are in a log that was named, the chain agrees.
 //
@@ -293,7 +294,7 @@ func (r *run) takeUp(ctx context.Context, t *taskState, b *rebuilt) error {
 // note says what was done, for people and for the ledger.
 func (b *rebuilt) note() string {
 	note := fmt.Sprintf("HEAD was at epoch %s, that of an older checkpoint: the ledger of epochs %s to %s is rebuilt from their files, which hold every offset that the table log "+
-		"says they took, with its digest. Nothing but these files says that they are as they were published, and that no file of window, late or conflict is missing", b.was.Epoch, b.was.Epoch+1, b.last)
+		"says they took, with its digest, or with the records of the blocks in which their gateway states a false one. Nothing but these files says that they are as they were published, and that no file of window, late or conflict is missing", b.was.Epoch, b.was.Epoch+1, b.last)
 	if len(b.again) > 0 {
 		note += fmt.Sprintf("; files of %d of them were gone or damaged and are made again", len(b.again))
 	}

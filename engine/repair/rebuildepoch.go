@@ -165,7 +165,7 @@ func (r *run) rebuildEpoch(ctx context.Context, id stream.TaskID, epoch stream.E
 		case why == "":
 		case lack == lacksTyped:
 			again.typed = true
-		case lack == lacksRecord && !newest && r.blocks.prove(ctx, *l) != nil:
+		case lack == lacksRecord && !newest && r.blocks.prove(*l) != nil:
 			again.record = true
 		case lack == lacksRecord:
 			found := refused("%s", why)
@@ -428,7 +428,7 @@ func (r *run) rebuildLog(l *ledger.Log, rows *epochRows, ends map[string]logEnd)
 	if missing != "" {
 		return lacksRecord, missing
 	}
-	if why := compareDigest(l, before, digest, whole); why != "" {
+	if why := compareDigest(l, before, digest, whole); why != "" && !r.statesFalsely(l, before, digest) {
 		return lacksNothing, tell("%s", why)
 	}
 	if !r.blocks.agree(l) {
@@ -464,6 +464,31 @@ func compareDigest(l *ledger.Log, before logEnd, sum record.Digest, whole bool) 
 		return fmt.Sprintf("the records of offsets %s to %s have not the digest that the table log says", l.From, l.Next-1)
 	}
 	return ""
+}
+
+// statesFalsely tells whether the blocks of what an epoch took of a log are there, with the
+// hash that the table log says, have these records, and state the digest that is not
+// theirs: it is the gateway's own then, and the log is told.
+func (r *run) statesFalsely(l *ledger.Log, before logEnd, sum record.Digest) bool {
+	refs := r.blocks.prove(*l)
+	if refs == nil {
+		return false
+	}
+	at, err := record.ParseDigest(before.digest)
+	if l.From > 0 && err != nil || !r.blocks.state(l, at, refs) {
+		return false
+	}
+	for i := range refs {
+		g, err := refs[i].group(l.Gateway, nil)
+		if err != nil {
+			return false
+		}
+		sum -= sumOf([]*group{g})
+	}
+	if sum == 0 {
+		r.contradict(l)
+	}
+	return sum == 0
 }
 
 // checkTyped compares the typed rows of a log with those that its records declare; why:

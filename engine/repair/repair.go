@@ -10,6 +10,7 @@ import (
 	"landfall/edge/durable"
 	"landfall/edge/record"
 	"landfall/engine/checkpoint"
+	"landfall/engine/ledger"
 	"landfall/engine/operator"
 	"landfall/engine/stream"
 	"landfall/engine/table"
@@ -121,6 +122,8 @@ const (
 	Head     Kind = "head"     // HEAD names a manifest again, one that was there or a new one
 	Taken    Kind = "taken"    // blocks that were set aside are rows of record now
 	Left     Kind = "left"     // cannot be repaired
+	// Contradicts is no action: a gateway states of its own log what is not so.
+	Contradicts Kind = "contradicts"
 )
 
 // Action is one thing that was done, would be done, or cannot be.
@@ -139,6 +142,10 @@ type Result struct {
 	Actions []Action `json:"actions"`
 	// Left is what stays wrong.
 	Left []Action `json:"left"`
+	// Contradicts names the logs of which the gateway states a digest that its own blocks
+	// do not have. Their rows are as they were captured and stay; the audit finds the
+	// digest, and no repair of others waits for it.
+	Contradicts []Action `json:"contradicts"`
 }
 
 // Run repairs a lake. An error says that it ended before its end; what was done
@@ -170,10 +177,11 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 
 // runOnce is one run; again says that it put right what had kept it from taking blocks in.
 func runOnce(ctx context.Context, c Config) (result *Result, again bool, err error) {
-	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}}, hashes: map[string]string{}, odd: map[string]string{}, moved: map[string]string{}}
+	r := &run{Config: c, result: Result{DryRun: c.DryRun, Actions: []Action{}, Left: []Action{}, Contradicts: []Action{}}, stated: map[statedAt]ledger.Log{}, hashes: map[string]string{}, odd: map[string]string{}, moved: map[string]string{}}
 	if err := r.run(ctx); err != nil {
 		return nil, false, fmt.Errorf("repair: %w", errors.Join(err, r.close()))
 	}
+	r.tellContradictions()
 	return &r.result, r.again, r.close()
 }
 
@@ -190,6 +198,8 @@ type run struct {
 	listedNames []string
 	spare       map[string]string // name of a file that nothing names, or that is in another's place, by SHA-256
 	again       bool              // blocks could not be taken in beside what this run put right
+	// stated is what epochs took of logs of which the gateway states a digest that is not so.
+	stated map[statedAt]ledger.Log
 }
 
 func (r *run) close() error {

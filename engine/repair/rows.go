@@ -218,9 +218,9 @@ func (row *recordRow) one() (one, error) {
 		ReceivedAt: micros(row.ReceivedAt), EventTime: micros(row.EventTime), Monotonic: row.Monotonic, Raw: slices.Clone(row.Raw),
 	}
 	var ok [4]bool
-	x.record.Kind, ok[0] = named(row.Kind, 16, func(i int) string { return record.Kind(i).String() }, record.Kind(0))
-	x.record.TimeSource, ok[1] = named(row.TimeSource, 64, func(i int) string { return record.TimeSource(i).String() }, record.TimeSource(0))
-	x.record.TimeQuality, ok[2] = named(row.TimeQuality, 64, func(i int) string { return record.TimeQuality(i).String() }, record.TimeQuality(0))
+	x.record.Kind, ok[0] = named(row.Kind, func(i int) string { return record.Kind(i).String() }, record.Kind(0))
+	x.record.TimeSource, ok[1] = named(row.TimeSource, func(i int) string { return record.TimeSource(i).String() }, record.TimeSource(0))
+	x.record.TimeQuality, ok[2] = named(row.TimeQuality, func(i int) string { return record.TimeQuality(i).String() }, record.TimeQuality(0))
 	x.record.Flags, ok[3] = flags(row.Flags)
 	if !ok[0] && !x.corrupt || !ok[1] || !ok[2] || !ok[3] {
 		return x, fmt.Errorf("a row of record at offset %d: kind %q, time_source %q, time_quality %q, flags %q: %w",
@@ -232,9 +232,10 @@ func (row *recordRow) one() (one, error) {
 // rejectCorrupt is the reject reason of a record whose own bytes cannot be read.
 const rejectCorrupt = "record_corrupt"
 
-// named finds the number with a name among the first ones.
-func named[N ~uint8](name string, numbers int, nameOf func(int) string, _ N) (N, bool) {
-	for i := range numbers {
+// named finds the number with a name. Those that nobody has given a meaning have one too
+// ("kind_200"): a gateway may send any.
+func named[N ~uint8](name string, nameOf func(int) string, _ N) (N, bool) {
+	for i := range 1 << 8 {
 		if nameOf(i) == name {
 			return N(i), true
 		}

@@ -164,6 +164,11 @@ func writeRepair(w io.Writer, r repairReport) error {
 			return err
 		}
 	}
+	for _, a := range r.Contradicts {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", a.Kind, plain(a.Detail)); err != nil {
+			return err
+		}
+	}
 	if len(r.Actions)+len(r.Left) == 0 {
 		if _, err := fmt.Fprintln(w, "nothing to repair: every file is as the ledger says"); err != nil {
 			return err
