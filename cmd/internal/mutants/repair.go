@@ -10,6 +10,9 @@ func repairMutants() []mutant {
 	lost := func(which string) []string {
 		return []string{"-run", "TestRepair$/" + which, "./cmd/internal/tampertest"}
 	}
+	liar := func(which string) []string {
+		return []string{"-timeout", "100s", "-run", "TestALiarStopsNoRepairOfOthers/" + which, "./cmd/internal/tampertest"}
+	}
 	older := func(which string) []string {
 		return []string{"-timeout", "300s", "-run", "TestAnOlderCheckpointOverADamagedLake/" + which, "./cmd/internal/tampertest"}
 	}
@@ -251,6 +254,24 @@ func repairMutants() []mutant {
 			"if folders[name] && r.odd[name] == Folder {", "if folders[name] && r.odd[name] == \"\" {", strays},
 		{"records are held against the gateway's digest, whatever the ledger says of their files", "engine/repair/forged.go",
 			"return records > 0 && records == l.Next-l.From &&", "return records > 0 && l.From > l.Next &&", []string{"-run", "TestRepair$/raw_changed", "./cmd/internal/tampertest"}},
+		{"a gateway's own false digest stops no repair of what its blocks prove", "engine/repair/material.go",
+			"r.blocks.state(l, before, refs) {", "l.From > l.Next && r.blocks.state(l, before, refs) {", liar("record,")},
+		{"whose digest is false has to be in its own blocks", "engine/repair/blocks.go",
+			"err != nil || last != ais.Some(want) {", "err != nil || last == ais.Some(want+1) {", lost("the_digest_in_the_ledger")},
+		{"and where they begin too", "engine/repair/blocks.go",
+			"ref.hash == refs[0].prev && ref.digest == ais.Some(before)", "ref.hash == refs[0].prev && ref.digest != ais.Some(before+1)", lost("the_digest_in_the_ledger")},
+		{"a digest that nothing explains keeps no file from being read", "engine/repair/forged.go",
+			"		case why != \"\":\n			told =", "		case why != \"\":\n			forged = is\n			told =", liar("typed_rows,_and_nobody")},
+		{"rows are compared with the blocks that prove them", "engine/repair/forged.go",
+			"case sumOf(blocks) != sumOf(ofLog(&l, groups)):", "case sumOf(blocks) == 0:", lost("raw_changed")},
+		{"the rows of a log that nothing proves stay when those of another are made again", "engine/repair/material.go",
+			"		case covered(&l, found, aside):", "		case epoch == 0:", liar("a_forged_row_of_the_honest_one,_and_nobody")},
+		{"a gateway's own false digest keeps no epoch from being taken on", "engine/repair/rebuildepoch.go",
+			"why != \"\" && !r.statesFalsely(l, before, digest) {", "why != \"\" {", liar("an_older_checkpoint_lies")},
+		{"only the blocks' own records are taken on with a false digest", "engine/repair/rebuildepoch.go",
+			"	return sum == 0\n}\n\n// checkTyped", "	return true\n}\n\n// checkTyped", liar("an_older_checkpoint,_and_a_row_was_changed")},
+		{"a kind that no version knows stops no repair", "engine/repair/rows.go",
+			"	for i := range 1 << 8 {", "	for i := range 16 {", liar("state,_and_the_landing")},
 		{"what is made again from logs and is as it was stays", "engine/repair/plan.go",
 			"if w.right = w.suspect != \"\" && s.SHA256 == w.SHA256; w.right {", "if w.right = w.suspect != \"\" && s.SHA256 == \"\"; w.right {", []string{"-run", "TestRepair$/raw_changed", "./cmd/internal/tampertest"}},
 		{"a name cannot write a line of its own", "cmd/internal/enginecli/repair.go",

@@ -269,6 +269,7 @@ type world struct {
 	lake  *object.Lake
 
 	checkpoints string // the directory of store
+	until       string // the gateway whose last block ends a run; empty: that of any
 }
 
 func (l *Lake) open(t testing.TB) *world {
@@ -347,11 +348,11 @@ func waitPublished(t testing.TB, stats func() checkpoint.Stats, epoch stream.Epo
 	}
 }
 
-// newest tells whether a landed block is the last one of its gateway.
+// newest tells whether a landed block is the last one of its gateway, which ends a run.
 func (w *world) newest(l *landing.Landed) bool {
 	h, err := record.ParseHeader(l.Block)
 	tail, known := w.log.Tail(l.Gateway)
-	return err == nil && known && tail.Log == h.Log && tail.Next == h.End()
+	return err == nil && known && tail.Log == h.Log && tail.Next == h.End() && (w.until == "" || w.until == l.Gateway)
 }
 
 // Windows is how the lake's readings are summed up.
