@@ -5,6 +5,10 @@ func storeMutants() []mutant {
 	object, s3, file := []string{"-run", "Files|Replac|Damage", "./sinks/object"}, []string{"./sinks/object/s3"}, []string{"./engine/parquetfile"}
 	parquet := []string{"-run", "Own|Flipped|Checksum|Seal|Verify", "./sinks/parquet"}
 	return []mutant{
+		{"a completion that was cut more than once is finished", "sinks/object/s3/lake.go",
+			"level <= maxInterrupted; level, u", "level <= 1; level, u", []string{"-run", "ThatAKillCut", "./sinks/object/s3"}},
+		{"an upload that was cut more than once is held", "sinks/object/s3/lake.go",
+			"for range maxInterrupted {", "for range 1 {", []string{"-run", "ThatAKillCut", "./sinks/object/s3"}},
 		{"C5: staged bytes are compared with the manifest before they are visible", "sinks/object/lake.go",
 			"if err := l.compare(ctx, staged, staged.Name, from); err != nil {", "if err := l.compare(ctx, staged, staged.Name, from); err != nil && false {", object},
 		{"bytes are compared, not only their number", "sinks/object/compare.go",

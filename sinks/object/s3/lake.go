@@ -131,7 +131,7 @@ func (l *Lake) publish(ctx context.Context, staged stream.Staged) error {
 // there, whatever the answer was: checkpoint.ErrNotExist says that it is not.
 func (l *Lake) finish(ctx context.Context, staged stream.Staged, u upload, condition minio.PutObjectOptions, seen func(completed bool) error) error {
 	var errs error
-	for _, u := range []upload{u, u.interrupted(staged.Parts)} {
+	for level := 0; level <= maxInterrupted; level, u = level+1, u.interrupted(staged.Parts) {
 		completed := l.complete(ctx, u, staged.Parts, condition)
 		err := seen(completed == nil)
 		if !errors.Is(err, checkpoint.ErrNotExist) {
@@ -147,6 +147,10 @@ func (l *Lake) finish(ctx context.Context, staged stream.Staged, u upload, condi
 	}
 	return errs
 }
+
+// maxInterrupted is how often a store may have been killed while it completed one
+// upload: after a fourth time its name is longer than a file's may be.
+const maxInterrupted = 3
 
 // looks is how often a file that the store confirmed is looked for, with longer
 // and longer waits: another request may be at it.
@@ -173,7 +177,9 @@ var ErrUnseen = errors.New("the object store confirmed the file and does not sho
 // ever when it is killed meanwhile: it confirms every further completion of the
 // upload, as if another request were at it, and lists it no more. Under this name
 // it is completed after all. Where another request is at it, one of the two finds
-// its parts gone or the target there. No other store knows an upload of this name.
+// its parts gone or the target there. No other store knows an upload of this name. One
+// that is killed again while it completes that one has it under a name that is longer by
+// the same once more, confirms the one before and does not know those before that.
 func (u upload) interrupted(etags string) upload {
 	parts := strings.Fields(etags)
 	sum := md5.New()
@@ -373,7 +379,10 @@ func (l *Lake) uploadPage(ctx context.Context, prefix, key, id string) (page min
 func (l *Lake) Holds(ctx context.Context, committed stream.Staged) (bool, error) {
 	names := []string{committed.Target, committed.Name}
 	if u, ok := parseUpload(committed.Name); ok {
-		names = append(names, u.interrupted(committed.Parts).String())
+		for range maxInterrupted {
+			u = u.interrupted(committed.Parts)
+			names = append(names, u.String())
+		}
 	}
 	for _, name := range append(names, committed.Target) {
 		if there, err := l.Exists(ctx, name); there || err != nil {

@@ -17,15 +17,24 @@ import (
 )
 
 // TestACompletionThatAKillCutIsFinished: versitygw that is killed while it
-// completes an upload confirms the next completion and has done nothing.
+// completes an upload confirms the next completion and has done nothing, also when it
+// was killed again while it completed that.
 func TestACompletionThatAKillCutIsFinished(t *testing.T) {
+	for kills := 1; kills <= 3; kills++ {
+		t.Run(fmt.Sprint(kills), func(t *testing.T) { completionCut(t, kills) })
+	}
+}
+
+func completionCut(t *testing.T, kills int) {
 	server := s3test.Start(t)
 	l := openLake(t, s3test.Config(server.URL), "lake")
 	rows := []byte("rows")
 	part := md5.Sum(rows)
 	etag := fmt.Sprintf("%x-1", md5.Sum(part[:]))
 	staged := stage(t, l, "t/task-0000-1", rows)
-	server.Interrupt(t, etag)
+	for range kills {
+		server.Interrupt(t, etag)
+	}
 	if held, err := l.Holds(t.Context(), staged); !held || err != nil {
 		t.Errorf("cut short: held %v, %v", held, err)
 	}
