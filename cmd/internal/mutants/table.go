@@ -622,7 +622,7 @@ func bucketMutants() []mutant {
 		{"C5 in a bucket: only what is seen is published, whatever the answer", "sinks/object/s3/lake.go",
 			"\t\terr := seen(completed == nil)\n", "\t\terr := completed\n", s3},
 		{"C5 in a bucket: a completion that a kill cut is finished", "sinks/object/s3/lake.go",
-			"[]upload{u, u.interrupted(staged.Parts)}", "[]upload{u}", s3},
+			"level <= maxInterrupted; level, u", "level <= 0; level, u", s3},
 		{"what a cut completion left goes", "sinks/object/s3/lake.go",
 			"errors.Join(l.abort(ctx, u), l.abort(ctx, u.interrupted(staged.Parts)))", "l.abort(ctx, u)", s3},
 		{"a target in a bucket that is there is compared by hash", "sinks/object/s3/lake.go",
