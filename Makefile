@@ -87,7 +87,7 @@ fuzz:
 	@GO='$(GO)' .ci/fuzz $(FUZZ_SECONDS) '!decoders/(nmea|ais)'
 
 crash:
-	$(GO) test -tags failpoint -vet=off -count=1 -timeout 20m -v ./cmd/internal/crashtest
+	$(GO) test -tags failpoint -vet=off -count=1 -timeout 30m -v ./cmd/internal/crashtest
 
 scale-demo:
 	$(GO) run ./cmd/internal/scaledemo
