@@ -38,7 +38,7 @@ type Config struct {
 	// Boot names the boot of the machine; zero: it is not known, and nothing is ever
 	// blamed.
 	Boot [16]byte
-	// Now gives the wall clock; required.
+	// Now returns the wall clock; required.
 	Now func() record.Micros
 	// SuspectWait is the longest time before a message is read again of which a process
 	// died. 0: 10 s.

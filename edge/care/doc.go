@@ -12,7 +12,7 @@
 //  2. With care, one message is in hand at a time, of all sources, and the note says
 //     which. It is written and not synced: the page outlives the process, and only a power
 //     loss, after which nothing is blamed, loses it.
-//  3. A message is refused for good after maxDeaths processes died one after the other
+//  3. A message is refused permanently after maxDeaths processes died one after the other
 //     with it in hand. An address (a topic, a device, a node) of which so many processes
 //     died, each of another message and none having read one to its end, is refused for
 //     refusedFor, or until the next start.

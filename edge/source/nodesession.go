@@ -235,7 +235,7 @@ func (s *nodeSession) isTwice(r *nodeReading) {
 }
 
 // learn takes the description of readings to come. A node that was asked to go
-// back says it first: what is missing after it is missing anew. refused says why it is
+// back says it first: what is missing after it is missing again. refused says why it is
 // not read.
 func (s *nodeSession) learn(body []byte, refused error) {
 	if len(body) < nodeFrameHead+2 {

@@ -275,7 +275,7 @@ func hostOf(conn net.Conn) string {
 	return at.Addr().Unmap().String()
 }
 
-// networkOf returns whom what a host may use up for ever is counted for: an IPv6 host has
+// networkOf returns whom what a host may use up permanently is counted for: an IPv6 host has
 // as many addresses as it likes of its network of 64 bits (RFC 4291, 2.5.1), which all
 // count as one, but for those of a link.
 func networkOf(host string) string {

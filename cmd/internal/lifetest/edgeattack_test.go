@@ -140,35 +140,27 @@ func junk(seed uint64, n int) []byte {
 
 const mqttSource = `mqtt: {broker: {url: "mqtt://ADDRESS"}, topics: [{filter: "plant/#", sequence_field: n}]}`
 
+// manyFields publishes messages with 13,000 fields below one key of so many bytes.
+func manyFields(t *testing.T, address string, keyBytes int) {
+	t.Helper()
+	var all []string
+	for i := range 12 {
+		var p strings.Builder
+		fmt.Fprintf(&p, `{"n":%d,"%s":{`, i, strings.Repeat("k", keyBytes))
+		for k := range 13_000 {
+			fmt.Fprintf(&p, `"f%d":%d,`, k, k%10)
+		}
+		p.WriteString(`"z":0}}`)
+		all = append(all, p.String())
+	}
+	messages(t, address, all...)
+}
+
 var edgeAttacks = []edgeAttack{
 	{name: "MQTT messages of 237 kB with 13000 fields below one long key", source: mqttSource, broker: true,
-		do: func(t *testing.T, address string) {
-			var all []string
-			for i := range 12 {
-				var p strings.Builder
-				fmt.Fprintf(&p, `{"n":%d,"%s":{`, i, strings.Repeat("k", 60_000))
-				for k := range 13_000 {
-					fmt.Fprintf(&p, `"f%d":%d,`, k, k%10)
-				}
-				p.WriteString(`"z":0}}`)
-				all = append(all, p.String())
-			}
-			messages(t, address, all...)
-		}, struck: func(s edgeAttacked) bool { return s.Rejected >= 12 }},
+		do: func(t *testing.T, address string) { manyFields(t, address, 60_000) }, struck: func(s edgeAttacked) bool { return s.Rejected >= 12 }},
 	{name: "MQTT messages with 13000 fields of the longest names", source: mqttSource, broker: true,
-		do: func(t *testing.T, address string) {
-			var all []string
-			for i := range 12 {
-				var p strings.Builder
-				fmt.Fprintf(&p, `{"n":%d,"%s":{`, i, strings.Repeat("k", 1000))
-				for k := range 13_000 {
-					fmt.Fprintf(&p, `"f%d":%d,`, k, k%10)
-				}
-				p.WriteString(`"z":0}}`)
-				all = append(all, p.String())
-			}
-			messages(t, address, all...)
-		}, struck: func(s edgeAttacked) bool { return s.Rejected >= 12 }},
+		do: func(t *testing.T, address string) { manyFields(t, address, 1000) }, struck: func(s edgeAttacked) bool { return s.Rejected >= 12 }},
 	{name: "an MQTT message of 200 MiB", source: mqttSource, broker: true,
 		do: func(t *testing.T, address string) {
 			messages(t, address, `{"n":1,"v":"`+strings.Repeat("x", 200<<20)+`"}`)
